@@ -1,0 +1,178 @@
+// Package control has the questions and commands that the bus, the Varlink socket and the metrics put to the daemon, as
+// plain types. The daemon implements Reader and Writer; whoever speaks a protocol translates.
+package control
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrNoSuchJail = errors.New("no such jail")
+	ErrNoSuchBan  = errors.New("not banned")
+	ErrProtected  = errors.New("address is protected")
+	ErrInvalid    = errors.New("invalid argument")
+	ErrConfig     = errors.New("configuration is invalid")
+	ErrBackend    = errors.New("the kernel refused")
+)
+
+// Origin says where a ban came from.
+type Origin string
+
+// The origins of bans.
+const (
+	OriginJournal Origin = "journal"
+	OriginFile    Origin = "file" // a text log
+	OriginManual  Origin = "manual"
+	OriginReport  Origin = "report" // another daemon, over the bus
+)
+
+// Ban is one ban as people and programs see it.
+type Ban struct {
+	Jail     string
+	Prefix   netip.Prefix
+	Since    time.Time
+	Until    time.Time // zero: permanent
+	Failures int
+	Offence  int // the how-manieth of this address
+	Origin   Origin
+	Reason   string // quoted where it holds text from outside
+}
+
+// JailStatus is a jail and its counters.
+type JailStatus struct {
+	Name      string
+	State     string // "running", "simulating", "failed"
+	Units     []string
+	Detection string // "adaptive", "threshold"
+	MaxRetry  int
+	FindTime  time.Duration
+	BanTime   time.Duration
+	Protected []string // ignoreip as configured
+	Banned    int      // now
+	Failing   int      // addresses that are counted now
+	Total     uint64   // bans since the statistics were reset
+	Failures  uint64   // attempts counted, likewise
+	LastBan   time.Time
+}
+
+// Status is the daemon and its counters.
+type Status struct {
+	Version   string
+	State     string   // "starting", "catching-up", "running", "degraded", "paused"
+	Degraded  []string // reasons, for machines: "journal-suppressed", "backend-failed", ...
+	Remedies  []string // one sentence for people for each reason
+	Backend   string   // "ipset", "nftables", "route", "dry-run"
+	Why       string   // why that backend
+	Started   time.Time
+	PausedTo  time.Time // zero: not paused
+	Jails     int
+	Banned    int    // bans wanted
+	Enforced  int    // of those, the kernel has
+	Failing   int    // addresses that are counted now
+	Entries   uint64 // read from the sources
+	Failures  uint64 // attempts counted
+	Bans      uint64
+	Unbans    uint64
+	Repairs   uint64
+	LastEntry time.Time
+	Lag       time.Duration // from the last entry's time to when it was handled
+	Position  string        // journal cursor
+}
+
+// Host is an address that is counted and not banned.
+type Host struct {
+	Prefix   netip.Prefix
+	Failures int
+	First    time.Time
+	Last     time.Time
+}
+
+// Page asks for a part of a long list, in order of (jail, prefix).
+type Page struct {
+	Jail  string // empty: every jail
+	After string // Next of the page before; empty: from the start
+	Max   int    // 0: 1000; at most 10,000
+}
+
+// Address is all that is known of one address.
+type Address struct {
+	Prefix    netip.Prefix
+	Bans      []Ban // that cover it
+	Protected string
+	Failures  map[string]int // by jail
+	Offences  int
+	Detail    []string // lines for people: the evidence of the detector
+}
+
+// Reader answers questions. It is safe for concurrent use, and no answer delays the ban path by more than a page.
+type Reader interface {
+	Status(ctx context.Context) (Status, error)
+	Jails(ctx context.Context) ([]JailStatus, error)
+	Bans(ctx context.Context, p Page) (bans []Ban, next string, err error)
+	Hosts(ctx context.Context, p Page) (hosts []Host, next string, err error)
+	Address(ctx context.Context, p netip.Prefix) (Address, error)
+}
+
+// BanRequest asks for a ban by hand.
+type BanRequest struct {
+	Jail      string // empty: the first jail
+	Prefix    netip.Prefix
+	Duration  time.Duration // 0: the jail's bantime
+	Permanent bool
+	Reason    string
+	Force     bool // although the address is protected
+}
+
+// Report is an attempt that another daemon saw.
+type Report struct {
+	Jail    string
+	Addr    netip.Addr
+	User    string
+	Success bool
+}
+
+// Writer changes things. It is safe for concurrent use; a method returns when the change is in the kernel.
+type Writer interface {
+	// Ban bans, or extends a ban, and returns it. ErrProtected unless r.Force.
+	Ban(ctx context.Context, r BanRequest) (Ban, error)
+	// Unban lifts every ban of exactly that prefix, and those of an address inside it when it is a network, in one jail
+	// or in all ("") and forgets its failures. An invalid prefix means every ban. It returns how many bans it lifted.
+	Unban(ctx context.Context, jail string, p netip.Prefix) (int, error)
+	// Reload reads the configuration again; ErrConfig and nothing changed when it is bad.
+	Reload(ctx context.Context) error
+	// Report counts an attempt as if a log line had said it.
+	Report(ctx context.Context, r Report) error
+	// Pause lifts every ban and bans nobody for d; 0 ends a pause.
+	Pause(ctx context.Context, d time.Duration) error
+	// ResetStatistics sets the counters to zero.
+	ResetStatistics(ctx context.Context) error
+	// ResetFirewall removes all that is ours from the kernel and fills it anew.
+	ResetFirewall(ctx context.Context) error
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	BanNew     EventKind = "ban"
+	BanRemoved EventKind = "unban"
+	Protected  EventKind = "protected" // would have been banned
+	Degraded   EventKind = "degraded"
+	Recovered  EventKind = "recovered"
+	Repaired   EventKind = "repaired"
+	Reloaded   EventKind = "reloaded"
+)
+
+// Event is an announcement to the world.
+type Event struct {
+	Kind   EventKind
+	Time   time.Time
+	Ban    Ban    // for BanNew, BanRemoved and Protected
+	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why
+	Count  int    // Repaired: how many entries
+}

@@ -1,0 +1,4 @@
+package jail
+
+// Escalation says how the ban time of a repeat offender grows.
+type Escalation struct{}

@@ -1,0 +1,99 @@
+// Package jail decides who is exiled: it turns the events of a filter into attempts, attempts into decisions. It is
+// arithmetic: no clock, no I/O, no goroutine, no lock; every time it uses came in an entry or an argument, so the same
+// entries always give the same decisions.
+package jail
+
+import (
+	"net/netip"
+	"time"
+
+	"exile/journal"
+)
+
+// Kind says what one line means.
+type Kind uint8
+
+// The kinds of events.
+const (
+	None    Kind = iota // nothing to us
+	Failure             // a guess that failed
+	Probe               // somebody came and did not try to log in, or broke the protocol (mode ddos)
+	NoMatch             // no common algorithm (mode extra)
+	Success             // a login
+	End                 // the end of a login's session
+)
+
+// Evidence is the sort of trace that a guess leaves. Each sort alone is a lower bound on the guesses of its connection.
+type Evidence uint8
+
+// Event is what one line says. It is valid as long as the entry that it was read from.
+type Event struct {
+	Kind     Kind
+	Evidence Evidence
+	Weak     bool       // counts only when nothing stronger follows (PAM lines)
+	Counts   bool       // the kind counts in the filter's mode
+	Count    int        // guesses that the line stands for: at least 1 ("PAM 4 more ...", "message repeated 3 times")
+	Addr     netip.Addr // unmapped and without zone; the zero Addr: the line names none, its connection knows
+	Port     uint16     // of the remote end; 0 when not named
+	User     []byte     // as the remote sent it: for display only, always quoted
+	Unknown  bool       // the host has no such user, says the service
+	Method   string     // password, publickey, ...; empty when not named
+	Rule     string     // which rule of the filter it was, a constant
+}
+
+// Filter reads the lines of one service. It does not keep what it is given and does not allocate.
+type Filter interface {
+	Parse(message []byte) Event
+}
+
+// Attempt is evidence of guessing that is new, or a login. Each guess is in exactly one Attempt.
+type Attempt struct {
+	Time     time.Time // of the entry that showed it
+	Addr     netip.Addr
+	User     string // empty when the log names none
+	Unknown  bool   // the host has no such user
+	Method   string
+	Guesses  int  // at least 1, and 0 for a login
+	Success  bool // a login
+	Rule     string
+	Position journal.Position // of the entry
+}
+
+// Detector decides when an address has guessed enough. It is not told of attempts of addresses that are never banned.
+type Detector interface {
+	// Observe takes the next attempt, in order of time but for small steps back, and appends what follows from it to
+	// out: nothing, a ban, or the ban of an address and of a prefix around it.
+	Observe(a Attempt, out []Verdict) []Verdict
+	// Forget drops what is remembered of the addresses in p: somebody lifted their ban.
+	Forget(p netip.Prefix)
+}
+
+// Verdict is what a detector decided.
+type Verdict struct {
+	Prefix   netip.Prefix
+	Duration time.Duration // 0: the jail's bantime and escalation decide
+	Failures int           // attempts behind it
+	Offence  int           // 1 for the first time; 0: the jail's history decides
+	Reason   string        // one line for people: which evidence, how many points. Names in it are quoted
+	Evidence []Trace       // the entries behind it, oldest first, at most 16
+}
+
+// Trace names an entry that led to a decision.
+type Trace struct {
+	Time     time.Time
+	Position journal.Position
+	Rule     string
+}
+
+// Decision is a ban, or one that was not made because the address is protected.
+type Decision struct {
+	Jail      string
+	Prefix    netip.Prefix
+	At        time.Time // of the deciding entry
+	Until     time.Time // zero: permanent
+	Failures  int
+	Offence   int
+	Reason    string
+	Evidence  []Trace
+	Protected string // why nothing is banned: "ignoreip 192.0.2.0/24", "live session"; empty: it is
+}
