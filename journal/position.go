@@ -25,6 +25,9 @@ type Position struct {
 	Inode  uint64
 	Offset int64
 	Head   uint64
+	// Others says where the other text logs of the same source stand, in the words of package textlog; empty when there
+	// is one. It is in the position of a batch, not in those of its entries.
+	Others string
 }
 
 // IsZero reports whether p is nowhere.
@@ -39,7 +42,11 @@ func (p Position) String() string {
 	case p.IsZero():
 		return ""
 	case p.isText():
-		return fmt.Sprintf("dev=%x;ino=%x;off=%x;head=%x", p.Device, p.Inode, p.Offset, p.Head)
+		text := fmt.Sprintf("dev=%x;ino=%x;off=%x;head=%x", p.Device, p.Inode, p.Offset, p.Head)
+		if p.Others != "" {
+			text += ";others=" + p.Others
+		}
+		return text
 	default:
 		return fmt.Sprintf("s=%x;i=%x;b=%x;m=%x;t=%x;x=%x", p.SeqnumID, p.Seqnum, p.Boot, p.Monotonic, p.Realtime, p.XorHash)
 	}
@@ -88,6 +95,8 @@ func (p *Position) set(key, value string) (err error) {
 		p.Offset, err = strconv.ParseInt(value, 16, 64)
 	case "head":
 		p.Head, err = strconv.ParseUint(value, 16, 64)
+	case "others":
+		p.Others = value
 	default:
 		err = fmt.Errorf("unknown part %q", key)
 	}
