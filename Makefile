@@ -1,0 +1,68 @@
+# exile: `make help` lists the targets. CI calls the same ones.
+PREFIX  ?= /usr
+DESTDIR ?=
+FUZZTIME ?= 30s
+COUNT   ?= 6
+
+GO := $(or $(shell command -v go),/usr/local/go/bin/go)
+export PATH := $(PATH):$(dir $(GO))
+export CGO_ENABLED = 0
+# Everything is static; only the race detector needs a C compiler.
+RACE := CGO_ENABLED=1 $(GO) test -race
+# Packages with goroutines: the others gain nothing from -race and lose minutes.
+RACED := $(addsuffix /...,$(wildcard ./dbusapi ./firewall ./internal/daemon ./internal/metrics ./internal/state ./journal))
+PACKAGES := $(addsuffix /...,$(wildcard ./cmd ./dbusapi ./firewall ./internal ./jail ./journal))
+# A checkout that git refuses to read (another user's) is built without its revision instead of not at all.
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+
+include units/files.mk
+
+all: build
+
+build: ## Build bin/exiled and bin/exilectl, static
+	$(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w' -o bin/ ./cmd/...
+
+check: deps lint test race e2e ## Everything: lint, unit tests, kernel tests, a booted host (as root; under 15 minutes)
+
+lint: bin/golangci-lint ## Check style and import rules
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: internal/tools/go.mod
+	cd internal/tools && $(GO) build -trimpath -o ../../bin/ tool
+
+test: ## Unit tests; as root also the backends in network namespaces
+	$(GO) test $(PACKAGES)
+
+race: deps
+	$(RACE) -short $(RACED)
+
+e2e: deps build ## Attack a real systemd host, booted in namespaces (as root)
+	$(GO) test -count=1 -timeout 12m ./e2e/...
+
+demo: deps build ## Watch a real attacker being exiled (as root)
+	@$(GO) run ./e2e/demo
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | while read -r dir name; do \
+	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; done
+
+bench: ## Run the benchmarks into bin/bench.new; the run before is kept in bin/bench.old, for benchstat
+	@mkdir -p bin; [ ! -e bin/bench.new ] || mv bin/bench.new bin/bench.old
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) $(PACKAGES) >bin/bench.new; s=$$?; cat bin/bench.new; exit $$s
+
+install: build ## Install to DESTDIR/PREFIX; without DESTDIR also enable and start (as root)
+	@internal/tools/install.sh install "$(DESTDIR)" "$(PREFIX)" $(FILES)
+
+uninstall: ## Stop, disable and remove what install installed; /etc/exile and /var/lib/exile stay
+	@internal/tools/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" $(FILES)
+
+deps: ## Install what the other targets need and is missing, with apt or dnf (as root)
+	@internal/tools/deps.sh
+
+clean: ## Remove what was built
+	rm -rf bin dist
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: all build check lint test race e2e demo fuzz bench install uninstall deps clean help

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs what building, testing and the demo need and this machine lacks. Silent and offline when nothing is missing.
+# Nothing that it installs is started, and an ssh server that it brings is not enabled either: the tests only want the files.
+set -eu
+
+# A file that shows that the package is there, the package's name in Debian, in Fedora.
+need='
+/usr/bin/gcc                              gcc                    gcc
+/usr/include/stdio.h                      libc6-dev              glibc-devel
+/usr/lib/systemd/systemd                  systemd                systemd
+/usr/bin/unshare                          util-linux             util-linux
+/usr/bin/dbus-daemon                      dbus                   dbus-daemon
+/usr/sbin/sshd                            openssh-server         openssh-server
+/usr/bin/ssh                              openssh-client         openssh-clients
+/usr/sbin/ip                              iproute2               iproute
+/usr/sbin/nft                             nftables               nftables
+/usr/sbin/ipset                           ipset                  ipset
+/usr/bin/mandoc                           mandoc                 mandoc
+/usr/lib/systemd/systemd-journal-remote   systemd-journal-remote systemd-journal-remote
+/usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
+'
+pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
+
+missing() { # COLUMN
+	echo "$need" | while read -r file deb rpm; do
+		[ -z "$file" ] || [ -e "$file" ] || [ -e "${file#/usr}" ] || eval "echo \$$1"
+	done
+	[ -n "$pam_systemd" ] || case $1 in deb) echo libpam-systemd ;; rpm) echo systemd-pam ;; esac
+}
+
+packages=$(missing deb)
+[ -n "$packages" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
+	exit 1
+fi
+had_sshd=$(command -v /usr/sbin/sshd || :)
+
+if command -v apt-get >/dev/null; then
+	# Debian starts what it installs unless this file says no (101).
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+		trap 'exit 130' INT TERM
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt="apt-get -q -y -o DPkg::Lock::Timeout=300"
+	# shellcheck disable=SC2086 # one word per package
+	$apt install --no-install-recommends $packages || { $apt update && $apt install --no-install-recommends $packages; }
+elif command -v dnf >/dev/null; then
+	# shellcheck disable=SC2046
+	dnf -q -y install --setopt=install_weak_deps=False $(missing rpm)
+else
+	echo "make deps: neither apt-get nor dnf here; install by hand: $packages" >&2
+	exit 1
+fi
+
+if [ -z "$had_sshd" ] && command -v systemctl >/dev/null; then
+	systemctl disable ssh.service sshd.service ssh.socket >/dev/null 2>&1 || :
+fi

@@ -1,0 +1,18 @@
+# Where each file is installed below PREFIX, as SOURCE:DESTINATION. A file is added by putting it in its folder.
+to = $(foreach f,$(wildcard $(1)),$(f):$(2)/$(notdir $(f)))
+
+FILES := bin/exiled:lib/exile/exiled bin/exilectl:bin/exilectl \
+  $(call to,units/systemd/*.service units/systemd/*.socket,lib/systemd/system) \
+  $(call to,units/sysusers.d/*.conf,lib/sysusers.d) \
+  $(call to,units/modules-load.d/*.conf,lib/modules-load.d) \
+  $(call to,units/catalog/*.catalog,lib/systemd/catalog) \
+  $(call to,units/dbus/*.conf,share/dbus-1/system.d) \
+  $(call to,units/dbus/*.service,share/dbus-1/system-services) \
+  $(call to,units/dbus/*.xml,share/dbus-1/interfaces) \
+  $(call to,units/polkit/*.policy,share/polkit-1/actions) \
+  $(call to,units/config/*,share/doc/exile) \
+  $(patsubst %:share/bash-completion/completions/exilectl.bash,%:share/bash-completion/completions/exilectl,\
+    $(call to,units/completions/*.bash units/completions/exilectl,share/bash-completion/completions)) \
+  $(call to,units/completions/_*,share/zsh/site-functions) \
+  $(call to,units/completions/*.fish,share/fish/vendor_completions.d) \
+  $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))
