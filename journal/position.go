@@ -6,18 +6,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Position says where a source stands: behind the entry that it names. Its zero value is nowhere. It is opaque outside
 // this folder, comparable, and prints as a journal cursor that journalctl --cursor accepts, or, for a text log, as
-// "dev=..;ino=..;off=..;head=..".
+// "dev=..;ino=..;off=..;head=..;t=..".
 type Position struct {
 	// Journal: the fields of a cursor, see sd_journal_get_cursor(3).
 	SeqnumID  ID
 	Seqnum    uint64
 	Boot      ID
 	Monotonic uint64 // µs
-	Realtime  uint64 // µs since 1970
+	Realtime  uint64 // µs since 1970; of the last entry, in a text log too
 	XorHash   uint64
 
 	// Text log: the file, the offset behind the line, and a hash of the file's first bytes.
@@ -33,6 +34,14 @@ type Position struct {
 // IsZero reports whether p is nowhere.
 func (p Position) IsZero() bool { return p == Position{} }
 
+// Time is when the entry that p names was received; zero when p does not know.
+func (p Position) Time() time.Time {
+	if p.Realtime == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(p.Realtime))
+}
+
 // isText reports whether p is a position in a text log.
 func (p Position) isText() bool { return p.Inode != 0 || p.Device != 0 }
 
@@ -42,7 +51,7 @@ func (p Position) String() string {
 	case p.IsZero():
 		return ""
 	case p.isText():
-		text := fmt.Sprintf("dev=%x;ino=%x;off=%x;head=%x", p.Device, p.Inode, p.Offset, p.Head)
+		text := fmt.Sprintf("dev=%x;ino=%x;off=%x;head=%x;t=%x", p.Device, p.Inode, p.Offset, p.Head, p.Realtime)
 		if p.Others != "" {
 			text += ";others=" + p.Others
 		}
