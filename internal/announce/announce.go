@@ -1,0 +1,179 @@
+// Package announce writes what happens into the journal, with the fields and message identifiers that the catalog and
+// journalctl EXILE_ADDRESS=... know.
+package announce
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+
+	"exile/internal/control"
+)
+
+// message is how one kind of event is told: its identifier in units/catalog, its priority and its words.
+type message struct {
+	id       string
+	priority journal.Priority
+	text     func(e control.Event) string
+}
+
+// messageOf returns how an event is told.
+func messageOf(k control.EventKind) message {
+	switch k {
+	case control.BanNew:
+		return message{"2929576456a04afc970b3018a1aa88c1", journal.PriNotice, banText}
+	case control.BanRemoved:
+		return message{"7b858c017d99422f912f53032350349d", journal.PriInfo, unbanText}
+	case control.Protected:
+		return message{"08a414ee1f634b95aba9d51eb8c235a6", journal.PriWarning, protectedText}
+	case control.Degraded:
+		return message{"3c52cc56b2464469823b18ea07829228", journal.PriWarning, reasonText("Degraded")}
+	case control.Recovered:
+		return message{"07f96bccf87f43ec987caa6164ba0da4", journal.PriNotice, reasonText("Recovered")}
+	case control.Repaired:
+		return message{"255061d00a9d424baadaf4b2171a8d83", journal.PriWarning, repairedText}
+	default:
+		return message{"fdde0ea7bcb94bbc815d56706838379d", journal.PriInfo, reasonText("Reloaded the configuration")}
+	}
+}
+
+func banText(e control.Event) string {
+	b := e.Ban
+	text := fmt.Sprintf("Banned %s in jail %s %s after %d attempts", address(b), b.Jail, untilText(b), b.Failures)
+	if b.Origin == control.OriginManual {
+		text = fmt.Sprintf("Banned %s in jail %s %s by hand", address(b), b.Jail, untilText(b))
+	}
+	if b.Reason != "" {
+		text += ": " + b.Reason
+	}
+	return text
+}
+
+func untilText(b control.Ban) string {
+	if b.Until.IsZero() {
+		return "for ever"
+	}
+	return "for " + b.Until.Sub(b.Since).Round(time.Second).String()
+}
+
+func unbanText(e control.Event) string {
+	return fmt.Sprintf("Lifted the ban of %s in jail %s: %s", address(e.Ban), e.Ban.Jail, e.Reason)
+}
+
+func protectedText(e control.Event) string {
+	return fmt.Sprintf("Did not ban %s in jail %s after %d attempts: %s", address(e.Ban), e.Ban.Jail, e.Ban.Failures, e.Reason)
+}
+
+func repairedText(e control.Event) string {
+	return fmt.Sprintf("Repaired %d entries in the kernel that somebody else had changed", e.Count)
+}
+
+func reasonText(what string) func(control.Event) string {
+	return func(e control.Event) string {
+		if e.Reason == "" {
+			return what
+		}
+		return what + ": " + e.Reason
+	}
+}
+
+// address is the ban's prefix, without the length when it is a single address.
+func address(b control.Ban) string {
+	if b.Prefix.IsSingleIP() {
+		return b.Prefix.Addr().String()
+	}
+	return b.Prefix.String()
+}
+
+// fields are the event for programs.
+func fields(e control.Event) map[string]string {
+	f := map[string]string{"EXILE_EVENT": string(e.Kind)}
+	if e.Reason != "" {
+		f["EXILE_REASON"] = e.Reason
+	}
+	if !e.Ban.Prefix.IsValid() {
+		return f
+	}
+	f["EXILE_JAIL"] = e.Ban.Jail
+	f["EXILE_ADDRESS"] = address(e.Ban)
+	f["EXILE_FAILURES"] = strconv.Itoa(e.Ban.Failures)
+	f["EXILE_OFFENCE"] = strconv.Itoa(e.Ban.Offence)
+	f["EXILE_ORIGIN"] = string(e.Ban.Origin)
+	if e.Ban.Reason != "" {
+		f["EXILE_RULE"] = e.Ban.Reason
+	}
+	if !e.Ban.Until.IsZero() {
+		f["EXILE_UNTIL"] = e.Ban.Until.UTC().Format(time.RFC3339)
+		f["EXILE_DURATION_USEC"] = strconv.FormatInt(e.Ban.Until.Sub(e.Ban.Since).Microseconds(), 10)
+	}
+	if e.Latency > 0 {
+		f["EXILE_LATENCY_USEC"] = strconv.FormatInt(e.Latency.Microseconds(), 10)
+	}
+	return f
+}
+
+// Journal writes events to the journal from a queue of its own, because journald may stall and the ban path may not.
+type Journal struct {
+	queue   chan control.Event
+	dropped atomic.Uint64
+	send    func(text string, p journal.Priority, fields map[string]string) error
+}
+
+// NewJournal returns a Journal that keeps at most n events waiting. fallback is called where there is no journal.
+func NewJournal(n int, fallback func(text string)) *Journal {
+	j := &Journal{queue: make(chan control.Event, n), send: journal.Send}
+	if !journal.Enabled() {
+		j.send = func(text string, _ journal.Priority, _ map[string]string) error { fallback(text); return nil }
+	}
+	return j
+}
+
+// Announce queues an event; when the queue is full it counts the event and drops it.
+func (j *Journal) Announce(e control.Event) {
+	select {
+	case j.queue <- e:
+	default:
+		j.dropped.Add(1)
+	}
+}
+
+// Dropped is how many events were dropped because the journal was too slow.
+func (j *Journal) Dropped() uint64 { return j.dropped.Load() }
+
+// Run writes until ctx ends and the queue is empty.
+func (j *Journal) Run(ctx context.Context) {
+	for {
+		select {
+		case e := <-j.queue:
+			j.write(e)
+		case <-ctx.Done():
+			j.drain()
+			return
+		}
+	}
+}
+
+func (j *Journal) drain() {
+	for {
+		select {
+		case e := <-j.queue:
+			j.write(e)
+		default:
+			return
+		}
+	}
+}
+
+// write sends one event. Its failure has no better place to be told than the journal, so it counts as dropped.
+func (j *Journal) write(e control.Event) {
+	m := messageOf(e.Kind)
+	f := fields(e)
+	f["MESSAGE_ID"] = m.id
+	if err := j.send(m.text(e), m.priority, f); err != nil {
+		j.dropped.Add(1)
+	}
+}

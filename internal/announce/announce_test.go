@@ -1,0 +1,64 @@
+package announce
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+	"github.com/google/go-cmp/cmp"
+
+	"exile/internal/control"
+)
+
+var kinds = []control.EventKind{
+	control.BanNew, control.BanRemoved, control.Protected, control.Degraded, control.Recovered, control.Repaired, control.Reloaded,
+}
+
+func TestEveryKindIsInTheCatalog(t *testing.T) {
+	t.Parallel()
+	catalog, err := os.ReadFile("../../units/catalog/exile.catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kinds {
+		if id := messageOf(k).id; !regexp.MustCompile(`(?m)^-- ` + id + `$`).Match(catalog) {
+			t.Errorf("event %q has no catalog entry %s", k, id)
+		}
+	}
+}
+
+func TestBanBecomesAJournalEntry(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	event := control.Event{Kind: control.BanNew, Latency: 3 * time.Millisecond, Ban: control.Ban{
+		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Since: since, Until: since.Add(time.Hour),
+		Failures: 5, Offence: 2, Origin: control.OriginJournal, Reason: `name "root"`,
+	}}
+	var text string
+	var got map[string]string
+	j := NewJournal(1, nil)
+	j.send = func(s string, _ journal.Priority, f map[string]string) error { text, got = s, f; return nil }
+	j.Announce(event)
+	j.Announce(event) // one too many
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	j.Run(ctx)
+	if want := `Banned 192.0.2.1 in jail sshd for 1h0m0s after 5 attempts: name "root"`; text != want {
+		t.Errorf("text\n got %s\nwant %s", text, want)
+	}
+	want := map[string]string{
+		"MESSAGE_ID": "2929576456a04afc970b3018a1aa88c1", "EXILE_EVENT": "ban", "EXILE_JAIL": "sshd", "EXILE_ADDRESS": "192.0.2.1",
+		"EXILE_FAILURES": "5", "EXILE_OFFENCE": "2", "EXILE_ORIGIN": "journal", "EXILE_RULE": `name "root"`,
+		"EXILE_UNTIL": "2026-03-01T13:00:00Z", "EXILE_DURATION_USEC": "3600000000", "EXILE_LATENCY_USEC": "3000",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields (-want +got)\n%s", diff)
+	}
+	if j.Dropped() != 1 {
+		t.Errorf("dropped %d events, want 1", j.Dropped())
+	}
+}
