@@ -1,0 +1,124 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDenied is the error of a login with a wrong password.
+var ErrDenied = errors.New("permission denied")
+
+// ErrUnreachable is the error of a connection that nobody answered.
+var ErrUnreachable = errors.New("no answer")
+
+// patience is how long an attacker waits for an answer. The host is a wire away: it answers in milliseconds or not at all.
+const patience = 3 * time.Second
+
+// Attacker is somebody on the internet who has one address.
+type Attacker struct {
+	Addr     netip.Addr
+	internet *internet
+}
+
+// Attacker returns the one with that address, which must not be the host's or the router's.
+func (h *Host) Attacker(addr netip.Addr) (*Attacker, error) {
+	if err := address(h.internet.link, "lo", netip.PrefixFrom(addr, addr.BitLen())); err != nil {
+		return nil, err
+	}
+	return &Attacker{addr, h.internet}, nil
+}
+
+// Target is the host's address that the attacker attacks: the one of its own family.
+func (a *Attacker) Target() netip.Addr {
+	if a.Addr.Is4() {
+		return V4
+	}
+	return V6
+}
+
+// Dial connects to a TCP port of the host.
+func (a *Attacker) Dial(ctx context.Context, port uint16) (conn net.Conn, err error) {
+	err = a.internet.do(func() error {
+		d := net.Dialer{Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Addr, 0))}
+		conn, err = d.DialContext(ctx, "tcp", netip.AddrPortFrom(a.Target(), port).String())
+		return err
+	})
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return conn, err
+}
+
+// Banner connects to the host's sshd and returns the line that it greets with.
+func (a *Attacker) Banner(ctx context.Context) (string, error) {
+	conn, err := a.Dial(ctx, 22)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("read banner: %w", err)
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// Login logs in with OpenSSH's client and one password, runs a command and returns its output. The error is ErrDenied,
+// ErrUnreachable, or says what ssh said.
+func (a *Attacker) Login(ctx context.Context, user, password string, command ...string) (string, error) {
+	return a.ssh(ctx, user, password, 1, command)
+}
+
+// Guess tries to log in with a wrong password, in one connection as often as it says. The answer of a working host is
+// ErrDenied; nil means that the password was right.
+func (a *Attacker) Guess(ctx context.Context, user string, times int) error {
+	_, err := a.ssh(ctx, user, "wrong horse battery staple", times, []string{"true"})
+	return err
+}
+
+func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, command []string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	args := []string{
+		"-F", "none", "-b", a.Addr.String(), "-l", user,
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=" + strconv.Itoa(prompts),
+		"-o", "ConnectTimeout=" + strconv.Itoa(int(patience/time.Second)), "--", a.Target().String(),
+	}
+	cmd := exec.CommandContext(ctx, "ssh", append(args, command...)...)
+	// ssh asks a program for the password: this one, see Main.
+	cmd.Env = append(environment, "SSH_ASKPASS=/proc/"+strconv.Itoa(unix.Getpid())+"/exe", "SSH_ASKPASS_REQUIRE=force",
+		askpassEnv+"="+password)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	cmd.WaitDelay = time.Second
+	err := a.internet.do(cmd.Run)
+	return stdout.String(), sshError(err, strings.TrimSpace(stderr.String()))
+}
+
+func sshError(err error, said string) error {
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(said, "Permission denied"):
+		return ErrDenied
+	case strings.Contains(said, "timed out"):
+		return fmt.Errorf("%w: %s", ErrUnreachable, said)
+	default:
+		return fmt.Errorf("run ssh: %w: %s", err, said)
+	}
+}

@@ -1,0 +1,104 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+)
+
+func TestMain(m *testing.M) {
+	host.Main()
+	os.Exit(m.Run())
+}
+
+func boot(t *testing.T, opts host.Options) *host.Host {
+	t.Helper()
+	if err := host.Available(); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h, err := host.Boot(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func run(t *testing.T, h *host.Host, args ...string) string {
+	t.Helper()
+	out, err := h.Run(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// TestHost boots a host and turns it off and on: what it wrote stays, and sshd lets nobody in who does not know the password.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	h := boot(t, host.Options{Name: "first"})
+	if got := run(t, h, "systemctl", "is-system-running"); got != "running" {
+		t.Errorf("system is %s:\n%s", got, run(t, h, "systemctl", "--failed"))
+	}
+	if got := run(t, h, "hostname"); got != "first" {
+		t.Errorf("host name is %q", got)
+	}
+	if err := h.AddUser(t.Context(), "alice", "open sesame"); err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{"198.51.100.7", "2001:db8:bad::7"} {
+		attack(t, h, netip.MustParseAddr(addr))
+	}
+	for name, off := range map[string]func() error{
+		"reboot":    func() error { return h.PowerOff(t.Context()) },
+		"power cut": func() error { h.Kill(); return nil },
+	} {
+		if err := off(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := h.Start(t.Context()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		attack(t, h, netip.MustParseAddr("198.51.100.7"))
+	}
+	if got := len(strings.Split(run(t, h, "journalctl", "--list-boots", "-q"), "\n")); got != 3 {
+		t.Errorf("the journal knows %d boots, want 3", got)
+	}
+}
+
+// attack guesses wrong and then right, and finds the wrong guess in the journal.
+func attack(t *testing.T, h *host.Host, addr netip.Addr) {
+	t.Helper()
+	a, err := h.Attacker(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	banner, err := a.Banner(t.Context())
+	if err != nil || !strings.HasPrefix(banner, "SSH-2.0-OpenSSH") {
+		t.Errorf("banner for %s: %q, %v", addr, banner, err)
+	}
+	if err := a.Guess(t.Context(), "alice", 1); !errors.Is(err, host.ErrDenied) {
+		t.Errorf("guess from %s: %v", addr, err)
+	}
+	out, err := a.Login(t.Context(), "alice", "open sesame", "id", "-un")
+	if err != nil || strings.TrimSpace(out) != "alice" {
+		t.Errorf("login from %s: %q, %v", addr, out, err)
+	}
+	run(t, h, "journalctl", "--sync")
+	log := run(t, h, "journalctl", "-b", "-o", "cat", "_SYSTEMD_UNIT=ssh.service", "+", "_SYSTEMD_UNIT=sshd.service")
+	if want := "Failed password for alice from " + addr.String(); !strings.Contains(log, want) {
+		t.Errorf("journal lacks %q:\n%s", want, log)
+	}
+}
