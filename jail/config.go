@@ -1,6 +1,11 @@
 package jail
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
 
 // Permanent as a ban time is for ever.
 const Permanent = time.Duration(-1)
@@ -16,6 +21,7 @@ type Config struct {
 	IPv6Prefix int           // likewise, 48..128; 64 by default
 	MaxTracked int           // prefixes remembered at most; 1,000,000 by default
 	Escalation Escalation
+	Aggregate  Aggregate
 	Adaptive   AdaptiveConfig
 }
 
@@ -27,3 +33,38 @@ const (
 	Threshold Detection = "threshold"
 	Adaptive  Detection = "adaptive"
 )
+
+// check reports the first value that is out of its range.
+func (c *Config) check() error {
+	switch {
+	case c.MaxRetry < 1 || c.MaxRetry > MaxMaxRetry:
+		return fmt.Errorf("maxretry %d: must be 1 to %d", c.MaxRetry, MaxMaxRetry)
+	case c.FindTime <= 0:
+		return fmt.Errorf("findtime %v: must be positive", c.FindTime)
+	case c.BanTime <= 0 && c.BanTime != Permanent:
+		return fmt.Errorf("bantime %v: must be positive, or permanent", c.BanTime)
+	case c.IPv4Prefix < 24 || c.IPv4Prefix > 32:
+		return fmt.Errorf("ipv4_prefix %d: must be 24 to 32", c.IPv4Prefix)
+	case c.IPv6Prefix < 48 || c.IPv6Prefix > 128:
+		return fmt.Errorf("ipv6_prefix %d: must be 48 to 128", c.IPv6Prefix)
+	case c.MaxTracked < 1:
+		return errors.New("max_tracked: must be at least 1")
+	}
+	return nil
+}
+
+// MaxMaxRetry is the highest MaxRetry.
+const MaxMaxRetry = 1000
+
+// prefix is what is counted and banned together with addr.
+func (c *Config) prefix(addr netip.Addr) netip.Prefix {
+	bits := c.IPv6Prefix
+	if addr = addr.Unmap(); addr.Is4() {
+		bits = c.IPv4Prefix
+	}
+	p, _ := addr.WithZone("").Prefix(bits)
+	return p
+}
+
+// prefixOf is the prefix of a key.
+func (c *Config) prefixOf(k key) netip.Prefix { return c.prefix(netip.AddrFrom16(k)) }

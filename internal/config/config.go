@@ -1,0 +1,171 @@
+// Package config turns the files /etc/exile/exile.yaml and their like into one checked Config. It knows files, lines and
+// words, and nothing of what is done with the values.
+package config
+
+import (
+	_ "embed"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"exile/firewall"
+	"exile/jail"
+)
+
+// Config is all that the files say, complete: what they leave out has its default.
+type Config struct {
+	Backend         string        // "auto", "ipset", "nftables", "route", "dry-run"
+	KillConnections bool          // cut the connections that a banned address has open
+	JournalDirs     []string      // of the journal files; all that exist are read
+	StateDir        string        // of the state file
+	LookBack        time.Duration // how far the journal is read again when there is no state
+	PurgeAge        time.Duration // after this long an offence is forgotten
+	Recidive        jail.Recidive
+	Jails           []Jail // by name, also the disabled ones
+
+	tree *tree
+}
+
+// Jail is one jail, complete.
+type Jail struct {
+	jail.Config
+	Enabled       bool
+	Simulate      bool            // decide and announce, but ban nobody
+	Filter        string          // name of the filter; the jail's own name if none is given
+	Mode          string          // "normal", "ddos", "extra", "aggressive": what the filter counts
+	Publickey     string          // "invalid", "any", "ignore": which failed public keys count
+	Units         []string        // names and patterns of units; empty: those of the filter
+	Identifiers   []string        // syslog identifiers; empty: those of the filter
+	TrustStdout   bool            // lines that a unit printed count, too
+	LogPath       []string        // absolute paths and patterns of text logs, read instead of the journal; empty: the journal
+	Ports         []firewall.Port // what a ban closes; empty: everything
+	IgnoreIP      []jail.Ignore
+	IgnoreSelf    bool
+	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
+	IgnoreCache   time.Duration // how long its answer holds; 0: it is asked each time
+	TrustLogins   time.Duration // how long a login with a key protects its address; 0: not at all
+
+	aggregate string // which fields of Aggregate count
+}
+
+//go:embed builtin.yaml
+var builtin []byte
+
+// builtinName is the origin of what no file says.
+const builtinName = "built-in"
+
+// recidive is the section that is a rule and no jail.
+const recidive = "recidive"
+
+// file is one file of the configuration.
+type file struct {
+	name string
+	data []byte
+}
+
+// Parse is the configuration that a single file of that name makes. The error joins all mistakes, each a *Problem.
+func Parse(name string, data []byte) (*Config, error) {
+	return parse([]file{{name, data}})
+}
+
+// parse merges the files in their order over what is built in.
+func parse(files []file) (*Config, error) {
+	t := newTree(nil)
+	var ps problems
+	for i, f := range append([]file{{builtinName, builtin}}, files...) {
+		root, err := decode(f.name, f.data)
+		ps.add(err)
+		ps = append(ps, t.merge(f.name, i, root)...)
+		if i == 0 {
+			t = newTree(t)
+		}
+	}
+	c, more := t.config()
+	if err := append(ps, more...).join(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// config turns words into values.
+func (t *tree) config() (*Config, problems) {
+	c := &Config{tree: t}
+	var ps problems
+	for _, w := range globalWords() {
+		if v, ok := t.globals[w.name]; ok {
+			ps.add(v.explain(w.name, w.set(c, v)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.jails)) {
+		j, more := t.jail(name)
+		ps = append(ps, more...)
+		if name == recidive {
+			c.Recidive = jail.Recidive{Enabled: j.Enabled, MaxRetry: j.MaxRetry, FindTime: j.FindTime, BanTime: j.BanTime}
+			continue
+		}
+		c.Jails = append(c.Jails, j)
+	}
+	return c, ps
+}
+
+func (t *tree) jail(name string) (Jail, problems) {
+	j := Jail{Config: jail.Config{Name: name}, Filter: name}
+	var ps problems
+	for _, w := range jailWords() {
+		if v, ok := t.lookup(name, w.name); ok {
+			ps.add(v.explain(w.name, w.set(&j, v)))
+		}
+	}
+	// What people copy from a tutorial behaves as the tutorial says: its words, named in a later file than the
+	// cleverer way, win over it.
+	if t.later(name, "detection", "maxretry", "findtime", "bantime") {
+		j.Detection = jail.Threshold
+	}
+	if t.later(name, "bantime.increment", "bantime") {
+		j.Escalation.Increment = false
+	}
+	if j.aggregate != "ipv4" && j.aggregate != "both" {
+		j.Aggregate.IPv4 = 0
+	}
+	if j.aggregate != "ipv6" && j.aggregate != "both" {
+		j.Aggregate.IPv6 = 0
+	}
+	return j, ps
+}
+
+// later reports whether one of the words was set in a later file than key.
+func (t *tree) later(name, key string, words ...string) bool {
+	k, _ := t.lookup(name, key)
+	return slices.ContainsFunc(words, func(word string) bool {
+		v, ok := t.lookup(name, word)
+		return ok && v.layer > k.layer
+	})
+}
+
+// explain says where and in what the mistake is.
+func (v value) explain(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem(v.file, v.line, "%s: %s", key, err)
+}
+
+// Origin is "file:line" of the value that key has in a jail ("" for the whole daemon), for messages about it.
+func (c *Config) Origin(jailName, key string) string {
+	v, ok := c.tree.globals[key]
+	if jailName != "" {
+		v, ok = c.tree.lookup(jailName, key)
+	}
+	if !ok {
+		return builtinName
+	}
+	return v.origin()
+}
+
+func (v value) origin() string {
+	if v.layer == 0 {
+		return builtinName
+	}
+	return (&Problem{File: path.Clean(v.file), Line: v.line}).position()
+}

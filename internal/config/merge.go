@@ -1,0 +1,176 @@
+package config
+
+import (
+	"maps"
+	"slices"
+)
+
+// section is what one part of the files says, by key.
+type section map[string]value
+
+// tree is all files merged: of each key the value of the last file that names it.
+type tree struct {
+	globals  section
+	defaults section
+	jails    map[string]section
+	builtin  *tree // what null falls back to; nil in the built-in tree itself
+}
+
+// maxJails bounds what a file can make the daemon do.
+const maxJails = 256
+
+func newTree(builtin *tree) *tree {
+	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, builtin: builtin}
+	if builtin != nil {
+		t.globals, t.defaults = maps.Clone(builtin.globals), maps.Clone(builtin.defaults)
+		for name, s := range builtin.jails {
+			t.jails[name] = maps.Clone(s)
+		}
+	}
+	return t
+}
+
+// merge puts a file over what is there. Words of a jail at the top of the file are defaults, and a mapping at the top is
+// a jail, so that a file can be as flat as the ones people know.
+func (t *tree) merge(file string, layer int, root node) problems {
+	var ps problems
+	if root.kind == null {
+		return nil
+	}
+	if root.kind != mapping {
+		return problems{problem(file, root.line, "a mapping of keys to values is wanted at the top")}
+	}
+	for _, p := range root.pairs {
+		v := value{node: p.value, file: file, layer: layer}
+		v.line = p.line
+		switch {
+		case p.key == "defaults" || p.key == "DEFAULT":
+			ps = append(ps, t.mergeDefaults(v)...)
+		case p.key == "jails":
+			ps = append(ps, t.mergeJails(v)...)
+		case p.value.kind == mapping && nearest(p.key, topWords()) == "":
+			ps = append(ps, t.mergeJail(p.key, v)...)
+		default:
+			ps.add(t.setDefault(p.key, v, topWords()))
+		}
+	}
+	return ps
+}
+
+func topWords() []string { return append([]string{"defaults", "jails"}, defaultWords()...) }
+
+func defaultWords() []string { return append(names(globalWords()), names(jailWords())...) }
+
+func (t *tree) mergeDefaults(v value) (ps problems) {
+	pairs, err := v.mapping()
+	ps.add(err)
+	for _, p := range pairs {
+		ps.add(t.setDefault(p.key, v.at(p), defaultWords()))
+	}
+	return ps
+}
+
+// setDefault sets a word of the daemon or the default of a word of the jails.
+func (t *tree) setDefault(key string, v value, valid []string) error {
+	if slices.Contains(names(globalWords()), key) {
+		t.globals.set(key, v, t.builtin.section("globals"))
+		return nil
+	}
+	if slices.Contains(names(jailWords()), key) {
+		t.defaults.set(key, v, t.builtin.section("defaults"))
+		return nil
+	}
+	return problem(v.file, v.line, "%s", unknown(key, valid))
+}
+
+func (t *tree) mergeJails(v value) (ps problems) {
+	pairs, err := v.mapping()
+	ps.add(err)
+	for _, p := range pairs {
+		ps = append(ps, t.mergeJail(p.key, v.at(p))...)
+	}
+	return ps
+}
+
+func (t *tree) mergeJail(name string, v value) (ps problems) {
+	if !isName(name) {
+		return problems{problem(v.file, v.line, "%q is no name for a jail: at most 64 small letters, digits, and .-_ inside", name)}
+	}
+	if _, ok := t.jails[name]; !ok && len(t.jails) >= maxJails {
+		return problems{problem(v.file, v.line, "more than %d jails", maxJails)}
+	}
+	pairs, err := v.mapping()
+	ps.add(err)
+	if t.jails[name] == nil {
+		t.jails[name] = section{}
+	}
+	for _, p := range pairs {
+		ps.add(t.setInJail(name, p.key, v.at(p)))
+	}
+	return ps
+}
+
+func (t *tree) setInJail(name, key string, v value) error {
+	if slices.Contains(names(jailWords()), key) {
+		t.jails[name].set(key, v, t.builtin.section(name))
+		return nil
+	}
+	if slices.Contains(names(globalWords()), key) {
+		hint := ""
+		if key == "backend" {
+			hint = "; a jail reads the journal, or the files that logpath names"
+		}
+		return problem(v.file, v.line, "%q is for the whole daemon: put it at the top of the file%s", key, hint)
+	}
+	return problem(v.file, v.line, "%s in jail %q", unknown(key, names(jailWords())), name)
+}
+
+// set stores a value; null takes back what files have said.
+func (s section) set(key string, v value, builtin section) {
+	if v.kind != null {
+		s[key] = v
+		return
+	}
+	delete(s, key)
+	if b, ok := builtin[key]; ok {
+		s[key] = b
+	}
+}
+
+// section is a part of the tree; of a nil tree nothing.
+func (t *tree) section(name string) section {
+	switch {
+	case t == nil:
+		return nil
+	case name == "globals":
+		return t.globals
+	case name == "defaults":
+		return t.defaults
+	default:
+		return t.jails[name]
+	}
+}
+
+// mapping is the content of a section that may be empty.
+func (v value) mapping() ([]pair, error) {
+	if v.kind == mapping || v.kind == null {
+		return v.pairs, nil
+	}
+	return nil, problem(v.file, v.line, "keys and values are wanted here, not one value or a list")
+}
+
+// at is the value of a pair inside v.
+func (v value) at(p pair) value {
+	inner := value{node: p.value, file: v.file, layer: v.layer}
+	inner.line = p.line
+	return inner
+}
+
+// lookup is what holds for a jail: its own word, or the default.
+func (t *tree) lookup(name, key string) (value, bool) {
+	if v, ok := t.jails[name][key]; ok {
+		return v, true
+	}
+	v, ok := t.defaults[key]
+	return v, ok
+}

@@ -1,0 +1,268 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"exile/jail"
+)
+
+// value is what a key is set to, and where.
+type value struct {
+	node
+	file  string
+	layer int // files of higher layers win; 0 is what is built in
+}
+
+// scalar is the text of a value that is one word or number.
+func (v value) scalar() (string, error) {
+	if v.kind != scalar {
+		return "", errors.New("one value is wanted here, not a list or a mapping")
+	}
+	return strings.TrimSpace(v.text), nil
+}
+
+// words are the items of a list, or of one string in which they are separated by blanks and commas.
+func (v value) words() ([]string, error) {
+	switch v.kind {
+	case null:
+		return nil, nil
+	case scalar:
+		return split(v.text), nil
+	case mapping:
+		return nil, errors.New("a list is wanted here, not a mapping")
+	case list:
+	}
+	var words []string
+	for _, item := range v.items {
+		if item.kind != scalar {
+			return nil, errors.New("every item of the list must be one value")
+		}
+		words = append(words, split(item.text)...)
+	}
+	return words, nil
+}
+
+func split(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+}
+
+// The parsers below turn a value into what a field of the configuration holds.
+
+func parseBool(v value) (bool, error) {
+	s, err := v.scalar()
+	if err != nil {
+		return false, err
+	}
+	switch strings.ToLower(s) {
+	case "true", "yes", "on":
+		return true, nil
+	case "false", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", s)
+}
+
+func wholeIn(low, high int) func(value) (int, error) {
+	return func(v value) (int, error) {
+		s, err := v.scalar()
+		if err != nil {
+			return 0, err
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("%q is not a whole number from %d to %d", s, low, high)
+		}
+		return n, nil
+	}
+}
+
+func parseFactor(v value) (float64, error) {
+	s, err := v.scalar()
+	if err != nil {
+		return 0, err
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0.01 && f <= 1000) { // the negation catches NaN
+		return 0, fmt.Errorf("%q is not a number from 0.01 to 1000", s)
+	}
+	return f, nil
+}
+
+// parseMultipliers reads whole numbers, at most as many as a ban time can double.
+func parseMultipliers(v value) ([]int, error) {
+	words, err := v.words()
+	if err != nil {
+		return nil, err
+	}
+	if len(words) > 64 {
+		return nil, errors.New("more than 64 multipliers")
+	}
+	var ms []int
+	for _, w := range words {
+		n, err := strconv.Atoi(w)
+		if err != nil || n < 1 || n > 1_000_000 {
+			return nil, fmt.Errorf("multiplier %q is not a whole number from 1 to 1000000", w)
+		}
+		ms = append(ms, n)
+	}
+	return ms, nil
+}
+
+func timeFrom(low time.Duration) func(value) (time.Duration, error) {
+	return func(v value) (time.Duration, error) {
+		s, err := v.scalar()
+		if err != nil {
+			return 0, err
+		}
+		d, err := ParseDuration(s)
+		if err == nil && d < low {
+			err = fmt.Errorf("%q is shorter than %v", s, low)
+		}
+		return d, err
+	}
+}
+
+// parseBanTime also knows the word for ever: -1, as in fail2ban, or permanent.
+func parseBanTime(v value) (time.Duration, error) {
+	if s, err := v.scalar(); err == nil && (s == "-1" || s == "permanent") {
+		return jail.Permanent, nil
+	}
+	d, err := timeFrom(time.Second)(v)
+	if err != nil {
+		return 0, fmt.Errorf("%w; -1 is permanent", err)
+	}
+	return d, nil
+}
+
+func oneOf[S ~string](valid ...S) func(value) (S, error) {
+	return func(v value) (S, error) {
+		s, err := v.scalar()
+		if err != nil {
+			return "", err
+		}
+		if !slices.Contains(valid, S(s)) {
+			return "", fmt.Errorf("%q is not one of %s", s, strings.Join(asStrings(valid), ", "))
+		}
+		return S(s), nil
+	}
+}
+
+func asStrings[S ~string](in []S) []string {
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func parseName(v value) (string, error) {
+	s, err := v.scalar()
+	if err == nil && !isName(s) {
+		err = fmt.Errorf("%q is not a name: at most 64 small letters, digits, and .-_ inside", s)
+	}
+	return s, err
+}
+
+func isName(s string) bool {
+	return s != "" && len(s) <= 64 && !strings.HasPrefix(s, ".") && !strings.HasPrefix(s, "-") &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}
+
+func parsePath(v value) (string, error) {
+	s, err := v.scalar()
+	if err == nil && !isPath(s) {
+		err = fmt.Errorf("%q is not a path that begins with /", s)
+	}
+	return s, err
+}
+
+func parsePaths(v value) ([]string, error) {
+	return parseEach(v, func(s string) error {
+		if !isPath(s) {
+			return fmt.Errorf("%q is not a path that begins with /", s)
+		}
+		_, err := filepath.Match(s, "")
+		return err
+	})
+}
+
+func isPath(s string) bool { return filepath.IsAbs(s) && !strings.ContainsRune(s, 0) }
+
+// parseUnits accepts names and patterns of units ("ssh@*.service"); a name without suffix is a service.
+func parseUnits(v value) ([]string, error) {
+	units, err := parseEach(v, func(s string) error {
+		if len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '/' || r > '~' }) {
+			return fmt.Errorf("%q is not the name of a unit", s)
+		}
+		_, err := filepath.Match(s, "")
+		return err
+	})
+	for i, u := range units {
+		if !strings.Contains(u, ".") {
+			units[i] = u + ".service"
+		}
+	}
+	return units, err
+}
+
+func parseWords(v value) ([]string, error) {
+	return parseEach(v, func(string) error { return nil })
+}
+
+func parseEach(v value, check func(string) error) ([]string, error) {
+	words, err := v.words()
+	for _, w := range words {
+		if err == nil {
+			err = check(w)
+		}
+	}
+	return words, err
+}
+
+func parseIgnore(v value) ([]jail.Ignore, error) {
+	words, err := v.words()
+	if err != nil {
+		return nil, err
+	}
+	var list []jail.Ignore
+	for _, w := range words {
+		g, err := jail.ParseIgnore(w)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, g)
+	}
+	return list, nil
+}
+
+// parseCommand is an argument vector: a list as it stands, a string cut at its blanks. No shell ever sees it.
+func parseCommand(v value) ([]string, error) {
+	argv := []string{}
+	switch v.kind {
+	case null:
+	case scalar:
+		argv = strings.Fields(v.text)
+		if strings.ContainsAny(strings.ReplaceAll(v.text, "<ip>", ""), "'\"\\|&;$`<>()*?\x00") {
+			return nil, errors.New("no shell runs the command: write its arguments as a list")
+		}
+	case list:
+		for _, item := range v.items {
+			if item.kind != scalar || strings.ContainsRune(item.text, 0) {
+				return nil, errors.New("every argument of the command must be a string")
+			}
+			argv = append(argv, item.text)
+		}
+	case mapping:
+		return nil, errors.New("a command is a string or a list of arguments")
+	}
+	if len(argv) > 0 && !isPath(argv[0]) {
+		return nil, fmt.Errorf("the command %q must be a path that begins with /", argv[0])
+	}
+	return argv, nil
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"time"
+
+	"exile/jail"
+)
+
+// word is a key of the configuration and how its value gets into T.
+type word[T any] struct {
+	name string
+	set  func(*T, value) error
+}
+
+// into makes a word that parses a value and stores it in a field.
+func into[T, F any](name string, parse func(value) (F, error), field func(*T) *F) word[T] {
+	return word[T]{name, func(t *T, v value) error {
+		f, err := parse(v)
+		if err == nil {
+			*field(t) = f
+		}
+		return err
+	}}
+}
+
+// globalWords stand at the top of the file, or in defaults.
+func globalWords() []word[Config] {
+	return []word[Config]{
+		into("backend", oneOf("auto", "ipset", "nftables", "route", "dry-run"), func(c *Config) *string { return &c.Backend }),
+		into("kill_connections", parseBool, func(c *Config) *bool { return &c.KillConnections }),
+		into("journal", parsePaths, func(c *Config) *[]string { return &c.JournalDirs }),
+		into("state", parsePath, func(c *Config) *string { return &c.StateDir }),
+		into("lookback", timeFrom(0), func(c *Config) *time.Duration { return &c.LookBack }),
+		into("dbpurgeage", timeFrom(time.Hour), func(c *Config) *time.Duration { return &c.PurgeAge }),
+	}
+}
+
+// jailWords stand in a jail, or in defaults, or, in a file as flat as a tutorial's, at the top.
+func jailWords() []word[Jail] {
+	return []word[Jail]{
+		into("enabled", parseBool, func(j *Jail) *bool { return &j.Enabled }),
+		into("simulate", parseBool, func(j *Jail) *bool { return &j.Simulate }),
+		into("filter", parseName, func(j *Jail) *string { return &j.Filter }),
+		into("mode", oneOf("normal", "ddos", "extra", "aggressive"), func(j *Jail) *string { return &j.Mode }),
+		into("publickey", oneOf("invalid", "any", "ignore"), func(j *Jail) *string { return &j.Publickey }),
+		into("units", parseUnits, func(j *Jail) *[]string { return &j.Units }),
+		into("identifiers", parseWords, func(j *Jail) *[]string { return &j.Identifiers }),
+		into("trust_stdout", parseBool, func(j *Jail) *bool { return &j.TrustStdout }),
+		into("logpath", parsePaths, func(j *Jail) *[]string { return &j.LogPath }),
+		{"port", func(j *Jail, v value) (err error) { j.Ports, err = parsePorts(v); return err }},
+		into("detection", oneOf(jail.Threshold, jail.Adaptive), func(j *Jail) *jail.Detection { return &j.Detection }),
+		into("maxretry", wholeIn(1, 1000), func(j *Jail) *int { return &j.MaxRetry }),
+		into("findtime", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.FindTime }),
+		into("bantime", parseBanTime, func(j *Jail) *time.Duration { return &j.BanTime }),
+		into("bantime.increment", parseBool, func(j *Jail) *bool { return &j.Escalation.Increment }),
+		into("bantime.factor", parseFactor, func(j *Jail) *float64 { return &j.Escalation.Factor }),
+		into("bantime.multipliers", parseMultipliers, func(j *Jail) *[]int { return &j.Escalation.Multipliers }),
+		into("bantime.maxtime", timeFrom(0), func(j *Jail) *time.Duration { return &j.Escalation.MaxTime }),
+		into("bantime.rndtime", timeFrom(0), func(j *Jail) *time.Duration { return &j.Escalation.RndTime }),
+		into("bantime.overalljails", parseBool, func(j *Jail) *bool { return &j.Escalation.OverallJails }),
+		into("ipv4_prefix", wholeIn(24, 32), func(j *Jail) *int { return &j.IPv4Prefix }),
+		into("ipv6_prefix", wholeIn(48, 128), func(j *Jail) *int { return &j.IPv6Prefix }),
+		into("max_tracked", wholeIn(1000, 100_000_000), func(j *Jail) *int { return &j.MaxTracked }),
+		into("ignoreip", parseIgnore, func(j *Jail) *[]jail.Ignore { return &j.IgnoreIP }),
+		into("ignoreself", parseBool, func(j *Jail) *bool { return &j.IgnoreSelf }),
+		into("ignorecommand", parseCommand, func(j *Jail) *[]string { return &j.IgnoreCommand }),
+		into("ignorecache", timeFrom(0), func(j *Jail) *time.Duration { return &j.IgnoreCache }),
+		into("trust_logins", timeFrom(0), func(j *Jail) *time.Duration { return &j.TrustLogins }),
+		into("aggregate", oneOf("off", "ipv4", "ipv6", "both"), func(j *Jail) *string { return &j.aggregate }),
+		into("aggregate.ipv4_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv4 }),
+		into("aggregate.ipv6_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv6 }),
+	}
+}
+
+func names[T any](words []word[T]) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w.name
+	}
+	return out
+}
