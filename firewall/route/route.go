@@ -1,0 +1,206 @@
+// Package route bans by blackhole routes: a routing table of our own, in which each banned prefix is a blackhole, and a
+// rule per address family that has the table asked before the main one.
+//
+// # What it stops
+//
+// A blackhole takes the answers away. A TCP connection cannot come about, because the SYN-ACK has no way back; so it is for
+// forwarded and container traffic too, as long as this host routes the answer. What arrives is stopped only where the
+// kernel checks the source of packets: IPv4 with net.ipv4.conf.*.rp_filter set to 1 or 2. Without it, and always for IPv6,
+// single UDP datagrams still reach a listener, and an established connection goes on receiving: the caller ends those with
+// package sockdestroy. Bans limited to a port cannot be had: a route knows no ports.
+//
+// # Ends
+//
+// The kernel keeps no end for a route. The caller's timer lifts a ban when its end has come; this backend remembers the end
+// that each ban was added with, and List reports it for as long as the kernel has the route. For a route that was there
+// before us, from an earlier run, List reports the end as 1 January 1970, which no wanted ban has. So Diff asks for such a
+// ban to be added with its true end, or deleted: Apply takes the end in and leaves the kernel's route as it is. A restart
+// with 100,000 bans costs two listings and changes nothing in the kernel that is right already.
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"exile/firewall"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Config says where the routes go. Zero fields take the defaults.
+type Config struct {
+	Table    uint8  // routing table, 1 to 252; 166. FRR cannot import a table above 252
+	Protocol uint8  // marks routes and rules as ours, 5 to 255; 166
+	Priority uint32 // of the rules that have the table asked; 100
+	NetNS    int    // file descriptor of a network namespace; 0: the caller's own
+}
+
+// Backend bans by routes. It implements firewall.Backend and firewall.Watcher.
+type Backend struct {
+	config Config
+	lock   *firewall.Lock
+	conn   *netlink.Conn
+	next   uint32                     // sequence number of the next request, never 0
+	ends   map[netip.Prefix]time.Time // of the routes that the kernel had when we last listed or changed them
+}
+
+// unknown is the end of a route that an earlier run made.
+var unknown = time.Unix(0, 0)
+
+// New opens the backend. It changes nothing in the kernel. The error is firewall.ErrHeld when another exiled runs here.
+func New(c Config) (*Backend, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := firewall.Acquire(c.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(c.NetNS)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open route socket: %w", err), lock.Close())
+	}
+	return &Backend{config: c, lock: lock, conn: conn, next: 1, ends: map[netip.Prefix]time.Time{}}, nil
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Table == 0 {
+		c.Table = 166
+	}
+	if c.Protocol == 0 {
+		c.Protocol = 166
+	}
+	if c.Priority == 0 {
+		c.Priority = 100
+	}
+	if c.Table > 252 {
+		return c, fmt.Errorf("routing table %d: want 1 to 252, the others are the kernel's own or out of reach of routing daemons", c.Table)
+	}
+	if c.Protocol <= unix.RTPROT_STATIC {
+		return c, fmt.Errorf("route protocol %d: want 5 to 255, the others are the kernel's and the administrator's", c.Protocol)
+	}
+	return c, nil
+}
+
+// families are those that we ban in.
+var families = [...]uint8{unix.AF_INET, unix.AF_INET6}
+
+// List returns the bans that the kernel has a route for, if the rule for it is there. A route that an earlier run made has
+// its end reported as 1 January 1970.
+func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
+	ends := make(map[netip.Prefix]time.Time, len(b.ends))
+	var bans []firewall.Ban
+	for _, family := range families {
+		ruled, err := b.hasRule(ctx, family)
+		if err != nil {
+			return nil, err
+		}
+		err = b.dumpRoutes(ctx, family, func(p netip.Prefix) {
+			end, ok := b.ends[p]
+			if !ok {
+				end = unknown
+			}
+			if _, twice := ends[p]; ruled && !twice {
+				bans = append(bans, firewall.Ban{Key: firewall.Key{Prefix: p}, Until: end})
+			}
+			ends[p] = end
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	b.ends = ends
+	return bans, nil
+}
+
+// Apply adds and deletes routes, and puts the rules back if they are gone. It refuses a change that limits a ban to a port
+// with errors.ErrUnsupported.
+func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
+	if err := check(c); err != nil {
+		return err
+	}
+	for _, family := range families {
+		if err := b.addRule(ctx, family); err != nil {
+			return err
+		}
+	}
+	err := b.delRoutes(ctx, c.Del)
+	return errors.Join(err, b.addRoutes(ctx, c.Add))
+}
+
+func check(c firewall.Change) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	for _, ban := range c.Add {
+		if p := ban.Port; p != (firewall.Port{}) {
+			return fmt.Errorf("ban %v on port %d only: %w by routes: ban all ports, or use ipset or nftables",
+				ban.Prefix, p.Number, errors.ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+func (b *Backend) delRoutes(ctx context.Context, keys []firewall.Key) error {
+	prefixes := make([]netip.Prefix, 0, len(keys))
+	for _, k := range keys {
+		if k.Port == (firewall.Port{}) { // no other can be there
+			prefixes = append(prefixes, k.Prefix)
+		}
+	}
+	return b.del(ctx, prefixes)
+}
+
+func (b *Backend) del(ctx context.Context, prefixes []netip.Prefix) error {
+	err := b.batch(ctx, delRoute, prefixes, func(i int) { delete(b.ends, prefixes[i]) })
+	if err != nil {
+		return fmt.Errorf("delete blackhole routes: %w", err)
+	}
+	return nil
+}
+
+// addRoutes asks the kernel for every route but those that List has just seen there without knowing their end.
+func (b *Backend) addRoutes(ctx context.Context, bans []firewall.Ban) error {
+	prefixes := make([]netip.Prefix, 0, len(bans))
+	ends := make([]time.Time, 0, len(bans))
+	for _, ban := range bans {
+		if b.ends[ban.Prefix].Equal(unknown) {
+			b.ends[ban.Prefix] = ban.Until
+			continue
+		}
+		prefixes, ends = append(prefixes, ban.Prefix), append(ends, ban.Until)
+	}
+	err := b.batch(ctx, addRoute, prefixes, func(i int) { b.ends[prefixes[i]] = ends[i] })
+	if err != nil {
+		return fmt.Errorf("add blackhole routes: %w", err)
+	}
+	return nil
+}
+
+// Destroy removes our routes and rules. Routes of others in the table stay.
+func (b *Backend) Destroy(ctx context.Context) error {
+	for _, family := range families {
+		if err := b.delRule(ctx, family); err != nil {
+			return err
+		}
+		var prefixes []netip.Prefix
+		if err := b.dumpRoutes(ctx, family, func(p netip.Prefix) { prefixes = append(prefixes, p) }); err != nil {
+			return err
+		}
+		if err := b.del(ctx, prefixes); err != nil {
+			return err
+		}
+	}
+	clear(b.ends)
+	return nil
+}
+
+// Close frees the sockets and leaves the routes and rules in place.
+func (b *Backend) Close() error {
+	return errors.Join(b.conn.Close(), b.lock.Close())
+}

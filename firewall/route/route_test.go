@@ -1,0 +1,268 @@
+package route
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/firewalltest"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func open(t testing.TB, ns firewalltest.NetNS) *Backend {
+	t.Helper()
+	b, err := New(Config{NetNS: ns.FD})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func ban(prefix string, until time.Time) firewall.Ban {
+	return firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix(prefix)}, Until: until}
+}
+
+func apply(t testing.TB, b *Backend, c firewall.Change) {
+	t.Helper()
+	if err := b.Apply(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func list(t testing.TB, b *Backend) []firewall.Ban {
+	t.Helper()
+	bans, err := b.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bans
+}
+
+// wantBans compares what the kernel has, by the backend's word, with want.
+func wantBans(t testing.TB, b *Backend, want []firewall.Ban) {
+	t.Helper()
+	byPrefix := func(a, b firewall.Ban) int { return cmp.Compare(a.Prefix.String(), b.Prefix.String()) }
+	have := list(t, b)
+	slices.SortFunc(have, byPrefix)
+	want = slices.SortedFunc(slices.Values(want), byPrefix)
+	equal := gocmp.Comparer(func(a, b firewall.Ban) bool { return a.Key == b.Key && a.Until.Equal(b.Until) })
+	if diff := gocmp.Diff(want, have, equal); diff != "" {
+		t.Errorf("bans (-want +got):\n%s", diff)
+	}
+}
+
+var (
+	soon  = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	later = soon.Add(time.Hour)
+)
+
+func TestEndsOutliveARestart(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8:1::/64", later), ban("198.51.100.0/24", time.Time{})}
+	b := open(t, ns)
+	apply(t, b, firewall.Change{Add: append(want, ban("203.0.113.9/32", soon))})
+	b.Close()
+
+	b = open(t, ns)
+	heard := monitor(t, ns)
+	c := firewall.Diff(want, list(t, b))
+	if len(c.Add) != 3 || len(c.Del) != 1 {
+		t.Fatalf("Diff after a restart = %v, want the three known ends added and the fourth ban deleted", c)
+	}
+	apply(t, b, c)
+	wantBans(t, b, want)
+	if diff := gocmp.Diff([]string{"RTM_DELROUTE 203.0.113.9/32"}, heard()); diff != "" {
+		t.Errorf("changes in the kernel (-want +got):\n%s", diff)
+	}
+}
+
+// monitor returns a function that returns what the kernel has told of our routes since.
+func monitor(t *testing.T, ns firewalltest.NetNS) func() []string {
+	t.Helper()
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{
+		NetNS:  ns.FD,
+		Groups: unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c, _ := Config{}.withDefaults()
+	names := map[netlink.HeaderType]string{unix.RTM_NEWROUTE: "RTM_NEWROUTE", unix.RTM_DELROUTE: "RTM_DELROUTE"}
+	return func() (heard []string) {
+		// The kernel queues what it tells before it returns from the change.
+		for _ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); ; {
+			messages, err := conn.Receive()
+			if err != nil {
+				return heard
+			}
+			for _, m := range messages {
+				if p, ours, _ := c.parseRoute(m.Data); ours {
+					heard = append(heard, fmt.Sprintf("%s %v", names[m.Header.Type], p))
+				}
+			}
+		}
+	}
+}
+
+func TestExtendingChangesNothingInTheKernel(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, ns)
+	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8::/64", soon)}})
+	heard := monitor(t, ns)
+	extended := []firewall.Ban{ban("192.0.2.1/32", later), ban("2001:db8::/64", time.Time{})}
+	apply(t, b, firewall.Change{Add: extended})
+	wantBans(t, b, extended)
+	if got := heard(); got != nil {
+		t.Errorf("extending made the kernel say %v, want nothing", got)
+	}
+}
+
+func TestManyInBatches(t *testing.T) {
+	t.Parallel()
+	b := open(t, firewalltest.New(t))
+	var want []firewall.Ban
+	for i := range 2*chunk + 1 {
+		a4 := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
+		a6 := netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0, byte(i >> 8), byte(i)})
+		want = append(want, ban(a4.String()+"/32", soon), ban(a6.String()+"/64", soon))
+	}
+	for range 2 { // the second time the kernel refuses each of them: they are there
+		apply(t, b, firewall.Change{Add: want})
+		wantBans(t, b, want)
+	}
+	var del []firewall.Key
+	for _, b := range want[5:] {
+		del = append(del, b.Key)
+	}
+	for range 2 {
+		apply(t, b, firewall.Change{Del: del})
+		wantBans(t, b, want[:5])
+	}
+}
+
+func TestRouteOfAnotherStays(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, ns)
+	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", soon)}})
+	for _, r := range []string{"blackhole 203.0.113.1 proto 250", "unreachable 203.0.113.2 proto 166", "blackhole 203.0.113.3 proto 166 table 167"} {
+		args := strings.Fields("route add table 166 " + r)
+		if strings.Contains(r, "table 167") {
+			args = strings.Fields("route add " + r)
+		}
+		ns.Exec(t, "ip", args...)
+	}
+	ns.Exec(t, "ip", "rule", "add", "pref", "101", "table", "166")
+	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("203.0.113.1/32", soon)}, Del: []firewall.Key{ban("203.0.113.2/32", soon).Key}})
+	wantBans(t, b, []firewall.Ban{ban("192.0.2.1/32", soon)}) // the other route is in the way, and List says so
+	if err := b.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := "blackhole 203.0.113.1 proto 250 \nunreachable 203.0.113.2 proto 166 \n"
+	if diff := gocmp.Diff(want, ns.Exec(t, "ip", "route", "show", "table", "166")); diff != "" {
+		t.Errorf("table after Destroy (-want +got):\n%s", diff)
+	}
+	rules := ns.Exec(t, "ip", "rule") + ns.Exec(t, "ip", "-6", "rule")
+	if strings.Contains(rules, "100:") || !strings.Contains(rules, "101:") {
+		t.Errorf("rules after Destroy:\n%s", rules)
+	}
+}
+
+func TestWithoutRuleNothingIsEnforced(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, ns)
+	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8::/64", soon)}
+	apply(t, b, firewall.Change{Add: want})
+	ns.Exec(t, "ip", "-6", "rule", "del", "pref", "100")
+	wantBans(t, b, want[:1])
+	ns.Exec(t, "ip", "rule", "del", "pref", "100")
+	wantBans(t, b, nil)
+	apply(t, b, firewall.Diff(want, list(t, b)))
+	wantBans(t, b, want)
+}
+
+func TestForeignFlushIsRepaired(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, ns)
+	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("192.0.2.2/32", soon), ban("2001:db8::/64", soon)}
+	apply(t, b, firewall.Change{Add: want})
+
+	touched := make(chan struct{}, 100)
+	watched := make(chan error)
+	go func() { watched <- b.Watch(t.Context(), func() { touched <- struct{}{} }) }()
+	// Watch has joined when it hears of this: it is asked again until it does.
+	for ready := false; !ready; {
+		ns.Exec(t, "ip", "route", "del", "blackhole", "192.0.2.1", "table", "166")
+		apply(t, b, firewall.Change{Add: want[:1]})
+		select {
+		case <-touched:
+			ready = true
+		case err := <-watched:
+			t.Fatal(err)
+		default:
+		}
+	}
+	for _, flush := range []string{"route flush table 166", "-6 route flush table 166", "rule del pref 100", "-6 rule del pref 100"} {
+		for len(touched) > 0 {
+			<-touched
+		}
+		ns.Exec(t, "ip", strings.Fields(flush)...)
+		<-touched
+		c := firewall.Diff(want, list(t, b))
+		if len(c.Add) == 0 {
+			t.Errorf("ip %s: nothing to repair", flush)
+		}
+		apply(t, b, c)
+		wantBans(t, b, want)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, ns)
+	limited := ban("192.0.2.1/32", soon)
+	limited.Port = firewall.Port{Proto: unix.IPPROTO_TCP, Number: 22}
+	err := b.Apply(t.Context(), firewall.Change{Add: []firewall.Ban{ban("192.0.2.2/32", soon), limited}})
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Apply of a ban on a port = %v, want ErrUnsupported", err)
+	}
+	wantBans(t, b, nil)
+	apply(t, b, firewall.Change{Del: []firewall.Key{limited.Key}}) // it is not there, so it is gone
+	if _, err := New(Config{NetNS: ns.FD}); !errors.Is(err, firewall.ErrHeld) {
+		t.Errorf("New beside another = %v, want ErrHeld", err)
+	}
+	for _, c := range []Config{{Table: 253}, {Protocol: unix.RTPROT_STATIC}} {
+		if _, err := New(c); err == nil {
+			t.Errorf("New(%+v) succeeds", c)
+		}
+	}
+}
+
+func TestWithoutIPv6(t *testing.T) {
+	t.Parallel()
+	// A kernel without IPv6 cannot be had here; it answers so.
+	for _, err := range []error{unix.EAFNOSUPPORT, unix.EOPNOTSUPP} {
+		if !switchedOff(fmt.Errorf("list: %w", err)) {
+			t.Errorf("switchedOff(%v) = false", err)
+		}
+	}
+	if switchedOff(unix.EPERM) {
+		t.Error("switchedOff(EPERM) = true")
+	}
+}
