@@ -1,0 +1,158 @@
+package textlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"exile/journal"
+)
+
+// maxBatch is how many entries are handed over at once.
+const maxBatch = 1024
+
+// follower is one run of Follow.
+type follower struct {
+	cfg        Config
+	from       journal.Start
+	emit       func(journal.Batch) error
+	beginning  bool // nothing has been read yet
+	resumed    bool // from names a place in text logs
+	files      []*file
+	complained map[string]string // what was last reported of a path
+	names      journal.Strings
+
+	entries  []journal.Entry
+	gaps     []journal.Gap
+	position journal.Position // of the last batch
+	caughtUp bool             // likewise
+}
+
+func newFollower(cfg Config, from journal.Start, emit func(journal.Batch) error) *follower {
+	return &follower{
+		cfg: cfg, from: from, emit: emit, position: from.Resume, beginning: true,
+		complained: make(map[string]string),
+	}
+}
+
+func (f *follower) paths() []string {
+	var paths []string
+	for _, pattern := range f.cfg.Paths {
+		paths = append(paths, expand(pattern)...)
+	}
+	return paths
+}
+
+func (f *follower) gap(g journal.Gap) { f.gaps = append(f.gaps, g) }
+
+// drain reads until there is no more to read, or ctx ends.
+func (f *follower) drain(ctx context.Context) error {
+	f.beginning = false
+	for ctx.Err() == nil {
+		f.fill()
+		f.merge()
+		caughtUp := !slices.ContainsFunc(f.files, func(o *file) bool { return o.ready || !o.eof && !o.failed })
+		if err := f.flush(caughtUp); err != nil {
+			return err
+		}
+		if caughtUp {
+			return nil
+		}
+	}
+	return nil
+}
+
+// fill has all files read on.
+func (f *follower) fill() {
+	for _, one := range slices.Clone(f.files) {
+		err := one.fill(f.cfg.Location)
+		if errors.Is(err, errTruncated) {
+			err = f.truncated(one)
+		}
+		if err != nil && !one.failed {
+			f.gap(journal.Gap{Kind: journal.GapUnreadable, File: one.name, Err: err})
+		}
+		one.failed = err != nil
+		if one.cut > 0 {
+			f.gap(journal.Gap{Kind: journal.GapTruncated, File: one.name, Entries: one.cut, Err: fmt.Errorf(
+				"lines longer than %d bytes, of which the rest was not read", maxLine)})
+			one.cut = 0
+		}
+	}
+}
+
+// merge takes lines from all files in the order of their times, until one of the files has to read on.
+func (f *follower) merge() {
+	for len(f.entries) < maxBatch {
+		first := f.first()
+		if first == nil {
+			return
+		}
+		f.add(first)
+		if !first.prepare(f.cfg.Location) && !first.eof {
+			return
+		}
+	}
+}
+
+// first returns the file with the oldest line; of two with the same time the one that was rotated.
+func (f *follower) first() *file {
+	var first *file
+	for _, one := range f.files {
+		if !one.ready {
+			continue
+		}
+		if first == nil || one.line.Time.Before(first.line.Time) ||
+			one.line.Time.Equal(first.line.Time) && one.moved && !first.moved {
+			first = one
+		}
+	}
+	return first
+}
+
+// add takes the next line of one into the batch, unless it is older than wanted.
+func (f *follower) add(one *file) {
+	line := one.line
+	one.take()
+	replayed := one.offset <= one.resume
+	if (replayed || !f.resumed) && line.Time.Before(f.from.Since) {
+		return
+	}
+	f.entries = append(f.entries, journal.Entry{
+		Position:   one.position(),
+		Time:       line.Time,
+		PID:        line.PID,
+		Identifier: f.names.Of(line.Identifier),
+		Transport:  "text",
+		Message:    line.Message,
+		Replayed:   replayed,
+	})
+}
+
+// flush hands over what there is to say.
+func (f *follower) flush(caughtUp bool) error {
+	position := f.position
+	if len(f.files) > 0 {
+		position = join(f.files)
+	}
+	if len(f.entries) == 0 && len(f.gaps) == 0 && position == f.position && caughtUp == f.caughtUp {
+		return nil
+	}
+	batch := journal.Batch{Entries: f.entries, Gaps: f.gaps, Position: position, CaughtUp: caughtUp}
+	f.entries, f.gaps = f.entries[:0], nil
+	f.position, f.caughtUp = position, caughtUp
+	return f.emit(batch)
+}
+
+// drop forgets a file.
+func (f *follower) drop(one *file) {
+	one.close()
+	f.files = slices.DeleteFunc(f.files, func(o *file) bool { return o == one })
+}
+
+func (f *follower) close() {
+	for _, one := range f.files {
+		one.close()
+	}
+}

@@ -1,0 +1,174 @@
+package textlog
+
+import (
+	"bytes"
+	"time"
+)
+
+// Line is a line of a log taken apart. Its slices are parts of the line.
+type Line struct {
+	Time       time.Time // zero: the line begins with no stamp that we know, or with one that is not to be believed
+	Identifier []byte    // the tag, without the PID; empty when there is none
+	PID        int32     // 0 when there is none
+	Message    []byte    // what is behind the stamp, the host and the tag: all of the line when there is no stamp
+}
+
+// ParseLine takes the syslog prefix off a line, which comes without its newline: "Jan  2 15:04:05 host tag[pid]: ", the
+// same with an ISO 8601 stamp, or the header of RFC 5424. It keeps nothing and allocates nothing.
+func ParseLine(line []byte, ref Reference) Line {
+	whole := Line{Message: line}
+	rest, modern := priority(line)
+	bracket := len(rest) > 0 && rest[0] == '['
+	if bracket {
+		rest = rest[1:]
+	}
+	at, rest, ok := parseStamp(rest, ref)
+	if !ok {
+		return whole
+	}
+	if bracket {
+		if rest, ok = bytes.CutPrefix(rest, []byte("]")); !ok {
+			return whole
+		}
+	}
+	l := Line{Time: at, Message: bytes.TrimPrefix(rest, []byte(" "))}
+	switch {
+	case len(rest) == 0 || rest[0] != ' ': // what follows is not a host
+	case modern:
+		l.header(l.Message)
+	default:
+		l.hostAndTag(l.Message)
+	}
+	return l
+}
+
+// priority takes "<34>" or, of RFC 5424, "<34>1 " off the line; modern is true for the latter.
+func priority(line []byte) (rest []byte, modern bool) {
+	if len(line) == 0 || line[0] != '<' {
+		return line, false
+	}
+	end := bytes.IndexByte(line[:min(len(line), 5)], '>')
+	if end < 0 {
+		return line, false
+	}
+	if _, ok := digits(line[1:end]); !ok {
+		return line, false
+	}
+	rest = line[end+1:]
+	return bytes.CutPrefix(rest, []byte("1 "))
+}
+
+// header reads "host app procid msgid [data] message" of RFC 5424.
+func (l *Line) header(b []byte) {
+	var words [4][]byte
+	for i := range words {
+		var ok bool
+		if words[i], b, ok = bytes.Cut(b, []byte(" ")); !ok {
+			return
+		}
+	}
+	b, ok := structuredData(b)
+	if !ok {
+		return
+	}
+	if string(words[1]) != "-" {
+		l.Identifier = words[1]
+	}
+	l.PID = pid(words[2])
+	b = bytes.TrimPrefix(b, []byte(" "))
+	l.Message = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+}
+
+// structuredData skips "-" or `[id name="value"][...]`, where a backslash takes the meaning of the next byte.
+func structuredData(b []byte) ([]byte, bool) {
+	if len(b) > 0 && b[0] == '-' {
+		return b[1:], true
+	}
+	for len(b) > 0 && b[0] == '[' {
+		end := elementEnd(b)
+		if end < 0 {
+			return b, false
+		}
+		b = b[end+1:]
+	}
+	return b, true
+}
+
+// elementEnd finds the bracket that ends the element at the beginning of b; -1 when there is none.
+func elementEnd(b []byte) int {
+	quoted := false
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			quoted = !quoted
+		case ']':
+			if !quoted {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// hostAndTag reads "host tag[pid]: message". The host may be missing, and BusyBox puts "facility.level" behind it. What
+// has no tag in these places is all message.
+func (l *Line) hostAndTag(b []byte) {
+	if l.tag(b) {
+		return
+	}
+	for range 2 {
+		var ok bool
+		if _, b, ok = bytes.Cut(b, []byte(" ")); !ok {
+			return
+		}
+		if l.tag(b) {
+			return
+		}
+		if word, _, _ := bytes.Cut(b, []byte(" ")); bytes.IndexByte(word, '.') < 0 {
+			return
+		}
+	}
+}
+
+// tag reads "sshd[123]: " or "sshd: " at the beginning of b.
+func (l *Line) tag(b []byte) bool {
+	word, message, ok := bytes.Cut(b, []byte(" "))
+	if !ok { // a tag at the end of the line: the message is empty
+		message = nil
+	}
+	word, ok = bytes.CutSuffix(word, []byte(":"))
+	if !ok {
+		return false
+	}
+	name, number := word, int32(0)
+	if open := bytes.IndexByte(word, '['); open >= 0 && word[len(word)-1] == ']' {
+		name, number = word[:open], pid(word[open+1:len(word)-1])
+	}
+	if !isName(name) {
+		return false
+	}
+	l.Identifier, l.PID, l.Message = name, number, message
+	return true
+}
+
+// isName reports whether b can be the name of a program, as syslog writes it.
+func isName(b []byte) bool {
+	for _, c := range b {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && !isDigit(c) && bytes.IndexByte([]byte("-_./()@+"), c) < 0 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// pid returns 0 for what is no PID.
+func pid(b []byte) int32 {
+	if len(b) > 9 {
+		return 0
+	}
+	n, _ := digits(b)
+	return int32(n)
+}

@@ -1,0 +1,219 @@
+package textlog
+
+import (
+	"bytes"
+	"time"
+)
+
+// Reference is what stamps are read by that do not say all: RFC 3164 has neither year nor zone.
+type Reference struct {
+	Location *time.Location // of stamps without a zone; nil is UTC
+	Now      time.Time      // when the line was written, or later: a file's modification time will do
+	Last     time.Time      // the time of the line before; zero when unknown
+}
+
+// ahead is how much later than Reference.Now a stamp may be and still be believed: clocks differ, and zones more.
+const ahead = 24 * time.Hour
+
+// stampers are the forms of stamps that we know, tried in this order. Each returns the time and what is behind it.
+var stampers = [...]func([]byte, Reference) (time.Time, []byte, bool){rfc3164, iso8601}
+
+// parseStamp takes the time off the beginning of line. A time of the future is not believed.
+func parseStamp(line []byte, ref Reference) (time.Time, []byte, bool) {
+	if ref.Location == nil {
+		ref.Location = time.UTC
+	}
+	for _, stamper := range stampers {
+		if at, rest, ok := stamper(line, ref); ok {
+			return at, rest, !at.After(ref.Now.Add(ahead))
+		}
+	}
+	return time.Time{}, line, false
+}
+
+// wall is what a clock on a wall and a calendar without a zone show.
+type wall struct {
+	year         int
+	month        time.Month
+	day          int
+	hour, minute int
+	second, nano int
+}
+
+// valid reports whether there is such a moment. A leap second is let through: it is the next second.
+func (w wall) valid() bool {
+	t := time.Date(w.year, w.month, w.day, 0, 0, 0, 0, time.UTC)
+	return w.month >= 1 && w.month <= 12 && t.Day() == w.day && t.Month() == w.month &&
+		w.hour <= 23 && w.minute <= 59 && w.second <= 60
+}
+
+func (w wall) in(loc *time.Location) time.Time {
+	return time.Date(w.year, w.month, w.day, w.hour, w.minute, w.second, w.nano, loc)
+}
+
+// rfc3164 reads "Jan  2 15:04:05", with or without a fraction.
+func rfc3164(line []byte, ref Reference) (time.Time, []byte, bool) {
+	if len(line) < 15 || line[3] != ' ' || line[6] != ' ' {
+		return time.Time{}, nil, false
+	}
+	w := wall{month: monthOf(line[:3])}
+	day := line[4:6]
+	if day[0] == ' ' {
+		day = day[1:]
+	}
+	var dayOK, clockOK bool
+	w.day, dayOK = digits(day)
+	rest, clockOK := w.clock(line[7:])
+	if w.month == 0 || !dayOK || !clockOK || !w.guessYear(ref) {
+		return time.Time{}, nil, false
+	}
+	return w.resolve(ref), rest, true
+}
+
+// guessYear takes the last year in which the moment is not in the future. The 29th of February may be 8 years back.
+func (w *wall) guessYear(ref Reference) bool {
+	newest := ref.Now.In(ref.Location).Year() + 1
+	for w.year = newest; w.year >= newest-9; w.year-- {
+		if w.valid() && !w.in(ref.Location).After(ref.Now.Add(ahead)) {
+			return true
+		}
+	}
+	return false
+}
+
+// iso8601 reads "2006-01-02T15:04:05.999999+01:00" and its relatives: a blank for the T, slashes for the dashes, a comma
+// for the point, any number of decimals, Z, or no zone at all.
+func iso8601(line []byte, ref Reference) (time.Time, []byte, bool) {
+	if len(line) < 19 || line[4] != line[7] || (line[4] != '-' && line[4] != '/') || (line[10] != 'T' && line[10] != ' ') {
+		return time.Time{}, nil, false
+	}
+	var w wall
+	year, yearOK := digits(line[:4])
+	month, monthOK := digits(line[5:7])
+	day, dayOK := digits(line[8:10])
+	w.year, w.month, w.day = year, time.Month(month), day
+	rest, clockOK := w.clock(line[11:])
+	if !yearOK || !monthOK || !dayOK || !clockOK || !w.valid() {
+		return time.Time{}, nil, false
+	}
+	if offset, behind, ok := zone(rest); ok {
+		return w.in(time.UTC).Add(-offset), behind, true
+	}
+	return w.resolve(ref), rest, true
+}
+
+// clock reads "15:04:05" and decimals of a second, and returns what is behind.
+func (w *wall) clock(b []byte) ([]byte, bool) {
+	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
+		return nil, false
+	}
+	var hourOK, minuteOK, secondOK bool
+	w.hour, hourOK = digits(b[:2])
+	w.minute, minuteOK = digits(b[3:5])
+	w.second, secondOK = digits(b[6:8])
+	ok := hourOK && minuteOK && secondOK && w.hour <= 23 && w.minute <= 59 && w.second <= 60
+	b = b[8:]
+	if len(b) < 2 || (b[0] != '.' && b[0] != ',') || !isDigit(b[1]) {
+		return b, ok
+	}
+	b = b[1:]
+	for unit := 100_000_000; len(b) > 0 && isDigit(b[0]); b, unit = b[1:], unit/10 {
+		w.nano += int(b[0]-'0') * unit
+	}
+	return b, ok
+}
+
+// zone reads "Z", "+01:00" or "+0100".
+func zone(b []byte) (time.Duration, []byte, bool) {
+	if len(b) == 0 {
+		return 0, b, false
+	}
+	if b[0] == 'Z' {
+		return 0, b[1:], true
+	}
+	if len(b) < 5 || (b[0] != '+' && b[0] != '-') {
+		return 0, b, false
+	}
+	minutes, behind := b[3:], b
+	if minutes[0] == ':' {
+		minutes = minutes[1:]
+	}
+	if len(minutes) < 2 {
+		return 0, b, false
+	}
+	behind = minutes[2:]
+	hour, hourOK := digits(b[1:3])
+	minute, minuteOK := digits(minutes[:2])
+	offset := time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
+	if b[0] == '-' {
+		offset = -offset
+	}
+	return offset, behind, hourOK && minuteOK && hour <= 23 && minute <= 59
+}
+
+// slack is how far lines of one file may be out of order and still tell which of two hours they belong to.
+const slack = time.Minute
+
+// resolve finds the moment of w. In the hour that the clocks show twice it is the one that is now, if one is; else the
+// first that does not lie before the line before.
+func (w wall) resolve(ref Reference) time.Time {
+	first, second := w.moments(ref.Location)
+	switch {
+	case first.Equal(second):
+		return first
+	case near(first, ref.Now):
+		return first
+	case near(second, ref.Now), second.Before(ref.Now) && ref.Last.IsZero():
+		return second
+	case first.Before(ref.Last.Add(-slack)) && second.Before(ref.Now):
+		return second
+	}
+	return first
+}
+
+func near(a, b time.Time) bool { return a.Sub(b).Abs() <= slack }
+
+// moments returns the two moments that w may be in loc, the earlier first; but for one hour a year they are the same.
+func (w wall) moments(loc *time.Location) (first, second time.Time) {
+	guess := w.in(loc)
+	_, before := guess.Add(-12 * time.Hour).Zone()
+	_, after := guess.Add(12 * time.Hour).Zone()
+	if before <= after { // no clock is put back: no moment comes twice
+		return guess, guess
+	}
+	utc := w.in(time.UTC)
+	first = utc.Add(-time.Duration(before) * time.Second).In(loc)
+	second = utc.Add(-time.Duration(after) * time.Second).In(loc)
+	if _, offset := first.Zone(); offset != before {
+		first = second
+	}
+	if _, offset := second.Zone(); offset != after {
+		second = first
+	}
+	return first, second
+}
+
+const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+// monthOf returns 0 for what is no English month of three letters.
+func monthOf(b []byte) time.Month {
+	for m := range 12 {
+		if bytes.Equal(b, []byte(months[3*m:3*m+3])) {
+			return time.Month(m + 1)
+		}
+	}
+	return 0
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// digits reads a number of nothing but digits; it is called with so few that they fit.
+func digits(b []byte) (n int, ok bool) {
+	for _, c := range b {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, len(b) > 0
+}
