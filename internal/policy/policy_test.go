@@ -1,0 +1,250 @@
+// Package policy has the tests about this repository: what may import what, what may run programs, what is documented.
+package policy
+
+import (
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const root = "../.."
+
+type pkg struct {
+	ImportPath string
+	Doc        string
+	Imports    []string // without those of the tests
+	GoFiles    []string
+	Dir        string
+}
+
+// packages lists the packages of the repository.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,GoFiles,Dir", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		if said, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("go list: %v: %s", err, said.Stderr)
+		}
+		t.Fatal("go list:", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal("go list:", err)
+		}
+		if len(p.GoFiles) > 0 { // not tests alone
+			all = append(all, p)
+		}
+	}
+	if len(all) < 3 {
+		t.Fatalf("go list found %d packages: is this the repository?", len(all))
+	}
+	return all
+}
+
+// below reports whether path is the folder or in it.
+func below(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
+
+func belowAny(path string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return below(path, f) })
+}
+
+// mayImport is the table of docs/ARCHITECTURE.md: what of ours a folder's packages may import, beside each other. A package
+// that no line names may import nothing of ours.
+var mayImport = []struct {
+	folder string
+	ours   []string
+}{
+	{"exile/journal", nil},
+	{"exile/jail", []string{"exile/journal"}},
+	{"exile/firewall", nil},
+	{"exile/internal/control", nil},
+	{"exile/internal/metrics", []string{"exile/internal/control"}},
+	{"exile/internal/announce", []string{"exile/internal/control"}},
+	{"exile/internal/config", []string{"exile/jail", "exile/firewall", "exile/journal"}},
+	{"exile/internal/state", []string{"exile/jail", "exile/journal", "exile/firewall", "exile/internal/control"}},
+	{"exile/internal/fail2ban", []string{"exile/internal/config"}},
+	{"exile/internal/fleet", []string{"exile/internal/control"}},
+	{"exile/internal/daemon", []string{
+		"exile/journal", "exile/jail", "exile/firewall", "exile/internal/control", "exile/internal/config",
+		"exile/internal/state", "exile/internal/metrics", "exile/internal/announce",
+	}},
+	{"exile/dbusapi", []string{"exile/internal/control", "exile/jail", "exile/firewall"}},
+	{"exile/cmd", []string{"exile"}},
+	{"exile/e2e", []string{"exile/e2e"}},
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		allowed := []string{p.ImportPath}
+		for _, rule := range mayImport {
+			if below(p.ImportPath, rule.folder) {
+				allowed = append(allowed, rule.folder)
+				allowed = append(allowed, rule.ours...)
+			}
+		}
+		for _, imported := range p.Imports {
+			if below(imported, "exile") && !belowAny(imported, allowed) {
+				t.Errorf("%s imports %s, which docs/ARCHITECTURE.md does not allow", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// only says which packages alone may use a dangerous or far-reaching import.
+var only = map[string][]string{
+	"os/exec": {
+		"exile/internal/daemon", // ignorecommand
+		"exile/journal/export",  // journalctl, for a file format newer than ours
+		"exile/cmd/exilectl",    // pager, password agent, ssh
+		"exile/e2e", "exile/firewall/firewalltest",
+	},
+	"github.com/godbus/dbus/v5":      {"exile/dbusapi", "exile/internal/daemon", "exile/internal/session", "exile/cmd"},
+	"github.com/vishvananda/netlink": {"exile/firewall", "exile/e2e"},
+	"github.com/google/nftables":     {"exile/firewall"},
+	"github.com/mdlayher/netlink":    {"exile/firewall"},
+	"github.com/vishvananda/netns":   {"exile/firewall/firewalltest", "exile/e2e"},
+	"C":                              {},
+	"unsafe":                         {"exile/journal", "exile/firewall"},
+	"plugin":                         {},
+	"net/http/pprof":                 {},
+	"github.com/coreos/go-systemd/v22/sdjournal": {},
+}
+
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			if users, limited := only[imported]; limited && !belowAny(p.ImportPath, users) {
+				t.Errorf("%s imports %s; only %q may", p.ImportPath, imported, users)
+			}
+		}
+	}
+}
+
+// TestSource reads all source: each package says in a sentence what it is, and nothing runs before main.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if !strings.Contains(p.Doc, ".") {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+					t.Errorf("%s/%s has an init function", p.ImportPath, name)
+				}
+			}
+		}
+	}
+}
+
+func TestTopLevelFolders(t *testing.T) {
+	t.Parallel()
+	allowed := strings.Fields("cmd journal jail firewall dbusapi units internal cockpit docs e2e " +
+		"bin dist") // not in git
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(allowed, e.Name()) {
+			t.Errorf("folder %s at the top: the layout is fixed, see docs/ARCHITECTURE.md", e.Name())
+		}
+	}
+}
+
+// TestStatic builds the programs and looks whether they need a loader or a library.
+func TestStatic(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/...")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, name := range []string{"exiled", "exilectl"} {
+		f, err := elf.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if libraries, err := f.ImportedLibraries(); err != nil || len(libraries) > 0 {
+			t.Errorf("%s needs %q (%v)", name, libraries, err)
+		}
+		for _, p := range f.Progs {
+			if p.Type == elf.PT_INTERP {
+				t.Errorf("%s needs a loader", name)
+			}
+		}
+	}
+}
+
+// TestSecurity has systemd judge the sandbox: at most 1.1 of 10 exposed.
+func TestSecurity(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: systemd-analyze is not here (make deps)")
+	}
+	unit := filepath.Join(root, "units/systemd/exiled.service")
+	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=11", unit).CombinedOutput()
+	if err != nil {
+		t.Errorf("exiled.service: %v\n%s", err, out)
+	}
+}
+
+// TestCatalog compares the message IDs in the code with the explanations that journalctl -x shows.
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	explained := ids(t, "units/catalog", regexp.MustCompile(`(?m)^-- ([0-9a-f]{32})$`))
+	sent := ids(t, "internal/announce", regexp.MustCompile(`"([0-9a-f]{32})"`))
+	if diff := cmp.Diff(sent, explained); diff != "" {
+		t.Errorf("message IDs sent and explained (-sent +explained):\n%s", diff)
+	}
+}
+
+// ids returns what the pattern's group matches in the files of a folder, tests excluded, sorted and once each.
+func ids(t *testing.T, folder string, pattern *regexp.Regexp) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		for _, m := range pattern.FindAllSubmatch(data, -1) {
+			found = append(found, string(m[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
