@@ -57,7 +57,7 @@ func (p Position) String() string {
 		}
 		return text
 	default:
-		return fmt.Sprintf("s=%x;i=%x;b=%x;m=%x;t=%x;x=%x", p.SeqnumID, p.Seqnum, p.Boot, p.Monotonic, p.Realtime, p.XorHash)
+		return fmt.Sprintf("s=%s;i=%x;b=%s;m=%x;t=%x;x=%x", p.SeqnumID, p.Seqnum, p.Boot, p.Monotonic, p.Realtime, p.XorHash)
 	}
 }
 

@@ -1,0 +1,118 @@
+// Package follow is a journal.Source over directories of journal files, as journald keeps them: files come, are renamed
+// and go, and one stream of entries comes out, in order, each once.
+package follow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"exile/journal"
+)
+
+// Config says what to follow.
+type Config struct {
+	Dirs     []string         // directories of journal files; at least one must be there, the others may come
+	Select   journal.Selector // empty: everything
+	AllUsers bool             // the journals of users too, and not only that of the system
+	Boot     journal.ID       // the boot that is running: it is the newest, whatever the clock says; zero: not known
+}
+
+// Bounds of a batch.
+const (
+	maxEntries = 512
+	maxBytes   = 1 << 20
+	maxMessage = 64 << 10 // longer messages are cut
+)
+
+// How long to wait for entries.
+const (
+	hot    = 3 * time.Millisecond   // between looks at the tail while entries come
+	hotFor = time.Minute            // after the last entry
+	cold   = 500 * time.Millisecond // at most between looks when inotify says nothing
+	moved  = time.Minute            // after that, a position that moved without entries is worth a batch
+)
+
+// suppressed selects journald's own "Suppressed N messages from UNIT".
+var suppressed = journal.Group{
+	{Field: "MESSAGE_ID", Values: []string{"a596d6fe7bfa4994828e72309e95d61e"}},
+	{Field: "_TRANSPORT", Values: []string{"driver"}},
+}
+
+// Source follows directories of journal files. It is a journal.Source.
+type Source struct {
+	cfg Config
+	sel journal.Selector // cfg.Select, and what gaps are read from
+}
+
+// New checks that the directories can be read and returns their source. An error that wraps journalfile.ErrUnsupported
+// says that journald is newer than we are: follow a journalctl child then.
+func New(cfg Config) (*Source, error) {
+	s := &Source{cfg: cfg}
+	if len(cfg.Select) > 0 {
+		s.sel = append(append(s.sel, cfg.Select...), suppressed)
+	}
+	if err := check(cfg); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Follow implements journal.Source. It fails for good only when a file is in a format that is not known (then the error
+// wraps journalfile.ErrUnsupported, and everything readable was delivered before) or when it cannot wait.
+func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
+	w, err := newWatch(s.cfg.Dirs)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	stop := context.AfterFunc(ctx, w.wake)
+	defer stop()
+	r := &reader{Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file)}
+	defer r.close()
+	return r.run(ctx, w)
+}
+
+// run alternates between reading all there is and waiting.
+func (r *reader) run(ctx context.Context, w *watch) error {
+	var active, told time.Time
+	for look := true; ; {
+		if look {
+			r.scan()
+		}
+		if err := r.drain(ctx); err != nil || ctx.Err() != nil {
+			return ignoreCancel(ctx, err)
+		}
+		now := time.Now()
+		if r.delivered > 0 {
+			active = now
+		}
+		if r.worthTelling(now.Sub(told)) {
+			told = now
+			if err := r.flush(true); err != nil {
+				return err
+			}
+		}
+		if r.fatal != nil {
+			return fmt.Errorf("follow journal: %w", r.fatal)
+		}
+		wait := cold
+		if now.Sub(active) < hotFor {
+			wait = hot
+		}
+		changed, err := w.wait(ctx, wait)
+		if err != nil {
+			return fmt.Errorf("wait for journal: %w", err)
+		}
+		look = changed || now.Sub(r.scanned) >= cold
+	}
+}
+
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+var _ journal.Source = (*Source)(nil)

@@ -1,0 +1,300 @@
+package journalfile
+
+import (
+	"runtime/debug"
+
+	"exile/journal"
+)
+
+// tail is how many entries at the end of a file are looked at one by one: journald links an entry into the list of all
+// first and into those of its fields a little later, or never if it is killed.
+const tail = 64
+
+// Cursor walks the entries of a file that match, in both directions. It begins before the first entry.
+type Cursor struct {
+	f     *File
+	m     *Match
+	walks []walk
+	built bool
+	dir   int    // in which direction the walks are set up
+	at    uint64 // offset of the current entry, or one between two entries
+	entry Entry
+	group int
+	items []uint64 // offsets of the current entry's data objects
+	buf   []byte   // what Data returned last
+}
+
+// walk is a place in a list.
+type walk struct {
+	l    *list
+	from uint64 // entries of the list before that one belong to another walk
+	i    uint64 // forward: the next to look at; backward: one more than that
+	off  uint64 // offset of the entry there; 0: not looked up
+}
+
+// Cursor returns a cursor for the entries that match m, which must be this file's; nil for all entries.
+func (f *File) Cursor(m *Match) *Cursor {
+	if m == nil {
+		m = &Match{f: f}
+	}
+	return &Cursor{f: f, m: m}
+}
+
+// SeekHead goes before the first entry.
+func (c *Cursor) SeekHead() { c.at, c.dir, c.built = 0, 0, false }
+
+// SeekTail goes behind the last entry that Len counts.
+func (c *Cursor) SeekTail() (err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	c.SeekHead()
+	if c.f.main.n > 0 {
+		c.at, err = c.f.at(&c.f.main, c.f.main.n-1)
+		c.at++ // objects are aligned: no entry is there, and later ones lie behind
+	}
+	return err
+}
+
+// SeekOffset goes to where Offset was, as if the entry there were the current one.
+func (c *Cursor) SeekOffset(off uint64) { c.at, c.dir, c.built = off, 0, false }
+
+// SeekSeqnum goes before the first entry whose sequence number is at least n.
+func (c *Cursor) SeekSeqnum(n uint64) error {
+	return c.seek(&c.f.main, func(e []byte) bool { return le64(e, 16) >= n })
+}
+
+// SeekRealtime goes before the first entry that was received at usec (µs since 1970) or later. Where the clock was set
+// back in the midst of the file it is one of the possible places.
+func (c *Cursor) SeekRealtime(usec uint64) error {
+	return c.seek(&c.f.main, func(e []byte) bool { return le64(e, 24) >= usec })
+}
+
+// SeekMonotonic goes before the first entry of the boot that was received at usec (µs) or later; if there is none, behind
+// the boot's last one. found is false, and the cursor stays, when the file has no entry of that boot.
+func (c *Cursor) SeekMonotonic(boot journal.ID, usec uint64) (found bool, err error) {
+	l, err := c.bootList(boot)
+	if err != nil || l.n == 0 {
+		return false, err
+	}
+	err = c.seek(&l, func(e []byte) bool { return le64(e, 32) >= usec })
+	return true, err
+}
+
+func (c *Cursor) bootList(boot journal.ID) (l list, err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	off, err := c.f.findData([]byte("_BOOT_ID=" + boot.String()))
+	if err != nil || off == 0 {
+		return list{}, err
+	}
+	return c.f.postings(off)
+}
+
+// seek goes before the first entry of l for which ok holds, or behind the last.
+func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	is := func(off uint64) bool {
+		e, err := c.f.entry(off)
+		return err == nil && ok(e)
+	}
+	i := c.f.search(l, is)
+	c.dir, c.built, c.at = 0, false, 0
+	if i > 0 {
+		// The entry before the place becomes the current one, whether it matches or not.
+		c.at, err = c.f.at(l, i-1)
+	}
+	return err
+}
+
+// Next goes to the next matching entry and reports whether there is one. At the end it stays at the last entry: after
+// Refresh it may be called again. When it returns an error it has stepped over an entry or a list that cannot be read;
+// unless the error is ErrUnreadable or the same place fails twice, the next call goes on behind it.
+func (c *Cursor) Next() (ok bool, err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	return c.step(+1)
+}
+
+// Previous goes to the matching entry before the current one and reports whether there is one. Errors are as with Next.
+func (c *Cursor) Previous() (ok bool, err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	return c.step(-1)
+}
+
+func (c *Cursor) step(dir int) (bool, error) {
+	if err := c.prepare(dir); err != nil {
+		return false, err
+	}
+	for {
+		off, err := c.advance()
+		if off == 0 || err != nil {
+			return false, err
+		}
+		c.at = off
+		b, err := c.f.entry(off)
+		if err != nil {
+			return false, err
+		}
+		if g := c.m.group(b); g >= 0 {
+			c.take(b, g)
+			return true, nil
+		}
+	}
+}
+
+// take makes b the current entry.
+func (c *Cursor) take(b []byte, group int) {
+	c.entry, c.group = parseEntry(b), group
+	c.items = c.items[:0]
+	size := c.f.entryItemSize()
+	for at := uint64(entryItems); at+size <= uint64(len(b)); at += size {
+		c.items = append(c.items, c.f.offsetAt(b, at))
+	}
+}
+
+// prepare makes the walks fit the direction and the file as it has grown.
+func (c *Cursor) prepare(dir int) error {
+	if err := c.m.refresh(); err != nil {
+		return err
+	}
+	if !c.built {
+		if err := c.build(); err != nil {
+			return err
+		}
+	}
+	if c.dir != dir {
+		c.dir = dir
+		for i := range c.walks {
+			c.walks[i].aim(c.f, c.at, dir)
+		}
+	}
+	return nil
+}
+
+// build chooses the lists to walk: those of the rarest terms, and the end of the list of all for what is not in them yet.
+func (c *Cursor) build() error {
+	c.walks, c.dir, c.built = c.walks[:0], 0, true
+	lists, ok, err := c.m.drivers()
+	if err != nil {
+		return err
+	}
+	all := walk{l: &c.f.main}
+	if ok {
+		all.from = c.f.main.n - min(c.f.main.n, tail)
+		for i := range lists {
+			c.walks = append(c.walks, walk{l: &lists[i]})
+		}
+	}
+	c.walks = append(c.walks, all)
+	return nil
+}
+
+// aim sets the walk up to go on from the entry at offset at.
+func (w *walk) aim(f *File, at uint64, dir int) {
+	w.off = 0
+	if dir > 0 {
+		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off > at }))
+	} else {
+		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off >= at }))
+	}
+}
+
+// peek returns the offset of the entry that the walk is at; 0 at its end.
+func (w *walk) peek(f *File, dir int) (uint64, error) {
+	if w.off != 0 {
+		return w.off, nil
+	}
+	i := w.i
+	if dir < 0 {
+		i--
+	}
+	if i < w.from || i >= w.l.n { // i-- of zero is not below n
+		return 0, nil
+	}
+	off, err := f.at(w.l, i)
+	if err == nil {
+		w.off = off
+	}
+	return off, err
+}
+
+func (w *walk) move(dir int) {
+	w.i += uint64(dir)
+	w.off = 0
+}
+
+// advance moves all walks over the nearest entry and returns its offset; 0 when there is none. Entries that a writer has
+// reserved a place for and not written (offset 0) are stepped over.
+func (c *Cursor) advance() (uint64, error) {
+	for {
+		best, err := c.nearest()
+		if err != nil {
+			return 0, err
+		}
+		if best == 0 {
+			return 0, nil
+		}
+		for i := range c.walks {
+			if w := &c.walks[i]; w.off == best {
+				w.move(c.dir)
+			}
+		}
+		// Lists are in the order of offsets; one that goes back would show an entry twice.
+		if c.dir > 0 && best > c.at || c.dir < 0 && best < c.at {
+			return best, nil
+		}
+	}
+}
+
+func (c *Cursor) nearest() (best uint64, err error) {
+	for i := range c.walks {
+		w := &c.walks[i]
+		off, err := w.peek(c.f, c.dir)
+		for err == nil && off == 0 && w.hole(c.dir) {
+			w.move(c.dir)
+			off, err = w.peek(c.f, c.dir)
+		}
+		if err != nil {
+			w.finish(c.dir)
+			return 0, err
+		}
+		if off != 0 && (best == 0 || (off < best) == (c.dir > 0)) {
+			best = off
+		}
+	}
+	return best, nil
+}
+
+// hole reports whether the walk stands at an item, and not at its end.
+func (w *walk) hole(dir int) bool {
+	if dir < 0 {
+		return w.i > w.from
+	}
+	return w.i < w.l.n
+}
+
+// finish gives a list up whose array cannot be read.
+func (w *walk) finish(dir int) {
+	w.off, w.i = 0, w.l.n
+	if dir < 0 {
+		w.i = w.from
+	}
+}
+
+// Entry is the fixed part of the current entry.
+func (c *Cursor) Entry() Entry { return c.entry }
+
+// Group is the index of the first group of the selector that the current entry is in.
+func (c *Cursor) Group() int { return c.group }
+
+// Offset is where in the file the current entry is. It grows from entry to entry; 0 stands before the first.
+func (c *Cursor) Offset() uint64 { return c.at }
+
+// Fields is the number of fields of the current entry.
+func (c *Cursor) Fields() int { return len(c.items) }
+
+// Data returns the i-th field of the current entry in the form "FIELD=value", expanded if it was compressed. i is in
+// [0, Fields()); at most limit bytes are returned, and whole says whether that was all. The bytes are valid until the
+// next call of Data.
+func (c *Cursor) Data(i, limit int) (data []byte, whole bool, err error) {
+	defer c.f.guard(debug.SetPanicOnFault(true), &err)
+	c.buf, whole, err = c.f.payload(c.buf[:0], c.items[i], limit)
+	return c.buf, whole, err
+}

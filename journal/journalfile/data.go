@@ -1,0 +1,118 @@
+package journalfile
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// maxChain bounds how far a hash chain is followed. journald rotates a file long before its chains are that long.
+const maxChain = 1 << 16
+
+// findData returns the offset of the data object of "FIELD=value"; 0 when no entry of the file has it.
+func (f *File) findData(data []byte) (uint64, error) {
+	h := f.hash(data)
+	return f.chain(f.dataTable, f.dataN, h, typeData, f.dataPayload(), func(off uint64, b []byte) (bool, error) {
+		if le64(b, 16) != h {
+			return false, nil
+		}
+		return f.dataEquals(b, data)
+	})
+}
+
+// findField returns the offset of the field object of that name; 0 when no entry of the file has it.
+func (f *File) findField(name []byte) (uint64, error) {
+	h := f.hash(name)
+	return f.chain(f.fieldsTab, f.fieldsN, h, typeField, fieldPayload, func(off uint64, b []byte) (bool, error) {
+		return le64(b, 16) == h && bytes.Equal(b[fieldPayload:], name), nil
+	})
+}
+
+// chain walks the hash chain of a bucket until is says yes.
+func (f *File) chain(table, n, h uint64, kind byte, least uint64, is func(uint64, []byte) (bool, error)) (uint64, error) {
+	if n == 0 || n > f.used/bucketSize || table > f.used-n*bucketSize {
+		return 0, fmt.Errorf("%w: hash table of %d buckets at offset %d", ErrCorrupt, n, table)
+	}
+	off := le64(f.data, table+h%n*bucketSize)
+	for range maxChain {
+		if off == 0 {
+			return 0, nil
+		}
+		b, err := f.object(off, kind, least)
+		if err != nil {
+			return 0, err
+		}
+		if yes, err := is(off, b); yes || err != nil {
+			return off, err
+		}
+		off = le64(b, dataNextHash) // at the same place in both kinds
+	}
+	return 0, fmt.Errorf("%w: hash chain of more than %d objects", ErrCorrupt, maxChain)
+}
+
+// dataEquals reports whether the data object b holds exactly data.
+func (f *File) dataEquals(b, data []byte) (bool, error) {
+	payload := b[f.dataPayload():]
+	if b[1]&compressed == 0 {
+		return bytes.Equal(payload, data), nil
+	}
+	got, whole, err := f.unzip.expand(nil, b[1], payload, len(data))
+	return whole && bytes.Equal(got, data), err
+}
+
+// payload appends at most limit bytes of the "FIELD=value" that the data object at off holds to dst, and reports whether
+// that was all.
+func (f *File) payload(dst []byte, off uint64, limit int) (_ []byte, whole bool, err error) {
+	b, err := f.object(off, typeData, f.dataPayload())
+	if err != nil {
+		return dst, false, err
+	}
+	p := b[f.dataPayload():]
+	if flags := b[1]; flags&compressed != 0 {
+		return f.unzip.expand(dst, flags, p, limit)
+	}
+	n := min(len(p), limit)
+	return append(dst, p[:n]...), n == len(p), nil
+}
+
+// postings returns the entries that have the data object at off, as many as are linked now.
+func (f *File) postings(off uint64) (list, error) {
+	b, err := f.object(off, typeData, f.dataPayload())
+	if err != nil {
+		return list{}, err
+	}
+	return list{
+		n:     min(le64(b, dataEntries), f.main.n),
+		first: le64(b, dataEntry),
+		head:  le64(b, dataArray),
+	}, nil
+}
+
+// values calls each with the data objects of a field, newest first, until it reaches one that it saw the last time. It
+// returns where to stop the next time.
+func (f *File) values(field []byte, seen uint64, each func(off uint64) error) (uint64, error) {
+	fieldOff, err := f.findField(field)
+	if fieldOff == 0 || err != nil {
+		return seen, err
+	}
+	b, err := f.object(fieldOff, typeField, fieldPayload)
+	if err != nil {
+		return seen, err
+	}
+	head := le64(b, 32)
+	// The object at the head of the chain is the newest; the chain goes to ever older, that is lower ones.
+	for off, last := head, f.used; off != 0 && off != seen; {
+		if off >= last {
+			return seen, fmt.Errorf("%w: values of field %q go in a circle", ErrCorrupt, field)
+		}
+		last = off
+		d, err := f.object(off, typeData, f.dataPayload())
+		if err != nil {
+			return seen, err
+		}
+		if err := each(off); err != nil {
+			return seen, err
+		}
+		off = le64(d, dataNextField)
+	}
+	return head, nil
+}

@@ -1,0 +1,213 @@
+package journalfile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is an open journal file. It may be written by journald at the same time. It is used from one goroutine at a time;
+// cursors and matches of a file belong to the same goroutine.
+type File struct {
+	layout
+	path  string
+	file  *os.File // nil once the file cannot grow any more
+	data  []byte   // the file, mapped
+	used  uint64   // objects end here: what the header says, and never more than is mapped
+	main  list     // all entries
+	words decoder
+	unzip unzipper
+}
+
+// Open opens the journal file at path for reading. It fails with an error that wraps ErrUnsupported, ErrNotJournal or
+// ErrCorrupt, or with one of package fs. An empty file is ErrNotJournal: its writer has not come to the header yet.
+func Open(path string) (*File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open journal file: %w", err)
+	}
+	f := &File{path: path, file: file}
+	if err := f.load(); err != nil {
+		_ = f.Close() // the first error says it all
+		return nil, fmt.Errorf("open journal file %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func (f *File) load() (err error) {
+	if err := f.remap(); err != nil {
+		return err
+	}
+	defer f.guard(debug.SetPanicOnFault(true), &err)
+	f.layout, err = parseLayout(f.data)
+	if err != nil {
+		return err
+	}
+	if State(f.data[offState]) == Archived {
+		err = f.file.Close() // the mapping stays; a thousand archived files need no thousand descriptors
+		f.file = nil
+	}
+	if err != nil {
+		return fmt.Errorf("close descriptor: %w", err)
+	}
+	_, err = f.refresh()
+	return err
+}
+
+// Path is the path that the file was opened with. It may have been renamed since.
+func (f *File) Path() string { return f.path }
+
+// Header reads the header as it is now.
+func (f *File) Header() (h Header, err error) {
+	defer f.guard(debug.SetPanicOnFault(true), &err)
+	return parseHeader(f.data), nil
+}
+
+// Len is the number of entries that cursors see. It changes in Refresh only.
+func (f *File) Len() uint64 { return f.main.n }
+
+// Refresh looks for new entries and reports whether there are any. While there are none it costs a few loads from
+// memory and no system call.
+func (f *File) Refresh() (grown bool, err error) {
+	defer f.guard(debug.SetPanicOnFault(true), &err)
+	return f.refresh()
+}
+
+func (f *File) refresh() (bool, error) {
+	n := f.load64(offNEntries)
+	if n == f.main.n {
+		return false, nil
+	}
+	if n < f.main.n {
+		return false, fmt.Errorf("%w: entries became fewer: %d, then %d", ErrCorrupt, f.main.n, n)
+	}
+	used := f.hdrSize + le64(f.data, offArenaSize)
+	if used > uint64(len(f.data)) && f.file != nil {
+		if err := f.remap(); err != nil {
+			return false, err
+		}
+	}
+	// A file that is shorter than it says was cut; what is left of it is still readable.
+	f.used = min(used, uint64(len(f.data)))
+	f.main.head = le64(f.data, 176)
+	// Each linked entry takes at least an item in an array: more cannot be.
+	f.main.n = min(n, f.used/f.itemSize())
+	return true, nil
+}
+
+// remap maps the file in its present length.
+func (f *File) remap() error {
+	st, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%w: %w", ErrNotJournal, fs.ErrInvalid)
+	}
+	if st.Size() < headerMin {
+		return fmt.Errorf("%w: %d bytes", ErrNotJournal, st.Size())
+	}
+	if st.Size() > math.MaxInt {
+		return fmt.Errorf("%d bytes are too many for the address space: %w", st.Size(), ErrUnreadable)
+	}
+	data, err := unix.Mmap(int(f.file.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map: %w", err)
+	}
+	err = f.unmap()
+	f.data = data
+	return err
+}
+
+func (f *File) unmap() error {
+	if f.data == nil {
+		return nil
+	}
+	data := f.data
+	f.data = nil
+	if err := unix.Munmap(data); err != nil {
+		return fmt.Errorf("unmap: %w", err)
+	}
+	return nil
+}
+
+// Close frees the file. Its cursors are of no use afterwards.
+func (f *File) Close() error {
+	err := f.unmap()
+	if f.file != nil {
+		err = errors.Join(err, f.file.Close())
+		f.file = nil
+	}
+	f.main, f.used = list{}, 0
+	return err
+}
+
+// load64 reads a word that journald publishes with: what was written before it is visible after it.
+func (f *File) load64(off uint64) uint64 {
+	var b [8]byte
+	word := &f.data[off : off+8][0] // aligned: mappings begin at a page
+	binary.NativeEndian.PutUint64(b[:], atomic.LoadUint64((*uint64)(unsafe.Pointer(word))))
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// guard is deferred around everything that reads the mapping: it turns the SIGBUS of a page that is gone into an error of
+// this file. Nothing that points into the mapping ever leaves the package, so that no fault can happen elsewhere.
+func (f *File) guard(before bool, err *error) {
+	debug.SetPanicOnFault(before)
+	r := recover()
+	if r == nil {
+		return
+	}
+	fault, ok := r.(interface {
+		runtime.Error
+		Addr() uintptr
+	})
+	if !ok || !f.maps(fault.Addr()) {
+		panic(r)
+	}
+	*err = fmt.Errorf("%w: %s: a page is gone", ErrUnreadable, f.path)
+}
+
+func (f *File) maps(addr uintptr) bool {
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(f.data)))
+	return len(f.data) > 0 && addr-start < uintptr(len(f.data))
+}
+
+// First and Last return the first and the last entry; ok is false when there is none that can be read.
+func (f *File) First() (e Entry, ok bool) { return f.nth(0) }
+
+// Last returns the last entry that Len counts. See First.
+func (f *File) Last() (e Entry, ok bool) { return f.nth(f.main.n - 1) }
+
+func (f *File) nth(i uint64) (e Entry, ok bool) {
+	if i >= f.main.n {
+		return e, false
+	}
+	var err error
+	func() {
+		defer f.guard(debug.SetPanicOnFault(true), &err)
+		e, err = f.read(i)
+	}()
+	return e, err == nil
+}
+
+func (f *File) read(i uint64) (Entry, error) {
+	off, err := f.at(&f.main, i)
+	if err != nil {
+		return Entry{}, err
+	}
+	b, err := f.entry(off)
+	if err != nil {
+		return Entry{}, err
+	}
+	return parseEntry(b), nil
+}

@@ -1,0 +1,105 @@
+package journalfile
+
+import (
+	"fmt"
+	"sort"
+)
+
+// list is a list of entries in the order in which they were written, which is that of their offsets: all entries of the
+// file, or those of one data object. On disk it is a chain of arrays that double in size, and for data objects a first
+// entry beside it. The chain is learnt as far as it is walked.
+type list struct {
+	first  uint64 // offset of the entry that comes before the arrays; 0: there is none
+	head   uint64 // offset of the first array
+	n      uint64 // entries
+	chunks []chunk
+	hint   int // where the last item was found
+}
+
+// chunk is an array of a list.
+type chunk struct {
+	base uint64 // how many entries of the list come before it
+	off  uint64
+	n    uint64
+}
+
+// at returns the offset of the i-th entry. i < l.n.
+func (f *File) at(l *list, i uint64) (uint64, error) {
+	if l.first != 0 {
+		if i == 0 {
+			return l.first, nil
+		}
+		i--
+	}
+	c, err := f.chunk(l, i)
+	if err != nil {
+		return 0, err
+	}
+	// The chunk was checked when it was learnt, and a file in use only grows.
+	size := f.itemSize()
+	at := c.off + arrayItems + (i-c.base)*size
+	if at+size > f.used {
+		return 0, fmt.Errorf("%w: entry array at offset %d ends behind the file", ErrCorrupt, c.off)
+	}
+	return f.offsetAt(f.data, at), nil
+}
+
+// chunk returns the array that has the i-th item of the chain.
+func (f *File) chunk(l *list, i uint64) (chunk, error) {
+	if l.hint < len(l.chunks) {
+		if c := l.chunks[l.hint]; i-c.base < c.n {
+			return c, nil
+		}
+	}
+	for len(l.chunks) == 0 || i >= l.chunks[len(l.chunks)-1].end() {
+		if err := f.learn(l); err != nil {
+			return chunk{}, err
+		}
+	}
+	l.hint = sort.Search(len(l.chunks), func(k int) bool { return i < l.chunks[k].end() })
+	return l.chunks[l.hint], nil
+}
+
+func (c chunk) end() uint64 { return c.base + c.n }
+
+// learn adds the next array of the chain. Writers append, so that each lies behind the one before: a chain that does not
+// would have no end.
+func (f *File) learn(l *list) error {
+	next := chunk{off: l.head}
+	if len(l.chunks) > 0 {
+		last := l.chunks[len(l.chunks)-1]
+		b, err := f.object(last.off, typeEntryArray, arrayItems)
+		if err != nil {
+			return err
+		}
+		next = chunk{off: le64(b, 16), base: last.end()}
+		if next.off <= last.off {
+			return fmt.Errorf("%w: entry array at offset %d is followed by %d", ErrCorrupt, last.off, next.off)
+		}
+	}
+	b, err := f.object(next.off, typeEntryArray, arrayItems)
+	if err != nil {
+		return err
+	}
+	next.n = (uint64(len(b)) - arrayItems) / f.itemSize()
+	if next.n == 0 {
+		return fmt.Errorf("%w: entry array at offset %d is empty", ErrCorrupt, next.off)
+	}
+	l.chunks = append(l.chunks, next)
+	return nil
+}
+
+// search returns the index of the first entry of l for which ok holds, or l.n. ok must hold for all entries behind one
+// for which it holds. Entries that cannot be read are taken as those before them.
+func (f *File) search(l *list, ok func(off uint64) bool) uint64 {
+	lo, hi := uint64(0), l.n
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		if off, err := f.at(l, mid); err == nil && ok(off) {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}

@@ -1,0 +1,146 @@
+package journalfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz"
+)
+
+// Flags of a data object.
+const (
+	compressedXZ = 1 << iota
+	compressedLZ4
+	compressedZSTD
+
+	compressed = compressedXZ | compressedLZ4 | compressedZSTD
+)
+
+// maxWindow bounds the memory that a compressed field can make its decoder use. journald compresses with windows of at
+// most 8 MiB.
+const maxWindow = 16 << 20
+
+// maxField is the largest field that journald accepts (DATA_SIZE_MAX).
+const maxField = 768 << 20
+
+// unzipper expands compressed payloads, whose numbers may be lies.
+type unzipper struct {
+	zstd *zstd.Decoder
+	src  bytes.Reader
+	in   []byte
+	lz4  []byte
+}
+
+// expand appends at most limit bytes of what p expands to to dst, and reports whether that was all. It reads p once, and
+// first of all: p may be a mapping.
+func (u *unzipper) expand(dst []byte, flags byte, p []byte, limit int) (_ []byte, whole bool, err error) {
+	u.in = append(u.in[:0], p...)
+	limit = min(limit, maxField)
+	switch flags & compressed {
+	case compressedZSTD:
+		return u.expandZSTD(dst, limit)
+	case compressedLZ4:
+		return u.expandLZ4(dst, limit)
+	case compressedXZ:
+		return u.expandXZ(dst, limit)
+	default:
+		return dst, false, fmt.Errorf("%w: object is compressed twice: flags %#x", ErrCorrupt, flags)
+	}
+}
+
+func (u *unzipper) expandZSTD(dst []byte, limit int) (_ []byte, whole bool, err error) {
+	u.src.Reset(u.in)
+	if u.zstd == nil {
+		// Concurrency 1: no goroutines, so that nothing needs to be closed.
+		u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return dst, false, fmt.Errorf("start zstd: %w", err)
+		}
+	}
+	if err := u.zstd.Reset(&u.src); err != nil {
+		return dst, false, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
+	}
+	return readUpTo(dst, u.zstd, limit, "zstd")
+}
+
+// expandLZ4 reads a 64-bit size and one raw block, which can only be expanded as a whole.
+func (u *unzipper) expandLZ4(dst []byte, limit int) (_ []byte, whole bool, err error) {
+	if len(u.in) < 8 {
+		return dst, false, fmt.Errorf("%w: lz4: %d bytes", ErrCorrupt, len(u.in))
+	}
+	size, block := binary.LittleEndian.Uint64(u.in), u.in[8:]
+	if size > uint64(len(block))*255+64 || size > maxField { // no block expands further than that
+		return dst, false, fmt.Errorf("%w: lz4: %d bytes out of %d", ErrCorrupt, size, len(block))
+	}
+	if uint64(cap(u.lz4)) < size {
+		u.lz4 = make([]byte, size)
+	}
+	n, err := lz4.UncompressBlock(block, u.lz4[:size])
+	if err != nil {
+		return dst, false, fmt.Errorf("%w: lz4: %w", ErrCorrupt, err)
+	}
+	if uint64(n) != size {
+		return dst, false, fmt.Errorf("%w: lz4: %d bytes instead of %d", ErrCorrupt, n, size)
+	}
+	out := u.lz4[:min(n, limit)]
+	if cap(u.lz4) > 1<<20 {
+		u.lz4 = nil // one large field shall not cost memory for ever
+	}
+	return append(dst, out...), n <= limit, nil
+}
+
+func (u *unzipper) expandXZ(dst []byte, limit int) (_ []byte, whole bool, err error) {
+	if err := checkXZ(u.in); err != nil {
+		return dst, false, err
+	}
+	u.src.Reset(u.in)
+	r, err := xz.ReaderConfig{DictCap: 1 << 16, SingleStream: true}.NewReader(&u.src)
+	if err != nil {
+		return dst, false, fmt.Errorf("%w: xz: %w", ErrCorrupt, err)
+	}
+	return readUpTo(dst, r, limit, "xz")
+}
+
+// checkXZ refuses streams whose dictionary would not be of journald's making: the library would allocate it at once.
+// The stream header has 12 bytes; the block header follows: size, flags, and one filter: LZMA2, one byte of properties.
+func checkXZ(p []byte) error {
+	const dictionary = 17
+	if len(p) < 24 || p[13]&^0xc0 != 0 {
+		return fmt.Errorf("%w: xz: not one filter", ErrCorrupt)
+	}
+	if p[13] != 0 {
+		return fmt.Errorf("%w: xz: block with sizes", ErrCorrupt)
+	}
+	bits := p[dictionary-1]
+	if p[14] != 0x21 || p[15] != 1 || bits > 24 { // 24: 16 MiB
+		return fmt.Errorf("%w: xz: filter %#x with a dictionary of size %d", ErrCorrupt, p[14], bits)
+	}
+	return nil
+}
+
+// readUpTo appends at most limit bytes of r to dst and reports whether that was all.
+func readUpTo(dst []byte, r io.Reader, limit int, name string) (_ []byte, whole bool, err error) {
+	for start := len(dst); ; {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		room := min(cap(dst)-len(dst), limit-(len(dst)-start)+1) // one more than the limit, to see whether there is more
+		n, err := r.Read(dst[len(dst) : len(dst)+room])
+		dst = dst[:len(dst)+n]
+		if len(dst)-start > limit {
+			return dst[:start+limit], false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return dst, true, nil
+		}
+		if err != nil {
+			return dst, false, fmt.Errorf("%w: %s: %w", ErrCorrupt, name, err)
+		}
+	}
+}
