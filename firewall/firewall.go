@@ -4,6 +4,8 @@ package firewall
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -35,10 +37,44 @@ type Change struct {
 // Empty reports whether there is nothing to do.
 func (c Change) Empty() bool { return len(c.Add) == 0 && len(c.Del) == 0 }
 
+// Check returns the first key that no backend can ban: invalid, not masked, IPv4 in its IPv6-mapped form, all addresses of
+// a family, or a port without protocol. Backends call it before they touch the kernel, so a bad change changes nothing.
+func (c Change) Check() error {
+	for _, b := range c.Add {
+		if err := b.check(); err != nil {
+			return fmt.Errorf("ban %v: %w", b.Prefix, err)
+		}
+	}
+	for _, k := range c.Del {
+		if err := k.check(); err != nil {
+			return fmt.Errorf("lift ban of %v: %w", k.Prefix, err)
+		}
+	}
+	return nil
+}
+
+func (k Key) check() error {
+	switch {
+	case !k.Prefix.IsValid():
+		return errors.New("prefix is not valid")
+	case k.Prefix.Addr().Is4In6():
+		return errors.New("prefix is IPv4 in IPv6-mapped form: unmap it")
+	case k.Prefix != k.Prefix.Masked():
+		return fmt.Errorf("prefix has host bits set: want %v", k.Prefix.Masked())
+	case k.Prefix.Bits() == 0:
+		return errors.New("prefix is every address there is: at least one bit is needed")
+	case k.Port.Proto == 0 && k.Port.Number != 0:
+		return fmt.Errorf("port %d has no protocol", k.Port.Number)
+	}
+	return nil
+}
+
 // Backend is one way of banning. All verbs are idempotent: already there and already gone are not errors. A backend is
-// used from one goroutine at a time.
+// used from one goroutine at a time. Opening one takes the namespace's lock (see Acquire), Close gives it back. A backend
+// that cannot limit a ban to a port refuses the change with errors.ErrUnsupported and makes none of it.
 type Backend interface {
-	// List returns what the kernel holds in OUR set, table or route protocol, in any order.
+	// List returns what the kernel ENFORCES in our set, table or route protocol, in any order: bans in a set that no rule
+	// asks any more are not listed.
 	List(ctx context.Context) ([]Ban, error)
 	// Apply makes the change, in as few transactions as the kernel allows. On error a part may have been made:
 	// the caller compares and repairs.
@@ -47,4 +83,12 @@ type Backend interface {
 	Destroy(ctx context.Context) error
 	// Close frees the sockets and leaves the bans in place.
 	Close() error
+}
+
+// Watcher is what a backend also is when the kernel tells it that somebody else touched what is ours.
+type Watcher interface {
+	// Watch calls touched once when it listens, and then each time another program may have changed our table, rule or
+	// route, until ctx ends (nil) or the kernel's messages cannot be had (error). It only wakes the caller, who lists,
+	// compares and repairs; our own changes may wake it as well. It may run beside the other verbs.
+	Watch(ctx context.Context, touched func()) error
 }

@@ -1,0 +1,109 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrHeld says that another exiled already bans in this network namespace.
+var ErrHeld = errors.New("another exiled is running in this network namespace: stop it first")
+
+// lockName is an abstract socket: such names belong to one network namespace, as the firewall does, and go with the process.
+const lockName = "@org.exile1.firewall"
+
+// Lock is held by the one process that changes the firewall of a network namespace.
+type Lock struct {
+	listener net.Listener // nil: a stranger has the name, see Acquire
+}
+
+// Acquire takes the lock of the network namespace that netns, an open file, stands for; 0 is the caller's own. The error is
+// ErrHeld when root or our own user has it. Anybody may bind an abstract name, so a name in the hands of another user
+// counts for nothing: it must not keep the daemon from starting.
+func Acquire(netns int) (*Lock, error) {
+	var l Lock
+	err := InNamespace(netns, func() (err error) {
+		l.listener, err = net.Listen("unix", lockName)
+		if errors.Is(err, unix.EADDRINUSE) {
+			err = holder()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock firewall: %w", err)
+	}
+	if l.listener != nil {
+		go l.answer()
+	}
+	return &l, nil
+}
+
+// Close gives the lock back.
+func (l *Lock) Close() error {
+	if l.listener == nil {
+		return nil
+	}
+	return l.listener.Close()
+}
+
+// answer keeps the backlog empty, so that whoever asks sees our user.
+func (l *Lock) answer() {
+	for {
+		conn, err := l.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+}
+
+// holder returns ErrHeld if the name is held by somebody whose word counts.
+func holder() error {
+	conn, err := net.Dial("unix", lockName)
+	if err != nil {
+		return nil // an exiled always answers
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(err, credErr); err != nil {
+		return fmt.Errorf("ask who holds %s: %w", lockName, err)
+	}
+	if cred.Uid == 0 || int(cred.Uid) == os.Getuid() {
+		return fmt.Errorf("%w (process %d)", ErrHeld, cred.Pid)
+	}
+	return nil
+}
+
+// InNamespace calls f on a thread that is in the network namespace which netns, an open file, stands for; 0 is the
+// caller's own. Sockets that f opens stay there. f must not start goroutines that open sockets.
+func InNamespace(netns int, f func() error) error {
+	if netns == 0 {
+		return f()
+	}
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, so no other goroutine can land in the foreign namespace.
+		runtime.LockOSThread()
+		if err := unix.Setns(netns, syscall.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter network namespace: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
