@@ -26,6 +26,15 @@ const (
 // Evidence is the sort of trace that a guess leaves. Each sort alone is a lower bound on the guesses of its connection.
 type Evidence uint8
 
+// The sorts of evidence.
+const (
+	Guess     Evidence = iota // every line is a guess of its own: "Failed password"
+	Dialog                    // likewise, and told twice: by the server, "Failed keyboard-interactive/pam" ...
+	DialogPAM                 // ... and by its PAM: "error: PAM: Authentication failure"
+	Once                      // all such lines of a connection are one guess: "Invalid user", "Connection closed by invalid user"
+	Limit                     // likewise, and says only that guesses were made that other lines tell: "Too many authentication failures"
+)
+
 // Event is what one line says. It is valid as long as the entry that it was read from.
 type Event struct {
 	Kind     Kind
@@ -38,7 +47,22 @@ type Event struct {
 	User     []byte     // as the remote sent it: for display only, always quoted
 	Unknown  bool       // the host has no such user, says the service
 	Method   string     // password, publickey, ...; empty when not named
-	Rule     string     // which rule of the filter it was, a constant
+	Rule     string     // which rule of the filter it was, a constant; empty for a line that no rule knows
+	PID      int32      // of the process that serves the connection, when the line names it; 0: the one that logged
+	Alone    bool       // the process that logged serves many connections: the line belongs to none of those seen
+	Last     bool       // the connection is over
+}
+
+// strong reports whether the event tells by itself, and not through PAM, how a connection's logins went.
+func (ev *Event) strong() bool {
+	switch ev.Kind {
+	case Failure:
+		return !ev.Weak && ev.Evidence != Limit
+	case Success, End:
+		return true
+	default:
+		return false
+	}
 }
 
 // Filter reads the lines of one service. It does not keep what it is given and does not allocate.
@@ -55,8 +79,35 @@ type Attempt struct {
 	Method   string
 	Guesses  int  // at least 1, and 0 for a login
 	Success  bool // a login
+	Forgiven int  // for a login: the guesses of its connection, told before, that it takes back: a slip of its user
 	Rule     string
 	Position journal.Position // of the entry
+}
+
+// Allow says who is never banned.
+type Allow interface {
+	// Allowed reports whether addr is protected at that time, and why: "ignoreip 192.0.2.0/24".
+	Allowed(addr netip.Addr, at time.Time) (why string, ok bool)
+}
+
+// Host is a prefix that is counted and not banned.
+type Host struct {
+	Prefix   netip.Prefix
+	Failures int
+	First    time.Time // of the failures that count
+	Last     time.Time
+}
+
+// Lister is a Detector that can show whom it counts. Jail asks for it by assertion.
+type Lister interface {
+	// Expire forgets what no longer counts at that time.
+	Expire(now time.Time)
+	// Failing is the number of prefixes that are counted.
+	Failing() int
+	// Evicted is the number of prefixes that were forgotten early, oldest first, because there were too many.
+	Evicted() uint64
+	// Hosts returns at most limit of them in order, those behind after.
+	Hosts(after netip.Prefix, limit int) []Host
 }
 
 // Detector decides when an address has guessed enough. It is not told of attempts of addresses that are never banned.

@@ -1,0 +1,231 @@
+package jail
+
+import (
+	"net/netip"
+	"time"
+
+	"exile/journal"
+)
+
+// How long and how much is remembered of connections.
+const (
+	// LoginGrace is how long sshd lets a client try (LoginGraceTime): evidence of one guess is not spread wider.
+	LoginGrace     = 2 * time.Minute
+	connectionKeep = LoginGrace + 30*time.Second // after the last line
+	orphanKeep     = 30 * time.Second            // evidence without an address waits that long for its connection's next line
+	maxConnections = 16384
+	maxWeak        = 16384
+	maxCount       = 10000 // guesses that one line can stand for
+)
+
+// Connections turns the events of a service into attempts to log in. One wrong password makes up to six lines; each sort of
+// evidence is a lower bound on the guesses of its connection, so the guesses are the highest bound, and when that
+// rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
+type Connections struct {
+	conns   *recent[connID, conn]
+	strong  *recent[netip.Addr, struct{}] // addresses with evidence that is not weak, touched at its time
+	weak    []weakEvidence                // waits for something stronger, oldest first
+	evicted uint64
+}
+
+// connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
+type connID struct {
+	boot journal.ID
+	pid  int32
+	addr netip.Addr // only without a PID
+}
+
+// conn is what is known of one connection.
+type conn struct {
+	addr     netip.Addr // zero: not named yet
+	port     uint16     // 0: not named yet
+	seen     int64      // last line, µs
+	counts   [Limit + 1]uint16
+	weak     uint16 // guesses that only PAM told
+	told     uint16 // guesses in attempts so far
+	user     string
+	rule     string // of the evidence that waits for an address
+	unknown  bool
+	several  bool // more than one user name was tried
+	loggedIn bool
+	over     bool
+}
+
+// weakEvidence is a PAM failure, which also happens in logins that succeed.
+type weakEvidence struct {
+	id      connID
+	attempt Attempt
+	port    uint16
+}
+
+// NewConnections returns an empty set of connections. Its memory is bounded: a few megabytes.
+func NewConnections() *Connections {
+	return &Connections{
+		conns:  newRecent[connID, conn](maxConnections),
+		strong: newRecent[netip.Addr, struct{}](maxConnections),
+	}
+}
+
+// Evicted is the number of connections that were forgotten early because there were too many.
+func (c *Connections) Evicted() uint64 { return c.conns.evicted }
+
+// Observe appends to out the attempts that are new with ev, which e said. Weak evidence comes later, see Advance.
+func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attempt {
+	if ev.Rule == "" {
+		return out
+	}
+	at := e.Time.UnixMicro()
+	c.conns.expire(at, connectionKeep.Microseconds())
+	if ev.Addr.IsValid() && ev.strong() {
+		c.settle(ev.Addr, at)
+	}
+	if ev.Alone {
+		return c.alone(&ev, e, out)
+	}
+	id := connID{boot: e.Boot, pid: e.PID}
+	if ev.PID != 0 {
+		id.pid = ev.PID
+	}
+	if id.pid == 0 {
+		if !ev.Addr.IsValid() {
+			return out
+		}
+		id.addr = ev.Addr
+	}
+	cn := c.lookup(id, &ev, at)
+	if cn == nil {
+		return out
+	}
+	if ev.Weak {
+		return c.delay(id, cn, &ev, e, out)
+	}
+	return cn.add(&ev, e, out)
+}
+
+// alone is an event of a process that serves many connections.
+func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
+	if !ev.Addr.IsValid() || !(ev.Counts || ev.Kind == Success) {
+		return out
+	}
+	a := newAttempt(ev, e, string(ev.User))
+	a.Addr, a.Success = ev.Addr, ev.Kind == Success
+	if !a.Success {
+		a.Guesses = clampCount(ev.Count)
+	}
+	return append(out, a)
+}
+
+// lookup returns the connection that ev belongs to, a new one if need be, and nil if there is none to be had. A process
+// that now serves another address or port serves another connection: its number was used again.
+func (c *Connections) lookup(id connID, ev *Event, at int64) *conn {
+	cn := c.conns.get(id)
+	if cn != nil && !cn.accepts(ev, at) {
+		c.conns.delete(id)
+		cn = nil
+	}
+	if cn == nil && !ev.Addr.IsValid() && (!ev.Counts || ev.Last) {
+		return nil // it neither counts nor tells an address
+	}
+	cn = c.conns.touch(id, at)
+	cn.seen = at
+	if ev.Addr.IsValid() {
+		cn.addr = ev.Addr
+	}
+	if ev.Port != 0 {
+		cn.port = ev.Port
+	}
+	return cn
+}
+
+// accepts reports whether ev can be about this connection.
+func (cn *conn) accepts(ev *Event, at int64) bool {
+	switch {
+	case !ev.Addr.IsValid():
+		return !cn.over
+	case !cn.addr.IsValid():
+		return at-cn.seen <= orphanKeep.Microseconds()
+	case cn.addr != ev.Addr:
+		return false
+	default:
+		return ev.Port == 0 || cn.port == 0 || ev.Port == cn.port
+	}
+}
+
+// add books ev and tells what is new.
+func (cn *conn) add(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
+	cn.over = cn.over || ev.Last
+	switch {
+	case ev.Kind == Success:
+		return cn.success(ev, e, out)
+	case ev.Counts && !cn.loggedIn:
+		cn.name(ev)
+		cn.count(ev)
+		if !ev.Addr.IsValid() {
+			cn.rule = ev.Rule
+		}
+	}
+	return cn.tell(newAttempt(ev, e, cn.user), cn.rule, out)
+}
+
+// name remembers the user's name, and whether there were several.
+func (cn *conn) name(ev *Event) {
+	cn.unknown = cn.unknown || ev.Unknown
+	if len(ev.User) == 0 || cn.user == string(ev.User) {
+		return
+	}
+	cn.several = cn.several || cn.user != ""
+	cn.user = string(ev.User)
+}
+
+func (cn *conn) count(ev *Event) {
+	if ev.Evidence > Limit {
+		return
+	}
+	n := &cn.counts[ev.Evidence]
+	*n = uint16(min(int(*n)+clampCount(ev.Count), maxCount))
+	if ev.Evidence >= Once {
+		*n = 1
+	}
+}
+
+// guesses is the highest of the lower bounds. Plain guesses and those in a dialog are different ones.
+func (cn *conn) guesses() uint16 {
+	n := cn.counts[Guess] + max(cn.counts[Dialog], cn.counts[DialogPAM])
+	return max(n, cn.counts[Once], cn.counts[Limit], cn.weak)
+}
+
+// tell appends to out the guesses that have not been told, if there are any and it is known whose they are.
+func (cn *conn) tell(a Attempt, waited string, out []Attempt) []Attempt {
+	n := cn.guesses()
+	if !cn.addr.IsValid() || n <= cn.told {
+		return out
+	}
+	if waited != "" {
+		a.Rule, cn.rule = waited, ""
+	}
+	a.Addr, a.Guesses = cn.addr, int(n-cn.told)
+	a.Unknown = a.Unknown || cn.unknown
+	cn.told = n
+	return append(out, a)
+}
+
+// success takes back what the connection told, unless it tried names: then it was no slip.
+func (cn *conn) success(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
+	if !cn.addr.IsValid() || cn.loggedIn {
+		return out
+	}
+	cn.name(ev)
+	cn.loggedIn = true
+	a := newAttempt(ev, e, cn.user)
+	a.Addr, a.Success = cn.addr, true
+	if !cn.several {
+		a.Forgiven = int(cn.told)
+	}
+	return append(out, a)
+}
+
+func newAttempt(ev *Event, e *journal.Entry, user string) Attempt {
+	return Attempt{Time: e.Time, User: user, Unknown: ev.Unknown, Method: ev.Method, Rule: ev.Rule, Position: e.Position}
+}
+
+func clampCount(n int) int { return min(max(n, 1), maxCount) }

@@ -1,0 +1,208 @@
+package jail_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+)
+
+var start = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func tutorial() jail.Config {
+	return jail.Config{
+		Name: "sshd", Detection: jail.Threshold, MaxRetry: 4, FindTime: 10 * time.Minute, BanTime: time.Hour,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
+	}
+}
+
+func newJail(t testing.TB, cfg jail.Config, allow jail.Allow) *jail.Jail {
+	t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := jail.New(cfg, f, allow, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func entry(at time.Duration, pid int32, message string) *journal.Entry {
+	return &journal.Entry{
+		Time: start.Add(at), PID: pid, Message: []byte(message), Identifier: "sshd", Transport: "syslog",
+		Position: journal.Position{SeqnumID: journal.ID{1}, Seqnum: uint64(at/time.Second) + 1},
+	}
+}
+
+func failed(addr string) string { return "Failed password for root from " + addr + " port 4000 ssh2" }
+
+func TestBanAtTheLastOfMaxRetry(t *testing.T) {
+	t.Parallel()
+	j := newJail(t, tutorial(), nil)
+	for i := range 3 {
+		if d := j.Observe(entry(time.Duration(i)*time.Second, 7, failed("192.0.2.10"))); len(d) != 0 {
+			t.Fatalf("guess %d: decided %v", i+1, d)
+		}
+	}
+	got := j.Observe(entry(3*time.Second, 7, failed("192.0.2.10")))
+	want := []jail.Decision{{
+		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.10/32"), At: start.Add(3 * time.Second),
+		Until: start.Add(time.Hour + 3*time.Second), Failures: 4, Offence: 1, Reason: "failed logins: 4 within 10m0s",
+	}}
+	for i := range 4 {
+		at := start.Add(time.Duration(i) * time.Second)
+		want[0].Evidence = append(want[0].Evidence, jail.Trace{Time: at, Rule: "failed", Position: journal.Position{
+			SeqnumID: journal.ID{1}, Seqnum: uint64(i + 1), Realtime: uint64(at.UnixMicro()),
+		}})
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
+	if n := j.Failing(); n != 0 {
+		t.Errorf("%d prefixes are counted after the ban, want 0", n)
+	}
+}
+
+func TestWindowSlides(t *testing.T) {
+	t.Parallel()
+	const step = 200 * time.Second // four guesses span exactly ten minutes
+	for _, c := range []struct {
+		last time.Duration
+		ban  bool
+	}{{3 * step, true}, {3*step + time.Microsecond, false}} {
+		j := newJail(t, tutorial(), nil)
+		var got []jail.Decision
+		for i, at := range []time.Duration{0, step, 2 * step, c.last} {
+			got = j.Observe(entry(at, int32(i+1), failed("192.0.2.10")))
+		}
+		if ban := len(got) == 1; ban != c.ban {
+			t.Errorf("last guess after %v: ban %v, want %v", c.last, ban, c.ban)
+		}
+	}
+}
+
+// TestOneConnection is five wrong passwords, as OpenSSH 9.2 logs them.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	const pam = "logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.10  user=root"
+	messages := []string{"pam_unix(sshd:auth): authentication failure; " + pam}
+	for range 5 {
+		messages = append(messages, "Failed password for root from 192.0.2.10 port 32878 ssh2")
+	}
+	messages = append(messages, "Connection closed by authenticating user root 192.0.2.10 port 32878 [preauth]",
+		"PAM 4 more authentication failures; "+pam, "PAM service(sshd) ignoring max retries; 5 > 3")
+	if n := guesses(t, messages); n != 5 {
+		t.Errorf("counted %d guesses, want 5", n)
+	}
+	if n := guesses(t, []string{messages[0], messages[7]}); n != 5 {
+		t.Errorf("counted %d guesses with PAM alone, want 5", n)
+	}
+}
+
+// guesses counts what the lines of one process tell.
+func guesses(t testing.TB, messages []string) (n int) {
+	t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jail.NewConnections()
+	var attempts []jail.Attempt
+	for i, m := range messages {
+		e := entry(time.Duration(i)*time.Second, 211, m)
+		attempts = c.Observe(f.Parse(e.Message), e, attempts)
+	}
+	for _, a := range c.Advance(start.Add(time.Hour), attempts) {
+		n += a.Guesses
+	}
+	return n
+}
+
+func TestPrefixes(t *testing.T) {
+	t.Parallel()
+	j := newJail(t, tutorial(), nil)
+	var got []jail.Decision
+	for i := range 4 {
+		got = j.Observe(entry(time.Duration(i)*time.Second, int32(i+1), failed(fmt.Sprintf("2001:db8:0:5::%x", i+1))))
+	}
+	if len(got) != 1 || got[0].Prefix != netip.MustParsePrefix("2001:db8:0:5::/64") {
+		t.Errorf("decided %v, want a ban of 2001:db8:0:5::/64", got)
+	}
+}
+
+type allowFunc func(netip.Addr) bool
+
+func (f allowFunc) Allowed(a netip.Addr, _ time.Time) (string, bool) { return "ignoreip " + a.String(), f(a) }
+
+func TestProtected(t *testing.T) {
+	t.Parallel()
+	j := newJail(t, tutorial(), allowFunc(func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.10") }))
+	var got []jail.Decision
+	for i := range 4 {
+		got = j.Observe(entry(time.Duration(i)*time.Second, 1, failed("192.0.2.10")))
+	}
+	if len(got) != 1 || got[0].Protected != "ignoreip 192.0.2.10" {
+		t.Errorf("decided %v, want one that says who is protected", got)
+	}
+	if j.Failing() != 0 {
+		t.Error("a protected address is counted as failing")
+	}
+}
+
+func TestForgetHostsExpire(t *testing.T) {
+	t.Parallel()
+	j := newJail(t, tutorial(), nil)
+	for i := range 5 {
+		j.Observe(entry(time.Duration(i)*time.Second, int32(i+1), failed(fmt.Sprintf("192.0.2.%d", 5-i))))
+	}
+	j.Forget(netip.MustParsePrefix("192.0.2.2/32"))
+	var got []string
+	for _, h := range j.Hosts(netip.MustParsePrefix("192.0.2.1/32"), 2) {
+		got = append(got, h.Prefix.String())
+	}
+	if diff := cmp.Diff([]string{"192.0.2.3/32", "192.0.2.4/32"}, got); diff != "" {
+		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+	j.Advance(start.Add(10*time.Minute + 3*time.Second))
+	if n := j.Failing(); n != 1 {
+		t.Errorf("%d prefixes are counted when all but the newest have run out, want 1", n)
+	}
+}
+
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	units, identifiers := []string{"ssh.service", "ssh@*.service"}, []string{"sshd", "sshd-session"}
+	for _, c := range []struct {
+		name   string
+		entry  journal.Entry
+		stdout bool
+		want   bool
+	}{
+		{"its unit", journal.Entry{Unit: "ssh.service", Identifier: "sshd", Transport: "syslog"}, false, true},
+		{"an instance", journal.Entry{Unit: "ssh@1-192.0.2.1:22.service", Transport: "journal"}, false, true},
+		{"no unit", journal.Entry{Identifier: "sshd-session", Transport: "syslog"}, false, true},
+		{"session scope", journal.Entry{Unit: "session-3.scope", Identifier: "sshd", Transport: "syslog"}, false, true},
+		{"user manager", journal.Entry{Unit: "user@1000.service", Identifier: "sshd", Transport: "syslog"}, false, true},
+		{"not root", journal.Entry{UID: 1000, Unit: "session-3.scope", Identifier: "sshd", Transport: "syslog"}, false, false},
+		{"nobody knows who", journal.Entry{UID: -1, Identifier: "sshd", Transport: "syslog"}, false, false},
+		{"another unit", journal.Entry{Unit: "cron.service", Identifier: "sshd", Transport: "syslog"}, false, false},
+		{"another identifier", journal.Entry{Unit: "session-3.scope", Identifier: "su", Transport: "syslog"}, false, false},
+		{"stdout", journal.Entry{Unit: "ssh.service", Transport: "stdout"}, false, false},
+		{"trusted stdout", journal.Entry{Unit: "ssh.service", Transport: "stdout"}, true, true},
+		{"kernel", journal.Entry{Unit: "ssh.service", Transport: "kernel"}, true, false},
+		{"text log", journal.Entry{UID: -1, Identifier: "sshd", Transport: "text"}, false, true},
+		{"text log of another", journal.Entry{UID: -1, Identifier: "su", Transport: "text"}, false, false},
+	} {
+		if got := jail.Trusted(&c.entry, units, identifiers, c.stdout); got != c.want {
+			t.Errorf("%s: trusted %v, want %v", c.name, got, c.want)
+		}
+	}
+}

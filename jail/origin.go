@@ -1,0 +1,85 @@
+package jail
+
+import (
+	"time"
+
+	"exile/journal"
+)
+
+// maxEvidence is the number of entries that a verdict names.
+const maxEvidence = 16
+
+// origins packs where an attempt came from, the position of its entry and the rule, into eight bytes: the parts that all
+// entries of a boot or of a log file share are kept once. The time is in the mark.
+type origins struct {
+	bases []journal.Position // a ring: the number of a base is its index
+	next  int
+	rules []string
+}
+
+const (
+	maxBases   = 1 << 8
+	maxRules   = 1 << 8
+	serialBits = 48
+)
+
+func newOrigins() origins { return origins{} }
+
+// pack returns the origin of an attempt.
+func (o *origins) pack(p journal.Position, rule string) uint64 {
+	base, serial := split(p)
+	return uint64(o.base(base))<<56 | uint64(o.rule(rule))<<serialBits | serial&(1<<serialBits-1)
+}
+
+// unpack returns the trace of a mark. Its position is enough to find the entry: it lacks the parts of a cursor that only
+// tell apart what the sequence number tells apart too.
+func (o *origins) unpack(m mark) Trace {
+	t := Trace{Time: time.UnixMicro(m.at).UTC(), Rule: o.rules[m.origin>>serialBits&(maxRules-1)]}
+	t.Position = o.bases[m.origin>>56]
+	serial := m.origin & (1<<serialBits - 1)
+	switch {
+	case t.Position.Inode != 0:
+		t.Position.Offset, t.Position.Realtime = int64(serial), uint64(m.at)
+	case serial != 0:
+		t.Position.Seqnum, t.Position.Realtime = serial, uint64(m.at)
+	}
+	return t
+}
+
+// split parts a position into what many share and what one has.
+func split(p journal.Position) (base journal.Position, serial uint64) {
+	if p.Inode != 0 {
+		serial = uint64(p.Offset)
+		p.Offset, p.Realtime = 0, 0
+		return p, serial
+	}
+	return journal.Position{SeqnumID: p.SeqnumID, Boot: p.Boot}, p.Seqnum
+}
+
+func (o *origins) base(p journal.Position) int {
+	for i := range o.bases {
+		if o.bases[i] == p {
+			return i
+		}
+	}
+	if len(o.bases) < maxBases {
+		o.bases = append(o.bases, p)
+		return len(o.bases) - 1
+	}
+	i := o.next
+	o.bases[i] = p
+	o.next = (i + 1) % maxBases
+	return i
+}
+
+func (o *origins) rule(r string) int {
+	for i := range o.rules {
+		if o.rules[i] == r {
+			return i
+		}
+	}
+	if len(o.rules) < maxRules {
+		o.rules = append(o.rules, r)
+	}
+	return len(o.rules) - 1
+}

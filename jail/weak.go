@@ -1,0 +1,76 @@
+package jail
+
+import (
+	"net/netip"
+	"time"
+
+	"exile/journal"
+)
+
+// A PAM failure is weak evidence: with keyboard-interactive it comes from a child's PID, and with stacked modules it comes in
+// logins that succeed. So it waits, and counts only if nothing stronger comes from its address within LoginGrace, before
+// or behind it.
+
+// settle notes that there was strong evidence about addr.
+func (c *Connections) settle(addr netip.Addr, at int64) {
+	c.strong.expire(at, 2*LoginGrace.Microseconds())
+	c.strong.touch(addr, at)
+}
+
+// settled reports whether there was strong evidence about addr within LoginGrace of that time.
+func (c *Connections) settled(addr netip.Addr, at int64) bool {
+	i, ok := c.strong.index[addr]
+	if !ok {
+		return false
+	}
+	d := c.strong.nodes[i].touched - at
+	return d <= LoginGrace.Microseconds() && d >= -LoginGrace.Microseconds()
+}
+
+// delay queues weak evidence. When the queue is full its head is judged early: a flood must not make us blind.
+func (c *Connections) delay(id connID, cn *conn, ev *Event, e *journal.Entry, out []Attempt) []Attempt {
+	if !ev.Counts || !cn.addr.IsValid() || c.settled(cn.addr, e.Time.UnixMicro()) {
+		return out
+	}
+	if len(c.weak) >= maxWeak {
+		out = c.ripen(out)
+	}
+	a := newAttempt(ev, e, string(ev.User))
+	a.Addr, a.Guesses = cn.addr, clampCount(ev.Count)
+	c.weak = append(c.weak, weakEvidence{id: id, attempt: a, port: ev.Port})
+	return out
+}
+
+// Advance appends to out the weak evidence that nothing stronger has replaced by now, and forgets old connections. now
+// must not be ahead of what has been read: while the source lags it is the time of the last entry.
+func (c *Connections) Advance(now time.Time, out []Attempt) []Attempt {
+	for len(c.weak) > 0 {
+		d := now.Sub(c.weak[0].attempt.Time)
+		if d <= LoginGrace && d >= -LoginGrace {
+			break
+		}
+		out = c.ripen(out)
+	}
+	c.conns.expire(now.UnixMicro(), connectionKeep.Microseconds())
+	return out
+}
+
+// ripen judges the oldest weak evidence.
+func (c *Connections) ripen(out []Attempt) []Attempt {
+	w := c.weak[0]
+	c.weak[0] = weakEvidence{}
+	c.weak = c.weak[1:]
+	a := w.attempt
+	if c.settled(a.Addr, a.Time.UnixMicro()) {
+		return out
+	}
+	cn := c.conns.get(w.id)
+	if cn == nil || cn.addr != a.Addr {
+		return append(out, a) // forgotten, or its PID serves somebody else by now
+	}
+	if cn.loggedIn {
+		return out
+	}
+	cn.weak = uint16(min(int(cn.weak)+a.Guesses, maxCount))
+	return cn.tell(a, "", out)
+}
