@@ -1,0 +1,168 @@
+package sockdestroy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"exile/firewall/firewalltest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// pair is a connection through the loopback of a namespace, seen from both ends.
+type pair struct {
+	server, client net.Conn
+}
+
+// connect makes a connection from src to a listener of the network at host.
+func connect(t *testing.T, ns firewalltest.NetNS, network, host, src string) pair {
+	t.Helper()
+	var p pair
+	ns.Do(t, func() error {
+		l, err := net.Listen(network, net.JoinHostPort("", "0"))
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(src)}}
+		if p.client, err = d.Dial("tcp", net.JoinHostPort(host, port)); err != nil {
+			return err
+		}
+		p.server, err = l.Accept()
+		return err
+	})
+	t.Cleanup(func() { p.client.Close(); p.server.Close() })
+	return p
+}
+
+// state reports what became of the connection: "alive" or the error that the server gets.
+func (p pair) state(t *testing.T) string {
+	t.Helper()
+	if _, err := p.client.Write([]byte("x")); err == nil {
+		_ = p.server.SetReadDeadline(time.Now().Add(10 * time.Second))
+	}
+	_, err := p.server.Read(make([]byte, 1))
+	switch {
+	case err == nil:
+		return "alive"
+	case errors.Is(err, syscall.ECONNABORTED):
+		return "aborted"
+	default:
+		return err.Error()
+	}
+}
+
+func kill(t *testing.T, ns firewalltest.NetNS, prefixes ...string) int {
+	t.Helper()
+	var parsed []netip.Prefix
+	for _, p := range prefixes {
+		parsed = append(parsed, netip.MustParsePrefix(p))
+	}
+	var n int
+	ns.Do(t, func() (err error) {
+		n, err = Kill(t.Context(), parsed)
+		return err
+	})
+	return n
+}
+
+// TestKill cuts connections that differ in one thing each. The client's socket is in the same namespace and has the address
+// as its own, not as its remote one: it stays.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	type sources map[string]string // by the sort of the connection
+	all := sources{
+		"IPv4": "127.1.0.1", "IPv4 beside it": "127.1.0.2", "IPv4 in the /24": "127.1.7.9",
+		"mapped": "127.1.0.1", "mapped beside it": "127.2.0.1", "IPv6": "fd09::1", "IPv6 in the /64": "fd09:0:0:1::5",
+	}
+	tests := []struct {
+		name     string
+		prefixes []string
+		cut      []string
+	}{
+		{"IPv4 address", []string{"127.1.0.1/32"}, []string{"IPv4", "mapped"}},
+		{"IPv4 network", []string{"127.1.7.0/24"}, []string{"IPv4 in the /24"}},
+		{"IPv6 address", []string{"fd09::1/128"}, []string{"IPv6"}},
+		{"IPv6 network", []string{"fd09:0:0:1::/64"}, []string{"IPv6 in the /64"}},
+		{"all at once", []string{"127.1.0.0/30", "fd09::1/128", "127.1.7.9/32"}, []string{"IPv4", "IPv4 beside it", "IPv4 in the /24", "IPv6", "mapped"}},
+		{"last that the kernel takes at once", many(chunk-1, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
+		{"first of the next", many(chunk, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
+		{"none", []string{"192.0.2.0/24", "2001:db8::/32"}, nil},
+		{"no prefixes", nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			// Any address of these networks is the namespace's own.
+			ns.Exec(t, "ip", "-6", "route", "add", "local", "fd09::/32", "dev", "lo")
+			ns.Do(t, func() error { return os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0) })
+			want, got := sources{}, sources{}
+			pairs := map[string]pair{}
+			for name, src := range all {
+				network, host := "tcp4", "127.0.0.1"
+				if strings.HasPrefix(name, "mapped") {
+					network = "tcp"
+				} else if strings.HasPrefix(name, "IPv6") {
+					network, host = "tcp6", "::1"
+				}
+				pairs[name] = connect(t, ns, network, host, src)
+				want[name] = "alive"
+			}
+			for _, name := range tt.cut {
+				want[name] = "aborted"
+			}
+			if n := kill(t, ns, tt.prefixes...); n != len(tt.cut) {
+				t.Errorf("Kill = %d, want %d", n, len(tt.cut))
+			}
+			for name, p := range pairs {
+				got[name] = p.state(t)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("connections (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// many returns n prefixes of both families, and one more.
+func many(n int, last string) []string {
+	var out []string
+	for i := range n {
+		p := fmt.Sprintf("10.0.%d.0/24", i)
+		if i%2 == 0 {
+			p = fmt.Sprintf("2001:db8:%x::/64", i)
+		}
+		out = append(out, p)
+	}
+	return append(out, last)
+}
+
+func TestKillStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Kill(ctx, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Kill = %v, want context.Canceled", err)
+	}
+}
+
+func FuzzParseSocket(f *testing.F) {
+	f.Add(make([]byte, 72))
+	f.Add([]byte{syscall.AF_INET6, 1})
+	f.Fuzz(func(t *testing.T, m []byte) {
+		if s, err := parseSocket(m); err == nil && !s.remote().IsValid() {
+			t.Errorf("socket %x has no remote address", m)
+		}
+	})
+}
