@@ -1,0 +1,105 @@
+package efficacy
+
+import (
+	"net/netip"
+	"time"
+
+	"exile/jail"
+)
+
+// Rule is a detector with a name, made anew for each host.
+type Rule struct {
+	Name   string
+	New    func(h Host) jail.Detector
+	Weight func(Row) int
+}
+
+// attempts counts what a person would: every guess, and a connection that showed none as one.
+func attempts(r Row) int {
+	if r.Success {
+		return r.Guesses
+	}
+	return max(r.Guesses, 1)
+}
+
+// lines counts as fail2ban's sshd filter in mode normal does: "Invalid user" and each "Failed ..." line are one each, and
+// a connection that was closed without such a line is none.
+func lines(r Row) int {
+	if r.Success && r.Guesses == 0 {
+		return 0
+	}
+	n := r.Guesses
+	if r.Unknown {
+		n++
+	}
+	return n
+}
+
+// Rules are the detectors of the table: the bound that no detector on one host's log can pass, what people use, and ours.
+func Rules() []Rule {
+	const day = 24 * time.Hour
+	return []Rule{
+		{"bound", func(Host) jail.Detector { return atOnce{} }, attempts},
+		{"threshold 5/10m/10m", rate(5, 10*time.Minute, 10*time.Minute), attempts},
+		{"threshold 5/10m/10m, lines", rate(5, 10*time.Minute, 10*time.Minute), lines},
+		{"threshold 4/10m/1h", rate(4, 10*time.Minute, time.Hour), attempts},
+		{"threshold 5/1d/1d", rate(5, day, day), attempts},
+		{"adaptive", adaptive(jail.DefaultAdaptive()), attempts},
+	}
+}
+
+func adaptive(cfg jail.AdaptiveConfig) func(Host) jail.Detector {
+	return func(h Host) jail.Detector {
+		d := jail.NewAdaptive(cfg)
+		d.SetAccounts(accountsOf(h), nil)
+		return d
+	}
+}
+
+// accountsOf are the names that ever logged in, which stand for the host's passwd file.
+func accountsOf(h Host) []string {
+	var names []string
+	for _, r := range h.Rows {
+		if r.Success {
+			names = append(names, r.User)
+		}
+	}
+	return names
+}
+
+// atOnce bans for ever at the first failure: the bound.
+type atOnce struct{}
+
+func (atOnce) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
+	if a.Success {
+		return out
+	}
+	p, _ := a.Addr.Prefix(a.Addr.BitLen())
+	return append(out, jail.Verdict{Prefix: p, Duration: 100 * 365 * 24 * time.Hour})
+}
+
+func (atOnce) Forget(netip.Prefix) {}
+
+// rate is the rule of the tutorial: so many attempts within a time ban for a time.
+func rate(maxRetry int, findTime, banTime time.Duration) func(Host) jail.Detector {
+	return func(Host) jail.Detector {
+		cfg := jail.Config{
+			MaxRetry: maxRetry, FindTime: findTime, BanTime: banTime, IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1_000_000,
+		}
+		return constant{jail.NewThreshold(cfg), banTime}
+	}
+}
+
+// constant gives every verdict the same ban time, as a jail without escalation does.
+type constant struct {
+	jail.Detector
+	banTime time.Duration
+}
+
+func (c constant) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
+	out = c.Detector.Observe(a, out)
+	for i := range out {
+		out[i].Duration = c.banTime
+	}
+	return out
+}

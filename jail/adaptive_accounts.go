@@ -1,0 +1,82 @@
+package jail
+
+// accounts are the names that exist on the host, as far as anybody said or they logged in.
+type accounts struct {
+	names map[string]struct{}
+	shut  map[string]struct{} // those that cannot log in by password
+}
+
+// maxAccounts bounds the accounts that are compared with every unknown name.
+const maxAccounts = 4096
+
+func newAccounts() accounts {
+	return accounts{names: make(map[string]struct{}), shut: make(map[string]struct{})}
+}
+
+func (a *accounts) set(all, locked []string) {
+	for _, name := range all {
+		a.add(name)
+	}
+	clear(a.shut)
+	for _, name := range locked {
+		a.shut[name] = struct{}{}
+	}
+}
+
+func (a *accounts) add(name string) {
+	if name != "" && len(a.names) < maxAccounts {
+		a.names[clip(name)] = struct{}{}
+	}
+}
+
+// locked reports whether the account is known to be of no use to whoever guesses passwords.
+func (a *accounts) locked(name string) bool {
+	_, ok := a.shut[name]
+	return ok
+}
+
+// near reports whether a name is a slip of the finger away from an account.
+func (a *accounts) near(name string) bool {
+	name = clip(name)
+	if _, ok := a.names[name]; ok {
+		return true
+	}
+	for account := range a.names {
+		if nearMiss(name, account) {
+			return true
+		}
+	}
+	return false
+}
+
+// nearMiss reports whether two names differ by one letter too much, too little or wrong, by two letters that changed
+// places, or only in that one goes on where the other, of at least four letters, ends.
+func nearMiss(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(b)-len(a) > 1 {
+		return len(a) >= 4 && i == len(a)
+	}
+	restA, restB := a[i:], b[i:]
+	switch {
+	case restB == "":
+		return true
+	case restA == restB[1:]:
+		return true
+	case restA == "":
+		return false
+	case restA[1:] == restB[1:]:
+		return true
+	}
+	return swapped(restA, restB)
+}
+
+// swapped reports whether two texts differ only in the order of their first two letters.
+func swapped(a, b string) bool {
+	return len(a) >= 2 && len(b) >= 2 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:]
+}
