@@ -16,6 +16,7 @@ type Jail struct {
 	detector  Detector
 	protected Detector // counts those who are never banned, to say who would have been
 	conns     *Connections
+	recalled  map[netip.Prefix]time.Time // see Recall; empty when live
 	counters  Counters
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
@@ -58,6 +59,9 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 // were not made because the address is protected included. The slice is valid until the next call of a method.
 func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.counters.Entries++
+	if !e.Replayed && len(j.recalled) > 0 {
+		clear(j.recalled)
+	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	j.attempts = j.conns.Observe(j.filter.Parse(e.Message), e, j.attempts)
 	return j.decide(j.attempts)
@@ -131,6 +135,9 @@ func (j *Jail) decide(attempts []Attempt) []Decision {
 }
 
 func (j *Jail) judge(a *Attempt) {
+	if j.settled(a) {
+		return
+	}
 	detector := j.detector
 	why, protected := j.isAllowed(a.Addr, a.Time)
 	if protected {
@@ -157,7 +164,7 @@ func (j *Jail) isAllowed(addr netip.Addr, at time.Time) (string, bool) {
 // whenever it is read.
 func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
-		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: max(1, v.Offence),
+		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
 		Reason: v.Reason, Evidence: v.Evidence, Protected: protected,
 	}
 	duration := v.Duration

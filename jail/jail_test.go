@@ -55,7 +55,7 @@ func TestBanAtTheLastOfMaxRetry(t *testing.T) {
 	got := j.Observe(entry(3*time.Second, 7, failed("192.0.2.10")))
 	want := []jail.Decision{{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.10/32"), At: start.Add(3 * time.Second),
-		Until: start.Add(time.Hour + 3*time.Second), Failures: 4, Offence: 1, Reason: "failed logins: 4 within 10m0s",
+		Until: start.Add(time.Hour + 3*time.Second), Failures: 4, Reason: "failed logins: 4 within 10m0s",
 	}}
 	for i := range 4 {
 		at := start.Add(time.Duration(i) * time.Second)
@@ -140,7 +140,9 @@ func TestPrefixes(t *testing.T) {
 
 type allowFunc func(netip.Addr) bool
 
-func (f allowFunc) Allowed(a netip.Addr, _ time.Time) (string, bool) { return "ignoreip " + a.String(), f(a) }
+func (f allowFunc) Allowed(a netip.Addr, _ time.Time) (string, bool) {
+	return "ignoreip " + a.String(), f(a)
+}
 
 func TestProtected(t *testing.T) {
 	t.Parallel()

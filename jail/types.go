@@ -143,7 +143,7 @@ type Decision struct {
 	At        time.Time // of the deciding entry
 	Until     time.Time // zero: permanent
 	Failures  int
-	Offence   int
+	Offence   int // the how-manieth; 0: not the detector's to say, and Until is that of a first one
 	Reason    string
 	Evidence  []Trace
 	Protected string // why nothing is banned: "ignoreip 192.0.2.0/24", "live session"; empty: it is
