@@ -1,0 +1,192 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The buckets of the file, and the one that says what the file is.
+const (
+	aboutBucket    = "about"
+	marksBucket    = "marks"
+	bansBucket     = "bans"
+	pastBucket     = "past"
+	snapshotBucket = "snapshots"
+)
+
+func dataBuckets() []string { return []string{marksBucket, bansBucket, pastBucket, snapshotBucket} }
+
+const (
+	schemaKey = "exile schema"
+	// schema is how many migrations a file has seen.
+	schema = 1
+)
+
+// migrations lead from each schema to the next; 0 is an empty file.
+func migrations() []func(*bolt.Tx) error {
+	return []func(*bolt.Tx) error{
+		func(tx *bolt.Tx) error {
+			for _, name := range append(dataBuckets(), aboutBucket) {
+				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func migrate(tx *bolt.Tx) error { return migrateWith(tx, migrations()) }
+
+func migrateWith(tx *bolt.Tx, steps []func(*bolt.Tx) error) error {
+	have, err := schemaOf(tx, uint32(len(steps)))
+	if err != nil || have == uint32(len(steps)) {
+		return err
+	}
+	for _, step := range steps[have:] {
+		if err := step(tx); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket([]byte(aboutBucket)).Put([]byte(schemaKey), binary.BigEndian.AppendUint32(nil, uint32(len(steps))))
+}
+
+// schemaOf is 0 for an empty file.
+func schemaOf(tx *bolt.Tx, newest uint32) (uint32, error) {
+	if first, _ := tx.Cursor().First(); first == nil {
+		return 0, nil
+	}
+	about := tx.Bucket([]byte(aboutBucket))
+	if about == nil {
+		return 0, fmt.Errorf("%w: it is a database of another program", ErrCorrupt)
+	}
+	v := about.Get([]byte(schemaKey))
+	if len(v) != 4 {
+		return 0, fmt.Errorf("%w: it does not say which schema it has", ErrCorrupt)
+	}
+	n := binary.BigEndian.Uint32(v)
+	if n > newest {
+		return 0, fmt.Errorf("%w: it has schema %d of a newer version, this one knows %d", ErrCorrupt, n, newest)
+	}
+	return n, nil
+}
+
+// write puts a batch into the file.
+func (b *Batch) write(tx *bolt.Tx) error {
+	for name, m := range b.Marks {
+		if err := put(tx, marksBucket, []byte(name), encodeMark(m)); err != nil {
+			return err
+		}
+	}
+	for who := range b.Lifted {
+		if err := tx.Bucket([]byte(bansBucket)).Delete(who.key()); err != nil {
+			return err
+		}
+	}
+	for who, ban := range b.Bans {
+		if err := put(tx, bansBucket, who.key(), encodeBan(ban)); err != nil {
+			return err
+		}
+	}
+	for who, past := range b.Past {
+		if err := put(tx, pastBucket, who.key(), encodePast(past)); err != nil {
+			return err
+		}
+	}
+	for name, snapshot := range b.Snapshots {
+		if err := put(tx, snapshotBucket, []byte(name), encodeSnapshot(snapshot)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(tx *bolt.Tx, bucket string, key, value []byte) error {
+	return tx.Bucket([]byte(bucket)).Put(key, seal(key, value))
+}
+
+func deleteAll(tx *bolt.Tx, bucket string, who []Who) error {
+	for _, w := range who {
+		if err := tx.Bucket([]byte(bucket)).Delete(w.key()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func clearBuckets(tx *bolt.Tx) error {
+	for _, name := range dataBuckets() {
+		if err := tx.DeleteBucket([]byte(name)); err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read fills c with what the file holds. What it cannot read is ErrCorrupt, but a snapshot, which its detector can do
+// without, is left out.
+func (c *Contents) read(tx *bolt.Tx) error {
+	have, err := schemaOf(tx, schema)
+	if err != nil || have == 0 {
+		return err
+	}
+	readers := map[string]func(key, value []byte) error{
+		marksBucket: func(k, v []byte) error { return store(c.Marks, string(k), v, decodeMark) },
+		bansBucket:  func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
+		pastBucket:  func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
+		snapshotBucket: func(k, v []byte) error {
+			return store(c.Snapshots, string(k), v, decodeSnapshot)
+		},
+	}
+	for _, name := range dataBuckets() {
+		if err := readBucket(tx, name, readers[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readBucket(tx *bolt.Tx, name string, read func(key, value []byte) error) error {
+	bucket := tx.Bucket([]byte(name))
+	if bucket == nil {
+		return fmt.Errorf("%w: it has no %s", ErrCorrupt, name)
+	}
+	return bucket.ForEach(func(k, sealed []byte) error {
+		v, ok := unseal(k, sealed)
+		var err error
+		if ok {
+			err = read(k, v)
+		}
+		switch {
+		case ok && err == nil, name == snapshotBucket:
+			return nil
+		case !ok:
+			return fmt.Errorf("%w: wrong checksum of %q in %s", ErrCorrupt, k, name)
+		default:
+			return fmt.Errorf("%w: %q in %s: %w", ErrCorrupt, k, name, err)
+		}
+	})
+}
+
+func store[K comparable, V any](into map[K]V, key K, data []byte, decode func(*decoder) V) error {
+	d := &decoder{data: data}
+	v := decode(d)
+	if d.bad || len(d.data) > 0 {
+		return errValue
+	}
+	into[key] = v
+	return nil
+}
+
+func storeWho[V any](into map[Who]V, key, data []byte, decode func(*decoder) V) error {
+	who, err := parseWho(key)
+	if err != nil {
+		return err
+	}
+	return store(into, who, data, decode)
+}

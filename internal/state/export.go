@@ -1,0 +1,170 @@
+package state
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"exile/internal/control"
+	"exile/journal"
+)
+
+// ErrFormat is the error for text that is no exported state.
+var ErrFormat = errors.New("not a state that exile has exported")
+
+const (
+	exportFormat  = "exile-state"
+	exportVersion = 1
+	// maxImport bounds what an import reads.
+	maxImport = 1 << 30
+)
+
+type document struct {
+	Format    string             `json:"format"`
+	Version   int                `json:"version"`
+	Marks     []documentMark     `json:"positions"`
+	Bans      []documentBan      `json:"bans"`
+	Past      []documentPast     `json:"history"`
+	Snapshots []documentSnapshot `json:"snapshots"`
+}
+
+type documentMark struct {
+	Source   string    `json:"source"`
+	Position string    `json:"position"`
+	Low      time.Time `json:"low,omitzero"`
+}
+
+type documentBan struct {
+	Jail     string       `json:"jail"`
+	Prefix   netip.Prefix `json:"prefix"`
+	Since    time.Time    `json:"since"`
+	Until    time.Time    `json:"until,omitzero"` // missing: permanent
+	Failures int          `json:"failures"`
+	Offence  int          `json:"offence"`
+	Origin   string       `json:"origin"`
+	Reason   string       `json:"reason"`
+}
+
+type documentPast struct {
+	Jail     string       `json:"jail"`
+	Prefix   netip.Prefix `json:"prefix"`
+	Offences int          `json:"offences"`
+	Last     time.Time    `json:"last"`
+	Cleared  time.Time    `json:"cleared,omitzero"`
+}
+
+type documentSnapshot struct {
+	Jail    string `json:"jail"`
+	Version uint32 `json:"version"`
+	Data    []byte `json:"data"`
+}
+
+// Export writes c as JSON, the same contents always as the same bytes.
+func (c Contents) Export(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "\t")
+	if err := enc.Encode(c.document()); err != nil {
+		return fmt.Errorf("export state: %w", err)
+	}
+	return nil
+}
+
+func (c Contents) document() document {
+	doc := document{
+		Format: exportFormat, Version: exportVersion,
+		Marks: []documentMark{}, Bans: []documentBan{}, Past: []documentPast{}, Snapshots: []documentSnapshot{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Marks)) {
+		m := c.Marks[name]
+		doc.Marks = append(doc.Marks, documentMark{name, m.Position.String(), m.Low})
+	}
+	for _, w := range sortedWho(c.Bans) {
+		b := c.Bans[w]
+		doc.Bans = append(doc.Bans, documentBan{
+			w.Jail, w.Prefix, b.Since, b.Until, b.Failures, b.Offence, string(b.Origin), b.Reason,
+		})
+	}
+	for _, w := range sortedWho(c.Past) {
+		p := c.Past[w]
+		doc.Past = append(doc.Past, documentPast{w.Jail, w.Prefix, p.Offences, p.Last, p.Cleared})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Snapshots)) {
+		s := c.Snapshots[name]
+		doc.Snapshots = append(doc.Snapshots, documentSnapshot{name, s.Version, s.Data})
+	}
+	return doc
+}
+
+func sortedWho[V any](m map[Who]V) []Who {
+	return slices.SortedFunc(maps.Keys(m), func(a, b Who) int {
+		return cmp.Or(cmp.Compare(a.Jail, b.Jail), a.Prefix.Compare(b.Prefix))
+	})
+}
+
+// Import reads what Export wrote. The error wraps ErrFormat and says which part is wrong.
+func Import(r io.Reader) (Contents, error) {
+	dec := json.NewDecoder(io.LimitReader(r, maxImport))
+	dec.DisallowUnknownFields()
+	var doc document
+	if err := dec.Decode(&doc); err != nil {
+		return Contents{}, fmt.Errorf("import state: %w: %w", ErrFormat, err)
+	}
+	if doc.Format != exportFormat || doc.Version != exportVersion {
+		return Contents{}, fmt.Errorf("import state: %w: format %q, version %d", ErrFormat, doc.Format, doc.Version)
+	}
+	c, err := doc.contents()
+	if err != nil {
+		return Contents{}, fmt.Errorf("import state: %w: %w", ErrFormat, err)
+	}
+	return c, nil
+}
+
+func (doc document) contents() (Contents, error) {
+	c := NewContents()
+	for _, m := range doc.Marks {
+		p, err := journal.ParsePosition(m.Position)
+		if err == nil && !isName(m.Source) {
+			err = errKey
+		}
+		if err != nil {
+			return c, fmt.Errorf("source %q: %w", m.Source, err)
+		}
+		c.Marks[m.Source] = Mark{Position: p, Low: m.Low}
+	}
+	for _, b := range doc.Bans {
+		if !valid(b.Jail, b.Prefix) || b.Failures < 0 || b.Offence < 0 {
+			return c, fmt.Errorf("ban of %q in jail %q: %w", b.Prefix, b.Jail, errKey)
+		}
+		c.Bans[Who{b.Jail, b.Prefix}] = control.Ban{
+			Jail: b.Jail, Prefix: b.Prefix, Since: b.Since, Until: b.Until, Failures: b.Failures, Offence: b.Offence,
+			Origin: control.Origin(b.Origin), Reason: b.Reason,
+		}
+	}
+	for _, p := range doc.Past {
+		if !valid(p.Jail, p.Prefix) || p.Offences < 0 {
+			return c, fmt.Errorf("history of %q in jail %q: %w", p.Prefix, p.Jail, errKey)
+		}
+		c.Past[Who{p.Jail, p.Prefix}] = Past{Offences: p.Offences, Last: p.Last, Cleared: p.Cleared}
+	}
+	for _, s := range doc.Snapshots {
+		if !isName(s.Jail) {
+			return c, fmt.Errorf("snapshot of jail %q: %w", s.Jail, errKey)
+		}
+		c.Snapshots[s.Jail] = Snapshot{Version: s.Version, Data: s.Data}
+	}
+	return c, nil
+}
+
+func valid(jail string, p netip.Prefix) bool {
+	return isName(jail) && p.IsValid() && p == p.Masked() && !p.Addr().Is4In6()
+}
+
+// isName reports whether s can be a part of a key.
+func isName(s string) bool { return s != "" && len(s) <= 255 && !strings.ContainsRune(s, 0) }

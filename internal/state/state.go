@@ -1,0 +1,105 @@
+// Package state keeps on disk what must outlive the daemon: how far the logs have been read, who is banned, who was
+// banned before, and the memory of the detectors. One batch of changes is one transaction, synced before it returns.
+//
+// The journal is the log of this database and the kernel its mirror: a state that is lost is rebuilt from them. So a
+// file that cannot be trusted is set aside, never repaired.
+package state
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"exile/internal/control"
+	"exile/journal"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrFull     = errors.New("no space left for the state; free some, it is written as soon as there is room")
+	ErrReadOnly = errors.New("the state directory is read-only; it is written as soon as that changes")
+	ErrLocked   = errors.New("the state file is in use; is another exiled running?")
+	ErrCorrupt  = errors.New("the state file is damaged")
+	ErrSetAside = errors.New("the state file was damaged and has been set aside")
+)
+
+// Mark says how far a source has been read.
+type Mark struct {
+	Position journal.Position // everything up to here has been acted upon
+	Low      time.Time        // the oldest entry that still counts: where reading begins after a restart
+}
+
+// Who is an address in a jail.
+type Who struct {
+	Jail   string
+	Prefix netip.Prefix // masked
+}
+
+// Past is what is remembered of one who was banned, or pardoned, before.
+type Past struct {
+	Offences int
+	Last     time.Time // when the last ban began
+	Cleared  time.Time // attempts up to then have had their consequences: a ban, or a pardon
+}
+
+// age is when p was last news.
+func (p Past) age() time.Time {
+	if p.Cleared.After(p.Last) {
+		return p.Cleared
+	}
+	return p.Last
+}
+
+// Snapshot is the memory of a detector.
+type Snapshot struct {
+	Version uint32 // of the format; a detector drops a version that it does not know
+	Data    []byte
+}
+
+// Contents is everything that is stored. Its maps are never nil.
+type Contents struct {
+	Marks     map[string]Mark // by name of the source
+	Bans      map[Who]control.Ban
+	Past      map[Who]Past
+	Snapshots map[string]Snapshot // by jail; damaged ones are missing
+}
+
+// Batch is what changes at once. What it does not name stays as it is.
+type Batch struct {
+	Marks     map[string]Mark
+	Bans      map[Who]control.Ban // new and changed ones
+	Lifted    map[Who]bool        // bans that have ended; in Bans as well: the ban wins
+	Past      map[Who]Past
+	Snapshots map[string]Snapshot
+}
+
+// NewContents is nothing stored yet.
+func NewContents() Contents {
+	return Contents{
+		Marks:     map[string]Mark{},
+		Bans:      map[Who]control.Ban{},
+		Past:      map[Who]Past{},
+		Snapshots: map[string]Snapshot{},
+	}
+}
+
+// add puts a later batch over b.
+func (b *Batch) add(next Batch) {
+	merge(&b.Marks, next.Marks)
+	merge(&b.Past, next.Past)
+	merge(&b.Snapshots, next.Snapshots)
+	for who := range next.Lifted {
+		delete(b.Bans, who)
+	}
+	merge(&b.Lifted, next.Lifted)
+	merge(&b.Bans, next.Bans)
+}
+
+func merge[K comparable, V any](into *map[K]V, from map[K]V) {
+	if *into == nil && len(from) > 0 {
+		*into = make(map[K]V, len(from))
+	}
+	for k, v := range from {
+		(*into)[k] = v
+	}
+}

@@ -1,0 +1,417 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
+
+	"exile/internal/control"
+	"exile/journal"
+)
+
+func at(seconds int) time.Time { return time.Unix(1_700_000_000+int64(seconds), 123456789).UTC() }
+
+func who(i int) Who {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], 0x0a000000+uint32(i))
+	return Who{"sshd", netip.PrefixFrom(netip.AddrFrom4(a), 32)}
+}
+
+func ban(w Who, n int) control.Ban {
+	return control.Ban{
+		Jail: w.Jail, Prefix: w.Prefix, Since: at(n), Until: at(n + 600), Failures: n, Offence: 1,
+		Origin: control.OriginJournal, Reason: fmt.Sprintf("%d failures, user %q", n, "ro\x00ot"),
+	}
+}
+
+func mark(n int) Mark {
+	return Mark{Position: journal.Position{SeqnumID: journal.ID{1}, Seqnum: uint64(n), Realtime: 7}, Low: at(n)}
+}
+
+// sample is one of everything; n makes it differ.
+func sample(n int) Batch {
+	w, permanent := who(n), Who{"sshd", netip.MustParsePrefix("2001:db8::/64")}
+	forEver := ban(permanent, n)
+	forEver.Until = time.Time{}
+	return Batch{
+		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
+		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
+		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n)}},
+		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 10_000)}},
+	}
+}
+
+var compare = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func load(t *testing.T, s *Store) Contents {
+	t.Helper()
+	c, err := s.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func commit(t *testing.T, s *Store, b Batch) {
+	t.Helper()
+	if err := s.Commit(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// apply is what a commit should do, on plain maps.
+func apply(c Contents, b Batch) {
+	for w := range b.Lifted {
+		delete(c.Bans, w)
+	}
+	merge(&c.Marks, b.Marks)
+	merge(&c.Bans, b.Bans)
+	merge(&c.Past, b.Past)
+	merge(&c.Snapshots, b.Snapshots)
+}
+
+func TestCommitAndReopen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	want := NewContents()
+	for i, b := range []Batch{
+		sample(1), sample(2),
+		{Lifted: map[Who]bool{who(1): true}},
+		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
+		{Marks: map[string]Mark{"journal": mark(99)}},
+		{},
+	} {
+		s := open(t, dir)
+		commit(t, s, b)
+		apply(want, b)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir)
+		if diff := cmp.Diff(want, load(t, s), compare); diff != "" {
+			t.Fatalf("after batch %d (-want +got):\n%s", i, diff)
+		}
+		if err := errors.Join(s.SetAside(), s.Err(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSecondDaemonIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := Open(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("error %v, want ErrLocked", err)
+	}
+}
+
+func TestReplaceAndPurge(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	commit(t, s, sample(1))
+	c := NewContents()
+	for i := range 10 {
+		c.Past[who(i)] = Past{Offences: 1, Last: at(i)}
+	}
+	c.Past[who(10)] = Past{Cleared: at(20)} // a pardon, and never banned
+	c.Bans[who(0)] = ban(who(0), 0)         // the oldest, but banned now
+	if err := s.Replace(c); err != nil {
+		t.Fatal(err)
+	}
+	// 1 and 2 are older than at(3); of 0 and 3 to 10, nine, seven may stay: 3 and 4 go, too.
+	n, err := s.Purge(at(3), 7)
+	if err != nil || n != 4 {
+		t.Fatalf("purged %d, error %v; want 4", n, err)
+	}
+	for i := 1; i <= 4; i++ {
+		delete(c.Past, who(i))
+	}
+	if diff := cmp.Diff(c, load(t, s), compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestExportImport(t *testing.T) {
+	t.Parallel()
+	want := NewContents()
+	apply(want, sample(1))
+	apply(want, sample(2))
+	var once, twice bytes.Buffer
+	if err := want.Export(&once); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Import(bytes.NewReader(once.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := got.Export(&twice); err != nil || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+		t.Errorf("exported twice: error %v, or other bytes", err)
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"nothing":         ``,
+		"other program":   `{"format":"x","version":1}`,
+		"newer":           `{"format":"exile-state","version":2}`,
+		"unknown field":   `{"format":"exile-state","version":1,"x":1}`,
+		"no jail":         `{"format":"exile-state","version":1,"bans":[{"prefix":"192.0.2.1/32"}]}`,
+		"zero in jail":    `{"format":"exile-state","version":1,"bans":[{"jail":"a\u0000b","prefix":"192.0.2.1/32"}]}`,
+		"no prefix":       `{"format":"exile-state","version":1,"bans":[{"jail":"sshd"}]}`,
+		"unmasked prefix": `{"format":"exile-state","version":1,"history":[{"jail":"sshd","prefix":"192.0.2.1/24"}]}`,
+		"mapped prefix":   `{"format":"exile-state","version":1,"bans":[{"jail":"sshd","prefix":"::ffff:192.0.2.1/128"}]}`,
+		"bad cursor":      `{"format":"exile-state","version":1,"positions":[{"source":"j","position":"x"}]}`,
+		"no source":       `{"format":"exile-state","version":1,"positions":[{"source":"","position":""}]}`,
+	} {
+		if _, err := Import(bytes.NewReader([]byte(text))); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// Every file that is not ours or not whole is set aside, and the store works.
+func TestSetAside(t *testing.T) {
+	t.Parallel()
+	good := t.TempDir()
+	s := open(t, good)
+	commit(t, s, sample(1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bytesOf := func() []byte {
+		data, err := os.ReadFile(filepath.Join(good, "state.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, damage := range map[string]func(path string) error{
+		"text":   func(p string) error { return os.WriteFile(p, []byte("hello"), 0o600) },
+		"zeros":  func(p string) error { return os.WriteFile(p, make([]byte, 1<<16), 0o600) },
+		"folder": func(p string) error { return os.Mkdir(p, 0o700) },
+		"flipped byte in a value": func(p string) error {
+			data := bytesOf()
+			data[bytes.Index(data, []byte("failures, user"))] ^= 1
+			return os.WriteFile(p, data, 0o600)
+		},
+		"other program": func(p string) error {
+			return edit(p, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("x")); return err })
+		},
+		"newer schema": func(p string) error {
+			return edit(p, func(tx *bolt.Tx) error {
+				return migrateWith(tx, append(migrations(), func(*bolt.Tx) error { return nil }))
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := damage(filepath.Join(dir, "state.db")); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, dir)
+			if !errors.Is(s.SetAside(), ErrSetAside) || s.Err() != nil {
+				t.Fatalf("set aside: %v; error: %v", s.SetAside(), s.Err())
+			}
+			if _, err := os.Stat(filepath.Join(dir, "state.db.damaged")); err != nil {
+				t.Error(err)
+			}
+			commit(t, s, sample(2))
+			if n := len(load(t, s).Bans); n != 2 {
+				t.Errorf("%d bans in the new file", n)
+			}
+		})
+	}
+}
+
+func edit(path string, do func(*bolt.Tx) error) error {
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Update(do), db.Close())
+}
+
+func TestDamagedSnapshotIsDropped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	commit(t, s, sample(7))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "state.db")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(data, bytes.Repeat([]byte{7}, 100))
+	data[i+50] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	c := load(t, s)
+	if s.SetAside() != nil || len(c.Snapshots) != 0 || len(c.Bans) != 2 {
+		t.Errorf("set aside %v, %d snapshots, %d bans", s.SetAside(), len(c.Snapshots), len(c.Bans))
+	}
+}
+
+func TestMigration(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := edit(path, migrate); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	next := append(migrations(), func(*bolt.Tx) error { ran++; return nil })
+	for range 2 {
+		if err := edit(path, func(tx *bolt.Tx) error { return migrateWith(tx, next) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ran != 1 {
+		t.Errorf("the new migration ran %d times", ran)
+	}
+}
+
+// The file cut at every sector, as a power cut may leave it, opens or is set aside; what opens is one of the states
+// that were committed.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	var states []Contents
+	states = append(states, NewContents())
+	for i := range 4 {
+		b := sample(i)
+		commit(t, s, b)
+		c := NewContents()
+		apply(c, Batch{Marks: states[i].Marks, Bans: states[i].Bans, Past: states[i].Past, Snapshots: states[i].Snapshots})
+		apply(c, b)
+		states = append(states, c)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for size := 0; size <= len(data); size += 512 {
+		cut := t.TempDir()
+		if err := os.WriteFile(filepath.Join(cut, "state.db"), data[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, cut)
+		c := load(t, s)
+		if s.Err() != nil || !isOneOf(c, states) {
+			t.Errorf("cut at %d of %d: error %v, or no state that was committed", size, len(data), s.Err())
+		}
+		if s.SetAside() == nil {
+			opened++
+		}
+		commit(t, s, sample(8))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opened < 2 || opened > len(data)/512 {
+		t.Errorf("%d cuts opened: the test shows nothing", opened)
+	}
+}
+
+// Sectors that did not reach the disk are zeros: none may be taken for data.
+func TestLostSectors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	commit(t, s, sample(1))
+	commit(t, s, sample(2))
+	want := load(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for off := 0; off < len(data); off += 512 {
+		torn := bytes.Clone(data)
+		clear(torn[off : off+512])
+		cut := t.TempDir()
+		if err := os.WriteFile(filepath.Join(cut, "state.db"), torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, cut)
+		c := load(t, s)
+		for w, b := range c.Bans {
+			if b.Prefix != w.Prefix || b.Since.IsZero() {
+				t.Errorf("sector %d lost: invented ban %v", off/512, b)
+			}
+		}
+		if s.SetAside() == nil && len(c.Bans) == len(want.Bans) {
+			delete(c.Snapshots, "sshd") // may be dropped
+			full := want
+			full.Snapshots = map[string]Snapshot{}
+			if diff := cmp.Diff(full, c, compare); diff != "" {
+				t.Errorf("sector %d lost (-want +got):\n%s", off/512, diff)
+			}
+		}
+		commit(t, s, sample(3))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func isOneOf(c Contents, states []Contents) bool {
+	for _, s := range states {
+		if cmp.Equal(c, s, compare) {
+			return true
+		}
+	}
+	return false
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(encodeBan(ban(who(1), 1)))
+	f.Add(encodeMark(mark(1)))
+	f.Add(encodePast(Past{Offences: 1, Last: at(1)}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		bans, marks := map[int]control.Ban{}, map[int]Mark{}
+		if store(bans, 0, data, decodeBan) == nil {
+			again := map[int]control.Ban{}
+			if err := store(again, 0, encodeBan(bans[0]), decodeBan); err != nil || again[0] != bans[0] {
+				t.Errorf("%+v read back as %+v, error %v", bans[0], again[0], err)
+			}
+		}
+		_ = store(marks, 0, data, decodeMark)
+		_, _ = parseWho(data)
+	})
+}

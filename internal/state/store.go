@@ -1,0 +1,175 @@
+package state
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// Store is the state file. It is used from one goroutine at a time.
+type Store struct {
+	path     string
+	db       *bolt.DB // nil while the file cannot be opened
+	setAside error
+	pending  Batch // what the disk did not take yet
+	trouble  error
+}
+
+// Open opens or makes the state file in dir, which must exist. A disk that is full or read-only is no error: what can
+// be read is read, Err says what is wrong, and each Commit tries again. A damaged or foreign file is renamed aside and
+// a new one begun: SetAside says so. The only error is ErrLocked.
+func Open(dir string) (*Store, error) {
+	s := &Store{path: filepath.Join(dir, "state.db")}
+	err := s.open()
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	s.fail("open", err)
+	return s, nil
+}
+
+// SetAside says which file was set aside when the file was last opened, under which name and why; nil: none.
+func (s *Store) SetAside() error { return s.setAside }
+
+// Err says why the disk is behind what was committed; nil: it is not.
+func (s *Store) Err() error { return s.trouble }
+
+// Close closes the file. What the disk did not take is lost.
+func (s *Store) Close() error {
+	if s.db == nil {
+		return nil
+	}
+	db := s.db
+	s.db = nil
+	return db.Close()
+}
+
+// Load reads everything that is on disk.
+func (s *Store) Load() (Contents, error) {
+	if s.db == nil {
+		return NewContents(), nil
+	}
+	c := NewContents()
+	err := guard(func() error { return s.db.View(c.read) })
+	if err != nil {
+		return NewContents(), fmt.Errorf("load state: %w", err)
+	}
+	return c, nil
+}
+
+// Commit writes b in one transaction and returns when it is on disk. When the disk does not take it, the error is
+// ErrFull, ErrReadOnly or another, and b waits, merged with what follows, for the next Commit; an empty batch retries.
+// ErrSetAside means that only what was committed since is left: call Replace with everything.
+// Names of jails and sources are not empty and have no zero byte.
+func (s *Store) Commit(b Batch) error {
+	s.pending.add(b)
+	err := s.write(func(tx *bolt.Tx) error { return s.pending.write(tx) })
+	if err == nil {
+		s.pending = Batch{}
+	}
+	return s.fail("commit", err)
+}
+
+// Replace makes c all that is stored.
+func (s *Store) Replace(c Contents) error {
+	err := s.write(func(tx *bolt.Tx) error {
+		if err := clearBuckets(tx); err != nil {
+			return err
+		}
+		return c.batch().write(tx)
+	})
+	if err == nil {
+		s.pending = Batch{}
+	}
+	return s.fail("replace", err)
+}
+
+func (c Contents) batch() *Batch {
+	return &Batch{Marks: c.Marks, Bans: c.Bans, Past: c.Past, Snapshots: c.Snapshots}
+}
+
+// latest is when p last meant something.
+func (p Past) latest() time.Time {
+	if p.Cleared.After(p.Last) {
+		return p.Cleared
+	}
+	return p.Last
+}
+
+// Purge forgets those whose last ban or pardon was before then, and if more than keep are left, those whose is longest ago. It
+// returns how many. Who is banned now is not forgotten.
+func (s *Store) Purge(then time.Time, keep int) (int, error) {
+	n := 0
+	err := s.write(func(tx *bolt.Tx) error {
+		c := NewContents()
+		if err := c.read(tx); err != nil {
+			return err
+		}
+		old := c.outdated(then, keep)
+		n = len(old)
+		return deleteAll(tx, pastBucket, old)
+	})
+	return n, s.fail("purge", err)
+}
+
+func (c Contents) outdated(then time.Time, keep int) []Who {
+	var who []Who
+	for w := range c.Past {
+		if _, banned := c.Bans[w]; !banned {
+			who = append(who, w)
+		}
+	}
+	slices.SortFunc(who, func(a, b Who) int {
+		return cmp.Or(c.Past[a].latest().Compare(c.Past[b].latest()), cmp.Compare(a.Jail, b.Jail), a.Prefix.Compare(b.Prefix))
+	})
+	n, _ := slices.BinarySearchFunc(who, then, func(w Who, t time.Time) int { return c.Past[w].latest().Compare(t) })
+	return who[:min(len(who), max(n, len(c.Past)-keep))]
+}
+
+// write runs one transaction that changes the file, and opens the file first where that failed before.
+func (s *Store) write(do func(*bolt.Tx) error) error {
+	if s.db == nil || s.db.IsReadOnly() {
+		if err := s.reopen(); err != nil {
+			return err
+		}
+	}
+	err := guard(func() error { return s.db.Update(do) })
+	if errors.Is(err, ErrCorrupt) {
+		// The next write opens the file anew, which finds the damage and sets it aside.
+		_ = s.Close()
+	}
+	return err
+}
+
+func (s *Store) reopen() error {
+	if err := s.Close(); err != nil {
+		return err
+	}
+	s.setAside = nil
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.setAside
+}
+
+// fail remembers and returns what is wrong, in our words.
+func (s *Store) fail(verb string, err error) error {
+	switch {
+	case err == nil:
+		s.trouble = nil
+		return nil
+	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
+		err = fmt.Errorf("%w: %w", ErrFull, err)
+	case errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	s.trouble = fmt.Errorf("%s state: %w", verb, err)
+	return s.trouble
+}
