@@ -1,0 +1,137 @@
+package dbusapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// call is one method call and its answer.
+type call struct {
+	session     *session
+	ctx         context.Context
+	sender      string
+	path        dbus.ObjectPath
+	iface       string
+	member      string
+	signature   string
+	serial      uint32
+	interactive bool // the caller is ready to be asked for a password
+	silent      bool // the caller wants no reply
+	body        []any
+	object      *object
+	after       func() // run when the reply was sent; nil: nothing
+}
+
+// intercept takes method calls away from godbus, which would start a goroutine for each without a bound, answers with
+// names of errors that sd-bus does not know, and cannot tell when a reply was sent.
+func (s *session) intercept(msg *dbus.Message) {
+	if msg.Type != dbus.TypeMethodCall {
+		return
+	}
+	c := s.newCall(msg)
+	msg.Type = 0 // handled: godbus ignores it
+	if err := s.gate.enter(c.sender, c.member, time.Now()); err != nil {
+		c.fail(err)
+		return
+	}
+	go func() {
+		defer s.gate.leave(c.sender)
+		c.serve()
+	}()
+}
+
+func (s *session) newCall(msg *dbus.Message) *call {
+	c := &call{
+		session: s, ctx: s.ctx, serial: msg.Serial(), body: msg.Body,
+		interactive: msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0,
+		silent:      msg.Flags&dbus.FlagNoReplyExpected != 0,
+	}
+	// The types of header fields were checked when the message was decoded.
+	c.sender, _ = msg.Headers[dbus.FieldSender].Value().(string)
+	c.path, _ = msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	c.iface, _ = msg.Headers[dbus.FieldInterface].Value().(string)
+	c.member, _ = msg.Headers[dbus.FieldMember].Value().(string)
+	sig, _ := msg.Headers[dbus.FieldSignature].Value().(dbus.Signature)
+	c.signature = sig.String()
+	return c
+}
+
+// serve finds the method, asks whether the caller may, does it and replies.
+func (c *call) serve() {
+	out, err := c.dispatch()
+	if c.after != nil {
+		defer c.after()
+	}
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.reply(out)
+}
+
+func (c *call) dispatch() ([]any, error) {
+	o, err := c.session.lookup(c.ctx, c.path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := o.find(c.iface, c.member)
+	if err != nil {
+		return nil, err
+	}
+	if want := signature(args(m.in)); want != c.signature {
+		return nil, fail(errInvalidArgs, "%s takes %q, not %q.", m.name, want, c.signature)
+	}
+	c.object = o
+	if err := c.authorize(m.action); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, workTime)
+	defer cancel()
+	c.ctx = ctx
+	return m.do(c)
+}
+
+func (c *call) reply(out []any) {
+	if c.silent {
+		return
+	}
+	headers := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(c.serial)}
+	c.send(dbus.TypeMethodReply, headers, out)
+}
+
+func (c *call) fail(err error) {
+	if c.silent {
+		return
+	}
+	e := busError(err)
+	headers := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldReplySerial: dbus.MakeVariant(c.serial),
+		dbus.FieldErrorName:   dbus.MakeVariant(e.Name),
+	}
+	c.send(dbus.TypeError, headers, e.Body)
+}
+
+func (c *call) send(kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, body []any) {
+	headers[dbus.FieldDestination] = dbus.MakeVariant(c.sender)
+	if len(body) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	c.session.conn.Send(&dbus.Message{Type: kind, Headers: headers, Body: body, Flags: dbus.FlagNoReplyExpected}, nil)
+}
+
+// The values of arguments; their types were compared with the table.
+func (c *call) str(i int) string   { s, _ := c.body[i].(string); return s }
+func (c *call) u32(i int) uint32   { n, _ := c.body[i].(uint32); return n }
+func (c *call) u64(i int) uint64   { n, _ := c.body[i].(uint64); return n }
+func (c *call) boolean(i int) bool { b, _ := c.body[i].(bool); return b }
+
+// flags returns argument i when it has no bits but the known ones.
+func (c *call) flags(i int, known uint64) (uint64, error) {
+	f := c.u64(i)
+	if f&^known != 0 {
+		return 0, fail(errInvalidArgs, "Unknown flags 0x%x.", f&^known)
+	}
+	return f, nil
+}

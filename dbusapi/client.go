@@ -1,0 +1,257 @@
+package dbusapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"exile/internal/control"
+)
+
+// Client talks to a daemon over the bus. It is a control.Reader and a control.Writer, as the daemon itself is, with these
+// differences: the reasons of bans come only with Address. It is safe for concurrent use.
+type Client struct {
+	conn        *dbus.Conn
+	interactive bool
+	signals     chan *dbus.Signal
+}
+
+var (
+	_ control.Reader = (*Client)(nil)
+	_ control.Writer = (*Client)(nil)
+)
+
+// ClientConfig says how to reach the bus.
+type ClientConfig struct {
+	Address string             // of the bus; empty: the system bus
+	Stream  io.ReadWriteCloser // instead of Address: a bus at the other end, as systemd-stdio-bridge gives; closed by Close
+	// Interactive lets polkit ask a human for a password.
+	Interactive bool
+}
+
+// signalQueue is how many signals may wait for Watch; more make the bus wait.
+const signalQueue = 1024
+
+// Dial connects. The connection ends with ctx.
+func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
+	c := &Client{interactive: cfg.Interactive, signals: make(chan *dbus.Signal, signalQueue)}
+	conn, err := dial(ctx, cfg, dbus.WithSignalHandler(clientSignals{ctx, c.signals}))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	c.conn = conn
+	return c, nil
+}
+
+func dial(ctx context.Context, cfg ClientConfig, opt dbus.ConnOption) (*dbus.Conn, error) {
+	if cfg.Stream == nil {
+		return connect(ctx, cfg.Address, opt)
+	}
+	conn, err := dbus.NewConn(cfg.Stream, opt, dbus.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Auth(nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if err := conn.Hello(); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// call calls a method of the manager.
+func (c *Client) call(ctx context.Context, member string, in ...any) ([]any, error) {
+	return c.callObject(ctx, managerPath, ManagerInterface, member, in...)
+}
+
+// callObject does what godbus's Object does, which cannot allow interactive authorization.
+func (c *Client) callObject(ctx context.Context, path dbus.ObjectPath, iface, member string, in ...any) ([]any, error) {
+	msg := &dbus.Message{
+		Type: dbus.TypeMethodCall,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(BusName),
+			dbus.FieldPath:        dbus.MakeVariant(path),
+			dbus.FieldInterface:   dbus.MakeVariant(iface),
+			dbus.FieldMember:      dbus.MakeVariant(member),
+		},
+		Body: in,
+	}
+	if len(in) > 0 {
+		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(in...))
+	}
+	if c.interactive {
+		msg.Flags |= dbus.FlagAllowInteractiveAuthorization
+	}
+	reply := <-c.conn.SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
+	if reply.Err != nil {
+		return nil, remote(reply.Err)
+	}
+	return reply.Body, nil
+}
+
+// describe calls a method that returns JSON.
+func (c *Client) describe(ctx context.Context, doc any, member string, in ...any) error {
+	body, err := c.call(ctx, member, in...)
+	if err != nil {
+		return err
+	}
+	var text string
+	if err := dbus.Store(body, &text); err != nil {
+		return fmt.Errorf("read reply of %s: %w", member, err)
+	}
+	if err := json.Unmarshal([]byte(text), doc); err != nil {
+		return fmt.Errorf("read reply of %s: %w", member, err)
+	}
+	return nil
+}
+
+// Status implements control.Reader.
+func (c *Client) Status(ctx context.Context) (control.Status, error) {
+	var d statusDoc
+	err := c.describe(ctx, &d, "Describe")
+	return d.status(), err
+}
+
+// Jails implements control.Reader.
+func (c *Client) Jails(ctx context.Context) ([]control.JailStatus, error) {
+	var d statusDoc
+	if err := c.describe(ctx, &d, "Describe"); err != nil {
+		return nil, err
+	}
+	var out []control.JailStatus
+	for _, j := range d.List {
+		out = append(out, j.jail())
+	}
+	return out, nil
+}
+
+// Address implements control.Reader.
+func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, error) {
+	var d addressDoc
+	if err := c.describe(ctx, &d, "DescribeAddress", FormatPrefix(p)); err != nil {
+		return control.Address{}, err
+	}
+	return d.address()
+}
+
+// Bans implements control.Reader.
+func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, string, error) {
+	body, err := c.call(ctx, "ListBans", p.Jail, p.After, count(p.Max), uint64(0))
+	if err != nil {
+		return nil, "", err
+	}
+	var records []banRecord
+	var next string
+	if err := dbus.Store(body, &records, &next); err != nil {
+		return nil, "", fmt.Errorf("read reply of ListBans: %w", err)
+	}
+	out := make([]control.Ban, 0, len(records))
+	for _, r := range records {
+		b, err := r.ban()
+		if err != nil {
+			return nil, "", fmt.Errorf("read reply of ListBans: %w", err)
+		}
+		out = append(out, b)
+	}
+	return out, next, nil
+}
+
+// Hosts implements control.Reader, but for the jail, which must be named.
+func (c *Client) Hosts(ctx context.Context, p control.Page) ([]control.Host, string, error) {
+	body, err := c.callObject(ctx, jailPath(p.Jail), JailInterface, "ListFailures", p.After, count(p.Max), uint64(0))
+	if err != nil {
+		return nil, "", err
+	}
+	var records []hostRecord
+	var next string
+	if err := dbus.Store(body, &records, &next); err != nil {
+		return nil, "", fmt.Errorf("read reply of ListFailures: %w", err)
+	}
+	var out []control.Host
+	for _, r := range records {
+		prefix, err := ParsePrefix(r.Address)
+		if err != nil {
+			return nil, "", fmt.Errorf("read reply of ListFailures: %w", err)
+		}
+		out = append(out, control.Host{
+			Jail: p.Jail, Prefix: prefix, Failures: int(r.Failures), First: fromUSec(r.First), Last: fromUSec(r.Last),
+		})
+	}
+	return out, next, nil
+}
+
+// Ban implements control.Writer. Of the ban that it returns only the jail as asked, the prefix and the end are set.
+func (c *Client) Ban(ctx context.Context, r control.BanRequest) (control.Ban, error) {
+	var flags uint64
+	if r.Permanent {
+		flags |= flagPermanent
+	}
+	if r.Force {
+		flags |= flagForce
+	}
+	body, err := c.call(ctx, "Ban", r.Jail, FormatPrefix(r.Prefix), durationUSec(r.Duration), r.Reason, flags)
+	if err != nil {
+		return control.Ban{}, err
+	}
+	var until uint64
+	if err := dbus.Store(body, &until); err != nil {
+		return control.Ban{}, fmt.Errorf("read reply of Ban: %w", err)
+	}
+	return control.Ban{Jail: r.Jail, Prefix: r.Prefix, Until: fromUSec(until)}, nil
+}
+
+// Unban implements control.Writer.
+func (c *Client) Unban(ctx context.Context, jail string, p netip.Prefix) (int, error) {
+	var body []any
+	var err error
+	if p.IsValid() {
+		body, err = c.call(ctx, "Unban", jail, FormatPrefix(p), uint64(0))
+	} else {
+		body, err = c.call(ctx, "Flush", jail, uint64(0))
+	}
+	if err != nil {
+		return 0, err
+	}
+	var n uint32
+	if err := dbus.Store(body, &n); err != nil {
+		return 0, fmt.Errorf("read reply of Unban: %w", err)
+	}
+	return int(n), nil
+}
+
+// Reload implements control.Writer.
+func (c *Client) Reload(ctx context.Context) error { return c.command(ctx, "Reload") }
+
+// ResetStatistics implements control.Writer.
+func (c *Client) ResetStatistics(ctx context.Context) error { return c.command(ctx, "ResetStatistics") }
+
+// Pause implements control.Writer.
+func (c *Client) Pause(ctx context.Context, d time.Duration) error {
+	return c.command(ctx, "Pause", durationUSec(d), uint64(0))
+}
+
+// ResetFirewall implements control.Writer.
+func (c *Client) ResetFirewall(ctx context.Context) error {
+	return c.command(ctx, "ResetFirewall", uint64(0))
+}
+
+// Report implements control.Writer.
+func (c *Client) Report(ctx context.Context, r control.Report) error {
+	return c.command(ctx, "Report", r.Jail, r.Addr.String(), r.User, r.Success, uint64(0))
+}
+
+func (c *Client) command(ctx context.Context, member string, in ...any) error {
+	_, err := c.call(ctx, member, in...)
+	return err
+}

@@ -1,0 +1,211 @@
+package dbusapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"exile/internal/control"
+)
+
+// The documents that Describe and its kin return. Times are microseconds since 1970 and null for never or for ever.
+
+type statusDoc struct {
+	Version   string    `json:"version"`
+	State     string    `json:"state"`
+	Degraded  []string  `json:"degraded"`
+	Remedies  []string  `json:"remedies"`
+	Backend   string    `json:"backend"`
+	Why       string    `json:"backend_reason"`
+	Started   *uint64   `json:"started_usec"`
+	PausedTo  *uint64   `json:"paused_until_usec"`
+	Jails     int       `json:"n_jails"`
+	Banned    int       `json:"n_banned"`
+	Enforced  int       `json:"n_enforced"`
+	Failing   int       `json:"n_failing"`
+	Entries   uint64    `json:"entries"`
+	Failures  uint64    `json:"failures"`
+	Bans      uint64    `json:"bans"`
+	Unbans    uint64    `json:"unbans"`
+	Repairs   uint64    `json:"repairs"`
+	LastEntry *uint64   `json:"last_entry_usec"`
+	Lag       uint64    `json:"journal_lag_usec"`
+	Position  string    `json:"journal_cursor"`
+	List      []jailDoc `json:"jails"`
+}
+
+type jailDoc struct {
+	Name      string   `json:"jail"`
+	State     string   `json:"state"`
+	Units     []string `json:"units"`
+	Detection string   `json:"detection"`
+	MaxRetry  int      `json:"maxretry"`
+	FindTime  uint64   `json:"findtime_usec"`
+	BanTime   *uint64  `json:"bantime_usec"` // null: for ever
+	Protected []string `json:"protected"`
+	Banned    int      `json:"banned"`
+	Failing   int      `json:"failing"`
+	Total     uint64   `json:"total"`
+	Failures  uint64   `json:"failures"`
+	LastBan   *uint64  `json:"last_ban_usec"`
+}
+
+type banDoc struct {
+	Jail     string  `json:"jail"`
+	Address  string  `json:"address"`
+	Since    *uint64 `json:"since_usec"`
+	Until    *uint64 `json:"until_usec"` // null: permanent
+	Failures int     `json:"failures"`
+	Bans     int     `json:"bans"`
+	Origin   string  `json:"origin"`
+	Reason   string  `json:"reason"`
+}
+
+type addressDoc struct {
+	Address   string         `json:"address"`
+	Bans      []banDoc       `json:"bans"`
+	Protected *string        `json:"protected"` // the rule; null: it is not
+	Failures  map[string]int `json:"failures"`
+	Offences  int            `json:"offences"`
+	Detail    []string       `json:"detail"`
+}
+
+func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
+	d := statusDoc{
+		Version: s.Version, State: s.State, Degraded: list(s.Degraded...), Remedies: list(s.Remedies...),
+		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo),
+		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
+		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		LastEntry: usecDoc(s.LastEntry), Lag: durationUSec(max(s.Lag, 0)), Position: s.Position, List: []jailDoc{},
+	}
+	for _, j := range jails {
+		d.List = append(d.List, toJailDoc(j))
+	}
+	return d
+}
+
+func (d statusDoc) status() control.Status {
+	return control.Status{
+		Version: d.Version, State: d.State, Degraded: d.Degraded, Remedies: d.Remedies,
+		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo),
+		Jails: d.Jails, Banned: d.Banned, Enforced: d.Enforced, Failing: d.Failing,
+		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Repairs: d.Repairs,
+		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position,
+	}
+}
+
+func toJailDoc(j control.JailStatus) jailDoc {
+	d := jailDoc{
+		Name: j.Name, State: j.State, Units: list(j.Units...), Detection: j.Detection, MaxRetry: j.MaxRetry,
+		FindTime: durationUSec(j.FindTime), Protected: list(j.Protected...), Banned: j.Banned, Failing: j.Failing,
+		Total: j.Total, Failures: j.Failures, LastBan: usecDoc(j.LastBan),
+	}
+	if us := durationUSec(j.BanTime); us != infinity {
+		d.BanTime = &us
+	}
+	return d
+}
+
+func (d jailDoc) jail() control.JailStatus {
+	j := control.JailStatus{
+		Name: d.Name, State: d.State, Units: d.Units, Detection: d.Detection, MaxRetry: d.MaxRetry,
+		FindTime: fromDurationUSec(d.FindTime), BanTime: -1, Protected: d.Protected, Banned: d.Banned, Failing: d.Failing,
+		Total: d.Total, Failures: d.Failures, LastBan: docUSec(d.LastBan),
+	}
+	if d.BanTime != nil {
+		j.BanTime = fromDurationUSec(*d.BanTime)
+	}
+	return j
+}
+
+func toBanDoc(b control.Ban) banDoc {
+	return banDoc{
+		Jail: b.Jail, Address: FormatPrefix(b.Prefix), Since: usecDoc(b.Since), Until: usecDoc(b.Until),
+		Failures: b.Failures, Bans: b.Offence, Origin: string(b.Origin), Reason: b.Reason,
+	}
+}
+
+func (d banDoc) ban() (control.Ban, error) {
+	p, err := ParsePrefix(d.Address)
+	return control.Ban{
+		Jail: d.Jail, Prefix: p, Since: docUSec(d.Since), Until: docUSec(d.Until),
+		Failures: d.Failures, Offence: d.Bans, Origin: control.Origin(d.Origin), Reason: d.Reason,
+	}, err
+}
+
+func toAddressDoc(a control.Address) addressDoc {
+	d := addressDoc{
+		Address: FormatPrefix(a.Prefix), Bans: []banDoc{}, Failures: map[string]int{},
+		Offences: a.Offences, Detail: list(a.Detail...),
+	}
+	for _, b := range a.Bans {
+		d.Bans = append(d.Bans, toBanDoc(b))
+	}
+	for jail, n := range a.Failures {
+		d.Failures[jail] = n
+	}
+	if a.Protected != "" {
+		d.Protected = &a.Protected
+	}
+	return d
+}
+
+func (d addressDoc) address() (control.Address, error) {
+	p, err := ParsePrefix(d.Address)
+	a := control.Address{Prefix: p, Failures: d.Failures, Offences: d.Offences, Detail: d.Detail}
+	if d.Protected != nil {
+		a.Protected = *d.Protected
+	}
+	for _, b := range d.Bans {
+		ban, banErr := b.ban()
+		if banErr != nil {
+			return a, banErr
+		}
+		a.Bans = append(a.Bans, ban)
+	}
+	return a, err
+}
+
+func usecDoc(t time.Time) *uint64 {
+	if t.IsZero() {
+		return nil
+	}
+	us := usec(t)
+	return &us
+}
+
+func docUSec(us *uint64) time.Time {
+	if us == nil {
+		return time.Time{}
+	}
+	return fromUSec(*us)
+}
+
+// asJSON is the reply of a Describe method.
+func asJSON(doc any) ([]any, error) {
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("write description: %w", err)
+	}
+	return []any{string(text)}, nil
+}
+
+func describeStatus(c *call) ([]any, error) {
+	status, jails, err := c.session.service.ask(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return asJSON(toStatusDoc(status, jails))
+}
+
+func describeAddress(c *call) ([]any, error) {
+	p, err := ParsePrefix(c.str(0))
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.session.service.cfg.Reader.Address(c.ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return asJSON(toAddressDoc(a))
+}

@@ -1,0 +1,113 @@
+package dbusapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/godbus/dbus/v5"
+
+	"exile/internal/control"
+)
+
+// The error names of the bus that we use.
+const (
+	errFailed           = "org.freedesktop.DBus.Error.Failed"
+	errInvalidArgs      = "org.freedesktop.DBus.Error.InvalidArgs"
+	errAccessDenied     = "org.freedesktop.DBus.Error.AccessDenied"
+	errInteractive      = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+	errNotSupported     = "org.freedesktop.DBus.Error.NotSupported"
+	errLimitsExceeded   = "org.freedesktop.DBus.Error.LimitsExceeded"
+	errTimeout          = "org.freedesktop.DBus.Error.Timeout"
+	errUnknownObject    = "org.freedesktop.DBus.Error.UnknownObject"
+	errUnknownInterface = "org.freedesktop.DBus.Error.UnknownInterface"
+	errUnknownMethod    = "org.freedesktop.DBus.Error.UnknownMethod"
+	errUnknownProperty  = "org.freedesktop.DBus.Error.UnknownProperty"
+	errReadOnly         = "org.freedesktop.DBus.Error.PropertyReadOnly"
+	errServiceUnknown   = "org.freedesktop.DBus.Error.ServiceUnknown"
+	errNameHasNoOwner   = "org.freedesktop.DBus.Error.NameHasNoOwner"
+)
+
+// errorName is a row of the table between our errors and their names on the bus.
+type errorName struct {
+	err  error
+	name string
+}
+
+// errorNames has every error of internal/control, in both directions.
+func errorNames() []errorName {
+	return []errorName{
+		{control.ErrNoSuchJail, BusName + ".NoSuchJail"},
+		{control.ErrNoSuchBan, BusName + ".NoSuchBan"},
+		{control.ErrProtected, BusName + ".AddressProtected"},
+		{control.ErrConfig, BusName + ".ConfigInvalid"},
+		{control.ErrBackend, BusName + ".BackendFailed"},
+		{control.ErrInvalid, errInvalidArgs},
+		{context.DeadlineExceeded, errTimeout},
+	}
+}
+
+// fail makes a D-Bus error; the text is one English sentence.
+func fail(name, format string, args ...any) *dbus.Error {
+	return dbus.NewError(name, []any{fmt.Sprintf(format, args...)})
+}
+
+// busError translates any error to one with a name.
+func busError(err error) *dbus.Error {
+	var e *dbus.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, n := range errorNames() {
+		if errors.Is(err, n.err) {
+			return fail(n.name, "%s", sentence(err.Error()))
+		}
+	}
+	return fail(errFailed, "%s", sentence(err.Error()))
+}
+
+// sentence begins with a capital letter and ends with a full stop. A D-Bus string is UTF-8, so it is made that.
+func sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError {
+		return fmt.Sprintf("%q.", s)
+	}
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if s[len(s)-1] != '.' {
+		s += "."
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}
+
+// RemoteError is an error that the other end of the bus sent. It unwraps to the error of internal/control that its name
+// stands for, if there is one.
+type RemoteError struct {
+	Name    string // org.exile1.NoSuchJail
+	Message string // a sentence, as it came: not safe for a terminal
+}
+
+func (e *RemoteError) Error() string { return e.Message }
+
+// Unwrap returns the error of internal/control.
+func (e *RemoteError) Unwrap() error {
+	for _, n := range errorNames() {
+		if n.name == e.Name {
+			return n.err
+		}
+	}
+	return nil
+}
+
+// remote translates an error of godbus.
+func remote(err error) error {
+	var e dbus.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &RemoteError{Name: e.Name, Message: e.Error()}
+}

@@ -1,0 +1,95 @@
+package dbusapi
+
+import "time"
+
+// Limits on what peers may have running. Who is over a limit is told so at once and costs nothing more.
+const (
+	maxCalls        = 1024 // of all peers
+	maxCallsPerPeer = 64
+	maxPeers        = 4096 // whose reports are remembered
+	reportRate      = 100  // Report calls per second and peer
+	reportBurst     = 1000
+)
+
+// gate admits calls. It belongs to the goroutine that reads from the bus; only leave is for others.
+type gate struct {
+	total int
+	peers map[string]*peer
+	done  chan string
+}
+
+// peer is what is remembered of one connection to the bus.
+type peer struct {
+	calls  int
+	tokens float64 // reports that it may make now
+	at     time.Time
+}
+
+// newGate makes the channel as long as there can be calls, so that leave never waits.
+func newGate() *gate {
+	return &gate{peers: map[string]*peer{}, done: make(chan string, maxCalls)}
+}
+
+// enter admits a call or says why not.
+func (g *gate) enter(sender, member string, now time.Time) error {
+	g.collect()
+	p := g.peers[sender]
+	if p == nil {
+		p = &peer{tokens: reportBurst, at: now}
+	}
+	if member == "Report" && !p.spend(now) {
+		g.peers[sender] = p
+		return fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
+	}
+	if p.calls >= maxCallsPerPeer || g.total >= maxCalls {
+		return fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
+	}
+	g.forget(now)
+	g.peers[sender] = p
+	p.calls++
+	g.total++
+	return nil
+}
+
+// leave ends a call that entered.
+func (g *gate) leave(sender string) { g.done <- sender }
+
+func (g *gate) collect() {
+	for {
+		select {
+		case sender := <-g.done:
+			g.total--
+			g.peers[sender].calls--
+		default:
+			return
+		}
+	}
+}
+
+// forget makes room: peers that run nothing, and of those first the ones that have not reported lately.
+func (g *gate) forget(now time.Time) {
+	if len(g.peers) < maxPeers {
+		return
+	}
+	for name, p := range g.peers {
+		if p.calls == 0 && now.Sub(p.at) > reportBurst/reportRate*time.Second {
+			delete(g.peers, name)
+		}
+	}
+	for name, p := range g.peers {
+		if p.calls == 0 && len(g.peers) >= maxPeers {
+			delete(g.peers, name)
+		}
+	}
+}
+
+// spend takes one report out of a bucket that fills with time.
+func (p *peer) spend(now time.Time) bool {
+	p.tokens = min(reportBurst, p.tokens+now.Sub(p.at).Seconds()*reportRate)
+	p.at = now
+	if p.tokens < 1 {
+		return false
+	}
+	p.tokens--
+	return true
+}

@@ -1,0 +1,257 @@
+package dbusapi_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"exile/dbusapi"
+	"exile/dbusapi/dbustest"
+	"exile/internal/control"
+	"exile/internal/control/controltest"
+)
+
+// equal compares values that went over the wire: microseconds, no prefixes with hidden fields, nil for empty.
+var equal = cmp.Options{cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(time.Microsecond)}
+
+// host is a service with its fake daemon on a bus of its own.
+type host struct {
+	bus     *dbustest.Bus
+	fake    *controltest.Fake
+	service *dbusapi.Service
+	level   *slog.LevelVar
+	states  chan error // what Connected was told
+}
+
+func start(t *testing.T) *host {
+	t.Helper()
+	h := &host{bus: dbustest.Start(t), fake: sample(), level: new(slog.LevelVar), states: make(chan error, 100)}
+	h.service = dbusapi.New(dbusapi.Config{
+		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
+		Connected: func(err error) { h.states <- err },
+	})
+	h.fake.Announce = h.service.Announce
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.service.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	h.wait(t, true)
+	return h
+}
+
+// wait until the service has come or gone.
+func (h *host) wait(t *testing.T, up bool) {
+	t.Helper()
+	for err := range h.states {
+		if (err == nil) == up {
+			return
+		}
+		t.Logf("not on the bus: %v", err)
+	}
+}
+
+func (h *host) dial(t *testing.T) *dbusapi.Client {
+	t.Helper()
+	c, err := dbusapi.Dial(t.Context(), dbusapi.ClientConfig{Address: h.bus.Address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func day(hour int) time.Time { return time.Date(2026, 5, 4, hour, 0, 0, 123000, time.UTC) }
+
+func sample() *controltest.Fake {
+	f := &controltest.Fake{Now: func() time.Time { return day(12) }}
+	f.Set(
+		control.Status{
+			Version: "1.2", State: "degraded", Degraded: []string{"journal-suppressed"}, Remedies: []string{"Raise it."},
+			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2,
+			Repairs: 1, LastEntry: day(11), Lag: 1500 * time.Microsecond, Position: "s=1;i=2",
+		},
+		[]control.JailStatus{
+			{
+				Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "adaptive", MaxRetry: 5,
+				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8"}, Failing: 1, Total: 9,
+				Failures: 40, LastBan: day(10),
+			},
+			{Name: "web-1", State: "simulating", Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
+		},
+		[]control.Ban{
+			{
+				Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.7/32"), Since: day(9), Until: day(13), Failures: 6,
+				Offence: 2, Origin: control.OriginJournal, Reason: `user "root\x1b"`,
+			},
+			{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8::/64"), Since: day(8), Origin: control.OriginManual},
+			{Jail: "web-1", Prefix: netip.MustParsePrefix("192.0.2.7/32"), Since: day(8), Until: day(14), Origin: control.OriginFile},
+		},
+		[]control.Host{{Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.1/32"), Failures: 2, First: day(10), Last: day(11)}},
+	)
+	f.Protect(netip.MustParsePrefix("127.0.0.1/32"), "ignoreip 127.0.0.0/8")
+	return f
+}
+
+// A client on the bus must give the answers that the daemon gives.
+func TestClientAnswersAsTheDaemonDoes(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	c := h.dial(t)
+	answers := func(r control.Reader) []any {
+		status, err1 := r.Status(t.Context())
+		jails, err2 := r.Jails(t.Context())
+		hosts, _, err3 := r.Hosts(t.Context(), control.Page{Jail: "sshd"})
+		addr, err4 := r.Address(t.Context(), netip.MustParsePrefix("192.0.2.7/32"))
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Fatal(err)
+		}
+		return []any{status, jails, hosts, addr}
+	}
+	if diff := cmp.Diff(answers(h.fake), answers(c), equal); diff != "" {
+		t.Errorf("over the bus (-daemon +client):\n%s", diff)
+	}
+}
+
+func TestPagesJoinToTheWholeList(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	c := h.dial(t)
+	want, _, _ := h.fake.Bans(t.Context(), control.Page{})
+	for size := 1; size <= 4; size++ {
+		var got []control.Ban
+		page := control.Page{Max: size}
+		for {
+			bans, next, err := c.Bans(t.Context(), page)
+			if err != nil || len(bans) > size {
+				t.Fatalf("page of %d: %d bans, %v", size, len(bans), err)
+			}
+			got = append(got, bans...)
+			if next == "" {
+				break
+			}
+			page.After = next
+		}
+		if diff := cmp.Diff(want, got, equal, cmpopts.IgnoreFields(control.Ban{}, "Reason")); diff != "" {
+			t.Errorf("pages of %d (-want +got):\n%s", size, diff)
+		}
+	}
+}
+
+func TestCommandsReachTheDaemon(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	c := h.dial(t)
+	p := netip.MustParsePrefix("203.0.113.9/32")
+	ban, err := c.Ban(t.Context(), control.BanRequest{Jail: "sshd", Prefix: p, Duration: time.Minute, Reason: "why"})
+	if err != nil || !ban.Until.Equal(day(12).Add(time.Minute)) {
+		t.Errorf("Ban = %v, %v", ban.Until, err)
+	}
+	if ban, err = c.Ban(t.Context(), control.BanRequest{Prefix: p, Permanent: true, Force: true}); err != nil || !ban.Until.IsZero() {
+		t.Errorf("permanent Ban = %v, %v", ban.Until, err)
+	}
+	if n, err := c.Unban(t.Context(), "", p); n != 1 || err != nil {
+		t.Errorf("Unban = %d, %v", n, err)
+	}
+	if n, err := c.Unban(t.Context(), "", netip.Prefix{}); n != 3 || err != nil {
+		t.Errorf("flush = %d, %v", n, err)
+	}
+	err = errors.Join(c.Reload(t.Context()), c.Pause(t.Context(), time.Minute), c.ResetStatistics(t.Context()), c.ResetFirewall(t.Context()),
+		c.Report(t.Context(), control.Report{Jail: "sshd", Addr: p.Addr(), User: "a\nb", Success: true}))
+	if err != nil {
+		t.Error(err)
+	}
+	want := []string{
+		`ban sshd 203.0.113.9/32 1m0s permanent=false force=false "why"`,
+		`ban sshd 203.0.113.9/32 0s permanent=true force=true ""`,
+		`unban "" 203.0.113.9/32`,
+		`unban "" invalid Prefix`,
+		"reload", "pause 1m0s", "reset-statistics", "reset-firewall",
+		`report sshd 203.0.113.9 "a\nb" success=true`,
+	}
+	if diff := cmp.Diff(want, h.fake.Commands()); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsKeepTheirMeaning(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	c := h.dial(t)
+	_, _, noJail := c.Bans(t.Context(), control.Page{Jail: "nope"})
+	_, noBan := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
+	_, protected := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("127.0.0.1/32")})
+	_, unprintable := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("203.0.113.1/32"), Reason: "\x1b[2J"})
+	for _, tt := range []struct{ err, want error }{
+		{noJail, control.ErrNoSuchJail}, {noBan, control.ErrNoSuchBan}, {protected, control.ErrProtected}, {unprintable, control.ErrInvalid},
+	} {
+		if !errors.Is(tt.err, tt.want) {
+			t.Errorf("%v is not %v", tt.err, tt.want)
+		}
+	}
+}
+
+func TestSubscribersHearOfBans(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	events := make(chan control.Event, 10)
+	watcher, speaker := h.dial(t), h.dial(t)
+	done := make(chan error, 1)
+	go func() { done <- watcher.Watch(ctx, func(e control.Event) { events <- e }) }()
+	p := netip.MustParsePrefix("203.0.113.9/32")
+	var got control.Event
+	for got.Kind == "" { // the subscription comes at its own time
+		if _, err := speaker.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got = <-events:
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	want := control.Ban{Jail: "sshd", Prefix: p, Since: got.Time, Until: day(12).Add(time.Minute), Origin: control.OriginManual}
+	if diff := cmp.Diff(want, got.Ban, equal); got.Kind != control.BanNew || diff != "" {
+		t.Errorf("event %s (-want +got):\n%s", got.Kind, diff)
+	}
+	if _, err := speaker.Unban(t.Context(), "", p); err != nil {
+		t.Fatal(err)
+	}
+	for got.Kind != control.BanRemoved {
+		got = <-events
+	}
+	if got.Reason != "unban" || got.Ban.Prefix != p {
+		t.Errorf("removed: %+v", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Watch: %v", err)
+	}
+}
+
+func TestServiceReturnsAfterTheBusRestarts(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for range 2 {
+		h.bus.Stop()
+		h.wait(t, false)
+		h.service.Announce(control.Event{Kind: control.BanNew}) // must not block, must not count as dropped
+		if err := h.bus.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		h.wait(t, true)
+		if _, err := h.dial(t).Status(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}

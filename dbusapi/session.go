@@ -1,0 +1,227 @@
+package dbusapi
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"exile/internal/control"
+)
+
+// session is one connection to the bus and all that ends with it. What changes in it belongs to the goroutine in run;
+// others hand it functions.
+type session struct {
+	service *Service
+	conn    *dbus.Conn
+	ctx     context.Context // ends with the connection
+	gate    *gate
+	do      chan func() // run by run
+	gone    chan string // unique names that left the bus
+	watched map[string]*watch
+	subs    map[string]struct{} // unique names
+	changes changes
+}
+
+// watch counts who wants to know when a peer leaves.
+type watch struct {
+	users int
+	left  chan struct{} // closed when it left
+}
+
+// openSession connects and takes the name.
+func openSession(ctx context.Context, s *Service) (*session, error) {
+	ss := &session{
+		service: s, gate: newGate(), do: make(chan func()), gone: make(chan string),
+		watched: map[string]*watch{}, subs: map[string]struct{}{}, changes: newChanges(),
+	}
+	conn, err := connect(ctx, s.cfg.Address,
+		dbus.WithIncomingInterceptor(ss.intercept), dbus.WithSignalHandler(ss))
+	if err != nil {
+		return nil, wrapBus(err, "connect to the bus")
+	}
+	ss.conn, ss.ctx = conn, conn.Context()
+	reply, err := conn.RequestName(BusName, dbus.NameFlagDoNotQueue)
+	if err == nil && reply != dbus.RequestNameReplyPrimaryOwner {
+		err = fmt.Errorf("another process has it")
+	}
+	if err != nil {
+		ss.close()
+		return nil, wrapBus(err, "take the name "+BusName)
+	}
+	return ss, nil
+}
+
+func (s *session) close() { _ = s.conn.Close() }
+
+// run owns the subscribers and what was last announced, until the connection or ctx ends.
+func (s *session) run(ctx context.Context) error {
+	defer s.changes.stop()
+	s.changes.start(s)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.ctx.Done():
+			return errLost
+		case f := <-s.do:
+			f()
+		case name := <-s.gone:
+			s.left(name)
+		case e := <-s.service.events:
+			s.announce(e)
+		case <-s.changes.timer.C:
+			s.changes.refresh(s)
+		}
+	}
+}
+
+// own runs f in the goroutine that owns the session's state and waits for it.
+func (s *session) own(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case s.do <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// DeliverSignal is called by godbus in its reading goroutine. Only the bus itself tells us of peers that left; what
+// others send is dropped here, so that it is never queued.
+func (s *session) DeliverSignal(iface, name string, sig *dbus.Signal) {
+	if sig.Sender != "org.freedesktop.DBus" || iface != "org.freedesktop.DBus" || name != "NameOwnerChanged" {
+		return
+	}
+	var peer, before, after string
+	if dbus.Store(sig.Body, &peer, &before, &after) != nil || after != "" {
+		return
+	}
+	select {
+	case s.gone <- peer:
+	case <-s.ctx.Done():
+	}
+}
+
+func (s *session) left(name string) {
+	delete(s.subs, name)
+	if w := s.watched[name]; w != nil {
+		close(w.left)
+		delete(s.watched, name)
+	}
+}
+
+// watchPeer tells when a peer leaves the bus, through the channel. The function ends the watch.
+func (s *session) watchPeer(ctx context.Context, name string) (<-chan struct{}, func(), error) {
+	var w *watch
+	err := s.own(ctx, func() {
+		if w = s.watched[name]; w == nil {
+			w = &watch{left: make(chan struct{})}
+			s.watched[name] = w
+			s.match("AddMatch", name)
+		}
+		w.users++
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	// It may have left before the bus knew of the match: now that the match stands, ask.
+	var has bool
+	err = s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&has)
+	if err == nil && !has {
+		err = fmt.Errorf("peer %s has left the bus", name)
+	}
+	stop := func() { _ = s.own(s.ctx, func() { s.unwatch(name, w) }) }
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return w.left, stop, nil
+}
+
+func (s *session) unwatch(name string, w *watch) {
+	w.users--
+	if w.users == 0 && s.watched[name] == w {
+		delete(s.watched, name)
+		s.match("RemoveMatch", name)
+	}
+}
+
+// match sends a match rule and does not wait: the goroutine that reads replies may be waiting for us.
+func (s *session) match(method, name string) {
+	rule := "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" + name + "'"
+	s.conn.BusObject().Go("org.freedesktop.DBus."+method, dbus.FlagNoReplyExpected, nil, rule)
+}
+
+// maxSubscribers bounds who may have subscribed at once.
+const maxSubscribers = 1024
+
+// subscribe is idempotent: the tabs of a browser share one connection.
+func (s *session) subscribe(ctx context.Context, peer string) error {
+	var full, already bool
+	err := s.own(ctx, func() {
+		_, already = s.subs[peer]
+		full = len(s.subs) >= maxSubscribers
+	})
+	switch {
+	case err != nil || already:
+		return err
+	case full:
+		return fail(errLimitsExceeded, "There are %d subscribers already.", maxSubscribers)
+	}
+	left, stop, err := s.watchPeer(ctx, peer)
+	if err != nil {
+		return err
+	}
+	err = s.own(ctx, func() {
+		select {
+		case <-left:
+		default:
+			_, already = s.subs[peer] // by a call at the same time
+			s.subs[peer] = struct{}{}
+		}
+	})
+	if err != nil || already {
+		stop()
+	}
+	return err
+}
+
+// unsubscribe is idempotent too.
+func (s *session) unsubscribe(ctx context.Context, peer string) error {
+	return s.own(ctx, func() {
+		if _, ok := s.subs[peer]; ok {
+			delete(s.subs, peer)
+			s.unwatch(peer, s.watched[peer])
+		}
+	})
+}
+
+// announce emits what subscribers asked for. Without any, a flood of bans is no flood on the bus.
+func (s *session) announce(e control.Event) {
+	s.changes.soon()
+	if len(s.subs) == 0 {
+		return
+	}
+	addr := ""
+	if e.Ban.Prefix.IsValid() {
+		addr = FormatPrefix(e.Ban.Prefix)
+	}
+	switch e.Kind {
+	case control.BanNew:
+		s.emit(managerPath, ManagerInterface+".BanNew",
+			e.Ban.Jail, addr, untilUSec(e.Ban.Until), count(e.Ban.Failures), string(e.Ban.Origin))
+	case control.BanRemoved:
+		s.emit(managerPath, ManagerInterface+".BanRemoved", e.Ban.Jail, addr, e.Reason)
+	}
+}
+
+// emit sends a signal. An error means that the connection is ending, which run sees.
+func (s *session) emit(path dbus.ObjectPath, name string, values ...any) {
+	_ = s.conn.Emit(path, name, values...)
+}
+
+// workTime is how long the daemon may take for one call, a little less than callers wait.
+const workTime = 20 * time.Second

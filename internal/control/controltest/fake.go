@@ -1,0 +1,261 @@
+// Package controltest has a daemon without a journal and without a firewall, for tests of those who speak a protocol.
+package controltest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"exile/internal/control"
+)
+
+// Fake is a control.Reader and control.Writer that keeps its bans in memory. The zero Fake has no jails.
+type Fake struct {
+	// Now is the time of bans; nil: time.Now.
+	Now func() time.Time
+	// Announce is called with what the commands caused, when set.
+	Announce func(control.Event)
+	// Fail is returned by every command, when set.
+	Fail error
+
+	mu       sync.Mutex // callers of a Fake are concurrent
+	state    control.Status
+	jails    []control.JailStatus
+	bans     []control.Ban // in the order of pages
+	hosts    []control.Host
+	guarded  map[netip.Prefix]string
+	commands []string
+}
+
+// Set replaces the whole content.
+func (f *Fake) Set(status control.Status, jails []control.JailStatus, bans []control.Ban, hosts []control.Host) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state, f.jails, f.bans, f.hosts = status, jails, slices.Clone(bans), hosts
+	slices.SortFunc(f.bans, compareBans)
+}
+
+// Protect makes Ban refuse p unless forced.
+func (f *Fake) Protect(p netip.Prefix, rule string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.guarded == nil {
+		f.guarded = map[netip.Prefix]string{}
+	}
+	f.guarded[p] = rule
+}
+
+// Commands returns what was asked of the Writer, one line each.
+func (f *Fake) Commands() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.commands)
+}
+
+func compareBans(a, b control.Ban) int {
+	return cmp.Or(strings.Compare(a.Jail, b.Jail), a.Prefix.Addr().Compare(b.Prefix.Addr()), a.Prefix.Bits()-b.Prefix.Bits())
+}
+
+// Status implements control.Reader.
+func (f *Fake) Status(context.Context) (control.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.state
+	s.Jails, s.Banned, s.Enforced = len(f.jails), len(f.bans), len(f.bans)
+	return s, nil
+}
+
+// Jails implements control.Reader.
+func (f *Fake) Jails(context.Context) ([]control.JailStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := slices.Clone(f.jails)
+	for i := range out {
+		for _, b := range f.bans {
+			if b.Jail == out[i].Name {
+				out[i].Banned++
+			}
+		}
+	}
+	return out, nil
+}
+
+// Bans implements control.Reader.
+func (f *Fake) Bans(_ context.Context, p control.Page) ([]control.Ban, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.known(p.Jail); err != nil {
+		return nil, "", err
+	}
+	var out []control.Ban
+	for _, b := range f.after(p.After) {
+		if p.Jail != "" && b.Jail != p.Jail {
+			continue
+		}
+		if len(out) == cmp.Or(p.Max, 1000) {
+			last := out[len(out)-1]
+			return out, last.Jail + " " + last.Prefix.String(), nil
+		}
+		out = append(out, b)
+	}
+	return out, "", nil
+}
+
+// after finds the rest of the bans behind "jail prefix".
+func (f *Fake) after(key string) []control.Ban {
+	jail, prefix, ok := strings.Cut(key, " ")
+	p, err := netip.ParsePrefix(prefix)
+	if !ok || err != nil {
+		return f.bans
+	}
+	i, found := slices.BinarySearchFunc(f.bans, control.Ban{Jail: jail, Prefix: p}, compareBans)
+	if found {
+		i++
+	}
+	return f.bans[i:]
+}
+
+// Hosts implements control.Reader.
+func (f *Fake) Hosts(_ context.Context, p control.Page) ([]control.Host, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.known(p.Jail); err != nil {
+		return nil, "", err
+	}
+	var out []control.Host
+	for _, h := range f.hosts {
+		if p.Jail == "" || h.Jail == p.Jail {
+			out = append(out, h)
+		}
+	}
+	return out, "", nil
+}
+
+// Address implements control.Reader.
+func (f *Fake) Address(_ context.Context, p netip.Prefix) (control.Address, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := control.Address{Prefix: p, Failures: map[string]int{}, Protected: f.guarded[p]}
+	for _, b := range f.bans {
+		if b.Prefix.Overlaps(p) {
+			a.Bans = append(a.Bans, b)
+			a.Offences = max(a.Offences, b.Offence)
+		}
+	}
+	for _, h := range f.hosts {
+		if h.Prefix.Overlaps(p) {
+			a.Failures[h.Jail] += h.Failures
+		}
+	}
+	return a, nil
+}
+
+// Ban implements control.Writer.
+func (f *Fake) Ban(_ context.Context, r control.BanRequest) (control.Ban, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Jail == "" && len(f.jails) > 0 {
+		r.Jail = f.jails[0].Name
+	}
+	f.note("ban %s %s %s permanent=%t force=%t %q", r.Jail, r.Prefix, r.Duration, r.Permanent, r.Force, r.Reason)
+	if err := cmp.Or(f.Fail, f.known(r.Jail)); err != nil {
+		return control.Ban{}, err
+	}
+	if rule := f.guarded[r.Prefix]; rule != "" && !r.Force {
+		return control.Ban{}, fmt.Errorf("ban %s: %s: %w", r.Prefix.Addr(), rule, control.ErrProtected)
+	}
+	b := control.Ban{Jail: r.Jail, Prefix: r.Prefix, Since: f.now(), Origin: control.OriginManual, Reason: r.Reason, Offence: 1}
+	if !r.Permanent {
+		b.Until = b.Since.Add(cmp.Or(r.Duration, 10*time.Minute))
+	}
+	f.put(b)
+	f.tell(control.Event{Kind: control.BanNew, Time: b.Since, Ban: b})
+	return b, nil
+}
+
+func (f *Fake) put(b control.Ban) {
+	i, found := slices.BinarySearchFunc(f.bans, b, compareBans)
+	if found {
+		f.bans[i] = b
+		return
+	}
+	f.bans = slices.Insert(f.bans, i, b)
+}
+
+// Unban implements control.Writer.
+func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("unban %q %s", jail, p)
+	if err := cmp.Or(f.Fail, f.known(jail)); err != nil {
+		return 0, err
+	}
+	var lifted []control.Ban
+	f.bans = slices.DeleteFunc(f.bans, func(b control.Ban) bool {
+		match := (jail == "" || b.Jail == jail) && (!p.IsValid() || b.Prefix.Overlaps(p))
+		if match {
+			lifted = append(lifted, b)
+		}
+		return match
+	})
+	if len(lifted) == 0 && p.IsValid() {
+		return 0, fmt.Errorf("unban %s: %w", p.Addr(), control.ErrNoSuchBan)
+	}
+	for _, b := range lifted {
+		f.tell(control.Event{Kind: control.BanRemoved, Time: f.now(), Ban: b, Reason: "unban"})
+	}
+	return len(lifted), nil
+}
+
+// Reload implements control.Writer.
+func (f *Fake) Reload(context.Context) error { return f.command("reload") }
+
+// Report implements control.Writer.
+func (f *Fake) Report(_ context.Context, r control.Report) error {
+	return f.command("report %s %s %q success=%t", r.Jail, r.Addr, r.User, r.Success)
+}
+
+// Pause implements control.Writer.
+func (f *Fake) Pause(_ context.Context, d time.Duration) error { return f.command("pause %s", d) }
+
+// ResetStatistics implements control.Writer.
+func (f *Fake) ResetStatistics(context.Context) error { return f.command("reset-statistics") }
+
+// ResetFirewall implements control.Writer.
+func (f *Fake) ResetFirewall(context.Context) error { return f.command("reset-firewall") }
+
+func (f *Fake) command(format string, args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note(format, args...)
+	return f.Fail
+}
+
+func (f *Fake) note(format string, args ...any) {
+	f.commands = append(f.commands, fmt.Sprintf(format, args...))
+}
+
+func (f *Fake) known(jail string) error {
+	if jail == "" || slices.ContainsFunc(f.jails, func(j control.JailStatus) bool { return j.Name == jail }) {
+		return nil
+	}
+	return fmt.Errorf("jail %q: %w", jail, control.ErrNoSuchJail)
+}
+
+func (f *Fake) tell(e control.Event) {
+	if f.Announce != nil {
+		f.Announce(e)
+	}
+}
+
+func (f *Fake) now() time.Time {
+	if f.Now != nil {
+		return f.Now()
+	}
+	return time.Now()
+}
