@@ -1,0 +1,103 @@
+package export
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"exile/journal"
+)
+
+// check reports what in the selector no journal can match, or could not be said to journalctl.
+func check(s journal.Selector) error {
+	for _, group := range s {
+		for _, term := range group {
+			if !validName([]byte(term.Field)) {
+				return fmt.Errorf("select entries: %q is not the name of a journal field", term.Field)
+			}
+			if len(term.Values) == 0 {
+				return fmt.Errorf("select entries: no value for %s", term.Field)
+			}
+			for _, v := range term.Values {
+				if _, err := path.Match(v, ""); err != nil || strings.ContainsRune(v, 0) {
+					return fmt.Errorf("select entries: %s=%q is not a pattern", term.Field, v)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// matches says in journalctl's words what can be said in them, which selects the wanted entries and maybe others: it
+// knows no patterns but those of --unit, which it looks up once and not again when a new instance starts. Values of one
+// field are alternatives, fields are conditions, "+" is between groups. journald's own reports are always wanted.
+func matches(s journal.Selector) []string {
+	var args []string
+	for _, group := range s {
+		own := groupMatches(group)
+		if len(own) == 0 { // nothing but patterns: everything
+			return nil
+		}
+		args = append(append(args, own...), "+")
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	return append(args, "MESSAGE_ID="+messageDropped, "_TRANSPORT=driver")
+}
+
+// groupMatches leaves out a field of which two terms speak: journalctl would take either for both.
+func groupMatches(group journal.Group) []string {
+	var args []string
+	for i, term := range group {
+		again := slices.ContainsFunc(group[:i], func(o journal.Term) bool { return o.Field == term.Field })
+		if again || slices.ContainsFunc(term.Values, isPattern) {
+			continue
+		}
+		for _, v := range term.Values {
+			args = append(args, term.Field+"="+v)
+		}
+	}
+	return args
+}
+
+func isPattern(v string) bool { return strings.ContainsAny(v, "*?[") }
+
+// selected reports whether s wants the entry.
+func selected(s journal.Selector, fields []Field) bool {
+	if len(s) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(s, func(group journal.Group) bool {
+		return !slices.ContainsFunc(group, func(t journal.Term) bool { return !holds(t, fields) })
+	})
+}
+
+// holds reports whether the entry has the field with one of the values.
+func holds(t journal.Term, fields []Field) bool {
+	return slices.ContainsFunc(fields, func(f Field) bool {
+		return string(f.Name) == t.Field && slices.ContainsFunc(t.Values, func(v string) bool { return matchValue(v, f.Value) })
+	})
+}
+
+func matchValue(v string, value []byte) bool {
+	if !isPattern(v) {
+		return v == string(value)
+	}
+	ok, err := path.Match(v, string(value))
+	return ok && err == nil
+}
+
+// fieldsOf are all fields that the selector speaks of and that are needed besides.
+func fieldsOf(s journal.Selector) string {
+	names := slices.Clone(outputFields)
+	for _, group := range s {
+		for _, term := range group {
+			if !slices.Contains(names, term.Field) {
+				names = append(names, term.Field)
+			}
+		}
+	}
+	return strings.Join(names, ",")
+}
