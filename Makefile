@@ -12,15 +12,14 @@ RACE := CGO_ENABLED=1 $(GO) test -race
 # Packages with goroutines: the others gain nothing from -race and lose minutes.
 RACED := $(addsuffix /...,$(wildcard ./dbusapi ./firewall ./internal/daemon ./internal/metrics ./internal/state ./journal))
 PACKAGES := $(addsuffix /...,$(wildcard ./cmd ./dbusapi ./firewall ./internal ./jail ./journal))
-# A checkout that git refuses to read (another user's) is built without its revision instead of not at all.
-VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 include units/files.mk
 
 all: build
 
 build: ## Build bin/exiled and bin/exilectl, static
-	$(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w' -o bin/ ./cmd/...
+	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 check: deps lint test race e2e ## Everything: lint, unit tests, kernel tests, a booted host (as root; under 15 minutes)
 

@@ -10,7 +10,8 @@ FILES := bin/exiled:lib/exile/exiled bin/exilectl:bin/exilectl \
   $(call to,units/dbus/*.service,share/dbus-1/system-services) \
   $(call to,units/dbus/*.xml,share/dbus-1/interfaces) \
   $(call to,units/polkit/*.policy,share/polkit-1/actions) \
-  $(call to,units/config/*,share/doc/exile) \
+  $(call to,units/config/*.yaml,lib/exile) \
+  $(call to,units/config/*.json,share/exile) \
   $(patsubst %:share/bash-completion/completions/exilectl.bash,%:share/bash-completion/completions/exilectl,\
     $(call to,units/completions/*.bash units/completions/exilectl,share/bash-completion/completions)) \
   $(call to,units/completions/_*,share/zsh/site-functions) \

@@ -24,8 +24,10 @@ type Options struct {
 	Name  string // the host's name; "exile" if empty
 	Lower string // the root file system, which is only read; "/" if empty
 	// Tree is a folder that is copied over the root file system before the first boot, owned by root; none if empty.
-	// It is where "make install DESTDIR=" and configuration files go.
+	// It is what "make install DESTDIR=" made.
 	Tree string
+	// Files are text files that are written over those, by path.
+	Files map[string]string
 }
 
 // Host is a booted host. Its methods may be called from several goroutines, except those that turn it on and off.
@@ -214,7 +216,7 @@ func (h *Host) Kill() {
 	<-h.gone
 }
 
-// Close ends the host and removes all traces of it.
+// Close ends the host and removes all traces of it. A host that is closed already is no error.
 func (h *Host) Close() error {
 	var err error
 	if h.init != nil {
@@ -229,6 +231,7 @@ func (h *Host) Close() error {
 	if h.cgroup != nil {
 		err = h.cgroup.remove()
 	}
+	*h = Host{}
 	return err
 }
 

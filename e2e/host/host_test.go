@@ -14,14 +14,15 @@ import (
 
 func TestMain(m *testing.M) {
 	host.Main()
+	if os.Getenv(victimEnv) != "" {
+		os.Exit(victim())
+	}
 	os.Exit(m.Run())
 }
 
 func boot(t *testing.T, opts host.Options) *host.Host {
 	t.Helper()
-	if err := host.Available(); err != nil {
-		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
-	}
+	available(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h, err := host.Boot(ctx, opts)
@@ -34,6 +35,13 @@ func boot(t *testing.T, opts host.Options) *host.Host {
 		}
 	})
 	return h
+}
+
+func available(t *testing.T) {
+	t.Helper()
+	if err := host.Available(); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
 }
 
 func run(t *testing.T, h *host.Host, args ...string) string {

@@ -65,6 +65,9 @@ func (h *Host) seed(first bool) (seed, error) {
 		{Name: "/etc/systemd/system/multi-user.target.wants/" + unit, Link: "/lib/systemd/system/" + unit},
 		{Name: "/etc/systemd/system/console-getty.service", Link: "/dev/null"},
 	}
+	for name, data := range h.opts.Files {
+		s.Files = append(s.Files, text(name, data))
+	}
 	return s, nil
 }
 

@@ -214,16 +214,15 @@ func prepare(root string, s seed) error {
 			return err
 		}
 	}
+	if s.Tree != "" {
+		if err := copyTree(root, s.Tree); err != nil {
+			return fmt.Errorf("copy %s: %w", s.Tree, err)
+		}
+	}
 	for _, f := range s.Files {
 		if err := f.write(root); err != nil {
 			return err
 		}
-	}
-	if s.Tree == "" {
-		return nil
-	}
-	if err := copyTree(root, s.Tree); err != nil {
-		return fmt.Errorf("copy %s: %w", s.Tree, err)
 	}
 	return nil
 }

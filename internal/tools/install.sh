@@ -1,7 +1,8 @@
 #!/bin/sh
-# install.sh install|uninstall DESTDIR PREFIX SOURCE:DESTINATION...
+# install.sh install|uninstall|activate DESTDIR PREFIX SOURCE:DESTINATION...
 #
-# Puts the files below DESTDIR/PREFIX, or removes them. Only a live system (no DESTDIR, systemd running) is told about it.
+# Puts the files below DESTDIR/PREFIX, or removes them. Only a live system (no DESTDIR, systemd running) is told about it;
+# activate is that part of install alone, for files that came another way.
 # Nothing here ever writes to /etc/exile or /var/lib/exile: those are the administrator's and the daemon's.
 set -eu
 verb=$1 dest=$2 prefix=$3
@@ -29,12 +30,12 @@ for f; do
 	esac
 done
 if [ "$verb" = uninstall ]; then
-	rmdir "$dest$prefix/lib/exile" "$dest$prefix/share/doc/exile" 2>/dev/null || :
+	rmdir "$dest$prefix/lib/exile" "$dest$prefix/share/exile" 2>/dev/null || :
 fi
 live || exit 0
 systemctl daemon-reload
 journalctl --update-catalog
-if [ "$verb" = install ]; then
+if [ "$verb" != uninstall ]; then
 	systemd-sysusers "$prefix/lib/sysusers.d/exile.conf"
 	busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 	systemctl enable exiled.service

@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// backends are the ways of banning that every kernel of today has.
+var backends = []string{"ipset", "nftables", "route"}
+
+// families are two strangers each, far enough apart that one's ban does not cover the other.
+var families = map[string]struct{ attacker, bystander string }{
+	"IPv4": {"198.51.100.7", "198.51.100.8"},
+	"IPv6": {"2001:db8:bad::7", "2001:db8:600d::8"},
+}
+
+func config(backend string) string {
+	return "backend: " + backend + "\njails:\n  sshd:\n    maxretry: 4\n    findtime: 10m\n    bantime: 1h\n"
+}
+
+// TestBan: the fourth guess bans, the fifth connection gets no banner, others do, an unban restores service.
+func TestBan(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(t *testing.T, g *target.Target, a, bystander *host.Attacker) {
+		guess(t, a, 3)
+		greeted(t, a)
+		guess(t, a, 1)
+		banned(t, g, a, 1)
+		silent(t, a)
+		greeted(t, bystander)
+		if got := inside(t, g, "exilectl", "unban", a.Addr.String()); got == "" {
+			t.Log("unban says nothing")
+		}
+		greeted(t, a)
+		if is, err := g.IsBanned(t.Context(), a.Addr); is || err != nil {
+			t.Errorf("%s is banned after the unban: %t, %v", a.Addr, is, err)
+		}
+	})
+}
+
+// TestGuessesOfOneConnection: four guesses in one connection are four, though sshd writes other lines for them.
+func TestGuessesOfOneConnection(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(t *testing.T, g *target.Target, a, bystander *host.Attacker) {
+		// Whether ssh is denied a fourth time or cut off by the ban is a race that both may win.
+		if err := a.Guess(t.Context(), "root", 4); err == nil {
+			t.Fatal("the wrong password was right")
+		}
+		banned(t, g, a, 1)
+		silent(t, a)
+		greeted(t, bystander)
+	})
+}
+
+// TestRestart: a restart between the second guess and the third loses nothing and counts nothing twice.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			g := boot(t, config(backend))
+			var attackers []*host.Attacker
+			for _, f := range families {
+				attackers = append(attackers, attacker(t, g, f.attacker))
+			}
+			for _, a := range attackers {
+				guess(t, a, 2)
+			}
+			inside(t, g, "systemctl", "restart", "exiled")
+			for _, a := range attackers {
+				guess(t, a, 1)
+				counted(t, g, a, 3)
+				greeted(t, a)
+				guess(t, a, 1)
+				banned(t, g, a, 1)
+				silent(t, a)
+			}
+			stop(t, g, attackers)
+			reboot(t, g, attackers)
+		})
+	}
+}
+
+// stop: the gate stays shut while the daemon is down, and after it is up again.
+func stop(t *testing.T, g *target.Target, attackers []*host.Attacker) {
+	t.Helper()
+	inside(t, g, "systemctl", "stop", "exiled")
+	for _, a := range attackers {
+		silent(t, a)
+	}
+	inside(t, g, "systemctl", "start", "exiled")
+	for _, a := range attackers {
+		silent(t, a)
+		if is, err := g.IsBanned(t.Context(), a.Addr); !is || err != nil {
+			t.Errorf("%s is banned after a stop and a start: %t, %v", a.Addr, is, err)
+		}
+	}
+}
+
+// reboot: a new kernel has no bans; exiled puts them there before anybody asks.
+func reboot(t *testing.T, g *target.Target, attackers []*host.Attacker) {
+	t.Helper()
+	if err := g.PowerOff(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range attackers {
+		silent(t, a)
+	}
+	greeted(t, attacker(t, g, "198.51.100.9"))
+}
+
+// forEach runs a test for every backend, on a host each, with both families at once.
+func forEach(t *testing.T, test func(t *testing.T, g *target.Target, a, bystander *host.Attacker)) {
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			g := boot(t, config(backend))
+			for family, f := range families {
+				t.Run(family, func(t *testing.T) {
+					t.Parallel()
+					test(t, g, attacker(t, g, f.attacker), attacker(t, g, f.bystander))
+				})
+			}
+		})
+	}
+}
+
+// guess guesses n times, in a connection each, and sshd denies each.
+func guess(t *testing.T, a *host.Attacker, n int) {
+	t.Helper()
+	for i := range n {
+		if err := a.Guess(t.Context(), "root", 1); !errors.Is(err, host.ErrDenied) {
+			t.Fatalf("guess %d of %d of %s: got %v, want %v", i+1, n, a.Addr, err, host.ErrDenied)
+		}
+	}
+}
+
+// banned waits for the address's nth ban, which must be for four attempts.
+func banned(t *testing.T, g *target.Target, a *host.Attacker, nth int) {
+	t.Helper()
+	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, nth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ban.Jail != "sshd" || ban.Failures != 4 {
+		t.Errorf("%s was banned by jail %q after %d attempts, want sshd and 4", a.Addr, ban.Jail, ban.Failures)
+	}
+	want := netip.PrefixFrom(a.Addr, 32)
+	if a.Addr.Is6() {
+		want = netip.PrefixFrom(a.Addr, 64).Masked()
+	}
+	if ban.Prefix != want {
+		t.Errorf("banned %s, want %s", ban.Prefix, want)
+	}
+	if ban.Latency <= 0 {
+		t.Errorf("ban of %s: latency %s", a.Addr, ban.Latency)
+	}
+	t.Logf("%s: %s from log entry to kernel", a.Addr, ban.Latency)
+}
+
+// greeted finds that sshd greets the address.
+func greeted(t *testing.T, a *host.Attacker) {
+	t.Helper()
+	if banner, err := a.Banner(t.Context()); err != nil {
+		t.Errorf("%s gets no banner: %q, %v", a.Addr, banner, err)
+	}
+}
+
+// silent finds that nobody answers the address, not even to say no.
+func silent(t *testing.T, a *host.Attacker) {
+	t.Helper()
+	if banner, err := a.Banner(t.Context()); !errors.Is(err, host.ErrUnreachable) {
+		t.Errorf("%s: got banner %q, error %v, want %v", a.Addr, banner, err, host.ErrUnreachable)
+	}
+}
+
+// counted waits until exiled has counted n failures of the address.
+func counted(t *testing.T, g *target.Target, a *host.Attacker, n int) {
+	t.Helper()
+	ctx := limit(t, 10*time.Second)
+	for {
+		got, err := g.Failures(ctx, a.Addr)
+		if err == nil && got == n {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %d failures counted (%v), want %d", a.Addr, got, err, n)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// Package e2e attacks a real systemd host that exile guards: real sshd, real journald, real kernel firewall, real clients.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// tree is exile as make install lays it out; made once, before the tests.
+var tree target.Tree
+
+func TestMain(m *testing.M) {
+	host.Main()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if host.Available() != nil {
+		return m.Run() // every test will say that it is skipped, and why
+	}
+	var err error
+	if tree, err = target.Install(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = tree.Remove() }() // a folder of the temporary directory
+	return m.Run()
+}
+
+// boot boots a host with exile and that configuration; the test ends it.
+func boot(t *testing.T, config string) *target.Target {
+	t.Helper()
+	if err := host.Available(); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
+	g, err := target.Boot(limit(t, time.Minute), tree, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("exiled said:\n%s", g.Log(context.Background()))
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// limit is the test's context, which ends after d.
+func limit(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// inside runs a command in the host that must succeed, and returns its output without the space around it.
+func inside(t *testing.T, g *target.Target, args ...string) string {
+	t.Helper()
+	out, err := g.Run(limit(t, 30*time.Second), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+func attacker(t *testing.T, g *target.Target, addr string) *host.Attacker {
+	t.Helper()
+	a, err := g.Attacker(netip.MustParseAddr(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

@@ -1,0 +1,222 @@
+// Package target boots a host that exile guards: installed as make install does it, and asked as its users ask it.
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"exile/e2e/host"
+)
+
+// Target is a booted host on which exiled runs.
+type Target struct{ *host.Host }
+
+// Tree is exile as make install lays it out. Remove it after use.
+type Tree string
+
+// Install runs make install into a new folder.
+func Install(ctx context.Context) (Tree, error) {
+	source, err := sourceDir()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "exile-tree-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "make", "-s", "-C", source, "install", "DESTDIR="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("make install: %w: %s", err, out), os.RemoveAll(dir))
+	}
+	return Tree(dir), nil
+}
+
+// Remove removes the folder.
+func (t Tree) Remove() error { return os.RemoveAll(string(t)) }
+
+// sourceDir is the folder of go.mod, which this program was started in or below.
+func sourceDir() (string, error) {
+	dir, err := os.Getwd()
+	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.Join(errors.New("run this in the source folder of exile"), err)
+}
+
+// Boot boots a host with exile and this configuration file, and enables and starts it as make install does on a live system.
+func Boot(ctx context.Context, tree Tree, config string) (*Target, error) {
+	source, err := sourceDir()
+	if err != nil {
+		return nil, err
+	}
+	script, err := os.ReadFile(filepath.Join(source, "internal/tools/install.sh"))
+	if err != nil {
+		return nil, err
+	}
+	h, err := host.Boot(ctx, host.Options{Tree: string(tree), Files: map[string]string{"/etc/exile/exile.yaml": config}})
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{h}
+	if _, err := h.Feed(ctx, string(script), "sh", "-s", "activate", "", "/usr"); err != nil {
+		return nil, errors.Join(fmt.Errorf("activate exile: %w:\n%s", err, t.Log(ctx)), h.Close())
+	}
+	return t, nil
+}
+
+// Log is what exiled and systemd said of exiled, for an error message.
+func (t *Target) Log(ctx context.Context) string {
+	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service")
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// row is a line of exilectl's lists.
+type row struct {
+	Address  string
+	Failures int
+}
+
+// list reads one of exilectl's lists.
+func (t *Target) list(ctx context.Context, verb string) (map[netip.Prefix]row, error) {
+	out, err := t.Run(ctx, "exilectl", verb, "--json=short")
+	if err != nil {
+		return nil, err
+	}
+	var rows []row
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		return nil, fmt.Errorf("read %s: %w: %q", verb, err, out)
+	}
+	all := make(map[netip.Prefix]row, len(rows))
+	for _, r := range rows {
+		p, err := parsePrefix(r.Address)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", verb, err)
+		}
+		all[p] = r
+	}
+	return all, nil
+}
+
+// Banned are the prefixes that exilectl list-bans shows, sorted.
+func (t *Target) Banned(ctx context.Context) ([]netip.Prefix, error) {
+	rows, err := t.list(ctx, "list-bans")
+	return slices.SortedFunc(maps.Keys(rows), netip.Prefix.Compare), err
+}
+
+// Failures is how many failures of the address exilectl list-failures shows.
+func (t *Target) Failures(ctx context.Context, addr netip.Addr) (int, error) {
+	rows, err := t.list(ctx, "list-failures")
+	for p, r := range rows {
+		if p.Contains(addr) {
+			return r.Failures, err
+		}
+	}
+	return 0, err
+}
+
+// IsBanned reports whether a ban covers the address.
+func (t *Target) IsBanned(ctx context.Context, addr netip.Addr) (bool, error) {
+	bans, err := t.Banned(ctx)
+	return slices.ContainsFunc(bans, func(p netip.Prefix) bool { return p.Contains(addr) }), err
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s)
+	}
+	addr, err := netip.ParseAddr(s)
+	return netip.PrefixFrom(addr, addr.BitLen()), err
+}
+
+// Event is a ban as the journal tells it.
+type Event struct {
+	Prefix   netip.Prefix
+	Jail     string
+	Failures int
+	Time     time.Time     // of the journal entry
+	Latency  time.Duration // from the deciding log entry to the ban in the kernel
+}
+
+// banID is the MESSAGE_ID of a ban, see units/catalog.
+const banID = "2929576456a04afc970b3018a1aa88c1"
+
+// Bans are the bans of the address that the journal tells of since the boot, oldest first.
+func (t *Target) Bans(ctx context.Context, addr netip.Addr) ([]Event, error) {
+	out, err := t.Run(ctx, "journalctl", "-b", "-q", "-o", "json", "_SYSTEMD_UNIT=exiled.service", "MESSAGE_ID="+banID)
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
+	for line := range strings.Lines(out) {
+		e, err := parseEvent(line)
+		if err != nil {
+			return nil, fmt.Errorf("read ban event: %w: %s", err, line)
+		}
+		if e.Prefix.Contains(addr) {
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+func parseEvent(line string) (Event, error) {
+	var raw struct {
+		Address  string `json:"EXILE_ADDRESS"`
+		Jail     string `json:"EXILE_JAIL"`
+		Failures string `json:"EXILE_FAILURES"`
+		Latency  string `json:"EXILE_LATENCY_USEC"`
+		Time     string `json:"__REALTIME_TIMESTAMP"`
+	}
+	if err := json.Unmarshal([]byte(line), &raw); err != nil {
+		return Event{}, err
+	}
+	prefix, err := parsePrefix(raw.Address)
+	failures, err2 := strconv.Atoi(raw.Failures)
+	micros, err3 := strconv.ParseInt(raw.Time, 10, 64)
+	latency, err4 := optionalInt(raw.Latency)
+	e := Event{
+		Prefix: prefix, Jail: raw.Jail, Failures: failures, Time: time.UnixMicro(micros),
+		Latency: time.Duration(latency) * time.Microsecond,
+	}
+	return e, errors.Join(err, err2, err3, err4)
+}
+
+func optionalInt(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return strconv.ParseInt(s, 10, 64)
+}
+
+// WaitBan waits until the journal tells of the nth ban of the address since the boot, and returns it. The caller's ctx
+// limits how long.
+func (t *Target) WaitBan(ctx context.Context, addr netip.Addr, nth int) (Event, error) {
+	for {
+		events, err := t.Bans(ctx, addr)
+		if err == nil && len(events) >= nth {
+			return events[nth-1], nil
+		}
+		select {
+		case <-ctx.Done():
+			return Event{}, fmt.Errorf("wait for the ban of %s: %w\n%s", addr, errors.Join(err, ctx.Err()),
+				t.Log(context.WithoutCancel(ctx)))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
