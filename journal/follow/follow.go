@@ -5,6 +5,7 @@ package follow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"exile/journal"
@@ -42,16 +43,17 @@ var suppressed = journal.Group{
 // Source follows directories of journal files. It is a journal.Source.
 type Source struct {
 	cfg Config
-	sel journal.Selector // cfg.Select, and what gaps are read from
+	sel journal.Selector // what is wanted, and as the last group what gaps are made of
 }
 
 // New checks that the directories can be read and returns their source. An error that wraps journalfile.ErrUnsupported
 // says that journald is newer than we are: follow a journalctl child then.
 func New(cfg Config) (*Source, error) {
-	s := &Source{cfg: cfg}
-	if len(cfg.Select) > 0 {
-		s.sel = append(append(s.sel, cfg.Select...), suppressed)
+	wanted := cfg.Select
+	if len(wanted) == 0 {
+		wanted = journal.Selector{{}} // no terms: all entries
 	}
+	s := &Source{cfg: cfg, sel: append(slices.Clone(wanted), suppressed)}
 	if err := check(cfg); err != nil {
 		return nil, err
 	}
@@ -68,16 +70,18 @@ func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journ
 	defer w.close()
 	stop := context.AfterFunc(ctx, w.wake)
 	defer stop()
-	r := &reader{Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file)}
+	r := &reader{Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
+		tails: make(map[journal.ID]journalTail), told: make(map[string]string)}
 	defer r.close()
 	return r.run(ctx, w)
 }
 
 // run alternates between reading all there is and waiting.
 func (r *reader) run(ctx context.Context, w *watch) error {
-	var active, told time.Time
+	active, told := time.Time{}, time.Now()
 	for look := true; ; {
 		if look {
+			w.add()
 			r.scan()
 		}
 		if err := r.drain(ctx); err != nil || ctx.Err() != nil {

@@ -2,11 +2,10 @@ package follow
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"exile/journal"
-	"exile/journal/journalfile"
 )
 
 // reader is one run of Follow: the files, where we are in each, and the batch that is being filled.
@@ -15,27 +14,31 @@ type reader struct {
 	from journal.Start
 	emit func(journal.Batch) error
 
-	known   map[key]*file
-	open    []*file // of known, those that may have more for us
-	scanned time.Time
-	seen    journal.Position // where we were at the last scan
-	fatal   error
+	known    map[key]*file
+	open     []*file                    // of known and of those that are gone: those that may have more for us
+	limit    map[journal.ID]uint64      // per seqnum id, the last number that may be delivered now; nil: all may
+	tails    map[journal.ID]journalTail // of files that are gone
+	told     map[string]string          // errors that have been reported, by path
+	scanned  time.Time                  // when we last looked for files
+	scannedP journal.Position           // where we were then
+	placed   int                        // files with entries so far
+	met      bool                       // one of them knows the position that we resume from
+	fatal    error                      // why we must end once all is read
 
 	pos       journal.Position
+	toldPos   journal.Position // of the last batch
 	batch     []journal.Entry
 	text      []byte
 	gaps      []journal.Gap
 	delivered int  // entries since the last wait
-	started   bool // a batch with CaughtUp has been handed over
-	toldPos   journal.Position
+	caughtUp  bool // the last batch said so
+	started   bool // a batch has said so
 }
 
 // drain delivers all that can be read now.
 func (r *reader) drain(ctx context.Context) error {
 	r.delivered = 0
-	for _, f := range r.open {
-		f.refresh(r)
-	}
+	r.refresh()
 	for ctx.Err() == nil {
 		f, next := r.first()
 		if f == nil {
@@ -49,11 +52,39 @@ func (r *reader) drain(ctx context.Context) error {
 	return nil
 }
 
+// refresh looks for new entries in all files. With the journals of users, entries of one writer are in several files, and
+// we may see a later one before an earlier one: but all that come before one that was seen by the first look are seen by
+// the second.
+func (r *reader) refresh() {
+	r.limit = nil
+	for _, f := range r.open {
+		f.refresh(r)
+	}
+	r.place()
+	if !r.cfg.AllUsers || len(r.open) < 2 {
+		return
+	}
+	r.limit = make(map[journal.ID]uint64)
+	for _, f := range r.open {
+		if last, ok := f.Last(); ok {
+			r.limit[f.header.SeqnumID] = max(r.limit[f.header.SeqnumID], last.Seqnum)
+		}
+	}
+	for _, f := range r.open {
+		f.refresh(r)
+	}
+}
+
+// ready reports whether f stands at an entry that may be delivered.
+func (r *reader) ready(f *file) bool {
+	return f.peek(r) && (r.limit == nil || f.cursor.Entry().Seqnum <= r.limit[f.header.SeqnumID])
+}
+
 // first returns the file with the earliest entry that is not delivered, and the one with the next.
 func (r *reader) first() (first, next *file) {
 	for _, f := range r.open {
 		switch {
-		case !f.peek(r):
+		case !r.ready(f):
 		case first == nil || r.before(f, first):
 			first, next = f, first
 		case next == nil || r.before(f, next):
@@ -65,56 +96,61 @@ func (r *reader) first() (first, next *file) {
 
 // take delivers entries of f while they come before those of next.
 func (r *reader) take(ctx context.Context, f, next *file) error {
-	for f.peek(r) && (next == nil || !r.before(next, f)) {
-		if err := r.deliver(f); err != nil {
-			return err
+	for r.ready(f) && (next == nil || !r.before(next, f)) {
+		r.deliver(f)
+		if !r.full() {
+			continue
 		}
-		if r.full() {
-			if err := r.flush(false); err != nil || ctx.Err() != nil {
-				return err
-			}
+		if err := r.flush(false); err != nil || ctx.Err() != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // deliver adds the entry that f stands at to the batch.
-func (r *reader) deliver(f *file) error {
+func (r *reader) deliver(f *file) {
 	f.have = false
 	at := f.cursor.Entry()
 	pos := at.Position(f.header.SeqnumID)
-	if pos.Boot == r.pos.Boot && pos.Monotonic == r.pos.Monotonic && pos.XorHash == r.pos.XorHash && pos.SeqnumID != r.pos.SeqnumID {
-		return nil // copied from /run to /var, and read there before
+	if copied(pos, r.pos) {
+		return
 	}
 	replayed := f.cursor.Offset() <= f.replay
 	if replayed && at.Realtime < r.since() {
-		return nil
+		return
 	}
-	if !replayed {
-		r.pos = pos
-	}
-	if f.cursor.Group() < max(1, len(r.cfg.Select)) {
+	if f.cursor.Group() < len(r.sel)-1 {
 		r.read(f, pos, replayed)
 	}
-	if !replayed {
-		r.noteSuppressed(f)
+	if replayed {
+		return
 	}
-	return nil
+	r.pos = pos
+	if f.cursor.Holds(len(r.sel) - 1) {
+		r.gaps = append(r.gaps, suppressedGap(f))
+	}
+}
+
+// copied reports whether a and b are the same entry under two numbers: journald copies those of /run to /var.
+func copied(a, b journal.Position) bool {
+	return a.SeqnumID != b.SeqnumID && a.Boot == b.Boot && a.Monotonic == b.Monotonic && a.XorHash == b.XorHash
 }
 
 func (r *reader) read(f *file, pos journal.Position, replayed bool) {
-	var e journal.Entry
-	text, whole, err := f.cursor.Read(&e, r.text, maxMessage)
+	r.batch = slices.Grow(r.batch, 1)[:len(r.batch)+1]
+	e := &r.batch[len(r.batch)-1]
+	text, whole, err := f.cursor.Read(e, r.text, maxMessage)
 	if err != nil {
+		r.batch = r.batch[:len(r.batch)-1]
 		f.fail(r, err)
 		return
 	}
 	r.text = text
 	e.Position, e.Replayed = pos, replayed
 	if !whole {
-		r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapTruncated, File: f.path, Entries: 0, Since: e.Time, Until: e.Time})
+		r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapTruncated, File: f.path, Unit: e.Unit, Since: e.Time, Until: e.Time})
 	}
-	r.batch = append(r.batch, e)
 	r.delivered++
 }
 
@@ -122,9 +158,9 @@ func (r *reader) full() bool {
 	return len(r.batch) >= maxEntries || len(r.text) >= maxBytes || len(r.gaps) >= maxEntries
 }
 
-// worthTelling reports whether the caller should hear of us: entries or gaps, the end of the past, or a new position.
+// worthTelling reports whether the caller should hear of us: entries or gaps, that we have caught up, or a new position.
 func (r *reader) worthTelling(since time.Duration) bool {
-	return len(r.batch) > 0 || len(r.gaps) > 0 || !r.started || (since >= moved && r.pos != r.toldPos)
+	return len(r.batch) > 0 || len(r.gaps) > 0 || !r.caughtUp || (since >= moved && r.pos != r.toldPos)
 }
 
 // flush hands the batch over.
@@ -132,28 +168,28 @@ func (r *reader) flush(caughtUp bool) error {
 	b := journal.Batch{Entries: r.batch, Gaps: r.gaps, Position: r.pos, CaughtUp: caughtUp}
 	err := r.emit(b)
 	r.batch, r.text, r.gaps = r.batch[:0], r.text[:0], nil
-	r.started = r.started || caughtUp
-	r.toldPos = r.pos
+	r.started, r.caughtUp, r.toldPos = r.started || caughtUp, caughtUp, r.pos
 	return err
 }
 
 // finish is called when everything has been read: the position moves over what did not match, and files that will not
 // grow are put aside.
 func (r *reader) finish() {
-	var open []*file
+	held := slices.ContainsFunc(r.open, func(f *file) bool { return f.have })
 	for _, f := range r.open {
-		if last, ok := f.Last(); ok {
+		if last, ok := f.Last(); ok && !held {
 			if pos := last.Position(f.header.SeqnumID); r.pos.IsZero() || r.earlier(r.pos, pos) {
 				r.pos = pos
 			}
 		}
-		if !f.archived {
-			open = append(open, f)
-		} else if f.gone {
+	}
+	r.open = slices.DeleteFunc(r.open, func(f *file) bool {
+		done := f.archived && !f.have
+		if done && f.gone {
 			f.close()
 		}
-	}
-	r.open = open
+		return done
+	})
 }
 
 func (r *reader) close() {
@@ -180,7 +216,7 @@ func (r *reader) before(a, b *file) bool {
 }
 
 // earlier is the order of entries: the writer's numbers; in one boot, its clock; the running boot is the newest; and only
-// then the time of day.
+// then the time of day, which may be wrong.
 func (r *reader) earlier(a, b journal.Position) bool {
 	switch {
 	case a.SeqnumID == b.SeqnumID:
@@ -193,5 +229,3 @@ func (r *reader) earlier(a, b journal.Position) bool {
 		return a.Realtime < b.Realtime
 	}
 }
-
-func unsupported(err error) bool { return errors.Is(err, journalfile.ErrUnsupported) }

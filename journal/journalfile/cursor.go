@@ -91,11 +91,7 @@ func (c *Cursor) bootList(boot journal.ID) (l list, err error) {
 // seek goes before the first entry of l for which ok holds, or behind the last.
 func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
-	is := func(off uint64) bool {
-		e, err := c.f.entry(off)
-		return err == nil && ok(e)
-	}
-	i := c.f.search(l, is)
+	i := c.f.search(l, c.f.isEntry(ok))
 	c.dir, c.built, c.at = 0, false, 0
 	if i > 0 {
 		// The entry before the place becomes the current one, whether it matches or not.
@@ -297,4 +293,15 @@ func (c *Cursor) Data(i, limit int) (data []byte, whole bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	c.buf, whole, err = c.f.payload(c.buf[:0], c.items[i], limit)
 	return c.buf, whole, err
+}
+
+// Holds reports whether the current entry is in that group of the selector.
+func (c *Cursor) Holds(group int) bool {
+	g := &c.m.groups[group]
+	for i := range g.terms {
+		if !g.terms[i].holdsItems(c.items) {
+			return false
+		}
+	}
+	return true
 }

@@ -211,3 +211,19 @@ func (f *File) read(i uint64) (Entry, error) {
 	}
 	return parseEntry(b), nil
 }
+
+// CountSeqnums counts the entries whose sequence numbers are from lo to hi, without looking at all of them.
+func (f *File) CountSeqnums(lo, hi uint64) (n uint64, err error) {
+	defer f.guard(debug.SetPanicOnFault(true), &err)
+	from := f.search(&f.main, f.isEntry(func(e []byte) bool { return le64(e, 16) >= lo }))
+	to := f.search(&f.main, f.isEntry(func(e []byte) bool { return le64(e, 16) > hi }))
+	return max(to, from) - from, nil
+}
+
+// isEntry makes a predicate on offsets of one on entries; it does not hold for those that cannot be read.
+func (f *File) isEntry(ok func(e []byte) bool) func(off uint64) bool {
+	return func(off uint64) bool {
+		e, err := f.entry(off)
+		return err == nil && ok(e)
+	}
+}

@@ -161,6 +161,13 @@ func (t *term) holds(f *File, b []byte) bool {
 	return false
 }
 
+func (t *term) holdsItems(items []uint64) bool {
+	return len(t.offs) > 0 && slices.ContainsFunc(items, func(off uint64) bool {
+		_, found := slices.BinarySearch(t.offs, off)
+		return found
+	})
+}
+
 // maxDrivers bounds how many lists of entries a cursor merges: beyond that, looking at every entry is cheaper.
 const maxDrivers = 32
 

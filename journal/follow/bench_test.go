@@ -1,0 +1,162 @@
+package follow_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"exile/journal"
+	"exile/journal/follow"
+	"exile/journal/internal/makejournal"
+)
+
+// The benchmarks read the same journal in three ways: with this package, with a C program over libsystemd, and with
+// journalctl. EXILE_BENCH_ENTRIES says how many entries it has (the published figures are of 1,000,000 and 10,000,000) and
+// EXILE_BENCH_DIR where to keep the files from one run to the next.
+const benchFiles = 13
+
+// BenchmarkDense reads a journal that is all sshd.
+func BenchmarkDense(b *testing.B) { benchmark(b, "dense", 1) }
+
+// BenchmarkSparse reads a journal of which sshd is 1 %.
+func BenchmarkSparse(b *testing.B) { benchmark(b, "sparse", 100) }
+
+func benchmark(b *testing.B, name string, every int) {
+	total := 26_000
+	if s := os.Getenv("EXILE_BENCH_ENTRIES"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		total = n
+	}
+	dir := benchJournal(b, name, total, every)
+	total = total / benchFiles * benchFiles
+	hits := benchHits(total, every)
+	b.Run("exile", func(b *testing.B) { report(b, total, func() { benchExile(b, dir, hits) }) })
+	tool := compileLibsystemd(b)
+	b.Run("libsystemd", func(b *testing.B) {
+		if tool == "" {
+			b.Skip("SKIPPED: no gcc, or no headers of libsystemd")
+		}
+		report(b, total, func() { benchLibsystemd(b, tool, dir, hits) })
+	})
+	b.Run("journalctl", func(b *testing.B) {
+		report(b, total, func() { benchJournalctl(b, dir, hits) })
+	})
+}
+
+func report(b *testing.B, total int, run func()) {
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+	perEntry := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(total)
+	b.ReportMetric(perEntry, "ns/entry")
+	b.ReportMetric(1e3/perEntry, "Mentries/s")
+}
+
+func benchExile(b *testing.B, dir string, hits int) {
+	s, err := follow.New(follow.Config{Dirs: []string{dir}, Select: sshd, AllUsers: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, size := 0, 0
+	err = s.Follow(b.Context(), journal.Start{}, func(batch journal.Batch) error {
+		n += len(batch.Entries)
+		for i := range batch.Entries {
+			size += len(batch.Entries[i].Message)
+		}
+		if len(batch.Gaps) > 0 {
+			b.Errorf("gaps: %v", batch.Gaps)
+		}
+		if batch.CaughtUp {
+			return errDone
+		}
+		return nil
+	})
+	if !errors.Is(err, errDone) || n != hits {
+		b.Fatalf("%d entries, want %d: %v", n, hits, err)
+	}
+}
+
+func benchLibsystemd(b *testing.B, tool, dir string, hits int) {
+	out, err := exec.Command(tool, dir).Output()
+	if n, _, _ := bytes.Cut(out, []byte(" ")); err != nil || string(n) != strconv.Itoa(hits) {
+		b.Fatalf("%s, want %d: %v", out, hits, err)
+	}
+}
+
+func benchJournalctl(b *testing.B, dir string, hits int) {
+	out, err := exec.Command("journalctl", "-D", dir, "-o", "cat", "--no-pager", "-q", "_UID=0", "_SYSTEMD_UNIT=ssh.service").Output()
+	if n := bytes.Count(out, []byte("\n")); err != nil || n != hits {
+		b.Fatalf("%d lines, want %d: %v", n, hits, err)
+	}
+}
+
+// compileLibsystemd returns the path of the C program; empty when it cannot be compiled.
+func compileLibsystemd(b *testing.B) string {
+	tool := filepath.Join(b.TempDir(), "libsystemd")
+	out, err := exec.Command("gcc", "-O2", "-o", tool, "testdata/libsystemd.c", "-lsystemd").CombinedOutput()
+	if err != nil {
+		b.Logf("compile: %v: %s", err, out)
+		return ""
+	}
+	return tool
+}
+
+func benchHits(total, every int) int { return (total + every - 1) / every }
+
+// benchJournal makes a journal of total entries, of which one in every is of sshd.
+func benchJournal(b *testing.B, name string, total, every int) string {
+	makejournal.Tool(b)
+	root := os.Getenv("EXILE_BENCH_DIR")
+	if root == "" {
+		root = b.TempDir()
+	}
+	dir := filepath.Join(root, fmt.Sprintf("%s-%d", name, total))
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return dir
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	part := total / benchFiles
+	for i := range benchFiles {
+		path := filepath.Join(dir, fmt.Sprintf("system@%032x-%016x-%016x.journal", i, 1, i))
+		makejournal.Write(b, path, format, benchLines(i*part, part, every))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+func benchLines(first, n, every int) (export []byte) {
+	for i := first; i < first+n; i++ {
+		unit, name := "nginx.service", "nginx"
+		if i%every == 0 {
+			unit, name = "ssh.service", "sshd"
+		}
+		pid := fmt.Sprint(1000 + i/4%30000)
+		usec := 1700000000000000 + uint64(i)*1000
+		export = makejournal.Entry{Realtime: usec, Monotonic: uint64(i+1) * 1000, Boot: boot1, Fields: []makejournal.Field{
+			{Name: "_TRANSPORT", Value: "syslog"}, {Name: "_UID", Value: "0"}, {Name: "_GID", Value: "0"}, {Name: "_PID", Value: pid},
+			{Name: "_COMM", Value: name}, {Name: "_EXE", Value: "/usr/sbin/" + name}, {Name: "_CMDLINE", Value: name + ": [accepted]"},
+			{Name: "_CAP_EFFECTIVE", Value: "1ffffffffff"}, {Name: "_SYSTEMD_CGROUP", Value: "/system.slice/" + unit},
+			{Name: "_SYSTEMD_UNIT", Value: unit}, {Name: "_SYSTEMD_SLICE", Value: "system.slice"},
+			{Name: "_SYSTEMD_INVOCATION_ID", Value: "0123456789abcdef0123456789abcdef"}, {Name: "_MACHINE_ID", Value: boot2},
+			{Name: "_HOSTNAME", Value: "host"}, {Name: "PRIORITY", Value: "6"}, {Name: "SYSLOG_FACILITY", Value: "4"},
+			{Name: "SYSLOG_IDENTIFIER", Value: name}, {Name: "SYSLOG_PID", Value: pid},
+			{Name: "SYSLOG_TIMESTAMP", Value: "Nov 14 22:13:" + fmt.Sprint(i/1000%60)},
+			{Name: "_SOURCE_REALTIME_TIMESTAMP", Value: fmt.Sprint(usec - 7)},
+			{Name: "MESSAGE", Value: fmt.Sprintf("Failed password for invalid user admin%d from 203.0.113.%d port %d ssh2", i%977, i%251, 1024+i%60000)},
+		}}.Export(export)
+	}
+	return export
+}
