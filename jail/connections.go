@@ -76,9 +76,6 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	}
 	at := e.Time.UnixMicro()
 	c.conns.expire(at, connectionKeep.Microseconds())
-	if ev.Addr.IsValid() && ev.strong() {
-		c.settle(ev.Addr, at)
-	}
 	if ev.Alone {
 		return c.alone(&ev, e, out)
 	}
@@ -95,6 +92,9 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	cn := c.lookup(id, &ev, at)
 	if cn == nil {
 		return out
+	}
+	if cn.addr.IsValid() && ev.strong() {
+		c.settle(cn.addr, at)
 	}
 	if ev.Weak {
 		return c.delay(id, cn, &ev, e, out)
@@ -124,7 +124,7 @@ func (c *Connections) lookup(id connID, ev *Event, at int64) *conn {
 		cn = nil
 	}
 	if cn == nil && !ev.Addr.IsValid() && (!ev.Counts || ev.Last) {
-		return nil // it neither counts nor tells an address
+		return nil // it neither counts nor tells an address, or no line follows that does
 	}
 	cn = c.conns.touch(id, at)
 	cn.seen = at

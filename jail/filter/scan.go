@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"unsafe"
+
+	"exile/jail"
 )
 
 // after reports whether b begins with prefix, and returns the rest.
@@ -21,6 +23,15 @@ func before(b []byte, suffix string) ([]byte, bool) {
 		return b, false
 	}
 	return b[:n], true
+}
+
+// trimRight drops blanks and ends of lines.
+func trimRight(b []byte) []byte {
+	n := len(b)
+	for n > 0 && (b[n-1] == ' ' || b[n-1] == '\n' || b[n-1] == '\r') {
+		n--
+	}
+	return b[:n]
 }
 
 // word cuts b at its first blank.
@@ -129,6 +140,8 @@ type remote struct {
 	addr netip.Addr
 	port uint16
 }
+
+func (r remote) to(ev *jail.Event) { ev.Addr, ev.Port = r.addr, r.port }
 
 // tailRemote reads "H port P" at the end of b and returns what stands before it, without the blank in between.
 func tailRemote(b []byte) (head []byte, r remote, ok bool) {

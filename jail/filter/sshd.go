@@ -6,15 +6,26 @@ import (
 	"exile/jail"
 )
 
-// sshd reads what OpenSSH's server and the PAM modules in it log, from 6.x to 10.x.
+// sshd reads what OpenSSH's server, 6.x to 10.x, and the PAM modules in it log.
 //
 // A line is read from the end where the address stands behind text that the remote chose, and from the beginning where
-// it stands before. sshd cuts a line at 500 bytes, so a long user name can make its own text the end of the line: what
-// was cut is not read from the end.
+// it stands before it. A user name holds no colon, sshd cuts it there, so a colon ends a name too.
+//
+// The end of a line may be missing: sshd hands 500 bytes to syslog, after it made up to five out of each control byte
+// of a name, and journald drops blanks at the end. A name can so be chosen that its own text becomes the end. Where that
+// is possible the line names no address; its connection knows it.
 type sshd struct {
 	counts    [jail.End + 1]bool
 	publickey string
 }
+
+const (
+	// maxLine is how much of a line sshd hands to syslog.
+	maxLine = 500
+	// maxFarewell is how long a line that ends with the address, behind a name of up to 187 bytes, can be for its end to
+	// be the true one. A name that fills 500 bytes with blanks behind a forged address leaves 399 or more of them.
+	maxFarewell = 360
+)
 
 func newSSHD(o Options) *sshd {
 	s := &sshd{publickey: o.Publickey}
@@ -24,31 +35,45 @@ func newSSHD(o Options) *sshd {
 	return s
 }
 
-// maxLine is how much of a line sshd hands to syslog.
-const maxLine = 500
-
 // line is a message without what stands around it.
 type line struct {
 	text    []byte
 	preauth bool // logged for the unprivileged process of a connection
 	cut     bool // the end may be missing
+	long    bool // the end of a farewell may be missing
 }
 
 // Parse implements jail.Filter.
 func (s *sshd) Parse(message []byte) (ev jail.Event) {
-	text, times := unwrap(bytes.TrimRight(message, " \r\n"))
-	l := line{text: text, cut: len(text) >= maxLine}
-	l.text, l.preauth = before(l.text, " [preauth]")
+	text, times := unwrap(message)
+	l := line{cut: len(text) >= maxLine, long: len(text) >= maxFarewell}
+	l.text, l.preauth = before(trimRight(text), " [preauth]")
+	l.text, _ = before(l.text, " [postauth]")
 	l.text, _ = after(l.text, "error: ")
 	l.text, _ = after(l.text, "fatal: ")
 	if len(l.text) == 0 {
 		return ev
 	}
 	ev.Count = 1
-	s.scan(&l, &ev)
+	l.scan(&ev)
 	ev.Count *= times
-	ev.Counts = s.counts[ev.Kind] && !s.ignored(&ev)
+	ev.Counts = s.counts[ev.Kind]
+	if ev.Method == "publickey" && ev.Kind == jail.Failure {
+		s.key(&ev)
+	}
 	return ev
+}
+
+// key decides about a refused key. A client tries all that it has, so they are one guess unless all shall count.
+func (s *sshd) key(ev *jail.Event) {
+	switch s.publickey {
+	case "any":
+		ev.Evidence = jail.Guess
+	case "invalid":
+		ev.Counts = ev.Unknown
+	default:
+		ev.Counts = false
+	}
 }
 
 // unwrap takes rsyslog's "message repeated 3 times: [ ... ]" off.
@@ -58,142 +83,153 @@ func unwrap(b []byte) (inner []byte, times int) {
 		return b, 1
 	}
 	n, rest, ok := leadingNumber(rest)
-	if !ok || n < 1 || n > 1e6 {
+	if !ok || n < 1 || n > maxRepeated {
 		return b, 1
 	}
-	if rest, ok = after(rest, " times: ["); !ok {
+	if rest, ok = after(rest, " times: [ "); !ok {
 		return b, 1
 	}
-	if rest, ok = before(rest, "]"); !ok {
+	if rest, ok = before(trimRight(rest), "]"); !ok {
 		return b, 1
 	}
-	return bytes.TrimSpace(rest), n
+	return rest, n
 }
 
-// ignored reports whether ev is about a key that does not count.
-func (s *sshd) ignored(ev *jail.Event) bool {
-	if ev.Method != "publickey" || ev.Kind != jail.Failure {
-		return false
-	}
-	return s.publickey == "ignore" || s.publickey == "invalid" && !ev.Unknown
-}
+const maxRepeated = 1_000_000
 
 // scan finds the rule for a line by its first letter.
-func (s *sshd) scan(l *line, ev *jail.Event) {
+func (l *line) scan(ev *jail.Event) {
 	switch l.text[0] {
-	case 'F':
-		scanVerdict(l, ev, "Failed ", jail.Failure, "failed")
 	case 'A':
-		scanA(l, ev)
-	case 'I', 'i':
-		scanInvalid(l, ev)
+		l.scanA(ev)
+	case 'B', 'b':
+		l.scanB(ev)
 	case 'C':
-		scanC(l, ev)
+		l.scanC(ev)
 	case 'D':
-		scanD(l, ev)
-	case 'R':
-		scanR(l, ev)
+		l.scanD(ev)
+	case 'F':
+		l.verdict(ev, "Failed ", jail.Failure, "failed")
+	case 'I':
+		l.invalidUser(ev)
+	case 'P', 'p':
+		l.scanP(ev)
+	case 'R', 'r':
+		l.scanR(ev)
+	case 'S', 's':
+		l.scanS(ev)
 	case 'U':
-		scanU(l, ev)
-	case 'p', 'P':
-		scanP(l, ev)
-	case 'm':
-		scanMax(l, ev)
+		l.scanU(ev)
 	default:
-		scanRest(l, ev)
+		l.scanRest(ev)
 	}
 }
 
-// scanVerdict reads "Failed|Accepted METHOD for [invalid user ]U from H port P ssh2[: KEY]". Behind "ssh2: " stands a
-// certificate's key id, which the remote chose; U has no colon, sshd cuts it there.
-func scanVerdict(l *line, ev *jail.Event, prefix string, kind jail.Kind, rule string) {
-	rest, ok := after(l.text, prefix)
+func (l *line) scanA(ev *jail.Event) {
+	if bytes.HasPrefix(l.text, []byte("Access denied for user ")) {
+		l.account(ev)
+		return
+	}
+	l.verdict(ev, "Accepted ", jail.Success, "accepted")
+}
+
+func (l *line) scanB(ev *jail.Event) {
+	if rest, ok := after(l.text, "banner exchange: Connection from "); ok {
+		probeColon(rest, ev, "banner")
+	} else if rest, ok := after(l.text, "Bad protocol version identification '"); ok {
+		l.badProtocol(rest, ev)
+	} else if _, ok := after(l.text, "Bad packet length "); ok {
+		set(ev, jail.Probe, jail.Once, "corrupt")
+	}
+}
+
+func (l *line) scanC(ev *jail.Event) {
+	rest, ok := after(l.text, "Connection ")
 	if !ok {
 		return
 	}
-	if i := bytes.Index(rest, []byte(" ssh2: ")); i >= 0 {
-		rest = rest[:i]
-	} else if rest, ok = before(rest, " ssh2"); !ok || l.cut {
-		return
+	if by, ok := after(rest, "closed by "); ok {
+		l.farewell(by, ev)
+	} else if by, ok := after(rest, "reset by "); ok {
+		l.farewell(by, ev)
+	} else if from, ok := after(rest, "from "); ok {
+		l.connection(from, ev)
+	} else if bytes.HasPrefix(rest, []byte("timed out during banner exchange")) {
+		set(ev, jail.Probe, jail.Once, "banner")
 	}
-	i := bytes.Index(rest, []byte(" for "))
-	if i < 0 {
-		return
-	}
-	method := methodName(rest[:i])
-	if method == "" || !fromTail(rest[i+len(" for "):], ev) {
-		return
-	}
-	ev.Kind, ev.Rule, ev.Method, ev.Evidence = kind, rule, method, evidenceOf(method)
 }
 
-// fromTail reads "[invalid user ]U from H port P".
-func fromTail(b []byte, ev *jail.Event) bool {
-	head, r, ok := tailRemote(b)
-	if !ok {
-		return false
+func (l *line) scanD(ev *jail.Event) {
+	if rest, ok := after(l.text, "Disconnected from "); ok {
+		l.farewell(rest, ev)
+	} else if rest, ok := after(l.text, "Disconnecting"); ok {
+		l.disconnecting(rest, ev)
+	} else if rest, ok := after(l.text, "Did not receive identification string from "); ok {
+		probe(rest, ev, "no-identification")
 	}
-	if head, ok = before(head, " from"); !ok {
-		return false
-	}
-	ev.User, ev.Unknown = unknownUser(head)
-	ev.Addr, ev.Port = r.addr, r.port
-	return true
 }
 
-func unknownUser(b []byte) (user []byte, unknown bool) {
-	if user, ok := after(b, "invalid user "); ok {
-		return user, true
+func (l *line) scanP(ev *jail.Event) {
+	if rest, ok := after(l.text, "PAM: "); ok {
+		l.pamError(rest, ev)
+	} else if rest, ok := after(l.text, "PAM "); ok {
+		pamMore(rest, ev)
+	} else if rest, ok := after(l.text, "pam_"); ok {
+		pamModule(rest, ev)
+	} else if rest, ok := after(l.text, "Protocol major versions differ for "); ok {
+		probe(rest, ev, "bad-protocol")
+	} else if rest, ok := after(l.text, "probed from "); ok {
+		probe(rest, ev, "scanned")
 	}
-	return after(b, "illegal user ")
 }
 
-// methodName is a constant for each method, so that nothing of the line is kept.
-func methodName(b []byte) string {
-	switch string(b) {
-	case "password":
-		return "password"
-	case "publickey":
-		return "publickey"
-	case "none":
-		return "none"
-	case "keyboard-interactive/pam":
-		return "keyboard-interactive/pam"
-	case "keyboard-interactive/bsdauth":
-		return "keyboard-interactive/bsdauth"
-	case "keyboard-interactive/skey":
-		return "keyboard-interactive/skey"
-	case "keyboard-interactive":
-		return "keyboard-interactive"
-	case "hostbased":
-		return "hostbased"
-	case "gssapi-with-mic":
-		return "gssapi-with-mic"
-	case "gssapi-keyex":
-		return "gssapi-keyex"
-	case "challenge-response":
-		return "challenge-response"
+func (l *line) scanR(ev *jail.Event) {
+	if rest, ok := after(l.text, "Received disconnect from "); ok {
+		l.received(rest, ev)
+	} else if rest, ok := after(l.text, "ROOT LOGIN REFUSED FROM "); ok {
+		rootRefused(rest, ev)
+	} else if rest, ok := after(l.text, "refused connect from "); ok {
+		l.refused(rest, ev)
+	} else if bytes.HasPrefix(l.text, []byte("Read from socket failed: Connection reset by peer")) {
+		set(ev, jail.Probe, jail.Once, "closed")
 	}
-	if len(b) == 0 || len(b) > 40 {
-		return ""
+}
+
+func (l *line) scanS(ev *jail.Event) {
+	if rest, ok := after(l.text, "ssh_dispatch_run_fatal: Connection from "); ok {
+		dispatch(rest, ev)
+	} else if rest, ok := after(l.text, "srclimit_penalise: "); ok {
+		penalise(rest, ev)
+	} else if rest, ok := after(l.text, "scanned from "); ok {
+		probe(rest, ev, "scanned")
+	} else if rest, ok := after(l.text, "Session process "); ok {
+		crash(rest, ev)
 	}
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f {
-			return ""
+}
+
+func (l *line) scanU(ev *jail.Event) {
+	if rest, ok := after(l.text, "Unable to negotiate with "); ok {
+		negotiate(rest, ev)
+	} else if rest, ok := after(l.text, "User "); ok {
+		notAllowed(rest, ev)
+	} else if rest, ok := after(l.text, "Username too long from "); ok {
+		if probe(rest, ev, "not-allowed"); ev.Rule != "" {
+			ev.Kind = jail.Failure
 		}
 	}
-	return "other"
 }
 
-func evidenceOf(method string) jail.Evidence {
-	switch method {
-	case "none", "publickey":
-		// A client asks with none what is allowed, and tries all its keys: that is one guess at most.
-		return jail.Once
-	case "keyboard-interactive/pam", "keyboard-interactive/bsdauth", "keyboard-interactive/skey", "keyboard-interactive",
-		"challenge-response":
-		return jail.Dialog
-	default:
-		return jail.Guess
+func (l *line) scanRest(ev *jail.Event) {
+	if rest, ok := after(l.text, "Timeout before authentication for "); ok {
+		timeout(rest, ev)
+	} else if rest, ok := after(l.text, "maximum authentication attempts exceeded for "); ok {
+		l.maximum(rest, ev)
+	} else if _, ok := after(l.text, "kex_exchange_identification: "); ok {
+		set(ev, jail.Probe, jail.Once, "kex")
+	} else if rest, ok := after(l.text, "drop connection #"); ok {
+		drop(rest, ev)
+	} else if _, ok := after(l.text, "administratively prohibited connection for "); ok {
+		// The name may be of any length, so the address behind it may be part of it.
+		set(ev, jail.Failure, jail.Once, "not-allowed")
 	}
 }

@@ -115,7 +115,7 @@ func kindName(k jail.Kind) string {
 
 func TestCorpus(t *testing.T) {
 	t.Parallel()
-	f := newSSHD(t, filter.Options{Mode: "aggressive", Publickey: "any"})
+	f := newSSHD(t, filter.Options{Mode: "aggressive"})
 	for _, c := range readCorpus(t, "testdata/sshd/*.txt") {
 		if diff := cmp.Diff(c.want, columns(f.Parse([]byte(c.message)))); diff != "" {
 			t.Errorf("%s: %s (-want +got):\n%s", c.where, c.message, diff)

@@ -1,0 +1,103 @@
+package filter
+
+import (
+	"bytes"
+
+	"exile/jail"
+)
+
+// The lines of PAM, and of sshd about PAM.
+
+// pamError reads "ERROR for [illegal user ]U from H", one answer in a dialog.
+func (l *line) pamError(b []byte, ev *jail.Event) {
+	i := bytes.Index(b, []byte(" for "))
+	if i < 0 || bytes.HasPrefix(b, []byte("Conversation error")) {
+		return // the user gave up at the prompt
+	}
+	set(ev, jail.Failure, jail.DialogPAM, "pam-error")
+	ev.Method = "keyboard-interactive/pam"
+	if !l.cut {
+		fromAddress(b[i+len(" for "):], ev)
+	}
+}
+
+// pamMore reads "N more authentication failures; ..." behind "PAM ".
+func pamMore(b []byte, ev *jail.Event) {
+	n, rest, ok := leadingNumber(b)
+	if !ok || n < 1 {
+		return
+	}
+	if rest, ok = after(rest, " more authentication failure"); !ok {
+		return
+	}
+	if i := bytes.IndexByte(rest, ';'); i == 0 || i == 1 {
+		pamFailure(rest[i+1:], n, ev)
+	}
+}
+
+// pamModule reads "X(sshd:TYPE): ..." behind "pam_".
+func pamModule(b []byte, ev *jail.Event) {
+	i := bytes.IndexByte(b, '(')
+	if i < 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
+		return
+	}
+	rest, ok := after(b[i:], "(sshd:")
+	if !ok {
+		return
+	}
+	if fail, ok := after(rest, "auth): authentication failure;"); ok {
+		pamFailure(fail, 1, ev)
+	} else if _, ok := after(rest, "session): session closed for user "); ok {
+		set(ev, jail.End, jail.Once, "session-end")
+	}
+}
+
+// pamFailure reads " logname=L uid=N euid=N tty=T ruser=R rhost=H[  user=U]". The remote chose U and, with some modules, L
+// and R. Where those two are empty the first rhost is the true one; where they are not it must be the only one.
+func pamFailure(b []byte, n int, ev *jail.Event) {
+	set(ev, jail.Failure, jail.Guess, "pam")
+	ev.Weak, ev.Count = true, n
+	h, ok := pamHost(b)
+	if !ok {
+		return
+	}
+	h, rest := word(h)
+	if ev.Addr, ok = address(h); !ok {
+		return
+	}
+	if user, ok := after(bytes.TrimLeft(rest, " "), "user="); ok {
+		ev.User = user
+	}
+}
+
+// pamHost returns b from the host on.
+func pamHost(b []byte) ([]byte, bool) {
+	if h, ok := pamPlain(b); ok {
+		return h, true
+	}
+	key := []byte(" rhost=")
+	i := bytes.Index(b, key)
+	if i < 0 || !bytes.HasPrefix(b, []byte(" logname=")) || !bytes.Contains(b[:i], []byte(" ruser=")) {
+		return nil, false
+	}
+	h := b[i+len(key):]
+	return h, !bytes.Contains(h, key)
+}
+
+// pamPlain reads " logname= uid=N euid=N tty=T ruser= rhost=".
+func pamPlain(b []byte) ([]byte, bool) {
+	b, ok := after(b, " logname= uid=")
+	if !ok {
+		return nil, false
+	}
+	_, b, _ = leadingNumber(b)
+	if b, ok = after(b, " euid="); !ok {
+		return nil, false
+	}
+	_, b, _ = leadingNumber(b)
+	if b, ok = after(b, " tty="); !ok {
+		return nil, false
+	}
+	_, b = word(b)
+	return after(b, "ruser= rhost=")
+}
