@@ -1,0 +1,407 @@
+// Package ipset bans with the kernel's ip sets: two hash:net sets for whole prefixes, two hash:net,port sets for bans of
+// one port, and a rule in an nftables table of our own that drops what they name before anything else sees it.
+//
+// The kernel lets bans expire by itself, to the second. It keeps no timeout above 24.8 days: a longer ban is put in with
+// that and extended in time, as long as the caller compares (List, Diff, Apply) at least every 12 days.
+package ipset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"exile/firewall"
+	"exile/firewall/nftwatch"
+)
+
+// Config says where and how large. The zero value is the caller's network namespace, name "exile" and the default size.
+type Config struct {
+	NetNS   int    // open file of a network namespace, 0: the caller's own. Not used after New, but by Watch
+	Name    string // of the tables, and what the names of the sets begin with; at most 24 bytes
+	MaxElem uint32 // how many bans a set holds before it is replaced by a larger one; 0: 131072
+}
+
+const (
+	defaultName    = "exile"
+	defaultMaxElem = 1 << 17
+	mostElem       = 1 << 28 // a set grows up to here: 10 GB of kernel memory
+)
+
+// Backend is the firewall.Backend of this package.
+type Backend struct {
+	cfg    Config
+	lock   *firewall.Lock
+	kernel *kernel
+	rules  rules
+	sets   [4]*set
+	long   map[firewall.Key]time.Time // ends beyond what the kernel keeps
+
+	gen      uint32 // generation of the whole nftables ruleset in which our rules were last seen whole
+	whole    bool   // gen counts
+	disowned bool   // List told the caller that nothing is enforced: what the sets still hold is void
+}
+
+var (
+	_ firewall.Backend = (*Backend)(nil)
+	_ firewall.Watcher = (*Backend)(nil)
+)
+
+// set is one of our four.
+type set struct {
+	name    string
+	kind    setType
+	table   nftables.TableFamily
+	family  uint8
+	maxElem uint32
+}
+
+// setOf returns which of the four sets a key belongs to: 4, 6, 4-port, 6-port.
+func setOf(k firewall.Key) int {
+	i := 0
+	if !k.Prefix.Addr().Is4() {
+		i = 1
+	}
+	if k.Port != (firewall.Port{}) {
+		i += 2
+	}
+	return i
+}
+
+// New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds
+// firewall.ErrHeld and the kernel's errno.
+func New(cfg Config) (*Backend, error) {
+	if cfg.Name == "" {
+		cfg.Name = defaultName
+	}
+	if cfg.MaxElem == 0 {
+		cfg.MaxElem = defaultMaxElem
+	}
+	b := &Backend{cfg: cfg, long: make(map[firewall.Key]time.Time)}
+	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
+	b.sets = [4]*set{
+		{cfg.Name + "4", hashNet, ip4, unix.AF_INET, cfg.MaxElem},
+		{cfg.Name + "6", hashNet, ip6, unix.AF_INET6, cfg.MaxElem},
+		{cfg.Name + "4-port", hashNetPort, ip4, unix.AF_INET, cfg.MaxElem},
+		{cfg.Name + "6-port", hashNetPort, ip6, unix.AF_INET6, cfg.MaxElem},
+	}
+	if err := b.open(); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("open ipset backend: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Backend) open() (err error) {
+	if b.lock, err = firewall.Acquire(b.cfg.NetNS); err != nil {
+		return err
+	}
+	if b.kernel, err = dial(b.cfg.NetNS); err != nil {
+		return err
+	}
+	conn, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(b.cfg.NetNS))
+	if err != nil {
+		return fmt.Errorf("open nftables socket: %w", err)
+	}
+	b.rules = rules{conn: conn, name: b.cfg.Name, flags: protected}
+	return b.build()
+}
+
+// Close frees the sockets and the lock, and leaves the bans in place. A second call does nothing.
+func (b *Backend) Close() error {
+	var errs []error
+	if b.kernel != nil {
+		b.kernel.close()
+	}
+	if b.rules.conn != nil {
+		errs = append(errs, b.rules.conn.CloseLasting())
+	}
+	if b.lock != nil {
+		errs = append(errs, b.lock.Close())
+	}
+	b.kernel, b.rules.conn, b.lock = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Watch calls touched when another program may have changed our tables. Sets tell nobody when they are changed.
+func (b *Backend) Watch(ctx context.Context, touched func()) error {
+	return nftwatch.Watch(ctx, b.cfg.NetNS, b.cfg.Name, touched)
+}
+
+// List returns the bans in the sets, and none at all if a rule or set is missing: then nothing is enforced.
+func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	whole, err := b.intact()
+	if err != nil {
+		return nil, fmt.Errorf("list bans: %w", explain(err))
+	}
+	if b.disowned = !whole; !whole {
+		return nil, nil
+	}
+	var bans []firewall.Ban
+	for _, s := range b.sets {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		err := b.kernel.elements(s.name, func(ban firewall.Ban) { bans = append(bans, b.promised(ban)) })
+		if err != nil {
+			return nil, fmt.Errorf("list bans in ipset %s: %w", s.name, explain(err))
+		}
+	}
+	return bans, nil
+}
+
+// promised gives a ban the end it was asked for, if that is more than the kernel keeps and the kernel has no need to hear
+// of it again yet.
+func (b *Backend) promised(ban firewall.Ban) firewall.Ban {
+	until, ok := b.long[ban.Key]
+	if ok && !ban.Until.IsZero() && time.Until(ban.Until) > maxTimeout*time.Second/2 {
+		ban.Until = until
+	}
+	return ban
+}
+
+// Apply makes the change in messages of some hundred elements. New bans go in before old ones go, so that a wider ban
+// that takes the place of a narrow one leaves no gap.
+func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.Empty() {
+		return ctx.Err()
+	}
+	if err := b.ensure(ctx); err != nil {
+		return fmt.Errorf("prepare ipset: %w", explain(err))
+	}
+	now := time.Now()
+	var add [4][]firewall.Ban
+	var del [4][]firewall.Key
+	for _, ban := range c.Add {
+		i := setOf(ban.Key)
+		if !ban.Until.IsZero() && !ban.Until.After(now) {
+			del[i] = append(del[i], ban.Key) // over before it began
+			continue
+		}
+		add[i] = append(add[i], ban)
+	}
+	for _, k := range c.Del {
+		i := setOf(k)
+		del[i] = append(del[i], k)
+	}
+	for i, s := range b.sets {
+		if err := b.add(ctx, s, add[i], now); err != nil {
+			return fmt.Errorf("ban in ipset %s: %w", s.name, explain(err))
+		}
+	}
+	for i, s := range b.sets {
+		if err := b.del(ctx, s, del[i]); err != nil {
+			return fmt.Errorf("lift ban in ipset %s: %w", s.name, explain(err))
+		}
+	}
+	return nil
+}
+
+func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) error {
+	for left := bans; len(left) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := left[:min(perMessage, len(left))]
+		err := b.kernel.add(s.name, some)
+		if errors.Is(err, hashFull) {
+			if err = b.grow(ctx, s, len(left)); err == nil {
+				err = b.kernel.add(s.name, some)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		b.remember(some, now)
+		left = left[len(some):]
+	}
+	return nil
+}
+
+// remember keeps the ends that the kernel cannot.
+func (b *Backend) remember(bans []firewall.Ban, now time.Time) {
+	for _, ban := range bans {
+		if ban.Until.Sub(now) > maxTimeout*time.Second {
+			b.long[ban.Key] = ban.Until
+		} else {
+			delete(b.long, ban.Key)
+		}
+	}
+}
+
+func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
+	for some := range slices.Chunk(keys, perMessage) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.kernel.del(s.name, some); err != nil {
+			return err
+		}
+		for _, k := range some {
+			delete(b.long, k)
+		}
+	}
+	return nil
+}
+
+// grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
+func (b *Backend) grow(ctx context.Context, s *set, more int) error {
+	size := uint64(s.maxElem) + uint64(max(more, int(s.maxElem)))
+	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len64(min(size, mostElem)-1)}
+	if larger.maxElem <= s.maxElem {
+		return fmt.Errorf("%d bans are the most: %w", s.maxElem, hashFull)
+	}
+	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
+		return err
+	}
+	if err := b.kernel.create(larger.name, s.kind, s.family, larger.maxElem); err != nil {
+		return err
+	}
+	err := b.copySet(ctx, s.name, larger.name)
+	if err == nil {
+		err = b.kernel.swap(s.name, larger.name)
+	}
+	if err == nil {
+		s.maxElem = larger.maxElem
+	}
+	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
+}
+
+func (b *Backend) copySet(ctx context.Context, from, to string) error {
+	var bans []firewall.Ban
+	if err := b.kernel.elements(from, func(ban firewall.Ban) { bans = append(bans, ban) }); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(bans, perMessage) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.kernel.add(to, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Destroy removes our tables and sets. The backend makes them again when it is next asked to ban.
+func (b *Backend) Destroy(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.whole = false
+	clear(b.long)
+	if err := b.rules.destroy(); err != nil {
+		return fmt.Errorf("destroy tables %s: %w", b.rules.name, explain(err))
+	}
+	for _, s := range b.sets {
+		for _, name := range []string{s.name, s.name + "-grow"} {
+			if err := b.kernel.destroy(ctx, name); err != nil {
+				return fmt.Errorf("destroy ipset %s: %w", name, explain(err))
+			}
+		}
+		s.maxElem = b.cfg.MaxElem
+	}
+	return nil
+}
+
+// ensure has sets and rules in place: one question to the kernel when nobody changed any firewall rule since the last.
+func (b *Backend) ensure(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	whole, err := b.intact()
+	if err != nil || whole {
+		return err
+	}
+	return b.build()
+}
+
+// intact reports whether all rules are there, and with them, since they hold on to them, the sets.
+func (b *Backend) intact() (bool, error) {
+	gen, err := b.rules.conn.GetGen()
+	if err != nil {
+		return false, fmt.Errorf("ask nftables generation: %w", err)
+	}
+	if b.whole && gen.ID == b.gen {
+		return true, nil
+	}
+	b.whole = false
+	want, err := b.matches()
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for family, matches := range want {
+		if ok, err := b.rules.intact(family, matches); err != nil || !ok {
+			return false, err
+		}
+	}
+	b.gen, b.whole = gen.ID, true // asked before we looked: a change in between counts as a change
+	return true, nil
+}
+
+func (b *Backend) matches() (map[nftables.TableFamily][]match, error) {
+	want := make(map[nftables.TableFamily][]match)
+	for _, s := range b.sets {
+		index, err := b.kernel.index(s.name)
+		if err != nil {
+			return nil, fmt.Errorf("find ipset %s: %w", s.name, err)
+		}
+		want[s.table] = append(want[s.table], match{index, s.kind == hashNetPort})
+	}
+	return want, nil
+}
+
+// build makes the sets that are missing, and the rules anew. Void bans go first.
+func (b *Backend) build() error {
+	for _, s := range b.sets {
+		if err := b.adopt(s); err != nil {
+			return fmt.Errorf("make ipset %s: %w", s.name, explain(err))
+		}
+		if b.disowned {
+			if err := b.kernel.flush(s.name); err != nil {
+				return fmt.Errorf("empty ipset %s: %w", s.name, explain(err))
+			}
+		}
+	}
+	want, err := b.matches()
+	if err != nil {
+		return err
+	}
+	if err := b.rules.build(want); err != nil {
+		return fmt.Errorf("make nftables tables %s: %w", b.rules.name, explain(err))
+	}
+	b.disowned = false
+	return nil
+}
+
+// adopt makes the set, or takes the one that is there if it is of our kind.
+func (b *Backend) adopt(s *set) error {
+	err := b.kernel.create(s.name, s.kind, s.family, s.maxElem)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	h, err := b.kernel.header(s.name)
+	if err != nil {
+		return err
+	}
+	if h.typeName != s.kind.name || h.family != s.family || !h.timeouts {
+		return fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
+			h.typeName, s.name, unix.EEXIST)
+	}
+	s.maxElem = h.maxElem
+	return nil
+}

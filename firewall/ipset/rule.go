@@ -1,0 +1,147 @@
+package ipset
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/xt"
+	"golang.org/x/sys/unix"
+)
+
+// priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
+// that a connection already up, or forwarded to a container, is dropped as well.
+const priority nftables.ChainPriority = -310
+
+// protected keeps other programs from changing the table (owner) and keeps it when we end (persist). Linux 6.9.
+const protected = nftables.TableFlagOwner | nftables.TableFlagPersist
+
+const chainName = "prerouting"
+
+// rules are our two tables, one per family because the set match of xtables is not to be had in family inet.
+type rules struct {
+	conn  *nftables.Conn // lasting: the socket is the owner
+	name  string
+	flags nftables.TableFlags
+}
+
+// match is one rule: drop what the set names.
+type match struct {
+	index uint16 // of the set
+	port  bool   // the set has (source, destination port), not only the source
+}
+
+// info is the kernel's struct xt_set_info_match_v1.
+func (m match) info() []byte {
+	dim, flags := uint8(1), uint8(1<<1) // dimension one is looked up as the source, dimension two as the destination
+	if m.port {
+		dim = 2
+	}
+	b := binary.NativeEndian.AppendUint16(nil, m.index)
+	return append(b, dim, flags, 0, 0, 0, 0) // padded to 8
+}
+
+func (m match) exprs() []expr.Any {
+	info := xt.Unknown(m.info())
+	return []expr.Any{
+		&expr.Match{Name: "set", Rev: 1, Info: &info},
+		&expr.Counter{},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}
+}
+
+// same reports whether the rule that the kernel has is this one, whatever it has counted.
+func (m match) same(r *nftables.Rule) bool {
+	if len(r.Exprs) != 3 {
+		return false
+	}
+	set, ok := r.Exprs[0].(*expr.Match)
+	if !ok || set.Name != "set" {
+		return false
+	}
+	info, ok := set.Info.(*xt.Unknown)
+	if !ok || len(*info) < 4 || !bytes.Equal((*info)[:4], m.info()[:4]) {
+		return false
+	}
+	_, counts := r.Exprs[1].(*expr.Counter)
+	verdict, ok := r.Exprs[2].(*expr.Verdict)
+	return counts && ok && verdict.Kind == expr.VerdictDrop
+}
+
+func (r *rules) table(family nftables.TableFamily) *nftables.Table {
+	return &nftables.Table{Family: family, Name: r.name, Flags: r.flags}
+}
+
+// intact reports whether the kernel has exactly our rules in the table of the family.
+func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) {
+	table, err := r.conn.ListTableOfFamily(r.name, family)
+	if err != nil || table.Flags&nftables.TableFlagDormant != 0 {
+		return false, ignoreMissing(err)
+	}
+	chain, err := r.conn.ListChain(table, chainName)
+	if err != nil || chain.Hooknum == nil || *chain.Hooknum != *nftables.ChainHookPrerouting {
+		return false, ignoreMissing(err)
+	}
+	have, err := r.conn.GetRules(table, chain)
+	if err != nil || len(have) != len(want) {
+		return false, ignoreMissing(err)
+	}
+	for i, m := range want {
+		if !m.same(have[i]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// build replaces the tables by new ones in one transaction, protected if the kernel can.
+func (r *rules) build(want map[nftables.TableFamily][]match) error {
+	err := r.tryBuild(want)
+	if errors.Is(err, unix.EOPNOTSUPP) && r.flags != 0 {
+		r.flags = 0
+		err = r.tryBuild(want)
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("the kernel has no set match: load modules nft_compat and xt_set: %w", err)
+	}
+	return err
+}
+
+func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
+	accept := nftables.ChainPolicyAccept
+	for family, matches := range want {
+		r.drop(family)
+		table := r.conn.AddTable(r.table(family))
+		chain := r.conn.AddChain(&nftables.Chain{
+			Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
+			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRef(priority),
+		})
+		for _, m := range matches {
+			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs()})
+		}
+	}
+	return r.conn.Flush()
+}
+
+// drop deletes the table. It is made first, so that one that is not there is no error.
+func (r *rules) drop(family nftables.TableFamily) {
+	r.conn.AddTable(r.table(family))
+	r.conn.DelTable(r.table(family))
+}
+
+// destroy removes both tables.
+func (r *rules) destroy() error {
+	r.drop(nftables.TableFamilyIPv4)
+	r.drop(nftables.TableFamilyIPv6)
+	return r.conn.Flush()
+}
