@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func open(t testing.TB, ns firewalltest.NetNS) *Backend {
+func opened(t testing.TB, ns firewalltest.NetNS) *Backend {
 	t.Helper()
 	b, err := New(Config{NetNS: ns.FD})
 	if err != nil {
@@ -70,11 +70,11 @@ func TestEndsOutliveARestart(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
 	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8:1::/64", later), ban("198.51.100.0/24", time.Time{})}
-	b := open(t, ns)
+	b := opened(t, ns)
 	apply(t, b, firewall.Change{Add: append(want, ban("203.0.113.9/32", soon))})
 	b.Close()
 
-	b = open(t, ns)
+	b = opened(t, ns)
 	heard := monitor(t, ns)
 	c := firewall.Diff(want, list(t, b))
 	if len(c.Add) != 3 || len(c.Del) != 1 {
@@ -119,7 +119,7 @@ func monitor(t *testing.T, ns firewalltest.NetNS) func() []string {
 func TestExtendingChangesNothingInTheKernel(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := open(t, ns)
+	b := opened(t, ns)
 	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8::/64", soon)}})
 	heard := monitor(t, ns)
 	extended := []firewall.Ban{ban("192.0.2.1/32", later), ban("2001:db8::/64", time.Time{})}
@@ -132,7 +132,7 @@ func TestExtendingChangesNothingInTheKernel(t *testing.T) {
 
 func TestManyInBatches(t *testing.T) {
 	t.Parallel()
-	b := open(t, firewalltest.New(t))
+	b := opened(t, firewalltest.New(t))
 	var want []firewall.Ban
 	for i := range 2*chunk + 1 {
 		a4 := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
@@ -156,7 +156,7 @@ func TestManyInBatches(t *testing.T) {
 func TestRouteOfAnotherStays(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := open(t, ns)
+	b := opened(t, ns)
 	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", soon)}})
 	for _, r := range []string{"blackhole 203.0.113.1 proto 250", "unreachable 203.0.113.2 proto 166", "blackhole 203.0.113.3 proto 166 table 167"} {
 		args := strings.Fields("route add table 166 " + r)
@@ -184,7 +184,7 @@ func TestRouteOfAnotherStays(t *testing.T) {
 func TestWithoutRuleNothingIsEnforced(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := open(t, ns)
+	b := opened(t, ns)
 	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("2001:db8::/64", soon)}
 	apply(t, b, firewall.Change{Add: want})
 	ns.Exec(t, "ip", "-6", "rule", "del", "pref", "100")
@@ -198,31 +198,28 @@ func TestWithoutRuleNothingIsEnforced(t *testing.T) {
 func TestForeignFlushIsRepaired(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := open(t, ns)
+	b := opened(t, ns)
 	want := []firewall.Ban{ban("192.0.2.1/32", soon), ban("192.0.2.2/32", soon), ban("2001:db8::/64", soon)}
 	apply(t, b, firewall.Change{Add: want})
 
 	touched := make(chan struct{}, 100)
 	watched := make(chan error)
 	go func() { watched <- b.Watch(t.Context(), func() { touched <- struct{}{} }) }()
-	// Watch has joined when it hears of this: it is asked again until it does.
-	for ready := false; !ready; {
-		ns.Exec(t, "ip", "route", "del", "blackhole", "192.0.2.1", "table", "166")
-		apply(t, b, firewall.Change{Add: want[:1]})
+	wait := func() {
+		t.Helper()
 		select {
 		case <-touched:
-			ready = true
 		case err := <-watched:
-			t.Fatal(err)
-		default:
+			t.Fatalf("Watch ended: %v", err)
 		}
 	}
+	wait() // it listens
 	for _, flush := range []string{"route flush table 166", "-6 route flush table 166", "rule del pref 100", "-6 rule del pref 100"} {
 		for len(touched) > 0 {
 			<-touched
 		}
 		ns.Exec(t, "ip", strings.Fields(flush)...)
-		<-touched
+		wait()
 		c := firewall.Diff(want, list(t, b))
 		if len(c.Add) == 0 {
 			t.Errorf("ip %s: nothing to repair", flush)
@@ -235,7 +232,7 @@ func TestForeignFlushIsRepaired(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := open(t, ns)
+	b := opened(t, ns)
 	limited := ban("192.0.2.1/32", soon)
 	limited.Port = firewall.Port{Proto: unix.IPPROTO_TCP, Number: 22}
 	err := b.Apply(t.Context(), firewall.Change{Add: []firewall.Ban{ban("192.0.2.2/32", soon), limited}})

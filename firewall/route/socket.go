@@ -42,9 +42,6 @@ func (b *Backend) batch(ctx context.Context, t netlink.HeaderType, prefixes []ne
 	var first error
 	refused := 0
 	for start := 0; start < len(prefixes); start += chunk {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		part := prefixes[start:min(start+chunk, len(prefixes))]
 		errs, err := b.exchange(ctx, b.requests(t, part))
 		if err != nil {
@@ -139,8 +136,11 @@ func (b *Backend) receive() (uint32, error) {
 	return messages[len(messages)-1].Header.Sequence, nil
 }
 
-// setDeadline bounds the wait for an answer by ctx and by patience.
+// setDeadline bounds the wait for an answer by ctx and by patience. It returns the error of a ctx that has ended.
 func (b *Backend) setDeadline(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(patience)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d

@@ -13,8 +13,8 @@ import (
 // groups are where the kernel tells of routes and rules.
 var groups = [...]uint32{unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE}
 
-// Watch implements firewall.Watcher: it calls touched when somebody else deletes one of our routes or rules, and when the
-// kernel told more than we could take.
+// Watch implements firewall.Watcher: it calls touched when it listens, when somebody else deletes one of our routes or
+// rules, and when the kernel told more than we could take.
 func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: b.config.NetNS})
 	if err != nil {
@@ -28,6 +28,7 @@ func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+	touched()
 	for {
 		messages, err := conn.Receive()
 		switch {
