@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -110,4 +111,9 @@ func remote(err error) error {
 		return err
 	}
 	return &RemoteError{Name: e.Name, Message: e.Error()}
+}
+
+// NotRunning reports whether nobody has the name on the bus, and nothing started the daemon.
+func (e *RemoteError) NotRunning() bool {
+	return e.Name == errServiceUnknown || e.Name == errNameHasNoOwner || strings.HasPrefix(e.Name, "org.freedesktop.systemd1.")
 }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/charmbracelet/x/term"
+)
+
+// console is where the output of a verb goes. What it prints may hold text that an attacker chose (user names, reasons),
+// so that everything but our own constants passes through clean.
+type console struct {
+	*bufio.Writer
+	color  bool
+	width  int  // columns; 0: without end
+	legend bool // headings and footers
+	json   string
+	now    time.Time
+}
+
+// colors of things, as systemd uses them.
+const (
+	green     = "\x1b[0;1;32m"
+	yellow    = "\x1b[0;1;38;5;185m"
+	red       = "\x1b[0;1;31m"
+	grey      = "\x1b[0;38;5;245m"
+	underline = "\x1b[0;4m"
+	normal    = "\x1b[0m"
+)
+
+// paint colours s when the output is coloured. s is not cleaned: columns are aligned before they are coloured.
+func (c *console) paint(color, s string) string {
+	if !c.color || color == "" {
+		return s
+	}
+	return color + s + normal
+}
+
+// line prints strings and a line break. An error of writing is kept by bufio and seen at the end.
+func (c *console) line(parts ...string) {
+	for _, p := range parts {
+		_, _ = c.WriteString(p)
+	}
+	_ = c.WriteByte('\n')
+}
+
+// wantJSON reports whether the output is JSON.
+func (c *console) wantJSON() bool { return c.json != jsonOff }
+
+// document prints a value as JSON.
+func (c *console) document(v any) error {
+	enc := json.NewEncoder(c)
+	enc.SetEscapeHTML(false)
+	if c.json == jsonPretty {
+		enc.SetIndent("", "\t")
+	}
+	return enc.Encode(v)
+}
+
+// clean makes text harmless for a terminal: what is not printable becomes \x1b, \n, \u202e and so on.
+func clean(s string) string {
+	if !strings.ContainsFunc(s, hostile) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == unicode.ReplacementChar:
+			q := strconv.Quote(s[i:min(i+1, len(s))])
+			b.WriteString(q[1 : len(q)-1])
+		case hostile(r):
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hostile(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }
+
+// quoteLines cleans a text of several lines.
+func quoteLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// isTerminal reports whether f is one.
+func isTerminal(f *os.File) bool { return term.IsTerminal(f.Fd()) }
+
+// wantColor follows $SYSTEMD_COLORS, then $NO_COLOR, then what the terminal can do.
+func wantColor(terminal bool) bool {
+	switch os.Getenv("SYSTEMD_COLORS") {
+	case "":
+	case "0", "no", "false", "off":
+		return false
+	default:
+		return true
+	}
+	return os.Getenv("NO_COLOR") == "" && terminal && os.Getenv("TERM") != "dumb"
+}
+
+// columns is the width of the terminal. $COLUMNS wins, as in systemd.
+func columns(f *os.File) int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if w, _, err := term.GetSize(f.Fd()); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}
+
+// newConsole prints to w, which is or leads to the standard output.
+func (o *options) newConsole(w io.Writer) *console {
+	terminal := isTerminal(os.Stdout)
+	c := &console{
+		Writer: bufio.NewWriterSize(w, 64<<10),
+		color:  wantColor(terminal), legend: !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
+	}
+	if terminal && !o.full || os.Getenv("COLUMNS") != "" && !o.full {
+		c.width = columns(os.Stdout)
+	}
+	return c
+}
+
+// printArray prints n values as one JSON array, each as it is made.
+func printArray(c *console, n int, value func(i int) any) error {
+	_ = c.WriteByte('[')
+	for i := range n {
+		if i > 0 {
+			_ = c.WriteByte(',')
+		}
+		text, err := c.marshal(value(i))
+		if err != nil {
+			return err
+		}
+		_, _ = c.Write(text)
+	}
+	if c.json == jsonPretty && n > 0 {
+		_ = c.WriteByte('\n')
+	}
+	c.line("]")
+	return nil
+}
+
+func (c *console) marshal(v any) ([]byte, error) {
+	if c.json != jsonPretty {
+		return json.Marshal(v)
+	}
+	text, err := json.MarshalIndent(v, "\t", "\t")
+	return append([]byte("\n\t"), text...), err
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+)
+
+func newFlushCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:               "flush [JAIL...]",
+		Short:             "Lift every ban of jails, or of all",
+		ValidArgsFunction: completeJails(o),
+		RunE: func(cmd *cobra.Command, jails []string) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				if len(jails) == 0 {
+					return o.unbanAll(ctx, d, c, "")
+				}
+				return each(jails, func(jail string) error { return o.unbanAll(ctx, d, c, jail) })
+			})
+		},
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+)
+
+// options are the options that every verb understands.
+type options struct {
+	host     string
+	machine  string
+	json     string
+	jsonAuto bool
+	noPager  bool
+	noLegend bool
+	noAsk    bool
+	full     bool
+	quiet    bool
+}
+
+// The modes of --json.
+const (
+	jsonOff    = "off"
+	jsonShort  = "short"
+	jsonPretty = "pretty"
+)
+
+func (o *options) register(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVarP(&o.host, "host", "H", "", "Operate on remote host `[USER@]HOST`")
+	f.StringVarP(&o.machine, "machine", "M", "", "Operate on local container `CONTAINER`")
+	f.StringVar(&o.json, "json", jsonOff, "Generate JSON output: `MODE` is pretty, short or off")
+	f.BoolVarP(&o.jsonAuto, "json-auto", "j", false, "Same as --json=pretty on a terminal, --json=short otherwise")
+	f.BoolVar(&o.noPager, "no-pager", false, "Do not pipe output into a pager")
+	f.BoolVar(&o.noLegend, "no-legend", false, "Do not print headings and footers")
+	f.BoolVar(&o.noAsk, "no-ask-password", false, "Do not ask for a password")
+	f.BoolVarP(&o.full, "full", "l", false, "Do not shorten output")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print nothing that is not an error")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.check() }
+}
+
+func (o *options) check() error {
+	switch o.json {
+	case jsonOff, jsonShort, jsonPretty:
+	default:
+		return fmt.Errorf("unknown JSON mode %q: use pretty, short or off", o.json)
+	}
+	if o.host != "" && o.machine != "" {
+		return errors.New("--host and --machine exclude each other")
+	}
+	return nil
+}
+
+func (o *options) jsonMode(terminal bool) string {
+	switch {
+	case !o.jsonAuto:
+		return o.json
+	case terminal:
+		return jsonPretty
+	}
+	return jsonShort
+}
+
+// query asks the daemon something and prints the answer, through a pager where that helps.
+func (o *options) query(ctx context.Context, f func(context.Context, *dbusapi.Client, *console) error) error {
+	d, err := o.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return o.paged(func(c *console) error { return f(ctx, d, c) })
+}
+
+// command tells the daemon to do something; a human may be asked for a password first.
+func (o *options) command(ctx context.Context, f func(context.Context, *dbusapi.Client, *console) error) error {
+	stop := o.startAgent()
+	defer stop()
+	d, err := o.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	c := o.newConsole(os.Stdout)
+	return errors.Join(f(ctx, d, c), flush(c))
+}
+
+// note prints what a command did, unless --quiet.
+func (o *options) note(c *console, format string, args ...any) {
+	if !o.quiet {
+		c.line(clean(fmt.Sprintf(format, args...)))
+	}
+}
+
+func flush(c *console) error {
+	if err := c.Flush(); err != nil && !isClosedPipe(err) {
+		return fmt.Errorf("failed to write output: %w", err)
+	}
+	return nil
+}
+
+// failure says which step failed, and what helps when the daemon is not there.
+func failure(err error, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	var remote *dbusapi.RemoteError
+	if errors.As(err, &remote) && remote.NotRunning() {
+		return fmt.Errorf("failed to %s: exiled is not running (start it with: systemctl start exiled)", what)
+	}
+	return fmt.Errorf("failed to %s: %w", what, err)
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+	"exile/internal/control"
+)
+
+// exitDegraded is the status of "status" when the daemon does not do all of its work, as systemctl status has it.
+const exitDegraded = exitError(3)
+
+func newStatusCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:               "status [JAIL|ADDRESS...]",
+		Short:             "Show the state of the daemon, of jails or of addresses",
+		ValidArgsFunction: completeJails(o),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				if len(args) == 0 {
+					return statusDaemon(ctx, d, c)
+				}
+				for i, a := range args {
+					if i > 0 && !c.wantJSON() {
+						c.line("")
+					}
+					if err := statusOf(ctx, d, c, a); err != nil {
+						return failure(err, "show %s", a)
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// statusOf shows a jail or an address, whichever the word is.
+func statusOf(ctx context.Context, d control.Reader, c *console, word string) error {
+	jails, err := d.Jails(ctx)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == word }); i >= 0 {
+		return statusJail(c, jails[i])
+	}
+	p, err := dbusapi.ParsePrefix(word)
+	if err != nil {
+		return fmt.Errorf("neither a jail nor an address: %w", control.ErrNoSuchJail)
+	}
+	return statusAddress(ctx, d, c, p)
+}
+
+func statusDaemon(ctx context.Context, d control.Reader, c *console) error {
+	s, err := d.Status(ctx)
+	if err != nil {
+		return failure(err, "get status")
+	}
+	jails, err := d.Jails(ctx)
+	if err != nil {
+		return failure(err, "get status")
+	}
+	if c.wantJSON() {
+		err = c.document(toStatusView(s, jails))
+	} else {
+		printStatus(c, s, jails)
+	}
+	if err == nil && (s.State == "degraded" || s.State == "paused") {
+		return exitDegraded
+	}
+	return err
+}
+
+// stateColor is green for well, yellow for not yet or not now, red for broken.
+func stateColor(state string) string {
+	switch state {
+	case "running":
+		return green
+	case "degraded", "failed":
+		return red
+	}
+	return yellow
+}
+
+// field prints "    Key: value" with the colons below each other.
+func field(c *console, key, value string) {
+	c.line(fmt.Sprintf("%13s: ", key), value)
+}
+
+func printStatus(c *console, s control.Status, jails []control.JailStatus) {
+	c.line(c.paint(stateColor(s.State), "●"), " exiled ", clean(s.Version), " - Brute-Force Ban Daemon")
+	state := c.paint(stateColor(s.State), clean(s.State))
+	if !s.Started.IsZero() {
+		state += " since " + stamp(s.Started) + "; " + span(c.now.Sub(s.Started)) + " ago"
+	}
+	field(c, "State", state)
+	for i, reason := range s.Degraded {
+		text := clean(reason)
+		if i < len(s.Remedies) {
+			text += ": " + clean(s.Remedies[i])
+		}
+		field(c, "Degraded", c.paint(red, text))
+	}
+	if !s.PausedTo.IsZero() {
+		field(c, "Paused", "until "+stamp(s.PausedTo)+"; "+left(s.PausedTo, c.now)+" left")
+	}
+	field(c, "Backend", clean(s.Backend)+parenthesis(s.Why))
+	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
+	field(c, "Failing", plural(s.Failing, "addresses"))
+	field(c, "Counted", fmt.Sprintf("%d entries, %d failures, %d bans, %d unbans, %d repairs", s.Entries, s.Failures, s.Bans, s.Unbans, s.Repairs))
+	if !s.LastEntry.IsZero() {
+		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+span(s.Lag))
+	}
+	if len(jails) > 0 {
+		c.line("")
+		printJails(c, jails)
+	}
+}
+
+func parenthesis(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + clean(s) + ")"
+}
+
+func statusJail(c *console, j control.JailStatus) error {
+	if c.wantJSON() {
+		return c.document(toJailView(j))
+	}
+	c.line(c.paint(stateColor(j.State), "●"), " ", clean(j.Name))
+	field(c, "State", c.paint(stateColor(j.State), clean(j.State)))
+	field(c, "Units", clean(strings.Join(j.Units, " ")))
+	field(c, "Detection", clean(j.Detection))
+	field(c, "Limit", fmt.Sprintf("%s within %s", plural(j.MaxRetry, "attempts"), span(j.FindTime)))
+	field(c, "Ban time", span(j.BanTime))
+	field(c, "Protected", clean(strings.Join(j.Protected, " ")))
+	field(c, "Banned", fmt.Sprintf("%d now, %d in all", j.Banned, j.Total))
+	field(c, "Failing", plural(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
+	if !j.LastBan.IsZero() {
+		field(c, "Last ban", stamp(j.LastBan)+"; "+span(c.now.Sub(j.LastBan))+" ago")
+	}
+	return nil
+}
+
+func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Prefix) error {
+	a, err := d.Address(ctx, p)
+	if err != nil {
+		return err
+	}
+	if c.wantJSON() {
+		return c.document(toAddressView(a))
+	}
+	state, color := "not banned", green
+	if len(a.Bans) > 0 {
+		state, color = "banned", red
+	}
+	c.line(c.paint(color, "●"), " ", dbusapi.FormatPrefix(a.Prefix))
+	field(c, "State", c.paint(color, state))
+	if a.Protected != "" {
+		field(c, "Protected", clean(a.Protected))
+	}
+	for _, b := range a.Bans {
+		field(c, "Banned", fmt.Sprintf("%s by jail %s since %s, left: %s", dbusapi.FormatPrefix(b.Prefix), clean(b.Jail), stamp(b.Since), left(b.Until, c.now)))
+		if b.Reason != "" {
+			field(c, "Reason", clean(b.Reason))
+		}
+	}
+	for _, jail := range slices.Sorted(maps.Keys(a.Failures)) {
+		field(c, "Failures", fmt.Sprintf("%d in jail %s", a.Failures[jail], clean(jail)))
+	}
+	field(c, "Offences", strconv.Itoa(a.Offences))
+	for _, line := range a.Detail {
+		c.line(strings.Repeat(" ", 15), clean(line))
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// column is the heading of a column. Numbers are aligned to the right.
+type column struct {
+	name   string
+	number bool
+}
+
+// table prints rows under headings, columns one space apart, the last one cut off at the edge of the terminal.
+type table struct {
+	columns []column
+	rows    int
+	// row returns the cells of row i. It is called twice for each row, so that a long list is not held as text.
+	row func(i int) []cell
+	// noun is what is counted below the table: "bans".
+	noun string
+}
+
+// cell is a text and its colour.
+type cell struct{ text, color string }
+
+func text(s string) cell { return cell{text: s} }
+
+// orDash stands for nothing as systemd writes it.
+func orDash(s string) cell {
+	if s == "" {
+		return cell{"-", grey}
+	}
+	return text(s)
+}
+
+func (t *table) print(c *console) {
+	widths := t.widths(c.legend)
+	if c.legend {
+		c.line(t.heading(c, widths))
+	}
+	for i := range t.rows {
+		c.line(t.format(c, t.row(i), widths))
+	}
+	if c.legend && t.noun != "" {
+		c.line("")
+		c.line(plural(t.rows, t.noun), " listed.")
+	}
+}
+
+func (t *table) widths(legend bool) []int {
+	w := make([]int, len(t.columns))
+	if legend {
+		for k, col := range t.columns {
+			w[k] = len(col.name)
+		}
+	}
+	for i := range t.rows {
+		for k, cell := range t.row(i) {
+			w[k] = max(w[k], utf8.RuneCountInString(clean(cell.text)))
+		}
+	}
+	return w
+}
+
+func (t *table) heading(c *console, widths []int) string {
+	cells := make([]cell, len(t.columns))
+	for k, col := range t.columns {
+		cells[k] = cell{col.name, underline}
+	}
+	return t.format(c, cells, widths)
+}
+
+// format aligns and shortens the cells, and only then colours them.
+func (t *table) format(c *console, cells []cell, widths []int) string {
+	var b strings.Builder
+	room := c.width
+	for k, cell := range cells {
+		s := clean(cell.text)
+		pad := widths[k] - utf8.RuneCountInString(s)
+		if t.columns[k].number {
+			s = strings.Repeat(" ", pad) + s
+		} else if k < len(cells)-1 {
+			s += strings.Repeat(" ", pad)
+		}
+		if k > 0 {
+			b.WriteByte(' ')
+			room--
+		}
+		if c.width > 0 {
+			s = ellipsize(s, max(room, 0))
+			room -= utf8.RuneCountInString(s)
+		}
+		b.WriteString(c.paint(cell.color, s))
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// ellipsize cuts s to n characters.
+func ellipsize(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	if n == 0 {
+		return ""
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}

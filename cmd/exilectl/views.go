@@ -1,0 +1,94 @@
+package main
+
+import (
+	"exile/dbusapi"
+	"exile/internal/control"
+)
+
+// The views are what --json prints. Times and durations are in microseconds, and null for never or for ever.
+
+type statusView struct {
+	Version     string     `json:"version"`
+	State       string     `json:"state"`
+	Degraded    []string   `json:"degraded"`
+	Remedies    []string   `json:"remedies"`
+	Backend     string     `json:"backend"`
+	Why         string     `json:"backend_reason"`
+	Started     *int64     `json:"started"`
+	PausedUntil *int64     `json:"paused_until"`
+	Banned      int        `json:"banned"`
+	Enforced    int        `json:"enforced"`
+	Failing     int        `json:"failing"`
+	Entries     uint64     `json:"entries"`
+	Failures    uint64     `json:"failures"`
+	Bans        uint64     `json:"bans"`
+	Unbans      uint64     `json:"unbans"`
+	Repairs     uint64     `json:"repairs"`
+	LastEntry   *int64     `json:"last_entry"`
+	Lag         int64      `json:"lag"`
+	Cursor      string     `json:"journal_cursor"`
+	Jails       []jailView `json:"jails"`
+}
+
+func toStatusView(s control.Status, jails []control.JailStatus) statusView {
+	v := statusView{
+		Version: s.Version, State: s.State, Degraded: s.Degraded, Remedies: s.Remedies, Backend: s.Backend, Why: s.Why,
+		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), Banned: s.Banned, Enforced: s.Enforced,
+		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		LastEntry: micros(s.LastEntry), Lag: s.Lag.Microseconds(), Cursor: s.Position, Jails: []jailView{},
+	}
+	for _, j := range jails {
+		v.Jails = append(v.Jails, toJailView(j))
+	}
+	return v
+}
+
+type jailView struct {
+	Jail      string   `json:"jail"`
+	State     string   `json:"state"`
+	Units     []string `json:"units"`
+	Detection string   `json:"detection"`
+	MaxRetry  int      `json:"maxretry"`
+	FindTime  int64    `json:"findtime"`
+	BanTime   *int64   `json:"bantime"` // null: permanent
+	Protected []string `json:"protected"`
+	Banned    int      `json:"banned"`
+	Failing   int      `json:"failing"`
+	Total     uint64   `json:"total"`
+	Failures  uint64   `json:"failures"`
+	LastBan   *int64   `json:"last_ban"`
+}
+
+func toJailView(j control.JailStatus) jailView {
+	v := jailView{
+		Jail: j.Name, State: j.State, Units: j.Units, Detection: j.Detection, MaxRetry: j.MaxRetry,
+		FindTime: j.FindTime.Microseconds(), Protected: j.Protected, Banned: j.Banned, Failing: j.Failing,
+		Total: j.Total, Failures: j.Failures, LastBan: micros(j.LastBan),
+	}
+	if j.BanTime >= 0 {
+		us := j.BanTime.Microseconds()
+		v.BanTime = &us
+	}
+	return v
+}
+
+type addressView struct {
+	Address   string         `json:"address"`
+	Banned    bool           `json:"banned"`
+	Bans      []banRow       `json:"bans"`
+	Protected string         `json:"protected,omitempty"`
+	Failures  map[string]int `json:"failures"`
+	Offences  int            `json:"offences"`
+	Detail    []string       `json:"detail"`
+}
+
+func toAddressView(a control.Address) addressView {
+	v := addressView{
+		Address: dbusapi.FormatPrefix(a.Prefix), Banned: len(a.Bans) > 0, Bans: []banRow{}, Protected: a.Protected,
+		Failures: a.Failures, Offences: a.Offences, Detail: a.Detail,
+	}
+	for _, b := range a.Bans {
+		v.Bans = append(v.Bans, toBanRow(b))
+	}
+	return v
+}
