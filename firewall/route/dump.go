@@ -2,23 +2,20 @@ package route
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
+	"exile/firewall/internal/bulk"
+
 	"golang.org/x/sys/unix"
 )
 
 // dumpRoutes calls each with every prefix that we have a blackhole for. When others change routes meanwhile, the kernel may
 // leave one out or repeat one; the caller's next comparison finds it.
 func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.Prefix)) error {
-	request := netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETROUTE},
-		Data:   b.config.appendRtmsg(nil, family, 0),
-	}
-	err := b.dump(ctx, request, func(m []byte) error {
+	request := bulk.Request{Type: unix.RTM_GETROUTE, Body: b.config.appendRtmsg(nil, family, 0)}
+	err := b.conn.Dump(ctx, request, func(m []byte) error {
 		p, ours, err := b.config.parseRoute(m)
 		if ours && familyOf(p) == family {
 			each(p)
@@ -39,12 +36,9 @@ func switchedOff(err error) bool {
 
 // hasRule reports whether our table is asked.
 func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
-	request := netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETRULE},
-		Data:   []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-	}
+	request := bulk.Request{Type: unix.RTM_GETRULE, Body: []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
 	found := false
-	err := b.dump(ctx, request, func(m []byte) error {
+	err := b.conn.Dump(ctx, request, func(m []byte) error {
 		ours, err := b.config.isRule(m)
 		found = found || ours
 		return err
@@ -56,7 +50,7 @@ func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
 }
 
 func (b *Backend) addRule(ctx context.Context, family uint8) error {
-	err := b.changeRule(ctx, unix.RTM_NEWRULE, netlink.Create|netlink.Excl, family)
+	err := b.changeRule(ctx, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family)
 	if err != nil && !errors.Is(err, unix.EEXIST) && !switchedOff(err) {
 		return fmt.Errorf("add rule that has table %d asked: %w", b.config.Table, err)
 	}
@@ -77,21 +71,8 @@ func (b *Backend) delRule(ctx context.Context, family uint8) error {
 	return fmt.Errorf("delete rule that has table %d asked: somebody puts it back", b.config.Table)
 }
 
-func (b *Backend) changeRule(ctx context.Context, t netlink.HeaderType, f netlink.HeaderFlags, family uint8) error {
-	errs, err := b.exchange(ctx, []netlink.Message{{
-		Header: netlink.Header{Type: t, Flags: netlink.Request | netlink.Acknowledge | f},
-		Data:   b.config.rule(family),
-	}})
-	return errors.Join(err, errs[0])
-}
-
-// refusal reads the end of a dump, or its refusal: both begin with a negative errno.
-func refusal(m []byte) error {
-	if len(m) < 4 {
-		return errShort
-	}
-	if errno := int32(binary.NativeEndian.Uint32(m)); errno < 0 {
-		return unix.Errno(-errno)
-	}
-	return nil
+func (b *Backend) changeRule(ctx context.Context, typ, flags uint16, family uint8) error {
+	request := bulk.Request{Type: typ, Flags: flags, Body: b.config.rule(family)}
+	refused, err := b.conn.Exchange(ctx, []bulk.Request{request}, nil)
+	return errors.Join(err, refused[0])
 }

@@ -22,7 +22,6 @@ func FuzzParse(f *testing.F) {
 		if ours, err := c.isRule(m); ours && err != nil {
 			t.Errorf("isRule says that it is ours and %v", err)
 		}
-		_, _ = parts(m, 1, func([]byte) error { return nil })
 	})
 }
 

@@ -26,8 +26,8 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/firewall/internal/bulk"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,8 +43,7 @@ type Config struct {
 type Backend struct {
 	config Config
 	lock   *firewall.Lock
-	conn   *netlink.Conn
-	next   uint32                     // sequence number of the next request, never 0
+	conn   *bulk.Conn
 	ends   map[netip.Prefix]time.Time // of the routes that the kernel had when we last listed or changed them
 }
 
@@ -61,11 +60,11 @@ func New(c Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dial(c.NetNS)
+	conn, err := bulk.Dial(unix.NETLINK_ROUTE, c.NetNS)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open route socket: %w", err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
-	return &Backend{config: c, lock: lock, conn: conn, next: 1, ends: map[netip.Prefix]time.Time{}}, nil
+	return &Backend{config: c, lock: lock, conn: conn, ends: map[netip.Prefix]time.Time{}}, nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -157,7 +156,7 @@ func (b *Backend) delRoutes(ctx context.Context, keys []firewall.Key) error {
 }
 
 func (b *Backend) del(ctx context.Context, prefixes []netip.Prefix) error {
-	err := b.batch(ctx, delRoute, prefixes, func(i int) { delete(b.ends, prefixes[i]) })
+	err := b.batch(ctx, unix.RTM_DELROUTE, prefixes, func(i int) { delete(b.ends, prefixes[i]) })
 	if err != nil {
 		return fmt.Errorf("delete blackhole routes: %w", err)
 	}
@@ -175,7 +174,7 @@ func (b *Backend) addRoutes(ctx context.Context, bans []firewall.Ban) error {
 		}
 		prefixes, ends = append(prefixes, ban.Prefix), append(ends, ban.Until)
 	}
-	err := b.batch(ctx, addRoute, prefixes, func(i int) { b.ends[prefixes[i]] = ends[i] })
+	err := b.batch(ctx, unix.RTM_NEWROUTE, prefixes, func(i int) { b.ends[prefixes[i]] = ends[i] })
 	if err != nil {
 		return fmt.Errorf("add blackhole routes: %w", err)
 	}

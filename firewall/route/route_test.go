@@ -12,6 +12,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/firewall/internal/bulk"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/netlink"
@@ -134,7 +135,7 @@ func TestManyInBatches(t *testing.T) {
 	t.Parallel()
 	b := opened(t, firewalltest.New(t))
 	var want []firewall.Ban
-	for i := range 2*chunk + 1 {
+	for i := range 2*bulk.Max + 1 {
 		a4 := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		a6 := netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0, byte(i >> 8), byte(i)})
 		want = append(want, ban(a4.String()+"/32", soon), ban(a6.String()+"/64", soon))

@@ -47,7 +47,7 @@ func (b *Backend) Watch(ctx context.Context, touched func()) error {
 // concern reports whether one of the messages says that another program deleted what is ours.
 func (b *Backend) concern(messages []netlink.Message) bool {
 	for _, m := range messages {
-		if m.Header.PID == b.conn.PID() {
+		if m.Header.PID == b.conn.ID() {
 			continue
 		}
 		switch m.Header.Type {
