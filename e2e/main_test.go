@@ -35,8 +35,18 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// boot boots a host with exile and that configuration; the test ends it.
+// boot boots a host on which exiled runs with that configuration; the test ends it.
 func boot(t *testing.T, config string) *target.Target {
+	t.Helper()
+	g := off(t, config)
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// off boots a host on which exile is installed and not running.
+func off(t *testing.T, config string) *target.Target {
 	t.Helper()
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)

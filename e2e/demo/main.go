@@ -72,13 +72,13 @@ func boot(ctx context.Context, s *story) (t *target.Target, end func() error, er
 	end = func() error { return errors.Join(t.Close(), tree.Remove()) }
 	version, err := t.Run(ctx, "systemctl", "--version")
 	if err == nil {
-		err = t.AddUser(ctx, user, password)
+		s.note("host", "booted "+firstLine(version)+" in namespaces")
+		err = errors.Join(t.AddUser(ctx, user, password), t.Activate(ctx))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, end())
 	}
-	s.note("host", "booted "+firstLine(version)+" in namespaces, installed and started exiled")
-	s.note("config", fmt.Sprintf("maxretry %d within 10 minutes, banned for an hour", maxRetry))
+	s.note("exiled", fmt.Sprintf("runs: maxretry %d within 10 minutes, banned for an hour", maxRetry))
 	return t, end, nil
 }
 

@@ -56,25 +56,29 @@ func sourceDir() (string, error) {
 	return "", errors.Join(errors.New("run this in the source folder of exile"), err)
 }
 
-// Boot boots a host with exile and this configuration file, and enables and starts it as make install does on a live system.
+// Boot boots a host with exile's files and this configuration file in place. exiled does not run yet.
 func Boot(ctx context.Context, tree Tree, config string) (*Target, error) {
-	source, err := sourceDir()
-	if err != nil {
-		return nil, err
-	}
-	script, err := os.ReadFile(filepath.Join(source, "internal/tools/install.sh"))
-	if err != nil {
-		return nil, err
-	}
 	h, err := host.Boot(ctx, host.Options{Tree: string(tree), Files: map[string]string{"/etc/exile/exile.yaml": config}})
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{h}
-	if _, err := h.Feed(ctx, string(script), "sh", "-s", "activate", "", "/usr"); err != nil {
-		return nil, errors.Join(fmt.Errorf("activate exile: %w:\n%s", err, t.Log(ctx)), h.Close())
+	return &Target{h}, nil
+}
+
+// Activate enables and starts exiled as make install does on a live system.
+func (t *Target) Activate(ctx context.Context) error {
+	source, err := sourceDir()
+	if err != nil {
+		return err
 	}
-	return t, nil
+	script, err := os.ReadFile(filepath.Join(source, "internal/tools/install.sh"))
+	if err != nil {
+		return err
+	}
+	if _, err := t.Feed(ctx, string(script), "sh", "-s", "activate", "", "/usr"); err != nil {
+		return fmt.Errorf("activate exile: %w:\n%s", err, t.Log(ctx))
+	}
+	return nil
 }
 
 // Log is what exiled and systemd said of exiled, for an error message.
