@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,10 +21,10 @@ var outputFields = []string{
 func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 	e := journal.Entry{UID: -1}
 	var cursor, realtime bool
-	for i := len(fields) - 1; i >= 0; i-- { // the first wins
+	for _, f := range slices.Backward(fields) { // the first wins
 		var err error
-		value := fields[i].Value
-		switch string(fields[i].Name) {
+		value := f.Value
+		switch string(f.Name) {
 		case "__CURSOR":
 			cursor = true
 			e.Position, err = journal.ParsePosition(string(value))
@@ -44,7 +45,7 @@ func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 			e.Message = value
 		}
 		if err != nil {
-			return journal.Entry{}, fmt.Errorf("%w: %s: %w", ErrFormat, fields[i].Name, err)
+			return journal.Entry{}, fmt.Errorf("%w: %s: %w", ErrFormat, f.Name, err)
 		}
 	}
 	if !cursor || !realtime {

@@ -41,8 +41,12 @@ func TestEntry(t *testing.T) {
 	}{
 		{"least", nil, base},
 		{"whole", [][2]string{
-			{"_PID", "12"}, {"_UID", "0"}, {"_SYSTEMD_UNIT", "ssh.service"}, {"SYSLOG_IDENTIFIER", "sshd"},
-			{"_TRANSPORT", "syslog"}, {"MESSAGE", "a\nb"},
+			{"_PID", "12"},
+			{"_UID", "0"},
+			{"_SYSTEMD_UNIT", "ssh.service"},
+			{"SYSLOG_IDENTIFIER", "sshd"},
+			{"_TRANSPORT", "syslog"},
+			{"MESSAGE", "a\nb"},
 		}, with(func(e *journal.Entry) {
 			e.PID, e.UID, e.Unit, e.Identifier, e.Transport = 12, 0, "ssh.service", "sshd", "syslog"
 			e.Message = []byte("a\nb")
@@ -122,16 +126,19 @@ func TestMatches(t *testing.T) {
 		{"everything", nil, nil},
 		{"one", journal.Selector{{root}}, append([]string{"_UID=0"}, journald...)},
 		{
-			"groups", journal.Selector{{root, {Field: "A", Values: []string{"1", "2"}}}, {{Field: "B", Values: []string{"+"}}}},
+			"groups",
+			journal.Selector{{root, {Field: "A", Values: []string{"1", "2"}}}, {{Field: "B", Values: []string{"+"}}}},
 			append([]string{"_UID=0", "A=1", "A=2", "+", "B=+"}, journald...),
 		},
 		{
-			"a pattern is left to us", journal.Selector{{root, {Field: "A", Values: []string{"x", "y@*"}}}},
+			"a pattern is left to us",
+			journal.Selector{{root, {Field: "A", Values: []string{"x", "y@*"}}}},
 			append([]string{"_UID=0"}, journald...),
 		},
 		{"nothing but a pattern", journal.Selector{{root}, {{Field: "A", Values: []string{"y@*"}}}}, nil},
 		{
-			"one field twice", journal.Selector{{{Field: "A", Values: []string{"1"}}, {Field: "A", Values: []string{"2"}}}},
+			"one field twice",
+			journal.Selector{{{Field: "A", Values: []string{"1"}}, {Field: "A", Values: []string{"2"}}}},
 			append([]string{"A=1"}, journald...),
 		},
 	} {

@@ -137,8 +137,8 @@ func (f *follower) add(fields []Field, e journal.Entry) {
 
 // unwanted: entries acted upon are wanted from Since on if that is given; so are all when there is nothing to resume.
 func (f *follower) unwanted(e journal.Entry) bool {
-	if e.Replayed && f.from.Since.IsZero() {
-		return true
+	if f.from.Since.IsZero() {
+		return e.Replayed
 	}
 	return (e.Replayed || f.from.Resume.IsZero()) && e.Time.Before(f.from.Since)
 }

@@ -48,6 +48,8 @@ type file struct {
 	resume  int64 // lines that end at or before it have been acted upon
 	head    [headSize]byte
 	headLen int
+	sum     uint64 // of head[:summed]
+	summed  int
 
 	buf        []byte // buf[start:end] is what was read and not taken; it begins at offset
 	start, end int
@@ -93,7 +95,7 @@ func (f *file) stat() error {
 func (f *file) seek(offset int64) error {
 	f.offset, f.start, f.end = offset, 0, 0
 	f.ready, f.eof, f.skipping = false, false, false
-	f.headLen = int(min(offset, headSize))
+	f.headLen, f.sum, f.summed = int(min(offset, headSize)), 0, 0
 	if _, err := f.f.ReadAt(f.head[:f.headLen], 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read head of text log: %w", err)
 	}
@@ -127,8 +129,10 @@ func (f *file) sameHead() bool {
 
 // place is where the file has been read to.
 func (f *file) place() place {
-	n := min(f.offset, headSize)
-	return place{fileID: f.id, offset: f.offset, head: crc64.Checksum(f.head[:n], headTable)}
+	if n := int(min(f.offset, headSize)); n > f.summed {
+		f.sum, f.summed = crc64.Update(f.sum, headTable, f.head[f.summed:n]), n
+	}
+	return place{fileID: f.id, offset: f.offset, head: f.sum}
 }
 
 // fill reads on when no whole line is left in the buffer, and so makes lines handed out before invalid.
@@ -157,7 +161,7 @@ func (f *file) fill(loc *time.Location) error {
 		f.headLen = int(at) + copy(f.head[at:], f.buf[f.end:f.end+n])
 	}
 	f.end += n
-	if !f.prepare(loc) && f.start == f.end {
+	if !f.prepare(loc) && f.start == f.end && f.eof {
 		f.buf, f.start, f.end = nil, 0, 0 // a log at rest needs no memory
 	}
 	return nil
@@ -221,7 +225,7 @@ func (f *file) next() (text []byte, ok bool) {
 	case data[0] == 0:
 		f.length = len(data) - len(bytes.TrimLeft(data, "\x00"))
 		return nil, true
-	case newline < 0 && len(data) < maxLine:
+	case newline < 0 && len(data) <= maxLine:
 		return nil, false
 	case newline < 0:
 		f.cut++

@@ -116,7 +116,8 @@ func (f *follower) add(one *file) {
 	line := one.line
 	one.take()
 	replayed := one.offset <= one.resume
-	if (replayed || !f.resumed) && line.Time.Before(f.from.Since) {
+	since := f.from.Since
+	if (replayed || !f.resumed) && !since.IsZero() && line.Time.Before(since) {
 		return
 	}
 	f.entries = append(f.entries, journal.Entry{

@@ -91,7 +91,6 @@ func (f *follower) open(path, name string) *file {
 		}
 		return nil
 	}
-	delete(f.complained, name)
 	if i := slices.IndexFunc(f.files, func(o *file) bool { return o.id == one.id }); i >= 0 {
 		one.close()
 		f.files[i].name = name
@@ -102,6 +101,7 @@ func (f *follower) open(path, name string) *file {
 		f.complain(path, errTooMany)
 		return nil
 	}
+	delete(f.complained, name)
 	f.files = append(f.files, one)
 	return one
 }
@@ -144,7 +144,7 @@ func (f *follower) begin() error {
 func (f *follower) restore(p place) error {
 	same := slices.IndexFunc(f.files, func(o *file) bool { return o.id == p.fileID && o.holds(p) })
 	if same < 0 && p.offset > 0 {
-		same = slices.IndexFunc(f.files, func(o *file) bool { return o.holds(p) })
+		same = slices.IndexFunc(f.files, func(o *file) bool { return !o.adopted && o.holds(p) })
 	}
 	if same < 0 {
 		f.gap(journal.Gap{Kind: journal.GapVacuumed, Err: fmt.Errorf(

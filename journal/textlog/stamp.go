@@ -18,14 +18,17 @@ const ahead = 24 * time.Hour
 // stampers are the forms of stamps that we know, tried in this order. Each returns the time and what is behind it.
 var stampers = [...]func([]byte, Reference) (time.Time, []byte, bool){rfc3164, iso8601}
 
-// parseStamp takes the time off the beginning of line. A time of the future is not believed.
+// parseStamp takes the time off the beginning of line. A time in the future is not believed: it is zero.
 func parseStamp(line []byte, ref Reference) (time.Time, []byte, bool) {
 	if ref.Location == nil {
 		ref.Location = time.UTC
 	}
 	for _, stamper := range stampers {
 		if at, rest, ok := stamper(line, ref); ok {
-			return at, rest, !at.After(ref.Now.Add(ahead))
+			if at.After(ref.Now.Add(ahead)) {
+				at = time.Time{}
+			}
+			return at, rest, true
 		}
 	}
 	return time.Time{}, line, false
@@ -134,14 +137,14 @@ func zone(b []byte) (time.Duration, []byte, bool) {
 	if len(b) < 5 || (b[0] != '+' && b[0] != '-') {
 		return 0, b, false
 	}
-	minutes, behind := b[3:], b
+	minutes := b[3:]
 	if minutes[0] == ':' {
 		minutes = minutes[1:]
 	}
 	if len(minutes) < 2 {
 		return 0, b, false
 	}
-	behind = minutes[2:]
+	behind := minutes[2:]
 	hour, hourOK := digits(b[1:3])
 	minute, minuteOK := digits(minutes[:2])
 	offset := time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
