@@ -1,8 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -75,36 +79,31 @@ func schemaOf(tx *bolt.Tx, newest uint32) (uint32, error) {
 
 // write puts a batch into the file.
 func (b *Batch) write(tx *bolt.Tx) error {
-	for name, m := range b.Marks {
-		if err := put(tx, marksBucket, []byte(name), encodeMark(m)); err != nil {
-			return err
-		}
+	lifted := slices.Collect(maps.Keys(b.Lifted))
+	return errors.Join(
+		deleteAll(tx, bansBucket, lifted),
+		putAll(tx, marksBucket, b.Marks, nameKey, encodeMark),
+		putAll(tx, bansBucket, b.Bans, Who.key, encodeBan),
+		putAll(tx, pastBucket, b.Past, Who.key, encodePast),
+		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
+	)
+}
+
+// putAll writes in the order of the keys: in any other the database moves half of a large batch for each new key.
+func putAll[K comparable, V any](tx *bolt.Tx, bucket string, m map[K]V, keyOf func(K) []byte, encode func(V) []byte) error {
+	type pair struct{ key, value []byte }
+	pairs := make([]pair, 0, len(m))
+	for k, v := range m {
+		key := keyOf(k)
+		pairs = append(pairs, pair{key, seal(key, encode(v))})
 	}
-	for who := range b.Lifted {
-		if err := tx.Bucket([]byte(bansBucket)).Delete(who.key()); err != nil {
-			return err
-		}
-	}
-	for who, ban := range b.Bans {
-		if err := put(tx, bansBucket, who.key(), encodeBan(ban)); err != nil {
-			return err
-		}
-	}
-	for who, past := range b.Past {
-		if err := put(tx, pastBucket, who.key(), encodePast(past)); err != nil {
-			return err
-		}
-	}
-	for name, snapshot := range b.Snapshots {
-		if err := put(tx, snapshotBucket, []byte(name), encodeSnapshot(snapshot)); err != nil {
+	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+	for _, p := range pairs {
+		if err := tx.Bucket([]byte(bucket)).Put(p.key, p.value); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func put(tx *bolt.Tx, bucket string, key, value []byte) error {
-	return tx.Bucket([]byte(bucket)).Put(key, seal(key, value))
 }
 
 func deleteAll(tx *bolt.Tx, bucket string, who []Who) error {

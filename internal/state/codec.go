@@ -46,6 +46,9 @@ func (w Who) key() []byte {
 	return append(k, prefix...)
 }
 
+// nameKey is the key of a source or a jail.
+func nameKey(name string) []byte { return []byte(name) }
+
 func parseWho(key []byte) (Who, error) {
 	name, prefix, ok := bytes.Cut(key, []byte{0})
 	w := Who{Jail: string(name)}

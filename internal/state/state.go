@@ -7,6 +7,7 @@ package state
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -42,8 +43,8 @@ type Past struct {
 	Cleared  time.Time // attempts up to then have had their consequences: a ban, or a pardon
 }
 
-// age is when p was last news.
-func (p Past) age() time.Time {
+// latest is when p last meant something.
+func (p Past) latest() time.Time {
 	if p.Cleared.After(p.Last) {
 		return p.Cleared
 	}
@@ -99,7 +100,5 @@ func merge[K comparable, V any](into *map[K]V, from map[K]V) {
 	if *into == nil && len(from) > 0 {
 		*into = make(map[K]V, len(from))
 	}
-	for k, v := range from {
-		(*into)[k] = v
-	}
+	maps.Copy(*into, from)
 }

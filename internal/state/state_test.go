@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,7 +47,7 @@ func sample(n int) Batch {
 		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
 		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n)}},
-		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 10_000)}},
+		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
 	}
 }
 
@@ -118,11 +119,13 @@ func TestCommitAndReopen(t *testing.T) {
 
 func TestSecondDaemonIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	open(t, dir)
-	if _, err := Open(dir); !errors.Is(err, ErrLocked) {
-		t.Errorf("error %v, want ErrLocked", err)
-	}
+	synctest.Test(t, func(t *testing.T) { // the wait for the lock takes no time
+		dir := t.TempDir()
+		open(t, dir)
+		if _, err := Open(dir); !errors.Is(err, ErrLocked) {
+			t.Errorf("error %v, want ErrLocked", err)
+		}
+	})
 }
 
 func TestReplaceAndPurge(t *testing.T) {

@@ -31,7 +31,7 @@ func Open(dir string) (*Store, error) {
 	if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	s.fail("open", err)
+	_ = s.fail("open", err) // Err tells
 	return s, nil
 }
 
@@ -95,16 +95,8 @@ func (c Contents) batch() *Batch {
 	return &Batch{Marks: c.Marks, Bans: c.Bans, Past: c.Past, Snapshots: c.Snapshots}
 }
 
-// latest is when p last meant something.
-func (p Past) latest() time.Time {
-	if p.Cleared.After(p.Last) {
-		return p.Cleared
-	}
-	return p.Last
-}
-
-// Purge forgets those whose last ban or pardon was before then, and if more than keep are left, those whose is longest ago. It
-// returns how many. Who is banned now is not forgotten.
+// Purge forgets those whose last ban or pardon was before then, and if more than keep are left, those whose is longest
+// ago. It returns how many. Who is banned now is not forgotten.
 func (s *Store) Purge(then time.Time, keep int) (int, error) {
 	n := 0
 	err := s.write(func(tx *bolt.Tx) error {
