@@ -21,7 +21,8 @@ func TestDiff(t *testing.T) {
 	t.Parallel()
 	limited := ban("192.0.2.1/32", now)
 	limited.Port = firewall.Port{Proto: 6, Number: 22}
-	forever := ban("192.0.2.1/32", time.Time{})
+	whole, forever := ban("192.0.2.1/32", now), ban("192.0.2.1/32", time.Time{})
+	rounded, longer := ban("192.0.2.1/32", now.Add(2*time.Second)), ban("192.0.2.1/32", now.Add(time.Hour))
 	for _, c := range []struct {
 		name       string
 		want, have []firewall.Ban
@@ -31,16 +32,16 @@ func TestDiff(t *testing.T) {
 		{"new", []firewall.Ban{limited}, nil, firewall.Change{Add: []firewall.Ban{limited}}},
 		{"gone", nil, []firewall.Ban{limited}, firewall.Change{Del: []firewall.Key{limited.Key}}},
 		{"right", []firewall.Ban{limited, forever}, []firewall.Ban{forever, limited}, firewall.Change{}},
-		{"rounded", []firewall.Ban{ban("192.0.2.1/32", now)}, []firewall.Ban{ban("192.0.2.1/32", now.Add(2*time.Second))},
-			firewall.Change{}},
-		{"longer", []firewall.Ban{ban("192.0.2.1/32", now.Add(time.Hour))}, []firewall.Ban{ban("192.0.2.1/32", now)},
-			firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", now.Add(time.Hour))}}},
-		{"forever", []firewall.Ban{forever}, []firewall.Ban{ban("192.0.2.1/32", now)},
-			firewall.Change{Add: []firewall.Ban{forever}}},
-		{"no longer forever", []firewall.Ban{ban("192.0.2.1/32", now)}, []firewall.Ban{forever},
-			firewall.Change{Add: []firewall.Ban{ban("192.0.2.1/32", now)}}},
-		{"port is another key", []firewall.Ban{limited}, []firewall.Ban{ban("192.0.2.1/32", now)},
-			firewall.Change{Add: []firewall.Ban{limited}, Del: []firewall.Key{forever.Key}}},
+		{"rounded", []firewall.Ban{whole}, []firewall.Ban{rounded}, firewall.Change{}},
+		{"longer", []firewall.Ban{longer}, []firewall.Ban{whole}, firewall.Change{Add: []firewall.Ban{longer}}},
+		{"forever", []firewall.Ban{forever}, []firewall.Ban{whole}, firewall.Change{Add: []firewall.Ban{forever}}},
+		{"no longer forever", []firewall.Ban{whole}, []firewall.Ban{forever}, firewall.Change{Add: []firewall.Ban{whole}}},
+		{
+			"port is another key",
+			[]firewall.Ban{limited},
+			[]firewall.Ban{whole},
+			firewall.Change{Add: []firewall.Ban{limited}, Del: []firewall.Key{whole.Key}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -76,7 +76,7 @@ func (s suite) bench(t *testing.T) bench {
 	t.Helper()
 	l := newLab(t)
 	b := bench{s, l, s.openBackend(t, l.host)}
-	t.Cleanup(func() { b.Backend.Close() }) // the test may have closed it already
+	t.Cleanup(func() { b.Close() }) // the test may have closed it already
 	b.holds(t, nil)
 	return b
 }
@@ -388,7 +388,7 @@ func testReopen(t *testing.T, b bench) {
 	bans := []firewall.Ban{ban("10.9.0.2/32", until()), ban("10.9.1.0/24", time.Time{}), ban("fd09:0:1::/64", until())}
 	b.add(t, bans...)
 	for range 2 {
-		if err := b.Backend.Close(); err != nil {
+		if err := b.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
 		b.banned(t, "10.9.0.2", "10.9.1.1", "fd09:0:1::1")
@@ -409,7 +409,7 @@ func testLock(t *testing.T, b bench) {
 	if l, err := firewall.Acquire(b.host.FD); !errors.Is(err, firewall.ErrHeld) {
 		t.Errorf("lock beside an open backend: %v, %v; want ErrHeld", l, err)
 	}
-	if err := b.Backend.Close(); err != nil {
+	if err := b.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
 	l, err := firewall.Acquire(b.host.FD)

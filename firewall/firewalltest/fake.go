@@ -2,7 +2,6 @@ package firewalltest
 
 import (
 	"context"
-	"time"
 
 	"exile/firewall"
 )
@@ -30,19 +29,19 @@ type Fake struct {
 	// Closed and Destroyed count the calls that succeeded.
 	Closed, Destroyed int
 
-	bans    map[firewall.Key]time.Time
+	kernel  *firewall.DryRun
 	touched chan struct{}
-}
-
-// NewFake returns a backend that bans nobody yet and fails never.
-func NewFake() *Fake {
-	return &Fake{bans: make(map[firewall.Key]time.Time), touched: make(chan struct{}, 1)}
 }
 
 var (
 	_ firewall.Backend = (*Fake)(nil)
 	_ firewall.Watcher = (*Fake)(nil)
 )
+
+// NewFake returns a backend that bans nobody yet and fails never.
+func NewFake() *Fake {
+	return &Fake{kernel: firewall.NewDryRun(), touched: make(chan struct{}, 1)}
+}
 
 func (f *Fake) fails(v Verb) error {
 	if f.Fail == nil {
@@ -53,51 +52,32 @@ func (f *Fake) fails(v Verb) error {
 
 // List returns the bans that have not expired.
 func (f *Fake) List(ctx context.Context) ([]firewall.Ban, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if err := f.fails(List); err != nil {
 		return nil, err
 	}
-	return f.Bans(), nil
+	return f.kernel.List(ctx)
 }
 
 // Apply makes the change, or Fail's error.
 func (f *Fake) Apply(ctx context.Context, c firewall.Change) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := c.Check(); err != nil {
-		return err
-	}
 	f.Changes = append(f.Changes, c)
-	if err := f.fails(Apply); err != nil {
-		if f.Half {
-			f.apply(firewall.Change{Add: c.Add[:len(c.Add)/2], Del: c.Del[:len(c.Del)/2]})
-		}
-		return err
+	err := f.fails(Apply)
+	if err == nil {
+		return f.kernel.Apply(ctx, c)
 	}
-	f.apply(c)
-	return nil
-}
-
-func (f *Fake) apply(c firewall.Change) {
-	for _, k := range c.Del {
-		delete(f.bans, k)
+	if f.Half {
+		_ = f.kernel.Apply(ctx, firewall.Change{Add: c.Add[:len(c.Add)/2], Del: c.Del[:len(c.Del)/2]})
 	}
-	for _, b := range c.Add {
-		f.bans[b.Key] = b.Until
-	}
+	return err
 }
 
 // Destroy removes all bans.
-func (f *Fake) Destroy(context.Context) error {
+func (f *Fake) Destroy(ctx context.Context) error {
 	if err := f.fails(Destroy); err != nil {
 		return err
 	}
 	f.Destroyed++
-	clear(f.bans)
-	return nil
+	return f.kernel.Destroy(ctx)
 }
 
 // Close leaves the bans in place.
@@ -111,19 +91,13 @@ func (f *Fake) Close() error {
 
 // Bans returns what is banned now, in any order. No fault is injected.
 func (f *Fake) Bans() []firewall.Ban {
-	now := time.Now()
-	var bans []firewall.Ban
-	for k, until := range f.bans {
-		if until.IsZero() || until.After(now) {
-			bans = append(bans, firewall.Ban{Key: k, Until: until})
-		}
-	}
+	bans, _ := f.kernel.List(context.Background()) // fails only when its context ends
 	return bans
 }
 
 // Flush is what another program does to us: all bans are gone, and a watcher hears of it.
 func (f *Fake) Flush() {
-	clear(f.bans)
+	_ = f.kernel.Destroy(context.Background())
 	f.Touch()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func (l lab) strangers(t *testing.T) {
 // ruleset is all that the kernel holds for anybody, as the system's own tools print it.
 func (l lab) ruleset(t *testing.T) string {
 	t.Helper()
-	var all string
+	var all strings.Builder
 	for _, args := range [][]string{
 		{"nft", "list", "ruleset"},
 		{"ipset", "save"},
@@ -44,9 +45,9 @@ func (l lab) ruleset(t *testing.T) string {
 		{"ip", "route", "show", "table", "all"},
 		{"ip", "-6", "route", "show", "table", "all"},
 	} {
-		all += fmt.Sprintln(args) + l.host.Exec(t, args[0], args[1:]...)
+		fmt.Fprintln(&all, args, l.host.Exec(t, args[0], args[1:]...))
 	}
-	return all
+	return all.String()
 }
 
 // testDestroy compares the whole host before the backend existed with the host after Destroy.

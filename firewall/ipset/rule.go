@@ -14,7 +14,7 @@ import (
 
 // priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
 // that a connection already up, or forwarded to a container, is dropped as well.
-const priority nftables.ChainPriority = -310
+const priority = nftables.ChainPriority(-310)
 
 // protected keeps other programs from changing the table (owner) and keeps it when we end (persist). Linux 6.9.
 const protected = nftables.TableFlagOwner | nftables.TableFlagPersist
@@ -124,7 +124,7 @@ func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
 		table := r.conn.AddTable(r.table(family))
 		chain := r.conn.AddChain(&nftables.Chain{
 			Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
-			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRef(priority),
+			Hooknum: nftables.ChainHookPrerouting, Priority: new(priority),
 		})
 		for _, m := range matches {
 			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs()})

@@ -1,0 +1,141 @@
+// Package auto chooses the backend: the one that is asked for, or the first that really works here.
+package auto
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/ipset"
+)
+
+// The words for want and name besides those of the backends.
+const (
+	Auto   = "auto"
+	DryRun = "dry-run"
+)
+
+// candidate is a backend that may be chosen.
+type candidate struct {
+	name string
+	// open opens the backend; a probe is one with names of its own, beside the bans that are there already.
+	open func(probe bool) (firewall.Backend, error)
+}
+
+// candidates are all the backends, the best first.
+func candidates(netns int) []candidate {
+	return []candidate{
+		{"ipset", func(probe bool) (firewall.Backend, error) {
+			return some(ipset.New(ipset.Config{NetNS: netns, Name: probeName(probe)}))
+		}},
+	}
+}
+
+func probeName(probe bool) string {
+	if probe {
+		return "exile-probe"
+	}
+	return ""
+}
+
+// some keeps a nil pointer from becoming a backend that is not nil.
+func some[B firewall.Backend](b B, err error) (firewall.Backend, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
+// in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
+// container allows. It returns the backend, its name, and why it was chosen. The error says why each one was not;
+// firewall.ErrHeld ends the search at once.
+func Choose(ctx context.Context, want string) (backend firewall.Backend, name, why string, err error) {
+	return choose(ctx, want, candidates(0))
+}
+
+func choose(ctx context.Context, want string, all []candidate) (firewall.Backend, string, string, error) {
+	if want == DryRun {
+		return firewall.NewDryRun(), DryRun, "asked for: nothing is banned", nil
+	}
+	var names []string
+	var failures []error
+	for _, c := range all {
+		names = append(names, c.name)
+		if want != Auto && want != c.name {
+			continue
+		}
+		b, err := try(ctx, c)
+		switch {
+		case err == nil:
+			return b, c.name, reason(want, failures), nil
+		case errors.Is(err, firewall.ErrHeld) || ctx.Err() != nil:
+			return nil, "", "", err
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", c.name, err))
+	}
+	if len(failures) == 0 {
+		return nil, "", "", fmt.Errorf("no backend %q: want auto, %s or dry-run", want, strings.Join(names, ", "))
+	}
+	return nil, "", "", fmt.Errorf("no backend works here: %w", errors.Join(failures...))
+}
+
+func reason(want string, failures []error) string {
+	switch {
+	case want != Auto:
+		return "asked for"
+	case len(failures) == 0:
+		return "the first choice, and works here"
+	}
+	return "the first that works here; not " + strings.ReplaceAll(errors.Join(failures...).Error(), "\n", "; not ")
+}
+
+// try opens the backend if it passes the probe.
+func try(ctx context.Context, c candidate) (firewall.Backend, error) {
+	b, err := c.open(true)
+	if err != nil {
+		return nil, err
+	}
+	// What the probe made goes even if ctx ends meanwhile.
+	err = errors.Join(probe(ctx, b), b.Destroy(context.WithoutCancel(ctx)), b.Close())
+	if err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
+	}
+	return c.open(false)
+}
+
+// probe bans addresses that nobody has (RFC 5737, RFC 3849) and lifts the bans again.
+func probe(ctx context.Context, b firewall.Backend) error {
+	until := time.Now().Add(time.Hour)
+	var c firewall.Change
+	for _, p := range []string{"192.0.2.1/32", "198.51.100.0/24", "2001:db8::/64"} {
+		ban := firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix(p)}, Until: until}
+		c.Add, c.Del = append(c.Add, ban), append(c.Del, ban.Key)
+	}
+	if err := b.Apply(ctx, firewall.Change{Add: c.Add}); err != nil {
+		return err
+	}
+	if err := holds(ctx, b, c.Add); err != nil {
+		return err
+	}
+	if err := b.Apply(ctx, firewall.Change{Del: c.Del}); err != nil {
+		return err
+	}
+	return holds(ctx, b, nil)
+}
+
+// holds returns an error unless the kernel has exactly the bans.
+func holds(ctx context.Context, b firewall.Backend, want []firewall.Ban) error {
+	have, err := b.List(ctx)
+	if err != nil {
+		return err
+	}
+	if c := firewall.Diff(want, have); !c.Empty() {
+		return fmt.Errorf("the kernel took %d bans and holds %d", len(want), len(have))
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package firewall
+
+import (
+	"context"
+	"time"
+)
+
+// DryRun is the backend that bans nobody: it keeps the bans in memory until they end and never asks the kernel, so it
+// needs no privilege and takes no lock. Make it with NewDryRun.
+type DryRun struct {
+	bans map[Key]time.Time
+}
+
+// NewDryRun returns a backend without bans.
+func NewDryRun() *DryRun { return &DryRun{make(map[Key]time.Time)} }
+
+// List returns the bans that would hold now.
+func (d *DryRun) List(ctx context.Context) ([]Ban, error) {
+	now := time.Now()
+	var bans []Ban
+	for k, until := range d.bans {
+		if !until.IsZero() && !until.After(now) {
+			delete(d.bans, k)
+			continue
+		}
+		bans = append(bans, Ban{k, until})
+	}
+	return bans, ctx.Err()
+}
+
+// Apply remembers the change.
+func (d *DryRun) Apply(ctx context.Context, c Change) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, b := range c.Add {
+		d.bans[b.Key] = b.Until
+	}
+	for _, k := range c.Del {
+		delete(d.bans, k)
+	}
+	return nil
+}
+
+// Destroy forgets all bans.
+func (d *DryRun) Destroy(ctx context.Context) error {
+	clear(d.bans)
+	return ctx.Err()
+}
+
+// Close does nothing.
+func (d *DryRun) Close() error { return nil }
