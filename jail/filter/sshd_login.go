@@ -120,38 +120,38 @@ func fromAddress(b []byte, ev *jail.Event) {
 	ev.Addr = addr
 }
 
-// reasons not to let an existing user in.
-var reasons = [...]string{
-	"not listed in AllowUsers",
-	"listed in DenyUsers",
-	"not in any group",
-	"a group is listed in DenyGroups",
-	"none of user's groups are listed in AllowGroups",
-	"account is locked",
-}
-
-// notAllowed reads "User U[ from H] not allowed because REASON".
+// notAllowed reads "User U from H not allowed because REASON" and "User U not allowed because REASON".
 func notAllowed(b []byte, ev *jail.Event) {
-	i := bytes.LastIndex(b, []byte(" not allowed because "))
-	if i < 0 || !isReason(b[i+len(" not allowed because "):]) {
+	key := []byte(" not allowed because ")
+	i := bytes.LastIndex(b, key)
+	if i < 0 {
+		return
+	}
+	switch reason := b[i+len(key):]; {
+	case isOneOf(reason, "not listed in AllowUsers", "listed in DenyUsers", "not in any group",
+		"a group is listed in DenyGroups", "none of user's groups are listed in AllowGroups"):
+		fromAddress(b[:i], ev)
+	case isOneOf(reason, "account is locked"), isShell(reason):
+		ev.User = b[:i]
+	default:
 		return
 	}
 	set(ev, jail.Failure, jail.Once, "not-allowed")
-	if fromAddress(b[:i], ev); !ev.Addr.IsValid() {
-		ev.User = b[:i]
-	}
 }
 
-func isReason(b []byte) bool {
-	for _, r := range reasons {
-		if string(b) == r {
+func isOneOf(b []byte, texts ...string) bool {
+	for _, t := range texts {
+		if string(b) == t {
 			return true
 		}
 	}
-	if _, ok := after(b, "shell "); !ok {
-		return false
-	}
-	return bytes.HasSuffix(b, []byte(" does not exist")) || bytes.HasSuffix(b, []byte(" is not executable"))
+	return false
+}
+
+// isShell reads "shell S does not exist|is not executable".
+func isShell(b []byte) bool {
+	rest, ok := after(b, "shell ")
+	return ok && (bytes.HasSuffix(rest, []byte(" does not exist")) || bytes.HasSuffix(rest, []byte(" is not executable")))
 }
 
 // account reads "Access denied for user U by PAM account configuration".

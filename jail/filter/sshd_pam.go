@@ -53,51 +53,25 @@ func pamModule(b []byte, ev *jail.Event) {
 }
 
 // pamFailure reads " logname=L uid=N euid=N tty=T ruser=R rhost=H[  user=U]". The remote chose U and, with some modules, L
-// and R. Where those two are empty the first rhost is the true one; where they are not it must be the only one.
+// and R: a line with a second rhost names nobody. No account's name has one.
 func pamFailure(b []byte, n int, ev *jail.Event) {
 	set(ev, jail.Failure, jail.Guess, "pam")
 	ev.Weak, ev.Count = true, n
-	h, ok := pamHost(b)
-	if !ok {
+	key := []byte(" rhost=")
+	i := bytes.Index(b, key)
+	if i < 0 || !bytes.HasPrefix(b, []byte(" logname=")) || !bytes.Contains(b[:i], []byte(" ruser=")) {
 		return
 	}
-	h, rest := word(h)
+	tail := b[i+len(key):]
+	if bytes.Contains(tail, key) {
+		return
+	}
+	h, rest := word(tail)
+	var ok bool
 	if ev.Addr, ok = address(h); !ok {
 		return
 	}
 	if user, ok := after(bytes.TrimLeft(rest, " "), "user="); ok {
 		ev.User = user
 	}
-}
-
-// pamHost returns b from the host on.
-func pamHost(b []byte) ([]byte, bool) {
-	if h, ok := pamPlain(b); ok {
-		return h, true
-	}
-	key := []byte(" rhost=")
-	i := bytes.Index(b, key)
-	if i < 0 || !bytes.HasPrefix(b, []byte(" logname=")) || !bytes.Contains(b[:i], []byte(" ruser=")) {
-		return nil, false
-	}
-	h := b[i+len(key):]
-	return h, !bytes.Contains(h, key)
-}
-
-// pamPlain reads " logname= uid=N euid=N tty=T ruser= rhost=".
-func pamPlain(b []byte) ([]byte, bool) {
-	b, ok := after(b, " logname= uid=")
-	if !ok {
-		return nil, false
-	}
-	_, b, _ = leadingNumber(b)
-	if b, ok = after(b, " euid="); !ok {
-		return nil, false
-	}
-	_, b, _ = leadingNumber(b)
-	if b, ok = after(b, " tty="); !ok {
-		return nil, false
-	}
-	_, b = word(b)
-	return after(b, "ruser= rhost=")
 }
