@@ -85,6 +85,7 @@ type Status struct {
 
 // Host is an address that is counted and not banned.
 type Host struct {
+	Jail     string
 	Prefix   netip.Prefix
 	Failures int
 	First    time.Time
@@ -139,8 +140,8 @@ type Report struct {
 type Writer interface {
 	// Ban bans, or extends a ban, and returns it. ErrProtected unless r.Force.
 	Ban(ctx context.Context, r BanRequest) (Ban, error)
-	// Unban lifts every ban of exactly that prefix, and those of an address inside it when it is a network, in one jail
-	// or in all ("") and forgets its failures. An invalid prefix means every ban. It returns how many bans it lifted.
+	// Unban lifts every ban that stops p or a part of it, in one jail or in all (""), and forgets the failures of p. An
+	// invalid prefix means every ban. It returns how many bans it lifted.
 	Unban(ctx context.Context, jail string, p netip.Prefix) (int, error)
 	// Reload reads the configuration again; ErrConfig and nothing changed when it is bad.
 	Reload(ctx context.Context) error
@@ -175,4 +176,7 @@ type Event struct {
 	Ban    Ban    // for BanNew, BanRemoved and Protected
 	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why
 	Count  int    // Repaired: how many entries
+	// Latency is, for BanNew, the time from the deciding log entry to the ban in the kernel; 0 when nothing was to be
+	// done there.
+	Latency time.Duration
 }

@@ -1,0 +1,196 @@
+// Command exiled watches the systemd journal for failed logins and exiles the addresses behind them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"exile/dbusapi"
+	"exile/internal/announce"
+	"exile/internal/config"
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/internal/state"
+)
+
+// version is set when it is built.
+var version = "0.1.0-dev"
+
+// options are the command line.
+type options struct {
+	config  string // the only file to read; empty: the usual ones
+	bus     string // address; empty: the system bus; "none"
+	dryRun  bool
+	debug   bool
+	version bool
+}
+
+func main() {
+	o, err := parseOptions(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2)
+	case o.version:
+		fmt.Printf("exile %s\n", version)
+		return
+	}
+	level := new(slog.LevelVar)
+	if o.debug {
+		level.Set(slog.LevelDebug)
+	}
+	log := newLog(level)
+	if err := run(o, level, log); err != nil {
+		for _, line := range splitErrors(err) {
+			log.Error(line)
+		}
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string, help io.Writer) (o options, err error) {
+	f := flag.NewFlagSet("exiled", flag.ContinueOnError)
+	f.SetOutput(help)
+	f.StringVar(&o.config, "config", "", "read only this `file`, not /etc/exile/exile.yaml and its like")
+	f.StringVar(&o.bus, "bus", "", "`address` of the bus instead of the system's; \"none\" for none")
+	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but change the kernel")
+	f.BoolVar(&o.debug, "debug", false, "log what would otherwise not be worth a line")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		fmt.Fprintf(help, "exiled: unexpected argument %q; see man:exiled.service(8)\n", f.Arg(0))
+		return o, flag.ErrHelp
+	}
+	return o, nil
+}
+
+// splitErrors gives each mistake in a configuration a line of its own.
+func splitErrors(err error) []string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top is taken apart
+		var lines []string
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, splitErrors(e)...)
+		}
+		return lines
+	}
+	return []string{err.Error()}
+}
+
+// run builds the daemon and what speaks for it, and waits for the end.
+func run(o options, level *slog.LevelVar, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	cfg, err := config.Load(config.Sources{File: o.config})
+	if err != nil {
+		return err
+	}
+	store, err := openStore(cfg.StateDir, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	planner := &planner{options: o, log: log, loaded: cfg}
+
+	events := announce.NewJournal(10_000, func(text string) { log.Info(text) })
+	var bus *dbusapi.Service
+	d := daemon.New(daemon.Config{
+		Plan:  planner.plan,
+		Store: store,
+		Announce: func(e control.Event) {
+			events.Announce(e)
+			bus.Announce(e)
+		},
+		Notify:   notify,
+		Watchdog: watchdog(),
+		Log:      log,
+		Version:  version,
+	})
+	bus = dbusapi.New(dbusapi.Config{
+		Address: o.bus, Reader: d, Writer: d, Version: version, LogLevel: level, LogTarget: "journal",
+		Connected: func(err error) { logBus(log, err) },
+	})
+	if err := serve(ctx, o, d, bus, events); err != nil {
+		return err
+	}
+	notify(sd.SdNotifyStopping)
+	return nil
+}
+
+// serve runs the daemon and what speaks for it until ctx ends or the daemon cannot start.
+func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal) error {
+	group, ctx := errgroup.WithContext(ctx)
+	telling, told := context.WithCancel(context.Background()) // outlives the daemon, whose last words are events
+	group.Go(func() error { defer told(); return d.Run(ctx) })
+	group.Go(func() error { events.Run(telling); return nil })
+	group.Go(func() error { hangup(ctx, d); return nil })
+	if o.bus != "none" {
+		group.Go(func() error { return bus.Serve(ctx) })
+	}
+	return group.Wait()
+}
+
+// hangup compares the kernel at SIGHUP.
+func hangup(ctx context.Context, d *daemon.Daemon) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	defer signal.Stop(c)
+	for {
+		select {
+		case <-c:
+			_ = d.Reconcile(ctx) // fails only when the daemon is ending
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func openStore(dir string, log *slog.Logger) (*state.Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	store, err := state.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if aside := store.SetAside(); aside != nil {
+		log.Warn(aside.Error())
+	}
+	if trouble := store.Err(); trouble != nil {
+		log.Warn(trouble.Error())
+	}
+	return store, nil
+}
+
+func logBus(log *slog.Logger, err error) {
+	if err == nil {
+		log.Debug("Connected to the bus", "name", dbusapi.BusName)
+		return
+	}
+	log.Warn("Lost the bus; banning goes on", "error", err)
+}
+
+// notify tells systemd; without it, nobody.
+func notify(state string) { _, _ = sd.SdNotify(false, state) }
+
+// watchdog is how often systemd wants to hear from us; 0: never.
+func watchdog() time.Duration {
+	d, err := sd.SdWatchdogEnabled(false)
+	if err != nil {
+		return 0
+	}
+	return d
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/sockdestroy"
+	"exile/internal/config"
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+	"exile/journal/export"
+	"exile/journal/follow"
+	"exile/journal/journalfile"
+	"exile/journal/textlog"
+)
+
+// planner turns the configuration into what the daemon runs.
+type planner struct {
+	options options
+	log     *slog.Logger
+	loaded  *config.Config // of the start, checked before anything else was touched; nil afterwards
+
+	backend opened // in use; kept over a reload that does not change it
+}
+
+// plan reads the configuration and builds what it asks for.
+func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
+	cfg, err := p.config()
+	if err != nil {
+		return nil, err
+	}
+	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge}
+	if err := p.jails(cfg, plan); err != nil {
+		return nil, err
+	}
+	if err := p.open(ctx, cfg); err != nil {
+		return nil, err
+	}
+	plan.Backend, plan.Name, plan.Why = p.backend.Backend, p.backend.name, p.backend.why
+	if cfg.KillConnections && !p.options.dryRun {
+		plan.Kill = kill
+	}
+	return plan, nil
+}
+
+func (p *planner) config() (*config.Config, error) {
+	if cfg := p.loaded; cfg != nil {
+		p.loaded = nil
+		return cfg, nil
+	}
+	return config.Load(config.Sources{File: p.options.config})
+}
+
+func kill(ctx context.Context, prefixes []netip.Prefix) error {
+	_, err := sockdestroy.Kill(ctx, prefixes)
+	return err
+}
+
+// jails adds the enabled jails and the sources that they read.
+func (p *planner) jails(cfg *config.Config, plan *daemon.Plan) error {
+	var fromJournal []*daemon.Jail
+	var wanted journal.Selector
+	for i := range cfg.Jails {
+		c := &cfg.Jails[i]
+		if !c.Enabled {
+			continue
+		}
+		j, err := newJail(cfg, c)
+		if err != nil {
+			return err
+		}
+		plan.Jails = append(plan.Jails, j)
+		if len(c.LogPath) == 0 {
+			fromJournal = append(fromJournal, j)
+			wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
+			continue
+		}
+		source, err := textlog.New(textlog.Config{Paths: c.LogPath})
+		if err != nil {
+			return fmt.Errorf("jail %q: %w", c.Name, err)
+		}
+		plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
+	}
+	if len(plan.Jails) == 0 {
+		return errors.New("no jail is enabled: set \"enabled: true\" in one, see exile.yaml(5)")
+	}
+	if len(fromJournal) == 0 {
+		return nil
+	}
+	source, err := p.journal(cfg, wanted)
+	if err != nil {
+		return err
+	}
+	plan.Sources = append(plan.Sources, daemon.Source{Name: "journal", Source: source, Jails: fromJournal})
+	return nil
+}
+
+// journal opens the journal, by journalctl when its files are in a format that we do not know.
+func (p *planner) journal(cfg *config.Config, wanted journal.Selector) (journal.Source, error) {
+	dirs, err := journalDirs(cfg.JournalDirs)
+	if err != nil {
+		return nil, err
+	}
+	boot, err := follow.CurrentBoot()
+	if err != nil {
+		p.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
+	}
+	source, err := follow.New(follow.Config{Dirs: dirs, Select: wanted, Boot: boot})
+	if errors.Is(err, journalfile.ErrUnsupported) {
+		p.log.Warn("Reading the journal through journalctl", "reason", err)
+		return export.New(export.Config{Selector: wanted, Report: func(err error) { p.log.Warn("Started journalctl again", "reason", err) }})
+	}
+	return source, err
+}
+
+// journalDirs turns the configured directories into those that hold files: a directory of journals has one for each
+// machine.
+func journalDirs(configured []string) ([]string, error) {
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return nil, fmt.Errorf("read machine id: %w; run systemd-machine-id-setup", err)
+	}
+	var dirs []string
+	for _, dir := range configured {
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.journal")); len(files) > 0 {
+			dirs = append(dirs, dir)
+			continue
+		}
+		dirs = append(dirs, filepath.Join(dir, strings.TrimSpace(string(machine))))
+	}
+	return dirs, nil
+}
+
+// newJail builds one jail.
+func newJail(cfg *config.Config, c *config.Jail) (*daemon.Jail, error) {
+	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
+	if err != nil {
+		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
+	}
+	allow := newAllow(c)
+	j, err := jail.New(c.Config, f, allow, detector(c))
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon.Jail{
+		Jail: j,
+		Info: control.JailStatus{
+			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: c.MaxRetry,
+			FindTime: c.FindTime, BanTime: c.BanTime, Protected: allow.list(),
+		},
+		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
+		Allowed: allow.Allowed, Ports: c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
+		IPv4Prefix: c.IPv4Prefix, IPv6Prefix: c.IPv6Prefix,
+		Sentence: func(int, netip.Prefix) time.Duration { return c.BanTime }, Remember: cfg.PurgeAge,
+		LookBack: c.FindTime + 3*jail.LoginGrace,
+	}
+	if len(c.LogPath) > 0 {
+		d.Origin = control.OriginFile
+	}
+	if c.Simulate {
+		d.Info.State = "simulating"
+	}
+	return d, nil
+}
+
+// detector is nil where the jail makes its own.
+func detector(c *config.Jail) jail.Detector {
+	if c.Detection != jail.Adaptive {
+		return nil
+	}
+	return jail.NewAdaptive(c.Adaptive)
+}
+
+// opened is a backend and how it was chosen.
+type opened struct {
+	firewall.Backend
+	wanted, name, why string
+}

@@ -1,0 +1,220 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+)
+
+// The commit has three steps, in this order.
+//
+// Kernel: because a full disk, which an attacker can cause, must not stop banning. Disk: positions, bans and history in
+// one transaction, so that after a crash the entries behind the stored position are read again and give the same
+// decisions. World: because nothing may be announced that a crash could take back.
+//
+// The disk is written by a goroutine of its own, one transaction at a time; what happens meanwhile waits for the next.
+// So a slow disk delays announcements, never bans.
+
+// lazily is how long a position that moved without consequences may stay unwritten: losing it costs reading again.
+const lazily = time.Second
+
+// pending is what the disk and the world do not know yet.
+type pending struct {
+	batch  state.Batch
+	events []control.Event
+	done   []func()  // called when it is on disk, or the disk has refused
+	urgent bool      // more than positions
+	since  time.Time // of the oldest position; zero when there is none
+	retry  time.Time // not before; zero: at once
+}
+
+// written is what became of a transaction.
+type written struct {
+	what pending
+	err  error
+}
+
+func newPending() pending {
+	return pending{batch: state.Batch{
+		Marks: make(map[string]state.Mark), Bans: make(map[state.Who]control.Ban),
+		Lifted: make(map[state.Who]bool), Past: make(map[state.Who]state.Past),
+	}}
+}
+
+func (p *pending) put(b control.Ban) {
+	p.batch.Bans[whoOf(b)] = b
+	p.urgent = true
+}
+
+func (p *pending) lift(b control.Ban) {
+	delete(p.batch.Bans, whoOf(b))
+	p.batch.Lifted[whoOf(b)] = true
+	p.urgent = true
+}
+
+func (p *pending) move(source string, to state.Mark) {
+	p.batch.Marks[source] = to
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+}
+
+func whoOf(b control.Ban) state.Who { return state.Who{Jail: b.Jail, Prefix: b.Prefix} }
+
+// remember keeps what is known of somebody's past.
+func (d *Daemon) remember(who state.Who, past state.Past) {
+	d.past[who] = past
+	d.pending.batch.Past[who] = past
+	d.pending.urgent = true
+}
+
+// due is when to write; zero when there is nothing.
+func (p *pending) due() time.Time {
+	var at time.Time
+	switch {
+	case p.urgent || len(p.events) > 0 || len(p.done) > 0:
+		at = time.Now()
+	case !p.since.IsZero():
+		at = p.since.Add(lazily)
+	default:
+		return at
+	}
+	if p.retry.After(at) {
+		return p.retry
+	}
+	return at
+}
+
+// enforce makes the kernel hold what the table says of the keys that were touched.
+func (d *Daemon) enforce(ctx context.Context) {
+	now := time.Now()
+	if d.kernel.due(now) {
+		d.reconcile(ctx)
+		return
+	}
+	change := d.kernel.change(d.plan, d.bans)
+	if change.Empty() {
+		return
+	}
+	err := d.plan.Backend.Apply(ctx, change)
+	if err != nil && ctx.Err() == nil {
+		d.kernel.failed(now)
+		d.degrade(reasonBackend, time.Time{}, err)
+		return
+	}
+	d.stampLatency(time.Now())
+}
+
+// stampLatency writes into the announcements to come how long after the deciding entry the kernel had the ban.
+func (d *Daemon) stampLatency(now time.Time) {
+	for i := range d.pending.events {
+		e := &d.pending.events[i]
+		if e.Kind == control.BanNew && e.Latency == 0 {
+			e.Latency = now.Sub(e.Ban.Since)
+		}
+	}
+}
+
+// flush gives what is due to the disk, if it is idle.
+func (d *Daemon) flush() {
+	due := d.pending.due()
+	if d.writing || due.IsZero() || due.After(time.Now()) {
+		return
+	}
+	what := d.pending
+	d.pending, d.writing = newPending(), true
+	save := d.save(what.batch)
+	go func() { d.written <- written{what, save()} }()
+}
+
+// settle tells the world what is on disk now. What the disk refused the store keeps for the next commit, and the world is
+// told all the same: the kernel has it.
+func (d *Daemon) settle(w written) {
+	d.writing = false
+	for _, e := range w.what.events {
+		d.announce(e)
+	}
+	for _, done := range w.what.done {
+		done()
+	}
+	switch {
+	case w.err == nil:
+		d.recovered(reasonState)
+		return
+	case errors.Is(w.err, state.ErrSetAside):
+		d.degrade(reasonAside, time.Time{}, w.err)
+		d.rewrite = true
+	default:
+		d.degrade(reasonState, time.Time{}, w.err)
+	}
+	d.pending.urgent = true
+	d.pending.retry = time.Now().Add(retryDisk)
+}
+
+// save is what the next transaction does: commit a batch, or write everything when the file was lost, and forget what is
+// too old to matter.
+func (d *Daemon) save(b state.Batch) func() error {
+	purge := d.purge(time.Now())
+	if !d.rewrite {
+		return func() error { return errors.Join(d.cfg.Store.Commit(b), purge()) }
+	}
+	d.rewrite = false
+	all := d.contents()
+	return func() error { return d.cfg.Store.Replace(all) }
+}
+
+// The past is forgotten from time to time.
+const (
+	purgeEvery = time.Hour
+	keepPast   = 1_000_000 // prefixes
+)
+
+// purge forgets the past that no longer counts, and returns what does the same on disk.
+func (d *Daemon) purge(now time.Time) func() error {
+	if now.Sub(d.purged) < purgeEvery || d.plan.PurgeAge <= 0 {
+		return func() error { return nil }
+	}
+	d.purged = now
+	then := now.Add(-d.plan.PurgeAge)
+	maps.DeleteFunc(d.past, func(who state.Who, p state.Past) bool {
+		_, banned := d.bans.get(who.Jail, who.Prefix)
+		return !banned && p.Last.Before(then) && p.Cleared.Before(then)
+	})
+	return func() error {
+		_, err := d.cfg.Store.Purge(then, keepPast)
+		return err
+	}
+}
+
+// contents is everything that has to be on disk.
+func (d *Daemon) contents() state.Contents {
+	c := state.NewContents()
+	for name, r := range d.sources {
+		c.Marks[name] = state.Mark{Position: r.position, Low: r.low}
+	}
+	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
+	maps.Copy(c.Past, d.past)
+	return c
+}
+
+// finish writes what is left, when nothing can come any more.
+func (d *Daemon) finish() error {
+	if d.writing {
+		d.settle(<-d.written)
+	}
+	what := d.pending
+	d.pending = newPending()
+	err := d.save(what.batch)()
+	d.settle(written{what, err})
+	return err
+}
+
+// later announces an event when what it tells is on disk.
+func (d *Daemon) later(e control.Event) { d.pending.events = append(d.pending.events, e) }
+
+// announce tells the world at once.
+func (d *Daemon) announce(e control.Event) { d.cfg.Announce(e) }

@@ -1,0 +1,271 @@
+// Package daemon is the one loop that owns all state: it takes entries from the sources, asks the jails, fills the
+// kernel, writes to disk and tells the world, in that order. Everything else reaches it as a message.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"exile/firewall"
+	"exile/internal/control"
+	"exile/internal/state"
+	"exile/journal"
+)
+
+// Store keeps what must survive a restart; see package state for the contract. It is used from one goroutine at a time.
+type Store interface {
+	Load() (state.Contents, error)
+	Commit(b state.Batch) error
+	Replace(c state.Contents) error
+	Purge(then time.Time, keep int) (int, error)
+}
+
+// Config is what the daemon is built from.
+type Config struct {
+	Plan     func(ctx context.Context) (*Plan, error) // reads the configuration; called at start and by Reload
+	Store    Store
+	Announce func(e control.Event) // tells the world; must not block
+	Notify   func(state string)    // sd_notify(3); must not block
+	Watchdog time.Duration         // how often "WATCHDOG=1" is due; 0: never
+	Log      *slog.Logger
+	Version  string
+}
+
+// Daemon is the loop and the state that it owns. Its exported methods are safe for concurrent use; everything else
+// belongs to the goroutine in Run.
+type Daemon struct {
+	cfg      Config
+	log      *slog.Logger
+	requests chan func(life context.Context)
+	batches  chan delivery
+	failures chan failure
+	written  chan written
+	touched  chan struct{} // somebody changed our part of the kernel
+	kills    chan func(context.Context) error
+
+	plan      *Plan
+	sources   map[string]*running
+	stop      func() // ends the sources and the background work of the plan
+	bans      *table
+	past      map[state.Who]state.Past
+	kernel    keeper
+	pending   pending
+	writing   bool           // a transaction is under way
+	rewrite   bool           // the state file was lost: write everything
+	purged    time.Time      // when the past was last forgotten
+	condemned []netip.Prefix // whose connections are still to be cut
+	health    *health
+	stats     stats
+	paused    time.Time
+	started   time.Time
+	closed    chan struct{}
+}
+
+// running is a source at work.
+type running struct {
+	Source
+	position journal.Position
+	low      time.Time // the oldest entry that its counters need
+	caughtUp bool
+}
+
+// delivery is a batch on its way to the loop; done is closed when its buffers may be reused.
+type delivery struct {
+	from  *running
+	batch journal.Batch
+	done  chan struct{}
+}
+
+// failure is the end of a source that should not have ended.
+type failure struct {
+	from *running
+	err  error
+}
+
+// New returns a daemon that does nothing until Run.
+func New(cfg Config) *Daemon {
+	return &Daemon{
+		cfg:      cfg,
+		log:      cfg.Log,
+		requests: make(chan func(life context.Context)),
+		batches:  make(chan delivery),
+		failures: make(chan failure),
+		written:  make(chan written, 1),
+		touched:  make(chan struct{}, 1),
+		kills:    make(chan func(context.Context) error),
+		bans:     newTable(),
+		past:     make(map[state.Who]state.Past),
+		health:   newHealth(),
+		pending:  newPending(),
+		closed:   make(chan struct{}),
+	}
+}
+
+// Run restores the bans, follows the sources and answers until ctx ends; then it stores what is left, leaves the bans
+// in the kernel, and returns nil. An error means that it could not start.
+func (d *Daemon) Run(ctx context.Context) error {
+	defer close(d.closed)
+	d.started = time.Now()
+	plan, err := d.cfg.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	d.plan = plan
+	marks, err := d.restore()
+	if err != nil {
+		return errors.Join(err, plan.Backend.Close())
+	}
+	d.reconcile(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.killer(ctx) })
+	d.launch(ctx, marks)
+	d.loop(ctx)
+	d.stop()
+	return errors.Join(d.finish(), d.plan.Backend.Close(), group.Wait())
+}
+
+// restore loads the bans, drops those that are over or whose jail is gone, and returns how far the sources
+// were read.
+func (d *Daemon) restore() (map[string]state.Mark, error) {
+	contents, err := d.cfg.Store.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	now := time.Now()
+	for _, b := range contents.Bans {
+		if over(b, now) || d.plan.jail(b.Jail) == nil {
+			d.pending.lift(b)
+			continue
+		}
+		d.bans.put(b)
+	}
+	d.past = contents.Past
+	return contents.Marks, nil
+}
+
+func over(b control.Ban, now time.Time) bool { return !b.Until.IsZero() && !b.Until.After(now) }
+
+// launch starts the sources of the plan where the marks are, and its background work. d.stop ends them.
+func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group errgroup.Group
+	d.sources = make(map[string]*running, len(d.plan.Sources))
+	for _, s := range d.plan.Sources {
+		r := &running{Source: s, position: marks[s.Name].Position, low: marks[s.Name].Low}
+		d.sources[s.Name] = r
+		start := d.startOf(r)
+		group.Go(func() error { d.follow(ctx, r, start); return nil })
+	}
+	group.Go(func() error { return d.serve(ctx) })
+	d.stop = func() {
+		cancel()
+		_ = group.Wait() // what they had to say they sent to the loop
+	}
+}
+
+// startOf is where a source begins: as far before its position as the counters of its jails reach.
+func (d *Daemon) startOf(r *running) journal.Start {
+	since := r.low
+	if since.IsZero() {
+		since = time.Now().Add(-r.lookBack())
+	}
+	for _, j := range r.Jails {
+		for who, past := range d.past {
+			if who.Jail == j.Info.Name && past.Cleared.After(since) {
+				j.Recall(who.Prefix, past.Cleared)
+			}
+		}
+	}
+	return journal.Start{Resume: r.position, Since: since}
+}
+
+// follow runs a source until ctx ends, and again when it fails.
+func (d *Daemon) follow(ctx context.Context, r *running, start journal.Start) {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := r.Follow(ctx, start, func(b journal.Batch) error {
+			wait = time.Second
+			if !b.Position.IsZero() {
+				start = journal.Start{Resume: b.Position}
+			}
+			return d.deliver(ctx, r, b)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case d.failures <- failure{r, err}:
+		case <-ctx.Done():
+			return
+		}
+		sleep(ctx, wait)
+	}
+}
+
+// deliver hands a batch to the loop and waits until it is done with it.
+func (d *Daemon) deliver(ctx context.Context, r *running, b journal.Batch) error {
+	dl := delivery{from: r, batch: b, done: make(chan struct{})}
+	select {
+	case d.batches <- dl:
+		<-dl.done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// serve runs the background work of the plan and watches our part of the kernel where the backend can.
+func (d *Daemon) serve(ctx context.Context) error {
+	var group errgroup.Group
+	if d.plan.Serve != nil {
+		group.Go(func() error { return d.plan.Serve(ctx) })
+	}
+	if w, ok := d.plan.Backend.(firewall.Watcher); ok {
+		group.Go(func() error { return d.watch(ctx, w) })
+	}
+	return group.Wait()
+}
+
+func (d *Daemon) watch(ctx context.Context, w firewall.Watcher) error {
+	for ctx.Err() == nil {
+		_ = w.Watch(ctx, d.touch) // an error costs only the early notice: the kernel is compared every minute anyway
+		sleep(ctx, time.Minute)
+	}
+	return nil
+}
+
+// touch asks the loop to compare the kernel soon.
+func (d *Daemon) touch() {
+	select {
+	case d.touched <- struct{}{}:
+	default:
+	}
+}
+
+// killer cuts connections, which may take long, away from the loop.
+func (d *Daemon) killer(ctx context.Context) error {
+	for {
+		select {
+		case kill := <-d.kills:
+			if err := kill(ctx); err != nil {
+				d.log.Warn("Failed to cut connections", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func sleep(ctx context.Context, t time.Duration) {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,503 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/firewall/firewalltest"
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/internal/state"
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+)
+
+// script is a source that plays entries: those before the resume point as replayed, the others as they are, and then
+// what the test sends.
+type script struct {
+	past []journal.Entry
+	live chan []journal.Entry
+	fail chan error
+}
+
+func (s *script) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
+	for _, e := range s.past {
+		e.Replayed = e.Position.Seqnum <= from.Resume.Seqnum
+		if e.Replayed && (from.Since.IsZero() || e.Time.Before(from.Since)) {
+			continue
+		}
+		if err := emit(journal.Batch{Entries: []journal.Entry{e}, Position: later(e.Position, from.Resume)}); err != nil {
+			return err
+		}
+	}
+	if err := emit(journal.Batch{CaughtUp: true}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case entries := <-s.live:
+			s.past = append(s.past, entries...)
+			if err := emit(journal.Batch{Entries: entries, Position: entries[len(entries)-1].Position, CaughtUp: true}); err != nil {
+				return err
+			}
+		case err := <-s.fail:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func later(a, b journal.Position) journal.Position {
+	if a.Seqnum > b.Seqnum {
+		return a
+	}
+	return b
+}
+
+// world is what a daemon of these tests lives in, and what outlives it.
+type world struct {
+	t      *testing.T
+	dir    string
+	kernel *firewalltest.Fake
+	source *script
+	seq    uint64
+	told   []string
+	d      *running
+	jails  func() []*daemon.Jail
+	store  func(daemon.Store) daemon.Store // what stands between the daemon and its file
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{
+		t: t, dir: t.TempDir(), kernel: firewalltest.NewFake(),
+		source: &script{live: make(chan []journal.Entry), fail: make(chan error)},
+		store:  func(s daemon.Store) daemon.Store { return s },
+	}
+	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil)} }
+	return w
+}
+
+type allowList []netip.Prefix
+
+func (l allowList) Allowed(a netip.Addr, _ time.Time) (string, bool) {
+	for _, p := range l {
+		if p.Contains(a) {
+			return "ignoreip " + p.String(), true
+		}
+	}
+	return "", false
+}
+
+// jail is maxretry 3, findtime 10m, bantime 1h, doubled at each further offence.
+func (w *world) jail(name string, allow allowList) *daemon.Jail {
+	w.t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := jail.Config{
+		Name: name, Detection: jail.Threshold, MaxRetry: 3, FindTime: 10 * time.Minute, BanTime: time.Hour,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
+	}
+	j, err := jail.New(cfg, f, allow, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &daemon.Jail{
+		Jail: j, Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
+		Allowed: allow.Allowed, Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
+		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal, IPv4Prefix: 32, IPv6Prefix: 64,
+	}
+}
+
+// running is a daemon at work.
+type running struct {
+	*daemon.Daemon
+	stop func() error
+}
+
+// start starts a daemon; stop ends it in order.
+func (w *world) start() *running {
+	w.t.Helper()
+	store, err := state.Open(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	d := daemon.New(daemon.Config{
+		Plan: func(context.Context) (*daemon.Plan, error) {
+			jails := w.jails()
+			return &daemon.Plan{
+				Jails: jails, Backend: w.kernel, Name: "fake", PurgeAge: 48 * time.Hour,
+				Sources: []daemon.Source{{Name: "journal", Source: w.source, Jails: jails}},
+			}, nil
+		},
+		Store: w.store(store), Announce: func(e control.Event) { w.told = append(w.told, tell(e)) },
+		Notify: func(string) {}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
+	})
+	done := make(chan error)
+	go func() { done <- d.Run(ctx) }()
+	synctest.Wait()
+	stop := func() error {
+		cancel()
+		return errors.Join(<-done, store.Close())
+	}
+	w.d = &running{d, stop}
+	return w.d
+}
+
+// hand gives what the test looked at or changed back to the loop: an answer from it is what the race detector believes.
+func (w *world) hand() {
+	w.t.Helper()
+	if _, err := w.d.Status(context.Background()); err != nil && w.d.stop != nil {
+		w.t.Errorf("Status: %v", err)
+	}
+}
+
+func tell(e control.Event) string {
+	switch e.Kind {
+	case control.BanNew:
+		return fmt.Sprintf("ban %s offence %d", e.Ban.Prefix, e.Ban.Offence)
+	case control.BanRemoved:
+		return fmt.Sprintf("unban %s %s", e.Ban.Prefix, e.Reason)
+	case control.Repaired:
+		return fmt.Sprintf("repaired %d", e.Count)
+	default:
+		return fmt.Sprintf("%s %s", e.Kind, e.Reason)
+	}
+}
+
+// guess is a wrong password from an address, now.
+func (w *world) guess(addr string) journal.Entry {
+	w.seq++
+	at := time.Now()
+	return journal.Entry{
+		Position: journal.Position{SeqnumID: journal.ID{1}, Seqnum: w.seq, Realtime: uint64(at.UnixMicro())},
+		Time:     at, PID: int32(w.seq), Message: []byte("Failed password for root from " + addr + " port 4000 ssh2"),
+	}
+}
+
+// attack lets so many wrong passwords come from an address, a second apart, and waits until they are dealt with.
+func (w *world) attack(addr string, guesses int) {
+	for range guesses {
+		w.source.live <- []journal.Entry{w.guess(addr)}
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+}
+
+// banned is what the kernel holds, in order.
+func (w *world) banned() []string {
+	var list []string
+	for _, b := range w.kernel.Bans() {
+		list = append(list, b.Prefix.String())
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (w *world) expect(what string, want ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, w.told); diff != "" {
+		w.t.Errorf("%s: told (-want +got)\n%s", what, diff)
+	}
+	w.told = nil
+	w.hand()
+}
+
+func (w *world) expectBanned(what string, want ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, w.banned()); diff != "" {
+		w.t.Errorf("%s: the kernel holds (-want +got)\n%s", what, diff)
+	}
+	w.hand()
+}
+
+func (w *world) end(d *running) {
+	w.t.Helper()
+	if err := d.stop(); err != nil {
+		w.t.Errorf("stop: %v", err)
+	}
+	d.stop = nil
+}
+
+func TestBanExpireAndGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.expect("third guess", "ban 192.0.2.1/32 offence 1")
+		w.expectBanned("third guess", "192.0.2.1/32")
+		time.Sleep(time.Hour)
+		w.expect("an hour later", "unban 192.0.2.1/32 expired")
+		w.expectBanned("an hour later")
+		w.attack("192.0.2.1", 3)
+		w.expect("second offence", "ban 192.0.2.1/32 offence 2")
+		time.Sleep(90 * time.Minute)
+		w.expectBanned("90 minutes into a ban of two hours", "192.0.2.1/32")
+	})
+}
+
+func TestRestartCountsEveryGuessOnce(t *testing.T) {
+	for guesses := range 4 {
+		t.Run(fmt.Sprintf("after %d guesses", guesses), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				d := w.start()
+				w.attack("192.0.2.1", guesses)
+				w.end(d)
+				d = w.start()
+				defer w.end(d)
+				w.attack("192.0.2.1", 3-guesses)
+				w.expect("third guess", "ban 192.0.2.1/32 offence 1")
+				w.expectBanned("third guess", "192.0.2.1/32")
+			})
+		})
+	}
+}
+
+// Three guesses ban; the ban is lifted at once; two guesses more, a restart, and a third: were the first three counted
+// again after the restart, the ban would come too early.
+func TestPardonSurvivesRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		n, err := d.Unban(t.Context(), "", netip.MustParsePrefix("192.0.2.1/32"))
+		if n != 1 || err != nil {
+			t.Errorf("Unban: %d, %v; want 1, nil", n, err)
+		}
+		time.Sleep(time.Second)
+		w.attack("192.0.2.1", 1)
+		w.expect("unban", "ban 192.0.2.1/32 offence 1", "unban 192.0.2.1/32 unban")
+		w.end(d)
+		d = w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 1)
+		w.expectBanned("second guess after the pardon")
+		w.attack("192.0.2.1", 1)
+		w.expect("third guess after the pardon", "ban 192.0.2.1/32 offence 2")
+	})
+}
+
+func TestStopLeavesBansAndStartRestoresThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		w.end(d)
+		w.expectBanned("stopped", "192.0.2.1/32")
+		if w.kernel.Closed != 1 || w.kernel.Destroyed != 0 {
+			t.Errorf("backend closed %d times, destroyed %d times; want 1, 0", w.kernel.Closed, w.kernel.Destroyed)
+		}
+		w.kernel = firewalltest.NewFake() // a reboot
+		d = w.start()
+		defer w.end(d)
+		w.expectBanned("rebooted", "192.0.2.1/32")
+	})
+}
+
+func TestKernelTroubleIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		broken := true
+		w.kernel.Fail = func(firewalltest.Verb) error {
+			if broken {
+				return errors.New("no buffer space available")
+			}
+			return nil
+		}
+		w.attack("192.0.2.1", 3)
+		w.expect("kernel refuses", "degraded backend-failed", "ban 192.0.2.1/32 offence 1")
+		broken = false
+		w.hand()
+		time.Sleep(time.Minute)
+		w.expectBanned("kernel recovered", "192.0.2.1/32")
+		w.expect("kernel recovered", "recovered backend-failed")
+		w.kernel.Flush()
+		w.hand()
+		time.Sleep(time.Minute)
+		w.expectBanned("somebody flushed", "192.0.2.1/32")
+		w.expect("somebody flushed", "repaired 1")
+	})
+}
+
+// refusing is a store on a full disk.
+type refusing struct {
+	daemon.Store
+	full *bool
+}
+
+func (r refusing) Commit(b state.Batch) error {
+	if *r.full {
+		return state.ErrFull
+	}
+	return r.Store.Commit(b)
+}
+
+func TestFullDiskDoesNotStopBanning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		full := true
+		w.store = func(s daemon.Store) daemon.Store { return refusing{s, &full} }
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("disk full", "192.0.2.1/32")
+		full = false
+		w.hand()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !slices.Contains(w.told, "recovered state-failed") || !slices.Contains(w.told, "ban 192.0.2.1/32 offence 1") {
+			t.Errorf("told %q", w.told)
+		}
+	})
+}
+
+func TestProtectedAndManual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mine := netip.MustParsePrefix("198.51.100.0/24")
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", allowList{mine})} }
+		d := w.start()
+		defer w.end(d)
+		w.attack("198.51.100.7", 3)
+		w.expect("my own network", "protected ignoreip 198.51.100.0/24")
+		request := control.BanRequest{Prefix: netip.MustParsePrefix("198.51.100.7/32"), Duration: time.Minute}
+		if _, err := d.Ban(t.Context(), request); !errors.Is(err, control.ErrProtected) {
+			t.Errorf("ban of a protected address: %v, want %v", err, control.ErrProtected)
+		}
+		request.Force = true
+		if _, err := d.Ban(t.Context(), request); err != nil {
+			t.Errorf("forced ban: %v", err)
+		}
+		w.expectBanned("forced", "198.51.100.7/32")
+		time.Sleep(time.Minute)
+		w.expectBanned("a minute later")
+		for _, bad := range []control.BanRequest{
+			{}, {Prefix: netip.MustParsePrefix("10.0.0.0/7")}, {Jail: "nginx", Prefix: netip.MustParsePrefix("192.0.2.1/32")},
+			{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Duration: -1},
+		} {
+			if _, err := d.Ban(t.Context(), bad); err == nil {
+				t.Errorf("Ban(%+v) did not fail", bad)
+			}
+		}
+	})
+}
+
+func TestReloadKeepsBansAndCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.attack("192.0.2.2", 2)
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expectBanned("reloaded", "192.0.2.1/32")
+		w.attack("192.0.2.2", 1)
+		w.expect("third guess", "ban 192.0.2.1/32 offence 1", "reloaded ", "ban 192.0.2.2/32 offence 1")
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("other", nil)} }
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expectBanned("the jail is gone")
+	})
+}
+
+func TestPauseUnbansAndResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		if err := d.Pause(t.Context(), 10*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("paused")
+		time.Sleep(10 * time.Minute)
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("resumed", "192.0.2.1/32")
+	})
+}
+
+func TestSourceThatFailsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 2)
+		w.source.fail <- errors.New("no inotify watches left")
+		time.Sleep(2 * time.Second)
+		w.attack("192.0.2.1", 1)
+		w.expect("third guess", "degraded source-failed", "recovered source-failed", "ban 192.0.2.1/32 offence 1")
+	})
+}
+
+func TestPagesCoverEveryBanOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("a", nil), w.jail("b", nil)} }
+		d := w.start()
+		defer w.end(d)
+		var want []string
+		for _, name := range []string{"a", "b"} {
+			for i := range 25 {
+				p := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)
+				if _, err := d.Ban(t.Context(), control.BanRequest{Jail: name, Prefix: p}); err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, name+" "+p.String())
+			}
+		}
+		var got []string
+		for page := (control.Page{Max: 10}); ; {
+			bans, next, err := d.Bans(t.Context(), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range bans {
+				got = append(got, b.Jail+" "+b.Prefix.String())
+			}
+			if next == "" {
+				break
+			}
+			page.After = next
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("bans (-want +got)\n%s", diff)
+		}
+		if got := len(w.kernel.Bans()); got != 25 {
+			t.Errorf("the kernel holds %d prefixes, want 25: both jails ban the same", got)
+		}
+		if n, err := d.Unban(t.Context(), "a", netip.Prefix{}); n != 25 || err != nil {
+			t.Errorf("Unban of jail a: %d, %v; want 25, nil", n, err)
+		}
+		if got := len(w.kernel.Bans()); got != 25 {
+			t.Errorf("the kernel holds %d prefixes, want 25: jail b still bans them", got)
+		}
+		if matches, _ := filepath.Glob(filepath.Join(w.dir, "*")); len(matches) != 1 {
+			t.Errorf("state directory holds %v, want one file", matches)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"slices"
+	"time"
+
+	"exile/internal/control"
+)
+
+// The reasons for being degraded, and what to do about each.
+const (
+	reasonBackend    = "backend-failed"
+	reasonState      = "state-failed"
+	reasonSource     = "source-failed"
+	reasonSuppressed = "journal-suppressed"
+	reasonGap        = "journal-gap"
+	reasonAside      = "state-set-aside"
+)
+
+var remedies = map[string]string{
+	reasonBackend:    "The kernel refused a change; see journalctl -u exiled, or choose another backend: in exile.yaml.",
+	reasonState:      "The state cannot be written: free space in, or make writable, the state directory; banning goes on.",
+	reasonSource:     "A log source ended and is tried again; see journalctl -u exiled.",
+	reasonSuppressed: "journald dropped lines of a watched unit: set LogRateLimitIntervalSec=0 in a drop-in of that unit.",
+	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
+	reasonAside:      "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",
+}
+
+// transient is how long a reason stays that nothing ever takes back.
+const transient = 10 * time.Minute
+
+// health is what is wrong, if anything.
+type health struct {
+	reasons map[string]time.Time // zero: until taken back; else until then
+}
+
+func newHealth() *health { return &health{reasons: make(map[string]time.Time)} }
+
+// degrade notes a reason and reports whether it is news.
+func (h *health) degrade(reason string, until time.Time) bool {
+	_, known := h.reasons[reason]
+	h.reasons[reason] = until
+	return !known
+}
+
+// recover takes a reason back and reports whether it was there.
+func (h *health) recover(reason string) bool {
+	_, known := h.reasons[reason]
+	delete(h.reasons, reason)
+	return known
+}
+
+// expire takes back the reasons whose time is over and returns them.
+func (h *health) expire(now time.Time) []string {
+	var over []string
+	for reason, until := range h.reasons {
+		if !until.IsZero() && !until.After(now) {
+			over = append(over, reason)
+			delete(h.reasons, reason)
+		}
+	}
+	slices.Sort(over)
+	return over
+}
+
+// list returns the reasons in order, and the remedy of each.
+func (h *health) list() (reasons, remedy []string) {
+	for reason := range h.reasons {
+		reasons = append(reasons, reason)
+	}
+	slices.Sort(reasons)
+	for _, reason := range reasons {
+		remedy = append(remedy, remedies[reason])
+	}
+	return reasons, remedy
+}
+
+// degrade notes what is wrong, says so once, and keeps it until recover or, if until is not zero, until then.
+func (d *Daemon) degrade(reason string, until time.Time, err error) {
+	if !d.health.degrade(reason, until) {
+		return
+	}
+	d.log.Warn("Degraded", "reason", reason, "error", err, "remedy", remedies[reason])
+	d.announce(control.Event{Kind: control.Degraded, Time: time.Now(), Reason: reason})
+}
+
+func (d *Daemon) recovered(reason string) {
+	if d.health.recover(reason) {
+		d.announceRecovered(reason)
+	}
+}
+
+func (d *Daemon) announceRecovered(reason string) {
+	d.log.Info("Recovered", "reason", reason)
+	d.announce(control.Event{Kind: control.Recovered, Time: time.Now(), Reason: reason})
+}

@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"exile/firewall"
+	"exile/internal/control"
+)
+
+// keeper knows which part of the kernel is not yet as the table wants it.
+type keeper struct {
+	touched map[firewall.Key]struct{}
+	wait    time.Duration // before the next try
+	retry   time.Time     // zero: the last change went through
+	filled  bool          // compared at least once
+	held    int           // entries that the kernel held at the last comparison or change
+}
+
+func (k *keeper) touch(keys ...firewall.Key) {
+	if k.touched == nil {
+		k.touched = make(map[firewall.Key]struct{})
+	}
+	for _, key := range keys {
+		k.touched[key] = struct{}{}
+	}
+}
+
+// change is what the touched keys need, and forgets that they were touched.
+func (k *keeper) change(p *Plan, t *table) firewall.Change {
+	var c firewall.Change
+	for key := range k.touched {
+		if until, ok := p.want(t, key); ok {
+			c.Add = append(c.Add, firewall.Ban{Key: key, Until: until})
+		} else {
+			c.Del = append(c.Del, key)
+		}
+	}
+	clear(k.touched)
+	return c
+}
+
+// due reports whether a failed change is to be tried again.
+func (k *keeper) due(now time.Time) bool { return !k.retry.IsZero() && !k.retry.After(now) }
+
+func (k *keeper) failed(now time.Time) {
+	k.wait = min(max(2*k.wait, time.Second), time.Minute)
+	k.retry = now.Add(k.wait)
+}
+
+// reconcile compares the kernel with the table and repairs what differs. It is the answer to every start, error and
+// doubt.
+func (d *Daemon) reconcile(ctx context.Context) {
+	now := time.Now()
+	have, err := d.plan.Backend.List(ctx)
+	var change firewall.Change
+	if err == nil {
+		change = firewall.Diff(d.plan.wanted(d.bans), have)
+		err = d.plan.Backend.Apply(ctx, change)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			d.kernel.failed(now)
+			d.degrade(reasonBackend, time.Time{}, err)
+		}
+		return
+	}
+	repaired := len(change.Add) + len(change.Del)
+	clear(d.kernel.touched)
+	d.stampLatency(time.Now())
+	if d.kernel.filled && repaired > 0 && d.kernel.retry.IsZero() {
+		d.stats.repairs += uint64(repaired)
+		d.stats.lastRepair = now
+		d.log.Warn("Repaired the kernel", "backend", d.plan.Name, "added", len(change.Add), "deleted", len(change.Del))
+		d.later(control.Event{Kind: control.Repaired, Time: now, Count: repaired})
+	}
+	d.kernel.filled, d.kernel.retry, d.kernel.wait = true, time.Time{}, 0
+	d.recovered(reasonBackend)
+}
+
+// verify compares the kernel, unless it is known to be wrong and waits for another try.
+func (d *Daemon) verify(ctx context.Context) {
+	if d.kernel.retry.IsZero() {
+		d.reconcile(ctx)
+	}
+}

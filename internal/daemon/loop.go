@@ -1,0 +1,235 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+	"exile/jail"
+	"exile/journal"
+)
+
+// The periods of the loop.
+const (
+	tickEvery   = 5 * time.Second // weak evidence ripens, reasons expire, STATUS= is renewed
+	verifyEvery = time.Minute     // the kernel is compared
+	retryDisk   = 5 * time.Second
+)
+
+// loop does one thing at a time until ctx ends: a batch, a question, or what time brings.
+func (d *Daemon) loop(ctx context.Context) {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	verify := time.NewTicker(verifyEvery)
+	defer verify.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	for {
+		kills, kill := d.nextKill()
+		select {
+		case <-ctx.Done():
+			return
+		case dl := <-d.batches:
+			d.take(ctx, dl)
+		case ask := <-d.requests:
+			ask(ctx)
+		case f := <-d.failures:
+			d.sourceFailed(f)
+		case w := <-d.written:
+			d.settle(w)
+		case <-d.touched:
+			d.reconcile(ctx)
+		case <-verify.C:
+			d.verify(ctx)
+		case <-tick.C:
+			d.tick(ctx)
+		case <-due.C:
+		case kills <- kill:
+			d.condemned = nil
+		}
+		d.expire(ctx)
+		d.flush()
+		due.Reset(d.untilDue())
+	}
+}
+
+// take handles a batch and lets its source go on.
+func (d *Daemon) take(ctx context.Context, dl delivery) {
+	defer close(dl.done)
+	r, b := dl.from, dl.batch
+	for i := range b.Entries {
+		d.observe(r, &b.Entries[i])
+	}
+	for _, g := range b.Gaps {
+		d.gap(g)
+	}
+	if !b.Position.IsZero() {
+		r.move(b.Position)
+		d.pending.move(r.Name, state.Mark{Position: r.position, Low: r.low})
+	}
+	d.enforce(ctx)
+	d.recovered(reasonSource)
+	if b.CaughtUp && !r.caughtUp {
+		r.caughtUp = true
+		d.tell()
+	}
+}
+
+// move notes that everything up to p was handled.
+func (r *running) move(p journal.Position) {
+	r.position = p
+	if at := p.Time(); !at.IsZero() {
+		r.low = at.Add(-r.lookBack())
+	}
+}
+
+// observe shows an entry to the jails that read its source.
+func (d *Daemon) observe(r *running, e *journal.Entry) {
+	if !e.Replayed {
+		d.stats.entries++
+		d.stats.lastEntry, d.stats.lag = e.Time, time.Since(e.Time)
+	}
+	for _, j := range r.Jails {
+		if !j.Accepts(e) {
+			continue
+		}
+		decisions := j.Observe(e)
+		if e.Replayed {
+			continue
+		}
+		for _, dec := range decisions {
+			d.decide(j, dec, j.Origin)
+		}
+	}
+}
+
+// decide turns a decision into a ban, unless there is one already.
+func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
+	now := time.Now()
+	who := state.Who{Jail: j.Info.Name, Prefix: dec.Prefix}
+	b := control.Ban{
+		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
+		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason,
+	}
+	if dec.Protected != "" {
+		d.stats.protected++
+		d.later(control.Event{Kind: control.Protected, Time: now, Ban: b, Reason: dec.Protected})
+		return
+	}
+	if _, banned := d.bans.get(who.Jail, who.Prefix); banned || now.Before(d.paused) {
+		return
+	}
+	if b.Offence == 0 {
+		d.sentence(j, &b)
+	}
+	d.remember(who, state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
+	if over(b, now) {
+		return // the log was read late, and the time is served
+	}
+	d.impose(j, b)
+}
+
+// sentence sets the offence number and the end of a ban by the history of its prefix.
+func (d *Daemon) sentence(j *Jail, b *control.Ban) {
+	b.Offence = 1
+	past, ok := d.past[state.Who{Jail: b.Jail, Prefix: b.Prefix}]
+	if ok && b.Since.Sub(past.Last) <= j.Remember {
+		b.Offence = past.Offences + 1
+	}
+	b.Until = time.Time{}
+	if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
+		b.Until = b.Since.Add(t)
+	}
+}
+
+// impose puts a ban into the table and on its way to the kernel, the disk and the world.
+func (d *Daemon) impose(j *Jail, b control.Ban) {
+	d.bans.put(b)
+	d.pending.put(b)
+	d.kernel.touch(j.keys(b.Prefix)...)
+	if d.plan.Kill != nil && !j.Simulate {
+		d.condemned = append(d.condemned, b.Prefix)
+	}
+	d.stats.bans++
+	j.counters.bans++
+	j.counters.lastBan = b.Since
+	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: b})
+}
+
+// lift takes a ban off, wherever it is.
+func (d *Daemon) lift(b control.Ban, reason string) {
+	if j := d.plan.jail(b.Jail); j != nil {
+		d.kernel.touch(j.keys(b.Prefix)...)
+	}
+	d.bans.remove(b.Jail, b.Prefix)
+	d.pending.lift(b)
+	d.stats.unbans++
+	d.later(control.Event{Kind: control.BanRemoved, Time: time.Now(), Ban: b, Reason: reason})
+}
+
+// expire lifts the bans whose time is served.
+func (d *Daemon) expire(ctx context.Context) {
+	for _, b := range d.bans.expire(time.Now()) {
+		d.lift(b, "expired")
+	}
+	d.enforce(ctx)
+}
+
+// tick does what time brings.
+func (d *Daemon) tick(ctx context.Context) {
+	now := time.Now()
+	for _, s := range d.sources {
+		if !s.caughtUp {
+			continue // its own entries are the clock while it reads the past
+		}
+		for _, j := range s.Jails {
+			for _, dec := range j.Advance(now) {
+				d.decide(j, dec, j.Origin)
+			}
+		}
+	}
+	d.enforce(ctx)
+	for _, reason := range d.health.expire(now) {
+		d.announceRecovered(reason)
+	}
+	d.tell()
+}
+
+// gap notes entries that will never be read.
+func (d *Daemon) gap(g journal.Gap) {
+	d.stats.gaps++
+	reason := reasonGap
+	if g.Kind == journal.GapSuppressed {
+		reason = reasonSuppressed
+	}
+	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
+		"since", g.Since, "until", g.Until, "error", g.Err)
+	d.degrade(reason, time.Now().Add(transient), g.Err)
+}
+
+func (d *Daemon) sourceFailed(f failure) {
+	d.degrade(reasonSource, time.Time{}, fmt.Errorf("%s: %w", f.from.Name, f.err))
+}
+
+// nextKill returns the channel of the killer and the work for it; both nil when there is none.
+func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Context) error) {
+	if len(d.condemned) == 0 || d.plan.Kill == nil {
+		return nil, nil
+	}
+	kill, prefixes := d.plan.Kill, slices.Clone(d.condemned)
+	return d.kills, func(ctx context.Context) error { return kill(ctx, prefixes) }
+}
+
+// untilDue is how long nothing has to be done.
+func (d *Daemon) untilDue() time.Duration {
+	wait := verifyEvery
+	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.pending.due()} {
+		if !at.IsZero() {
+			wait = min(wait, time.Until(at))
+		}
+	}
+	return max(wait, 0)
+}

@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"exile/firewall"
+	"exile/internal/control"
+	"exile/jail"
+	"exile/journal"
+)
+
+// Plan is what a configuration asks for. The daemon runs one at a time; Reload exchanges it.
+type Plan struct {
+	Jails   []*Jail
+	Sources []Source
+	Backend firewall.Backend
+	Name    string // of the backend
+	Why     string // it was chosen
+	// PurgeAge is how long the past of an offender is kept; 0: for ever.
+	PurgeAge time.Duration
+	// Kill cuts the established connections of the prefixes; nil: they are left alone.
+	Kill func(ctx context.Context, prefixes []netip.Prefix) error
+	// Serve does the plan's background work (names to resolve, addresses to follow) until ctx ends; nil: there is none.
+	Serve func(ctx context.Context) error
+}
+
+// Jail is the arithmetic of one jail and what the daemon must know around it.
+type Jail struct {
+	*jail.Jail
+	Info                   control.JailStatus                                     // the part that does not change
+	Accepts                func(e *journal.Entry) bool                            // whether an entry is this jail's and to be believed
+	Allowed                func(a netip.Addr, at time.Time) (why string, ok bool) // who is never banned
+	Sentence               func(offence int, p netip.Prefix) time.Duration        // ban time of the how-manieth offence; jail.Permanent is for ever
+	IPv4Prefix, IPv6Prefix int                                                    // bits that are counted together
+	Remember               time.Duration                                          // how long an offence counts
+	LookBack               time.Duration                                          // how far back the counters reach
+	Ports                  []firewall.Port                                        // none: all traffic
+	Simulate               bool                                                   // everything but the kernel
+	Origin                 control.Origin                                         // of the bans that its lines cause
+	counters               counters
+}
+
+// counters are what a jail has done since the statistics were reset.
+type counters struct {
+	bans    uint64
+	before  uint64 // attempts up to then
+	lastBan time.Time
+}
+
+// attempts is how many were counted since the statistics were reset.
+func (j *Jail) attempts() uint64 { return j.Counters().Attempts - j.counters.before }
+
+// failures is how many attempts of the address count now.
+func (j *Jail) failures(a netip.Addr) int {
+	p, err := a.Prefix(j.bits(a))
+	if err != nil {
+		return 0
+	}
+	before := netip.PrefixFrom(p.Addr().Prev(), p.Bits()).Masked()
+	for _, h := range j.Hosts(before, 1) {
+		if h.Prefix == p {
+			return h.Failures
+		}
+	}
+	return 0
+}
+
+// bits is how long the prefixes are that the jail counts.
+func (j *Jail) bits(a netip.Addr) int {
+	if a.Is4() {
+		return j.IPv4Prefix
+	}
+	return j.IPv6Prefix
+}
+
+// Source is a source of entries and the jails that read it.
+type Source struct {
+	Name string // its key in the state
+	journal.Source
+	Jails []*Jail
+}
+
+// lookBack is how far before its position a source is read again to rebuild the counters of its jails.
+func (s *Source) lookBack() time.Duration {
+	var d time.Duration
+	for _, j := range s.Jails {
+		d = max(d, j.LookBack)
+	}
+	return d
+}
+
+// jail returns the jail of that name, or nil.
+func (p *Plan) jail(name string) *Jail {
+	for _, j := range p.Jails {
+		if j.Info.Name == name {
+			return j
+		}
+	}
+	return nil
+}
+
+// has reports whether the jail bans on that port.
+func (j *Jail) has(port firewall.Port) bool {
+	if len(j.Ports) == 0 {
+		return port == firewall.Port{}
+	}
+	return slices.Contains(j.Ports, port)
+}
+
+// keys returns what a ban of the prefix is in the kernel.
+func (j *Jail) keys(p netip.Prefix) []firewall.Key {
+	if j.Simulate {
+		return nil
+	}
+	if len(j.Ports) == 0 {
+		return []firewall.Key{{Prefix: p}}
+	}
+	keys := make([]firewall.Key, len(j.Ports))
+	for i, port := range j.Ports {
+		keys[i] = firewall.Key{Prefix: p, Port: port}
+	}
+	return keys
+}
+
+// want returns until when the kernel has to hold the key, by all bans that ask for it.
+func (p *Plan) want(t *table, k firewall.Key) (until time.Time, ok bool) {
+	for _, j := range p.Jails {
+		if j.Simulate || !j.has(k.Port) {
+			continue
+		}
+		b, found := t.get(j.Info.Name, k.Prefix)
+		switch {
+		case !found:
+		case b.Until.IsZero():
+			return time.Time{}, true
+		case !ok || b.Until.After(until):
+			until, ok = b.Until, true
+		}
+	}
+	return until, ok
+}
+
+// wanted returns everything that the kernel has to hold.
+func (p *Plan) wanted(t *table) []firewall.Ban {
+	seen := make(map[firewall.Key]struct{}, t.len())
+	bans := make([]firewall.Ban, 0, t.len())
+	for _, j := range p.Jails {
+		t.every(j.Info.Name, func(b control.Ban) {
+			for _, k := range j.keys(b.Prefix) {
+				if _, dup := seen[k]; dup {
+					continue
+				}
+				seen[k] = struct{}{}
+				until, _ := p.want(t, k)
+				bans = append(bans, firewall.Ban{Key: k, Until: until})
+			}
+		})
+	}
+	return bans
+}

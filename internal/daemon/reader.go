@@ -1,0 +1,244 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+)
+
+// errStopped is the answer to questions that come too late.
+var errStopped = errors.New("exiled is stopping")
+
+// stats count since the start, or since they were reset.
+type stats struct {
+	entries, bans, unbans, protected, repairs, gaps uint64
+	lastEntry, lastRepair                           time.Time
+	lag                                             time.Duration
+}
+
+// ask runs f in the loop and waits for it. What f does is not to end half done when the caller goes away: f gets the
+// context of the loop.
+func (d *Daemon) ask(ctx context.Context, f func(life context.Context)) error {
+	done := make(chan struct{})
+	select {
+	case d.requests <- func(life context.Context) { f(life); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.closed:
+		return errStopped
+	}
+}
+
+// Status implements control.Reader.
+func (d *Daemon) Status(ctx context.Context) (s control.Status, err error) {
+	err = d.ask(ctx, func(context.Context) { s = d.status() })
+	return s, err
+}
+
+func (d *Daemon) status() control.Status {
+	reasons, remedy := d.health.list()
+	s := control.Status{
+		Version: d.cfg.Version, State: d.state(), Degraded: reasons, Remedies: remedy,
+		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused,
+		Jails: len(d.plan.Jails), Banned: d.bans.len(), Enforced: d.enforced(),
+		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Repairs: d.stats.repairs,
+		LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
+	}
+	for _, j := range d.plan.Jails {
+		s.Failing += j.Failing()
+		s.Failures += j.attempts()
+	}
+	return s
+}
+
+func (d *Daemon) state() string {
+	switch {
+	case len(d.health.reasons) > 0:
+		return "degraded"
+	case time.Now().Before(d.paused):
+		return "paused"
+	}
+	for _, r := range d.sources {
+		if !r.caughtUp {
+			return "catching-up"
+		}
+	}
+	return "running"
+}
+
+// enforced is how many of the wanted bans the kernel has: all, unless a change failed.
+func (d *Daemon) enforced() int {
+	if d.kernel.retry.IsZero() {
+		return d.bans.len()
+	}
+	return d.kernel.held
+}
+
+// position is where the journal source stands; that of a text log when there is no journal.
+func (d *Daemon) position() string {
+	for _, s := range d.plan.Sources {
+		if r := d.sources[s.Name]; r != nil && !r.position.IsZero() {
+			return r.position.String()
+		}
+	}
+	return ""
+}
+
+// Jails implements control.Reader.
+func (d *Daemon) Jails(ctx context.Context) (jails []control.JailStatus, err error) {
+	err = d.ask(ctx, func(context.Context) {
+		for _, j := range d.plan.Jails {
+			jails = append(jails, d.jailStatus(j))
+		}
+	})
+	return jails, err
+}
+
+func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
+	s := j.Info
+	s.Banned = d.bans.count[s.Name]
+	s.Failing = j.Failing()
+	s.Failures = j.attempts()
+	s.Total, s.LastBan = j.counters.bans, j.counters.lastBan
+	return s
+}
+
+// Bans implements control.Reader.
+func (d *Daemon) Bans(ctx context.Context, p control.Page) (bans []control.Ban, next string, err error) {
+	var unknown error
+	err = d.ask(ctx, func(context.Context) {
+		if unknown = d.known(p.Jail); unknown == nil {
+			bans, next = d.bans.page(p)
+		}
+	})
+	return bans, next, errors.Join(unknown, err)
+}
+
+// known is the error for a jail that does not exist; no name is every jail.
+func (d *Daemon) known(name string) error {
+	if name == "" || d.plan.jail(name) != nil {
+		return nil
+	}
+	names := make([]string, len(d.plan.Jails))
+	for i, j := range d.plan.Jails {
+		names[i] = j.Info.Name
+	}
+	return fmt.Errorf("%w %q: the jails are %s", control.ErrNoSuchJail, name, strings.Join(names, ", "))
+}
+
+// Hosts implements control.Reader.
+func (d *Daemon) Hosts(ctx context.Context, p control.Page) (hosts []control.Host, next string, err error) {
+	var unknown error
+	err = d.ask(ctx, func(context.Context) {
+		if unknown = d.known(p.Jail); unknown == nil {
+			hosts, next = d.hosts(p)
+		}
+	})
+	return hosts, next, errors.Join(unknown, err)
+}
+
+func (d *Daemon) hosts(p control.Page) (hosts []control.Host, next string) {
+	limit := pageSize(p.Max)
+	from, after := parsePageKey(p.After)
+	for _, j := range d.plan.Jails {
+		name := j.Info.Name
+		if p.Jail != "" && p.Jail != name || name < from {
+			continue
+		}
+		if name != from {
+			after = netip.Prefix{}
+		}
+		for _, h := range j.Hosts(after, limit+1-len(hosts)) {
+			if len(hosts) == limit {
+				last := hosts[limit-1]
+				return hosts, pageKey(control.Ban{Jail: last.Jail, Prefix: last.Prefix})
+			}
+			hosts = append(hosts, control.Host{Jail: name, Prefix: h.Prefix, Failures: h.Failures, First: h.First, Last: h.Last})
+		}
+	}
+	return hosts, ""
+}
+
+// Address implements control.Reader.
+func (d *Daemon) Address(ctx context.Context, p netip.Prefix) (a control.Address, err error) {
+	if !p.IsValid() {
+		return a, fmt.Errorf("%w: no address", control.ErrInvalid)
+	}
+	err = d.ask(ctx, func(context.Context) { a = d.address(p.Masked()) })
+	return a, err
+}
+
+func (d *Daemon) address(p netip.Prefix) control.Address {
+	a := control.Address{Prefix: p, Bans: d.covering("", p), Failures: make(map[string]int)}
+	for _, j := range d.plan.Jails {
+		if why, ok := j.Allowed(p.Addr(), time.Now()); ok && a.Protected == "" {
+			a.Protected = why
+		}
+		for bits := p.Bits(); bits >= widest(p); bits-- {
+			wider, _ := p.Addr().Prefix(bits)
+			a.Offences = max(a.Offences, d.past[state.Who{Jail: j.Info.Name, Prefix: wider}].Offences)
+		}
+		if n := j.failures(p.Addr()); n > 0 {
+			a.Failures[j.Info.Name] = n
+		}
+	}
+	return a
+}
+
+// covering returns the bans of a jail, or of all jails (""), that stop all of p.
+func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
+	var bans []control.Ban
+	for _, j := range d.plan.Jails {
+		if name != "" && name != j.Info.Name {
+			continue
+		}
+		for bits := p.Bits(); bits >= widest(p); bits-- {
+			wider, _ := p.Addr().Prefix(bits)
+			if b, ok := d.bans.get(j.Info.Name, wider); ok {
+				bans = append(bans, b)
+			}
+		}
+	}
+	return bans
+}
+
+// within returns the bans of a jail, or of all jails (""), of something inside p but not p itself.
+func (d *Daemon) within(name string, p netip.Prefix) []control.Ban {
+	var bans []control.Ban
+	d.bans.every(name, func(b control.Ban) {
+		if b.Prefix != p && b.Prefix.Bits() >= p.Bits() && p.Contains(b.Prefix.Addr()) {
+			bans = append(bans, b)
+		}
+	})
+	return bans
+}
+
+// widest is how few bits a ban may have: nobody exiles a /7 by a slip of the finger.
+func widest(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 8
+	}
+	return 16
+}
+
+// tell renews STATUS= and the watchdog.
+func (d *Daemon) tell() {
+	s := d.state()
+	text := fmt.Sprintf("STATUS=%s: %d jails, %d bans, backend %s", strings.ToUpper(s[:1])+s[1:], len(d.plan.Jails), d.bans.len(), d.plan.Name)
+	if reasons, _ := d.health.list(); len(reasons) > 0 {
+		text += "; " + strings.Join(slices.Compact(reasons), ", ")
+	}
+	d.cfg.Notify(text)
+	if d.cfg.Watchdog > 0 {
+		d.cfg.Notify("WATCHDOG=1")
+	}
+}

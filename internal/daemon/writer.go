@@ -1,0 +1,263 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+	"exile/jail"
+)
+
+// change runs f in the loop, puts what it did into the kernel, and returns when it is on disk and announced.
+func (d *Daemon) change(ctx context.Context, f func() error) error {
+	var err error
+	stored := make(chan struct{})
+	asked := d.ask(ctx, func(life context.Context) {
+		if err = f(); err == nil {
+			d.enforce(life)
+			d.pending.done = append(d.pending.done, func() { close(stored) })
+		} else {
+			close(stored)
+		}
+	})
+	if asked != nil {
+		return asked
+	}
+	select {
+	case <-stored:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Ban implements control.Writer.
+func (d *Daemon) Ban(ctx context.Context, r control.BanRequest) (b control.Ban, err error) {
+	if err := checkRequest(r); err != nil {
+		return b, err
+	}
+	err = d.change(ctx, func() (err error) {
+		b, err = d.banByHand(r)
+		return err
+	})
+	return b, err
+}
+
+func checkRequest(r control.BanRequest) error {
+	switch {
+	case !r.Prefix.IsValid():
+		return fmt.Errorf("%w: no address", control.ErrInvalid)
+	case r.Prefix.Bits() < widest(r.Prefix):
+		return fmt.Errorf("%w: %s is too wide: at least /%d", control.ErrInvalid, r.Prefix, widest(r.Prefix))
+	case r.Duration < 0:
+		return fmt.Errorf("%w: a ban of %s", control.ErrInvalid, r.Duration)
+	}
+	return nil
+}
+
+func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
+	if err := d.known(r.Jail); err != nil {
+		return control.Ban{}, err
+	}
+	j := d.plan.Jails[0]
+	if r.Jail != "" {
+		j = d.plan.jail(r.Jail)
+	}
+	p := r.Prefix.Masked()
+	if why, ok := j.Allowed(p.Addr(), time.Now()); ok && !r.Force {
+		return control.Ban{}, fmt.Errorf("%w: %s: %s", control.ErrProtected, p, why)
+	}
+	b := control.Ban{Jail: j.Info.Name, Prefix: p, Since: time.Now(), Origin: control.OriginManual, Reason: r.Reason}
+	t := j.BanTime(r)
+	if t != jail.Permanent {
+		b.Until = b.Since.Add(t)
+	}
+	d.impose(j, b)
+	return b, nil
+}
+
+// BanTime is how long a ban by hand lasts.
+func (j *Jail) BanTime(r control.BanRequest) time.Duration {
+	switch {
+	case r.Permanent:
+		return jail.Permanent
+	case r.Duration > 0:
+		return r.Duration
+	}
+	return j.Info.BanTime
+}
+
+// Unban implements control.Writer.
+func (d *Daemon) Unban(ctx context.Context, name string, p netip.Prefix) (n int, err error) {
+	err = d.change(ctx, func() error {
+		if err := d.known(name); err != nil {
+			return err
+		}
+		n = d.pardon(name, p, "unban")
+		return nil
+	})
+	return n, err
+}
+
+// pardon lifts every ban that touches p, or every ban at all when p is invalid, and forgets its failures.
+func (d *Daemon) pardon(name string, p netip.Prefix, reason string) int {
+	var bans []control.Ban
+	if p.IsValid() {
+		p = p.Masked()
+		bans = append(d.covering(name, p), d.within(name, p)...)
+	} else {
+		d.bans.every(name, func(b control.Ban) { bans = append(bans, b) })
+	}
+	for _, b := range bans {
+		d.lift(b, reason)
+		d.clearFailures(b.Jail, b.Prefix)
+	}
+	if p.IsValid() {
+		for _, j := range d.plan.Jails {
+			if name == "" || name == j.Info.Name {
+				d.clearFailures(j.Info.Name, p)
+			}
+		}
+	}
+	return len(bans)
+}
+
+// clearFailures forgets the attempts from p, for good: reading them again does not bring them back.
+func (d *Daemon) clearFailures(name string, p netip.Prefix) {
+	j := d.plan.jail(name)
+	if j == nil {
+		return
+	}
+	j.Forget(p)
+	who := state.Who{Jail: name, Prefix: p}
+	past := d.past[who]
+	past.Cleared = time.Now()
+	d.remember(who, past)
+}
+
+// Report implements control.Writer.
+func (d *Daemon) Report(ctx context.Context, r control.Report) error {
+	if !r.Addr.IsValid() {
+		return fmt.Errorf("%w: no address", control.ErrInvalid)
+	}
+	return d.change(ctx, func() error {
+		if err := d.known(r.Jail); err != nil {
+			return err
+		}
+		j := d.plan.Jails[0]
+		if r.Jail != "" {
+			j = d.plan.jail(r.Jail)
+		}
+		a := jail.Attempt{Time: time.Now(), Addr: r.Addr.Unmap().WithZone(""), User: r.User, Success: r.Success, Rule: "report"}
+		if !r.Success {
+			a.Guesses = 1
+		}
+		for _, dec := range j.ObserveAttempt(a) {
+			d.decide(j, dec, control.OriginReport)
+		}
+		return nil
+	})
+}
+
+// Pause implements control.Writer.
+func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
+	if t < 0 || t > 24*time.Hour {
+		return fmt.Errorf("%w: a pause of %s: at most a day", control.ErrInvalid, t)
+	}
+	return d.change(ctx, func() error {
+		d.paused = time.Time{}
+		if t > 0 {
+			d.paused = time.Now().Add(t)
+			d.pardon("", netip.Prefix{}, "pause")
+		}
+		d.tell()
+		return nil
+	})
+}
+
+// ResetStatistics implements control.Writer.
+func (d *Daemon) ResetStatistics(ctx context.Context) error {
+	return d.ask(ctx, func(context.Context) {
+		d.stats = stats{lastEntry: d.stats.lastEntry, lag: d.stats.lag}
+		for _, j := range d.plan.Jails {
+			j.counters = counters{before: j.Counters().Attempts}
+		}
+	})
+}
+
+// ResetFirewall implements control.Writer.
+func (d *Daemon) ResetFirewall(ctx context.Context) error {
+	var failed error
+	asked := d.ask(ctx, func(life context.Context) {
+		failed = d.plan.Backend.Destroy(life)
+		d.kernel.filled = false
+		d.reconcile(life)
+		if failed == nil && !d.kernel.retry.IsZero() {
+			failed = control.ErrBackend
+		}
+	})
+	return errors.Join(asked, failed)
+}
+
+// Reconcile compares the kernel with what is wanted, now.
+func (d *Daemon) Reconcile(ctx context.Context) error {
+	return d.ask(ctx, d.reconcile)
+}
+
+// Reload implements control.Writer. The new plan reads the log again from as far back as its counters reach, as a
+// restart would; the kernel is not touched but where bans or backends differ.
+func (d *Daemon) Reload(ctx context.Context) error {
+	var failed error
+	asked := d.ask(ctx, func(life context.Context) { failed = d.reload(life) })
+	return errors.Join(asked, failed)
+}
+
+func (d *Daemon) reload(ctx context.Context) error {
+	next, err := d.cfg.Plan(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", control.ErrConfig, err)
+	}
+	d.stop()
+	marks := d.contents().Marks
+	old := d.plan
+	d.plan = next
+	d.dropOrphans()
+	err = d.exchange(ctx, old)
+	d.launch(ctx, marks)
+	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})
+	d.tell()
+	return err
+}
+
+// dropOrphans lifts the bans of jails that the plan does not have.
+func (d *Daemon) dropOrphans() {
+	var orphans []control.Ban
+	d.bans.every("", func(b control.Ban) {
+		if d.plan.jail(b.Jail) == nil {
+			orphans = append(orphans, b)
+		}
+	})
+	for _, b := range orphans {
+		d.lift(b, "reload")
+	}
+}
+
+// exchange fills the new backend before it empties the old one, so that no gate stands open meanwhile.
+func (d *Daemon) exchange(ctx context.Context, old *Plan) error {
+	if d.plan.Backend == old.Backend {
+		d.kernel.filled = false
+		d.reconcile(ctx)
+		return nil
+	}
+	d.kernel = keeper{}
+	d.reconcile(ctx)
+	var err error
+	if d.plan.Name != old.Name {
+		err = old.Backend.Destroy(ctx)
+	}
+	return errors.Join(err, old.Backend.Close())
+}
