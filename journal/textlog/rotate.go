@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	maxFiles = 128         // followed at once
-	grace    = time.Minute // how long a rotated file is read after it last grew
+	maxFiles = 128 // followed at once
+	// maxRotations is how many rotations of one log are looked at, the newest: the folder may belong to a service that
+	// was broken into, and must not use up what other logs need.
+	maxRotations = 32
+	grace        = time.Minute // how long a rotated file is read after it last grew
 )
 
 // wildcards make a path a pattern.
@@ -64,6 +67,7 @@ func rotations(path string) []string {
 		}
 		return strings.Compare(b.name, a.name)
 	})
+	all = all[max(0, len(all)-maxRotations):]
 	names := make([]string, len(all))
 	for i, one := range all {
 		names[i] = one.name
