@@ -118,15 +118,13 @@ func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attemp
 // lookup returns the connection that ev belongs to, a new one if need be, and nil if there is none to be had. A process
 // that now serves another address or port serves another connection: its number was used again.
 func (c *Connections) lookup(id connID, ev *Event, at int64) *conn {
-	cn := c.conns.get(id)
-	if cn != nil && !cn.accepts(ev, at) {
-		c.conns.delete(id)
-		cn = nil
+	if !ev.Addr.IsValid() && !ev.Counts && c.conns.get(id) == nil {
+		return nil // it neither counts nor tells an address
 	}
-	if cn == nil && !ev.Addr.IsValid() && (!ev.Counts || ev.Last) {
-		return nil // it neither counts nor tells an address, or no line follows that does
+	cn := c.conns.touch(id, at)
+	if !cn.accepts(ev, at) {
+		*cn = conn{}
 	}
-	cn = c.conns.touch(id, at)
 	cn.seen = at
 	if ev.Addr.IsValid() {
 		cn.addr = ev.Addr
@@ -143,7 +141,7 @@ func (cn *conn) accepts(ev *Event, at int64) bool {
 	case !ev.Addr.IsValid():
 		return !cn.over
 	case !cn.addr.IsValid():
-		return at-cn.seen <= orphanKeep.Microseconds()
+		return at-cn.seen <= orphanKeep.Microseconds() // a new connection may be thrown away: it is empty
 	case cn.addr != ev.Addr:
 		return false
 	default:
