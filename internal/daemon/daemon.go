@@ -125,6 +125,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.killer(ctx) })
 	d.launch(ctx, marks)
+	d.cfg.Notify("READY=1") // the gate is as it was left; what was logged meanwhile is read now
 	d.loop(ctx)
 	d.stop()
 	return errors.Join(d.finish(), d.plan.Backend.Close(), group.Wait())
