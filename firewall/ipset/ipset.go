@@ -278,9 +278,17 @@ func (b *Backend) grow(ctx context.Context, s *set, more int) error {
 	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
 }
 
+// copySet adds a second to the ends, since the kernel rounds what is left down: a ban may end late by that, never early,
+// and the caller's next comparison mends it when it happened more than once.
 func (b *Backend) copySet(ctx context.Context, from, to string) error {
 	var bans []firewall.Ban
-	if err := b.kernel.elements(from, func(ban firewall.Ban) { bans = append(bans, ban) }); err != nil {
+	err := b.kernel.elements(from, func(ban firewall.Ban) {
+		if !ban.Until.IsZero() {
+			ban.Until = ban.Until.Add(time.Second)
+		}
+		bans = append(bans, ban)
+	})
+	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(bans, perMessage) {

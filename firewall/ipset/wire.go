@@ -77,8 +77,8 @@ func timeout(until, now time.Time) uint32 {
 	if until.IsZero() {
 		return 0
 	}
-	seconds := (until.Sub(now) + time.Second - 1) / time.Second
-	return uint32(min(max(seconds, 1), maxTimeout))
+	left := min(until.Sub(now), maxTimeout*time.Second)
+	return uint32(max((left+time.Second-1)/time.Second, 1))
 }
 
 // attrs yields type (without flags) and data of the attributes in b, as far as they are whole.
