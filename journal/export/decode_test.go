@@ -111,7 +111,7 @@ func TestDecoderBounds(t *testing.T) {
 
 	many := make([][2]string, 3*maxFields)
 	for i := range many {
-		many[i] = [2]string{"F", fits[:MaxValue/4]}
+		many[i] = [2]string{"F", fits[:2*maxEntry/maxFields]}
 	}
 	d := NewDecoder(bytes.NewReader(append(encode(many...), encode([2]string{"NEXT", "1"})...)))
 	if got, err = d.Next(); err != nil || len(got) != maxFields {

@@ -362,3 +362,42 @@ func TestTail(t *testing.T) {
 		t.Errorf("kept %d bytes, %q", len(said.last), said.last[max(0, len(said.last)-20):])
 	}
 }
+
+// TestReplayed: which entries lie at or before the position to resume from, read in this order.
+func TestReplayed(t *testing.T) {
+	t.Parallel()
+	at := func(seqnumID, boot byte, seqnum, monotonic, realtime uint64) journal.Position {
+		return journal.Position{
+			SeqnumID: journal.ID{seqnumID}, Boot: journal.ID{boot}, Seqnum: seqnum, Monotonic: monotonic, Realtime: realtime,
+		}
+	}
+	resume := at(1, 1, 10, 100, 1000)
+	for _, c := range []struct {
+		name    string
+		running byte // the boot; 0: of no matter
+		read    []journal.Position
+		want    []bool
+	}{
+		{"by number", 0, []journal.Position{at(1, 1, 9, 0, 0), resume, at(1, 1, 11, 0, 0)}, []bool{true, true, false}},
+		{"not there", 0, []journal.Position{at(1, 1, 9, 0, 0), at(1, 1, 11, 0, 0)}, []bool{true, false}},
+		{"in one boot by monotonic time", 0, []journal.Position{at(2, 1, 99, 99, 9999), at(2, 1, 1, 101, 1)}, []bool{true, false}},
+		{"else by real time", 0, []journal.Position{at(2, 2, 99, 999, 999), at(2, 2, 1, 1, 1001)}, []bool{true, false}},
+		{"behind it all are new", 0, []journal.Position{resume, at(2, 2, 1, 1, 1)}, []bool{true, false}},
+		{"the running boot is the last", 2, []journal.Position{at(2, 2, 1, 1, 1), at(1, 1, 9, 0, 0), resume}, []bool{false, true, true}},
+		{"boots before the running one", 1, []journal.Position{at(2, 2, 1, 1, 9999), at(1, 1, 11, 101, 1001)}, []bool{true, false}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &Source{}
+			s.boot[0] = c.running
+			f := newFollower(s, journal.Start{Resume: resume}, nil)
+			var got []bool
+			for _, p := range c.read {
+				got = append(got, f.replayed(p))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("replayed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
