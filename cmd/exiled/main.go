@@ -80,7 +80,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 
 // splitErrors gives each mistake in a configuration a line of its own.
 func splitErrors(err error) []string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top is taken apart
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines []string
 		for _, e := range joined.Unwrap() {
 			lines = append(lines, splitErrors(e)...)

@@ -393,7 +393,9 @@ func TestProtectedAndManual(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.expectBanned("a minute later")
 		for _, bad := range []control.BanRequest{
-			{}, {Prefix: netip.MustParsePrefix("10.0.0.0/7")}, {Jail: "nginx", Prefix: netip.MustParsePrefix("192.0.2.1/32")},
+			{},
+			{Prefix: netip.MustParsePrefix("10.0.0.0/7")},
+			{Jail: "nginx", Prefix: netip.MustParsePrefix("192.0.2.1/32")},
 			{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Duration: -1},
 		} {
 			if _, err := d.Ban(t.Context(), bad); err == nil {
