@@ -111,10 +111,15 @@ func attack(ctx context.Context, s *story, t *target.Target, attacker, bystander
 // guess guesses until the ban.
 func guess(ctx context.Context, s *story, t *target.Target, a *host.Attacker) error {
 	for n := 1; n <= maxRetry; n++ {
-		if err := a.Guess(ctx, user, 1); !errors.Is(err, host.ErrDenied) {
+		err := a.Guess(ctx, user, 1)
+		switch who := fmt.Sprintf("guess %d", n); {
+		case errors.Is(err, host.ErrDenied):
+			s.bad(who, "ssh: Permission denied")
+		case errors.Is(err, host.ErrCut) && n == maxRetry:
+			s.bad(who, "ssh: cut off: the ban was faster than sshd's answer")
+		default:
 			return fmt.Errorf("guess %d of %s should have been denied, but: %w", n, a.Addr, notNil(err))
 		}
-		s.bad(fmt.Sprintf("guess %d", n), "ssh: Permission denied")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -48,7 +48,7 @@ func (s *story) paint(colour, text string) string {
 // line prints when, a mark, who, and what.
 func (s *story) line(colour, mark, who, what string) {
 	at := fmt.Sprintf("%7.3f s", time.Since(s.start).Seconds())
-	fmt.Fprintf(s.out, "  %s  %s %s %s\n", s.paint(dim, at), s.paint(colour, mark), s.paint(colour, fmt.Sprintf("%-12s", who)), what)
+	fmt.Fprintf(s.out, "  %s  %s %s%s\n", s.paint(dim, at), s.paint(colour, mark), s.paint(colour, fmt.Sprintf("%-13s", who)), what)
 }
 
 func (s *story) title(what, more string) {
@@ -70,7 +70,7 @@ func (s *story) command(ctx context.Context, t *target.Target, args ...string) e
 	if err != nil {
 		return err
 	}
-	s.line(bold, "$", strings.Join(args, " "), "")
+	fmt.Fprintf(s.out, "             %s\n", s.paint(bold, "$ "+strings.Join(args, " ")))
 	for line := range strings.Lines(out) {
 		fmt.Fprintf(s.out, "               %s", s.paint(dim, strings.TrimRight(line, "\n"))+"\n")
 	}

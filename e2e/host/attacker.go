@@ -23,6 +23,9 @@ var ErrDenied = errors.New("permission denied")
 // ErrUnreachable is the error of a connection that nobody answered.
 var ErrUnreachable = errors.New("no answer")
 
+// ErrCut is the error of a connection that ended before its time: what a ban does to those that are open.
+var ErrCut = errors.New("connection cut off")
+
 // patience is how long an attacker waits for an answer. The host is a wire away: it answers in milliseconds or not at all.
 const patience = 3 * time.Second
 
@@ -79,7 +82,7 @@ func (a *Attacker) Banner(ctx context.Context) (string, error) {
 }
 
 // Login logs in with OpenSSH's client and one password, runs a command and returns its output. The error is ErrDenied,
-// ErrUnreachable, or says what ssh said.
+// ErrUnreachable, ErrCut, or the command's.
 func (a *Attacker) Login(ctx context.Context, user, password string, command ...string) (string, error) {
 	return a.ssh(ctx, user, password, 1, command)
 }
@@ -118,7 +121,9 @@ func sshError(err error, said string) error {
 		return ErrDenied
 	case strings.Contains(said, "timed out"):
 		return fmt.Errorf("%w: %s", ErrUnreachable, said)
-	default:
-		return fmt.Errorf("run ssh: %w: %s", err, said)
 	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 255 { // ssh's own: not the command's
+		return fmt.Errorf("%w: %s", ErrCut, said)
+	}
+	return fmt.Errorf("run over ssh: %w: %s", err, said)
 }
