@@ -74,3 +74,6 @@ func (c *Connections) ripen(out []Attempt) []Attempt {
 	cn.weak = uint16(min(int(cn.weak)+a.Guesses, maxCount))
 	return cn.tell(a, "", out)
 }
+
+// Waiting is how much weak evidence waits for something stronger. It is judged in the order of its lines.
+func (c *Connections) Waiting() int { return len(c.weak) }

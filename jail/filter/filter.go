@@ -45,3 +45,11 @@ func New(name string, o Options) (jail.Filter, error) {
 	}
 	return newSSHD(o), nil
 }
+
+// Identifiers are the syslog identifiers under which the service of a filter logs; none for a filter that is not built in.
+func Identifiers(name string) []string {
+	if name == "sshd" {
+		return []string{"sshd", "sshd-session", "sshd-auth"}
+	}
+	return nil
+}

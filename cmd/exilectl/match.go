@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+	"exile/journal/textlog"
+)
+
+func newMatchCommand(o *options) *cobra.Command {
+	name, how := "sshd", filter.Options{}
+	cmd := &cobra.Command{
+		Use:   "match [FILE|-]",
+		Short: "Say what each line of a log is to a filter",
+		Long: "Reads log lines, with or without syslog's time, host and tag, and says for each what it is and how many attempts\n" +
+			"to log in it adds. Lines marked * count. Asks no daemon and needs no privileges.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := filter.New(name, how)
+			if err != nil {
+				return err
+			}
+			return withInput(args, func(in *os.File) error {
+				return o.paged(func(c *console) error { return match(c, in, f, filter.Identifiers(name)) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "filter", name, "Read the lines with filter `NAME`")
+	cmd.Flags().StringVar(&how.Mode, "mode", "normal", "What counts: `MODE` is normal, ddos, extra or aggressive")
+	cmd.Flags().StringVar(&how.Publickey, "publickey", "invalid", "Whether refused keys count: `WHICH` is invalid, any or ignore")
+	return cmd
+}
+
+// withInput opens the file, or the standard input for - and for none.
+func withInput(args []string, f func(*os.File) error) error {
+	if len(args) == 0 || args[0] == "-" {
+		return f(os.Stdin)
+	}
+	file, err := os.Open(args[0])
+	if err != nil {
+		return fmt.Errorf("failed to open log: %w", err)
+	}
+	defer file.Close()
+	return f(file)
+}
+
+// match prints what each line of in is.
+func match(c *console, in *os.File, f jail.Filter, identifiers []string) error {
+	m := &matcher{out: c, filter: f, identifiers: identifiers, conns: jail.NewConnections(), read: time.Now()}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		m.read = info.ModTime()
+	}
+	lines := bufio.NewReaderSize(in, maxLine)
+	for {
+		line, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("failed to read %s: %w", in.Name(), err)
+		}
+		if err := m.observe(line); err != nil {
+			return err
+		}
+	}
+	return m.finish()
+}
+
+// maxLine is how much of a line is read; sshd writes 500 bytes.
+const maxLine = 64 << 10
+
+// readLine returns the next line without its end, cut at maxLine. It is valid until the next call.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = slices.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = r.ReadSlice('\n')
+		}
+	}
+	if len(line) > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		line = line[:n-1]
+	}
+	return line, err
+}
+
+// matcher reads the lines of one file as one stream.
+type matcher struct {
+	out         *console
+	filter      jail.Filter
+	identifiers []string
+	conns       *jail.Connections
+	read        time.Time // when the file was written last
+	now         time.Time // of the last line
+	number      int
+	queue       []matched // not printed yet: the first waits for what follows it
+	waiting     []int     // the numbers of the lines whose weight is not known yet
+	attempts    []jail.Attempt
+	summary     summary
+}
+
+// matched is what a line is.
+type matched struct {
+	Line     int     `json:"line"`
+	Kind     string  `json:"kind"`
+	Counts   bool    `json:"counts"`
+	Address  *string `json:"address"` // null: the line names none
+	User     *string `json:"user"`    // null: the line names none
+	Rule     string  `json:"rule"`    // empty: no rule knows the line
+	Attempts int     `json:"attempts"`
+	message  string
+}
+
+// maxQueue is how many lines wait for a PAM failure to gain its weight.
+const maxQueue = 50_000
+
+// observe reads a line, and prints what is certain by now.
+func (m *matcher) observe(text []byte) error {
+	m.number++
+	line := textlog.ParseLine(text, textlog.Reference{Location: time.Local, Now: m.read, Last: m.now})
+	if !line.Time.IsZero() {
+		m.now = line.Time
+	}
+	m.attempts = m.conns.Advance(m.now, m.attempts[:0])
+	m.settle()
+	var ev jail.Event
+	if len(line.Identifier) == 0 || m.identifiers == nil || slices.Contains(m.identifiers, string(line.Identifier)) {
+		ev = m.filter.Parse(line.Message)
+	}
+	m.queue = append(m.queue, newMatched(m.number, &ev, line.Message))
+	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(m.number)}}
+	before := m.conns.Waiting()
+	m.attempts = m.conns.Observe(ev, &e, m.attempts[:0])
+	if m.conns.Waiting() > before {
+		m.waiting = append(m.waiting, m.number)
+	}
+	if len(m.queue) > maxQueue {
+		m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts)
+	}
+	m.settle()
+	return m.print()
+}
+
+func newMatched(number int, ev *jail.Event, message []byte) matched {
+	r := matched{Line: number, Kind: kindNames[ev.Kind], Counts: ev.Counts, Rule: ev.Rule, message: string(message)}
+	if ev.Addr.IsValid() {
+		r.Address = new(ev.Addr.String())
+	}
+	if ev.User != nil {
+		r.User = new(string(ev.User))
+	}
+	return r
+}
+
+var kindNames = [...]string{
+	jail.None: "none", jail.Failure: "failure", jail.Probe: "probe", jail.NoMatch: "probe", jail.Success: "success", jail.End: "end",
+}
+
+// settle books new attempts on the lines that showed them.
+func (m *matcher) settle() {
+	for i := range m.attempts {
+		a := &m.attempts[i]
+		m.summary.add(a)
+		if len(m.queue) == 0 {
+			continue
+		}
+		if at := int(a.Position.Seqnum) - m.queue[0].Line; at >= 0 && at < len(m.queue) {
+			r := &m.queue[at]
+			r.Attempts += a.Guesses
+			if r.Address == nil {
+				r.Address = new(a.Addr.String())
+			}
+		}
+	}
+	m.waiting = m.waiting[len(m.waiting)-m.conns.Waiting():]
+}
+
+// print prints the lines in front of the first that waits.
+func (m *matcher) print() error {
+	n := len(m.queue)
+	if len(m.waiting) > 0 {
+		n = m.waiting[0] - m.queue[0].Line
+	}
+	for i := range m.queue[:n] {
+		if err := m.printLine(&m.queue[i]); err != nil {
+			return err
+		}
+	}
+	clear(m.queue[:n])
+	m.queue = m.queue[n:]
+	return nil
+}
+
+// finish prints what is left: nothing follows that could change it.
+func (m *matcher) finish() error {
+	m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts[:0])
+	m.settle()
+	if err := m.print(); err != nil || m.out.wantJSON() {
+		return err
+	}
+	m.summary.print(m.out)
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"exile/jail"
+)
+
+// printLine prints a line for people or, as one object, for programs.
+func (m *matcher) printLine(r *matched) error {
+	m.summary.line(r)
+	if m.out.wantJSON() {
+		return m.out.document(r)
+	}
+	mark, color, attempts := " ", grey, ""
+	if r.Counts {
+		mark, color = "*", red
+	}
+	if r.Kind == "success" {
+		color = green
+	}
+	if r.Attempts > 0 {
+		attempts = "+" + strconv.Itoa(r.Attempts)
+	}
+	address := ""
+	if r.Address != nil {
+		address = *r.Address
+	}
+	m.out.line(mark, " ", fmt.Sprintf("%-7s %-17s ", r.Kind, r.Rule), m.out.paint(color, fmt.Sprintf("%-15s", address)),
+		fmt.Sprintf(" %-4s ", attempts), strconv.Quote(r.message))
+	return nil
+}
+
+// summary is what a file was, in numbers.
+type summary struct {
+	lines, counting, attempts, logins int
+	kinds                             map[string]int
+	addresses                         map[netip.Addr]int // attempts
+	more                              bool               // there are more addresses than we count
+}
+
+// maxAddresses is how many addresses a summary tells apart.
+const maxAddresses = 1 << 18
+
+func (s *summary) line(r *matched) {
+	if s.kinds == nil {
+		s.kinds = map[string]int{}
+	}
+	s.lines++
+	s.kinds[r.Kind]++
+	if r.Counts {
+		s.counting++
+	}
+}
+
+func (s *summary) add(a *jail.Attempt) {
+	if a.Success {
+		s.logins++
+		return
+	}
+	s.attempts += a.Guesses
+	if s.addresses == nil {
+		s.addresses = map[netip.Addr]int{}
+	}
+	if _, known := s.addresses[a.Addr]; known || len(s.addresses) < maxAddresses {
+		s.addresses[a.Addr] += a.Guesses
+	} else {
+		s.more = true
+	}
+}
+
+// maxTop is how many addresses a summary names.
+const maxTop = 10
+
+func (s *summary) print(c *console) {
+	if !c.legend {
+		return
+	}
+	addresses := plural(len(s.addresses), "addresses")
+	if s.more {
+		addresses = "more than " + addresses
+	}
+	if s.lines > 0 {
+		c.line()
+	}
+	c.line(fmt.Sprintf("%s, %d counted: %s, %s, %s, %s, %d nothing.", plural(s.lines, "lines"), s.counting,
+		plural(s.kinds["failure"], "failures"), plural(s.kinds["probe"], "probes"), plural(s.kinds["success"], "logins"),
+		plural(s.kinds["end"], "ends"), s.kinds["none"]))
+	c.line(fmt.Sprintf("%s from %s.", plural(s.attempts, "attempts"), addresses))
+	top := slices.SortedFunc(maps.Keys(s.addresses), func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(s.addresses[b], s.addresses[a]), a.Compare(b))
+	})
+	for _, a := range top[:min(maxTop, len(top))] {
+		c.line(fmt.Sprintf("%8d  ", s.addresses[a]), c.paint(red, a.String()))
+	}
+}
