@@ -1,0 +1,217 @@
+package nftables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/internal/bulk"
+
+	nft "github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// dumpMax is how many elements of a set are read at most when nothing is known of it: reading n takes the kernel n² steps.
+const dumpMax = 20_000
+
+// List returns the bans that the kernel enforces. See the package's documentation for what it costs.
+func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	generation, err := b.generation()
+	if err != nil {
+		return nil, err
+	}
+	if b.listed != generation {
+		if err := b.load(ctx); err != nil {
+			return nil, fmt.Errorf("list nftables table inet %s: %w", b.config.Table, err)
+		}
+	}
+	now := time.Now()
+	var bans []firewall.Ban
+	for _, s := range b.sets {
+		s.forget(now)
+		bans = slices.Grow(bans, len(s.ends))
+		for k, end := range s.ends {
+			if end.IsZero() || end.After(now) {
+				bans = append(bans, firewall.Ban{Key: k, Until: end})
+			}
+		}
+	}
+	return bans, nil
+}
+
+// load finds out what the kernel has, in a generation that lasts for as long as it takes.
+func (b *Backend) load(ctx context.Context) error {
+	for range attempts {
+		before, err := b.generation()
+		if err != nil {
+			return err
+		}
+		if err := b.loadSets(ctx); err != nil {
+			return err
+		}
+		after, err := b.generation()
+		if err != nil {
+			return err
+		}
+		if before == after {
+			b.listed = after
+			return nil
+		}
+	}
+	return fmt.Errorf("other programs change the ruleset all the time: gave up after %d attempts", attempts)
+}
+
+func (b *Backend) loadSets(ctx context.Context) error {
+	enforced, err := b.enforced()
+	if err != nil {
+		return err
+	}
+	kernelSets, err := b.conn.GetSets(b.table())
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("list sets: %w", err)
+	}
+	sets := make(map[class]*set, len(kernelSets))
+	for _, ks := range kernelSets {
+		if c, ok := parseClass(ks.Name); ok {
+			if sets[c], err = b.loadSet(ctx, c, enforced[c]); err != nil {
+				return fmt.Errorf("read set %s: %w", c.name(), err)
+			}
+		}
+	}
+	b.sets = sets
+	return nil
+}
+
+// loadSet finds out what the kernel has in one set: by asking for what we know of, or by reading.
+func (b *Backend) loadSet(ctx context.Context, c class, enforced bool) (*set, error) {
+	known := b.sets[c]
+	switch {
+	case !enforced: // so the elements are no bans
+		return &set{stale: true}, nil
+	case known != nil && !known.stale:
+		return b.askFor(ctx, c, known)
+	default:
+		return b.read(ctx, c)
+	}
+}
+
+// enforced returns the classes whose rule stands.
+func (b *Backend) enforced() (map[class]bool, error) {
+	table, err := b.conn.ListTableOfFamily(b.config.Table, nft.TableFamilyINet)
+	if err != nil || table.Flags&nft.TableFlagDormant != 0 {
+		return nil, unlessMissing("table", err)
+	}
+	want := b.chain()
+	chain, err := b.conn.ListChain(table, want.Name)
+	if err != nil || chain.Hooknum == nil || *chain.Hooknum != *want.Hooknum || *chain.Priority != *want.Priority {
+		return nil, unlessMissing("chain", err)
+	}
+	rules, err := b.conn.GetRules(table, chain)
+	if err != nil {
+		return nil, unlessMissing("rules", err)
+	}
+	found := map[class]bool{}
+	for _, r := range rules {
+		c, ok := ruleClass(r)
+		if !ok {
+			break // a rule of a stranger may let through what the ones after it would drop
+		}
+		found[c] = true
+	}
+	return found, nil
+}
+
+// ruleClass returns the class that the rule is of.
+func ruleClass(r *nft.Rule) (class, bool) {
+	if len(r.Exprs) < 3 {
+		return class{}, false
+	}
+	c, ok := lookedUp(r.Exprs[len(r.Exprs)-3])
+	return c, ok && c.isRule(r.Exprs)
+}
+
+func unlessMissing(what string, err error) error {
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return fmt.Errorf("read %s: %w", what, err)
+}
+
+// askFor asks the kernel for each element that we know of.
+func (b *Backend) askFor(ctx context.Context, c class, known *set) (*set, error) {
+	now := time.Now()
+	known.forget(now)
+	answer := &set{ends: make(map[firewall.Key]time.Time, len(known.ends))}
+	question := b.question(c)
+	keys := make([]firewall.Key, 0, bulk.Max)
+	flush := func() error {
+		err := b.askOnce(ctx, question, keys, c, answer)
+		keys = keys[:0]
+		return err
+	}
+	for k := range known.ends {
+		if keys = append(keys, k); len(keys) == bulk.Max {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return answer, flush()
+}
+
+func (b *Backend) askOnce(ctx context.Context, question []byte, keys []firewall.Key, c class, answer *set) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	requests := make([]bulk.Request, len(keys))
+	for i, k := range keys {
+		body := append(make([]byte, 0, len(question)+c.keySize()), question...)
+		requests[i] = bulk.Request{Type: getElement, Body: c.appendKey(body, k)}
+	}
+	now := time.Now()
+	refused, err := b.ask.Exchange(ctx, requests, func(_ int, m []byte) error {
+		return elements(m, c, now, answer.put)
+	})
+	for _, err := range refused {
+		if !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *set) put(k firewall.Key, end time.Time) error {
+	s.ends[k] = end
+	return nil
+}
+
+var errTooMany = errors.New("too many elements to read")
+
+// read reads a set, on a socket of its own because a dump cannot be called off.
+func (b *Backend) read(ctx context.Context, c class) (*set, error) {
+	conn, err := bulk.Dial(unix.NETLINK_NETFILTER, b.config.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	s := &set{ends: map[firewall.Key]time.Time{}}
+	now := time.Now()
+	err = conn.Dump(ctx, bulk.Request{Type: getElement, Body: b.whole(c)}, func(m []byte) error {
+		return elements(m, c, now, func(k firewall.Key, end time.Time) error {
+			if len(s.ends) >= dumpMax {
+				return errTooMany
+			}
+			return s.put(k, end)
+		})
+	})
+	if errors.Is(err, errTooMany) {
+		s.stale, err = true, nil
+	}
+	return s, err
+}

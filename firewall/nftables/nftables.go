@@ -1,0 +1,183 @@
+// Package nftables bans by sets of nftables: a table of our own, family inet, whose chain drops in prerouting, before
+// connection tracking, what comes from an address in one of its sets, for this host or through it.
+//
+// # Sets
+//
+// There is a set, and a rule, for each length of prefix in use: ipv4-32 has single addresses, ipv6-64 has /64s, and so on;
+// ipv4-32-port has addresses that are banned from one port only. The rule masks the source to the length and looks it up.
+// All are hash sets with timeouts, so a ban is one element in one set: bans that lie inside each other need not be merged,
+// each ends on its own, in the kernel, and adding one costs the same however many there are. A packet costs one look-up for
+// each length in use, two or three on most hosts.
+//
+// # The table is ours alone
+//
+// Where the kernel has owned tables that persist (Linux 6.9) the table is one: others can neither change nor flush it while
+// we run, and it stays when we end. The kernel is asked, not its version. Elsewhere the table is a plain one, and `nft flush
+// ruleset` takes it away; Watch tells, and the caller's comparison repairs.
+//
+// # How List stays true and cheap
+//
+// Listing a hash set takes the kernel time quadratic in its size, nine seconds for 100,000 elements. So the backend knows
+// what it put there, and the generation of the ruleset that this was true for: every transaction of anybody makes a new
+// one, and ours are sent on condition that nobody made one meanwhile. While the generation is the one that we know, List
+// answers from memory. When it is not, List looks whether chain and rules stand, and asks the kernel for each element by
+// name, which is linear. What List cannot see is an element that a stranger put into our sets, which owned tables forbid.
+//
+// After a restart nothing is known, and the sets are read. Reading stops after 20,000 elements of a set, a quarter of a
+// second: List then reports those, and the next Apply empties such a set and fills it anew in the same transaction, so
+// nothing that is wanted lapses, and nothing unwanted stays.
+package nftables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"exile/firewall"
+	"exile/firewall/internal/bulk"
+	"exile/firewall/nftwatch"
+
+	nft "github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// Config says where the sets go. Zero fields take the defaults.
+type Config struct {
+	Table string // of family inet; "exile"
+	NetNS int    // file descriptor of a network namespace; 0: the caller's own
+}
+
+// Backend bans by sets. It implements firewall.Backend and firewall.Watcher.
+type Backend struct {
+	config  Config
+	lock    *firewall.Lock
+	conn    *nft.Conn  // for transactions; the table belongs to this socket
+	ask     *bulk.Conn // for questions
+	claimed bool       // flags are decided
+	flags   nft.TableFlags
+	sets    map[class]*set
+	framed  uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
+	listed  uint32 // generation for which sets has the elements; 0: unknown
+}
+
+// protected keeps others from changing the table, and keeps the table when we end.
+const protected = nft.TableFlagOwner | nft.TableFlagPersist
+
+// New opens the backend. It changes nothing in the kernel. The error is firewall.ErrHeld when another exiled runs here.
+func New(c Config) (_ *Backend, err error) {
+	if c.Table == "" {
+		c.Table = "exile"
+	}
+	b := &Backend{config: c, sets: map[class]*set{}}
+	if b.lock, err = firewall.Acquire(c.NetNS); err != nil {
+		return nil, err
+	}
+	if b.ask, err = bulk.Dial(unix.NETLINK_NETFILTER, c.NetNS); err != nil {
+		return nil, errors.Join(err, b.lock.Close())
+	}
+	if b.conn, err = nft.New(nft.AsLasting(), nft.WithNetNSFd(c.NetNS)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open nftables: %w", err), b.ask.Close(), b.lock.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) table() *nft.Table {
+	return &nft.Table{Family: nft.TableFamilyINet, Name: b.config.Table, Flags: b.flags}
+}
+
+func (b *Backend) chain() *nft.Chain {
+	return &nft.Chain{
+		Table: b.table(), Name: "prerouting", Type: nft.ChainTypeFilter,
+		Hooknum: nft.ChainHookPrerouting, Priority: new(nft.ChainPriority(-310)), // raw is -300, connection tracking -200
+	}
+}
+
+// claim makes the table, or takes over the one that an earlier run left, protected if the kernel can and the table is not
+// a plain one already.
+func (b *Backend) claim() error {
+	if b.claimed {
+		return nil
+	}
+	b.flags = protected
+	err := b.makeTable()
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		b.flags = 0
+		err = b.makeTable()
+	}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("make nftables table inet %s: another program owns it, or CAP_NET_ADMIN is missing: %w", b.config.Table, err)
+	case err != nil:
+		return fmt.Errorf("make nftables table inet %s: %w", b.config.Table, err)
+	}
+	b.claimed = true
+	return nil
+}
+
+func (b *Backend) makeTable() error {
+	before, err := b.generation()
+	if err != nil {
+		return err
+	}
+	b.conn.AddTable(b.table())
+	if err := b.conn.FlushWithGenID(before); err != nil {
+		return err
+	}
+	b.committed(before)
+	return nil
+}
+
+// generation counts the transactions of everybody in this namespace. It is never 0.
+func (b *Backend) generation() (uint32, error) {
+	g, err := b.conn.GetGen()
+	if err != nil {
+		return 0, fmt.Errorf("ask for generation of nftables: %w", err)
+	}
+	return g.ID, nil
+}
+
+// committed notes that our transaction was the one after generation before.
+func (b *Backend) committed(before uint32) {
+	after := before + 1
+	if after == 0 {
+		after = 1
+	}
+	if b.framed == before {
+		b.framed = after
+	}
+	if b.listed == before {
+		b.listed = after
+	}
+}
+
+// Destroy removes the table.
+func (b *Backend) Destroy(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := b.claim(); err != nil {
+		return err
+	}
+	b.conn.AddTable(b.table()) // so that it is no error if somebody took the table away
+	b.conn.DelTable(b.table())
+	if err := b.conn.Flush(); err != nil {
+		return fmt.Errorf("delete nftables table inet %s: %w", b.config.Table, err)
+	}
+	b.claimed, b.framed, b.listed = false, 0, 0
+	clear(b.sets)
+	return nil
+}
+
+// Close frees the sockets and leaves the table in place.
+func (b *Backend) Close() error {
+	return errors.Join(b.conn.CloseLasting(), b.ask.Close(), b.lock.Close())
+}
+
+// Watch implements firewall.Watcher. Our own changes do not wake the caller.
+func (b *Backend) Watch(ctx context.Context, touched func()) error {
+	own, err := b.conn.GetPortID()
+	if err != nil {
+		return fmt.Errorf("find own port id: %w", err)
+	}
+	return nftwatch.Watch(ctx, b.config.NetNS, b.config.Table, own, touched)
+}
