@@ -53,9 +53,9 @@ func (r *reader) compareHeads(a, b *file) int {
 	x, _ := a.First()
 	y, _ := b.First()
 	switch p, q := x.Position(a.header.SeqnumID), y.Position(b.header.SeqnumID); {
-	case r.earlier(p, q):
+	case r.earlier(&p, &q):
 		return -1
-	case r.earlier(q, p):
+	case r.earlier(&q, &p):
 		return 1
 	default:
 		return 0
@@ -100,7 +100,8 @@ func (r *reader) resume(f *file, p journal.Position) error {
 	if found || err != nil {
 		return err
 	}
-	if last, ok := f.Last(); ok && r.earlier(last.Position(f.header.SeqnumID), p) {
+	last, ok := f.Last()
+	if at := last.Position(f.header.SeqnumID); ok && r.earlier(&at, &p) {
 		return f.cursor.SeekTail()
 	}
 	return nil

@@ -96,8 +96,16 @@ func (r *reader) first() (first, next *file) {
 
 // take delivers entries of f while they come before those of next.
 func (r *reader) take(ctx context.Context, f, next *file) error {
-	for r.ready(f) && (next == nil || !r.before(next, f)) {
-		r.deliver(f)
+	var bound journal.Position
+	if next != nil {
+		bound = next.position()
+	}
+	for r.ready(f) {
+		pos := f.position()
+		if next != nil && r.earlier(&bound, &pos) {
+			return nil
+		}
+		r.deliver(f, &pos)
 		if !r.full() {
 			continue
 		}
@@ -108,16 +116,20 @@ func (r *reader) take(ctx context.Context, f, next *file) error {
 	return nil
 }
 
+// position is behind the entry that f stands at.
+func (f *file) position() journal.Position {
+	e := f.cursor.Entry()
+	return e.Position(f.header.SeqnumID)
+}
+
 // deliver adds the entry that f stands at to the batch.
-func (r *reader) deliver(f *file) {
+func (r *reader) deliver(f *file, pos *journal.Position) {
 	f.have = false
-	at := f.cursor.Entry()
-	pos := at.Position(f.header.SeqnumID)
-	if copied(pos, r.pos) {
+	if copied(pos, &r.pos) {
 		return
 	}
 	replayed := f.cursor.Offset() <= f.replay
-	if replayed && at.Realtime < r.since() {
+	if replayed && pos.Realtime < r.since() {
 		return
 	}
 	if f.cursor.Group() < len(r.sel)-1 {
@@ -126,18 +138,18 @@ func (r *reader) deliver(f *file) {
 	if replayed {
 		return
 	}
-	r.pos = pos
+	r.pos = *pos
 	if f.cursor.Holds(len(r.sel) - 1) {
 		r.gaps = append(r.gaps, suppressedGap(f))
 	}
 }
 
 // copied reports whether a and b are the same entry under two numbers: journald copies those of /run to /var.
-func copied(a, b journal.Position) bool {
+func copied(a, b *journal.Position) bool {
 	return a.SeqnumID != b.SeqnumID && a.Boot == b.Boot && a.Monotonic == b.Monotonic && a.XorHash == b.XorHash
 }
 
-func (r *reader) read(f *file, pos journal.Position, replayed bool) {
+func (r *reader) read(f *file, pos *journal.Position, replayed bool) {
 	r.batch = slices.Grow(r.batch, 1)[:len(r.batch)+1]
 	e := &r.batch[len(r.batch)-1]
 	text, whole, err := f.cursor.Read(e, r.text, maxMessage)
@@ -147,7 +159,7 @@ func (r *reader) read(f *file, pos journal.Position, replayed bool) {
 		return
 	}
 	r.text = text
-	e.Position, e.Replayed = pos, replayed
+	e.Position, e.Replayed = *pos, replayed
 	if !whole {
 		r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapTruncated, File: f.path, Unit: e.Unit, Since: e.Time, Until: e.Time})
 	}
@@ -178,7 +190,7 @@ func (r *reader) finish() {
 	held := slices.ContainsFunc(r.open, func(f *file) bool { return f.have })
 	for _, f := range r.open {
 		if last, ok := f.Last(); ok && !held {
-			if pos := last.Position(f.header.SeqnumID); r.pos.IsZero() || r.earlier(r.pos, pos) {
+			if pos := last.Position(f.header.SeqnumID); r.pos.IsZero() || r.earlier(&r.pos, &pos) {
 				r.pos = pos
 			}
 		}
@@ -211,13 +223,13 @@ func (r *reader) since() uint64 {
 
 // before reports whether the entry that a stands at comes before that of b.
 func (r *reader) before(a, b *file) bool {
-	x, y := a.cursor.Entry(), b.cursor.Entry()
-	return r.earlier(x.Position(a.header.SeqnumID), y.Position(b.header.SeqnumID))
+	x, y := a.position(), b.position()
+	return r.earlier(&x, &y)
 }
 
 // earlier is the order of entries: the writer's numbers; in one boot, its clock; the running boot is the newest; and only
 // then the time of day, which may be wrong.
-func (r *reader) earlier(a, b journal.Position) bool {
+func (r *reader) earlier(a, b *journal.Position) bool {
 	switch {
 	case a.SeqnumID == b.SeqnumID:
 		return a.Seqnum < b.Seqnum

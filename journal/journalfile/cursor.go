@@ -20,8 +20,9 @@ type Cursor struct {
 	at    uint64 // offset of the current entry, or one between two entries
 	entry Entry
 	group int
-	items []uint64 // offsets of the current entry's data objects
-	buf   []byte   // what Data returned last
+	items []uint64  // offsets of the current entry's data objects
+	means []meaning // what they mean, as far as it is known
+	buf   []byte    // what Data returned last
 }
 
 // walk is a place in a list.
@@ -94,8 +95,8 @@ func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 	i := c.f.search(l, c.f.isEntry(ok))
 	c.dir, c.built, c.at = 0, false, 0
 	if i > 0 {
-		// The entry before the place becomes the current one, whether it matches or not.
 		c.at, err = c.f.at(l, i-1)
+		c.at++ // between the two: objects are aligned
 	}
 	return err
 }
@@ -135,13 +136,23 @@ func (c *Cursor) step(dir int) (bool, error) {
 	}
 }
 
-// take makes b the current entry.
+// take makes b the current entry. Items are in the order of their offsets, so that those that come again and again are at
+// the same place from entry to entry: there their meaning stays.
 func (c *Cursor) take(b []byte, group int) {
 	c.entry, c.group = parseEntry(b), group
-	c.items = c.items[:0]
-	size := c.f.entryItemSize()
-	for at := uint64(entryItems); at+size <= uint64(len(b)); at += size {
-		c.items = append(c.items, c.f.offsetAt(b, at))
+	size := int(c.f.entryItemSize())
+	n := (len(b) - entryItems) / size
+	if n > len(c.items) {
+		c.items = append(c.items, make([]uint64, n-len(c.items))...)
+		c.means = append(c.means, make([]meaning, n-len(c.means))...)
+	}
+	c.items, c.means = c.items[:n], c.means[:n]
+	b = b[entryItems:]
+	for i := range c.items {
+		if off := c.f.offsetAt(b, uint64(i*size)); off != c.items[i] {
+			c.items[i] = off
+			c.means[i].word = unseen
+		}
 	}
 }
 

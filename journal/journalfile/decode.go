@@ -1,7 +1,6 @@
 package journalfile
 
 import (
-	"bytes"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -23,19 +22,25 @@ const (
 	identifier
 )
 
-// decoder remembers the meaning of data objects: most fields of an entry are those of the entry before, and then the
+// decoder remembers the meaning of data objects: most fields of an entry are those of entries before, and then the
 // object itself is not looked at.
 type decoder struct {
-	known   [1024]meaning
+	known   [1024]known
 	names   map[string]string // at most maxNames
 	scratch []byte
 }
 
+// known is a data object that was looked at.
+type known struct {
+	off uint64
+	meaning
+}
+
+// meaning is what a data object says.
 type meaning struct {
-	off    uint64
-	number int64
-	name   string
 	word   word
+	number int64  // of pid and uid
+	name   string // of transport, unit and identifier
 }
 
 // maxNames bounds the unit and program names kept for a file; beyond it they are forgotten and learnt anew.
@@ -44,110 +49,143 @@ const maxNames = 4096
 // longestName is the longest unit name or identifier that is kept; longer ones are cut.
 const longestName = 256
 
-var fieldWords = []struct {
-	prefix []byte
-	word   word
-}{
-	{[]byte("MESSAGE="), message},
-	{[]byte("_PID="), pid},
-	{[]byte("_UID="), uid},
-	{[]byte("_TRANSPORT="), transport},
-	{[]byte("_SYSTEMD_UNIT="), unit},
-	{[]byte("SYSLOG_IDENTIFIER="), identifier},
-}
-
-// Read fills e with the current entry, all but Position.SeqnumID and Replayed, and appends its message to buf, at most
-// limit bytes; e.Message is that part of the returned slice. whole is false when the message was cut. Of a repeated field
-// the first counts.
+// Read fills e with the current entry, all but Position and Replayed, and appends its message to buf, at most limit bytes;
+// e.Message is that part of the returned slice. whole is false when the message was cut. Of a repeated field the first
+// counts.
 func (c *Cursor) Read(e *journal.Entry, buf []byte, limit int) (_ []byte, whole bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
-	*e = journal.Entry{
-		Position: c.entry.Position(journal.ID{}),
-		Time:     time.UnixMicro(int64(c.entry.Realtime)),
-		Boot:     c.entry.Boot,
-		UID:      -1,
-	}
+	*e = journal.Entry{Time: time.UnixMicro(int64(c.entry.Realtime)), Boot: c.entry.Boot, UID: -1}
 	whole = true
-	for _, off := range c.items {
-		m, err := c.f.meaning(off)
-		if err != nil {
-			return buf, whole, err
+	for i, off := range c.items {
+		m := &c.means[i]
+		if m.word == unseen {
+			if *m, err = c.f.meaning(off); err != nil {
+				return buf, whole, err
+			}
 		}
 		switch m.word {
+		case other:
 		case message:
-			if e.Message == nil {
-				start := len(buf)
-				buf, whole, err = c.f.message(buf, off, limit)
-				e.Message = buf[start:len(buf):len(buf)]
+			if e.Message != nil {
+				break
 			}
-		case pid:
-			e.PID = int32(m.number)
-		case uid:
-			e.UID = m.number
-		case transport:
-			e.Transport = m.name
-		case unit:
-			e.Unit = m.name
-		case identifier:
-			if e.Identifier == "" {
-				e.Identifier = m.name
+			start := len(buf)
+			buf, whole, err = c.f.message(buf, off, limit)
+			if err != nil {
+				return buf, whole, err
 			}
-		}
-		if err != nil {
-			return buf, whole, err
+			e.Message = buf[start:len(buf):len(buf)]
+		default:
+			m.tell(e)
 		}
 	}
 	return buf, whole, nil
 }
 
+// tell puts what the data object says into e.
+func (m *meaning) tell(e *journal.Entry) {
+	switch m.word {
+	case pid:
+		e.PID = int32(m.number)
+	case uid:
+		e.UID = m.number
+	case transport:
+		e.Transport = m.name
+	case unit:
+		e.Unit = m.name
+	case identifier:
+		if e.Identifier == "" {
+			e.Identifier = m.name
+		}
+	}
+}
+
 // message appends the value of the MESSAGE at off to buf.
 func (f *File) message(buf []byte, off uint64, limit int) (_ []byte, whole bool, err error) {
 	const prefix = len("MESSAGE=")
-	start := len(buf)
-	buf, whole, err = f.payload(buf, off, prefix+limit)
-	if len(buf)-start < prefix {
-		return buf[:start], whole, err
-	}
-	return append(buf[:start], buf[start+prefix:]...), whole, err
-}
-
-// meaning says what the data object at off means. The answer is valid until the next call.
-func (f *File) meaning(off uint64) (*meaning, error) {
-	m := &f.words.known[off/8%uint64(len(f.words.known))]
-	if m.off == off {
-		return m, nil
-	}
-	got, err := f.look(off)
+	b, err := f.object(off, typeData, f.dataPayload())
 	if err != nil {
-		return nil, err
+		return buf, false, err
 	}
-	*m = got
-	return m, nil
+	p := b[f.dataPayload():]
+	if b[1]&compressed == 0 {
+		p = p[min(prefix, len(p)):]
+		n := min(len(p), limit)
+		return append(buf, p[:n]...), n == len(p), nil
+	}
+	start := len(buf)
+	buf, whole, err = f.unzip.expand(buf, b[1], p, prefix+limit)
+	value := buf[min(start+prefix, len(buf)):]
+	return append(buf[:start], value...), whole, err
 }
 
-func (f *File) look(off uint64) (meaning, error) {
-	const enough = len("SYSLOG_IDENTIFIER=") + longestName
-	buf, _, err := f.payload(f.words.scratch[:0], off, enough)
-	f.words.scratch = buf
-	m := meaning{off: off, word: other}
+// meaning says what the data object at off means.
+func (f *File) meaning(off uint64) (meaning, error) {
+	k := &f.words.known[off/8%uint64(len(f.words.known))]
+	if k.off == off && off != 0 {
+		return k.meaning, nil
+	}
+	m, err := f.look(off)
+	if err == nil && m.word != message { // each message is another object: it would only push out what comes again
+		k.off, k.meaning = off, m
+	}
+	return m, err
+}
+
+func (f *File) look(off uint64) (m meaning, err error) {
+	b, err := f.object(off, typeData, f.dataPayload())
 	if err != nil {
 		return m, err
 	}
-	for i := range fieldWords {
-		value, ok := bytes.CutPrefix(buf, fieldWords[i].prefix)
-		if !ok {
-			continue
-		}
-		m.word = fieldWords[i].word
-		switch m.word {
-		case pid, uid:
-			m.number = number(value, m.word)
-		case transport, unit, identifier:
-			m.name = f.words.intern(value)
-		}
-		break
+	p := b[f.dataPayload():]
+	if b[1]&compressed != 0 {
+		p, _, err = f.unzip.expand(f.words.scratch[:0], b[1], p, longestPrefix+longestName)
+		f.words.scratch = p
+	}
+	if err != nil {
+		return m, err
+	}
+	w, prefix := whichWord(p)
+	m.word = w
+	value := p[prefix:min(len(p), prefix+longestName)]
+	switch w {
+	case pid, uid:
+		m.number = number(value, w)
+	case transport, unit, identifier:
+		m.name = f.words.intern(value)
 	}
 	return m, nil
+}
+
+const longestPrefix = len("SYSLOG_IDENTIFIER=")
+
+// whichWord says which field p begins with, and how long its name is with the equals sign.
+func whichWord(p []byte) (word, int) {
+	if len(p) < len("_PID=") {
+		return other, 0
+	}
+	switch {
+	case p[0] == 'M' && hasPrefix(p, "MESSAGE="):
+		return message, len("MESSAGE=")
+	case p[0] == 'S' && hasPrefix(p, "SYSLOG_IDENTIFIER="):
+		return identifier, len("SYSLOG_IDENTIFIER=")
+	case p[0] != '_':
+		return other, 0
+	case hasPrefix(p, "_PID="):
+		return pid, len("_PID=")
+	case hasPrefix(p, "_UID="):
+		return uid, len("_UID=")
+	case hasPrefix(p, "_TRANSPORT="):
+		return transport, len("_TRANSPORT=")
+	case hasPrefix(p, "_SYSTEMD_UNIT="):
+		return unit, len("_SYSTEMD_UNIT=")
+	default:
+		return other, 0
+	}
+}
+
+func hasPrefix(p []byte, prefix string) bool {
+	return len(p) >= len(prefix) && string(p[:len(prefix)]) == prefix
 }
 
 // number reads a PID or UID, which journald wrote; what is none counts as unknown.
@@ -166,7 +204,10 @@ func number(b []byte, w word) int64 {
 	return int64(n)
 }
 
+// intern returns b as a string, the same one each time. b may be in the mapping: it is copied before it is used as a key.
 func (d *decoder) intern(b []byte) string {
+	var own [longestName]byte
+	b = own[:copy(own[:], b)]
 	if s, ok := d.names[string(b)]; ok {
 		return s
 	}

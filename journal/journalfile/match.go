@@ -1,6 +1,7 @@
 package journalfile
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -60,20 +61,20 @@ func newTerm(t journal.Term) (term, error) {
 	return c, nil
 }
 
-// refresh looks for the values that were not there.
+// refresh looks for the values that were not there. Where the tables are damaged it says so once, and goes on with what
+// was found; it tries again when the file has grown.
 func (m *Match) refresh() error {
 	if m.seen == m.f.main.n+1 {
 		return nil
 	}
+	m.seen = m.f.main.n + 1
+	var errs []error
 	for i := range m.groups {
 		for j := range m.groups[i].terms {
-			if err := m.groups[i].terms[j].resolve(m.f); err != nil {
-				return err
-			}
+			errs = append(errs, m.groups[i].terms[j].resolve(m.f))
 		}
 	}
-	m.seen = m.f.main.n + 1
-	return nil
+	return errors.Join(errs...)
 }
 
 func (t *term) resolve(f *File) (err error) {
