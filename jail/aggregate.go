@@ -1,7 +1,120 @@
 package jail
 
+import (
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+)
+
 // Aggregate says when many banned addresses are replaced by the prefix around them.
 type Aggregate struct {
 	IPv4 int // banned addresses of a /24 that make it a ban of the /24; 0: never
-	IPv6 int // banned /64 of a /56, or /56 worth of them of a /48, that make it a ban of the wider one; 0: never
+	IPv6 int // banned /64 of a /56 or /48 that make it a ban of the wider one, a banned /56 is one of its /48; 0: never
+}
+
+// Aggregator watches the prefixes that are banned in one jail and says when a wider one takes their place. It is never
+// wider than /24 and /48. A ban costs it two trie entries, and a look at as many others as make a wider one.
+type Aggregator struct {
+	cfg     Aggregate
+	allowed func(netip.Prefix) bool
+	banned  bart.Table[int] // how many addresses or /64 each stands for
+	units   bart.Table[int] // what is counted, and how many bans are in it: addresses of one /64 are one
+}
+
+// Wider is a prefix that takes the place of others.
+type Wider struct {
+	Prefix  netip.Prefix
+	Members []netip.Prefix // that it takes the place of, in order
+	Count   int            // bans that it stands for
+}
+
+// NewAggregator returns one without bans. allowed reports whether a prefix holds an address that must not be banned: a
+// wider prefix that does is left alone.
+func NewAggregator(cfg Aggregate, allowed func(netip.Prefix) bool) *Aggregator {
+	return &Aggregator{cfg: cfg, allowed: allowed}
+}
+
+// Add says that p is banned now. If that makes a wider ban, its members count as lifted and it as added: the caller
+// bans the one and lifts the others.
+func (g *Aggregator) Add(p netip.Prefix) (Wider, bool) {
+	g.add(p, 1)
+	for _, wide := range g.around(p) {
+		if !g.ripe(wide) || g.allowed(wide) {
+			continue
+		}
+		w := Wider{Prefix: wide}
+		for m, count := range g.banned.Subnets(wide) {
+			w.Members = append(w.Members, m)
+			w.Count += count
+		}
+		for _, m := range w.Members {
+			g.Remove(m)
+		}
+		g.add(wide, w.Count)
+		return w, true
+	}
+	return Wider{}, false
+}
+
+// Remove says that p is not banned any more.
+func (g *Aggregator) Remove(p netip.Prefix) {
+	if _, ok := g.banned.Get(p); !ok {
+		return
+	}
+	g.banned.Delete(p)
+	unit := unitOf(p)
+	if n, _ := g.units.Get(unit); n > 1 {
+		g.units.Insert(unit, n-1)
+	} else {
+		g.units.Delete(unit)
+	}
+}
+
+func (g *Aggregator) add(p netip.Prefix, count int) {
+	if _, ok := g.banned.Get(p); !ok {
+		n, _ := g.units.Get(unitOf(p))
+		g.units.Insert(unitOf(p), n+1)
+	}
+	g.banned.Insert(p, count)
+}
+
+// ripe reports whether enough is banned in wide.
+func (g *Aggregator) ripe(wide netip.Prefix) bool {
+	n := 0
+	for range g.units.Subnets(wide) {
+		if n++; n >= g.need(wide) {
+			return true
+		}
+	}
+	return false
+}
+
+// around are the prefixes that may take the place of p, the narrowest first.
+func (g *Aggregator) around(p netip.Prefix) []netip.Prefix {
+	lengths := []int{56, 48}
+	if p.Addr().Is4() {
+		lengths = []int{24}
+	}
+	var wide []netip.Prefix
+	for _, bits := range lengths {
+		if g.need(p) > 0 && bits < p.Bits() {
+			wide = append(wide, netip.PrefixFrom(p.Addr(), bits).Masked())
+		}
+	}
+	return wide
+}
+
+func (g *Aggregator) need(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return g.cfg.IPv4
+	}
+	return g.cfg.IPv6
+}
+
+// unitOf is p, but of an IPv6 address its /64.
+func unitOf(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is6() && p.Bits() > 64 {
+		return netip.PrefixFrom(p.Addr(), 64).Masked()
+	}
+	return p
 }

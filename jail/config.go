@@ -22,7 +22,9 @@ type Config struct {
 	MaxTracked int           // prefixes remembered at most; 1,000,000 by default
 	Escalation Escalation
 	Aggregate  Aggregate
-	Adaptive   AdaptiveConfig
+	// TrustLogins is how long a login with a key lets its address guess more than others; 0: not at all.
+	TrustLogins time.Duration
+	Adaptive    AdaptiveConfig
 }
 
 // Detection is the name of a detector.

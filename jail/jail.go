@@ -15,6 +15,8 @@ type Jail struct {
 	allow     Allow
 	detector  Detector
 	protected Detector // counts those who are never banned, to say who would have been
+	lenient   Detector // counts those who came in with a key: they may guess more
+	sessions  *Sessions
 	conns     *Connections
 	recalled  map[netip.Prefix]time.Time // see Recall; empty when live
 	counters  Counters
@@ -33,8 +35,12 @@ type Counters struct {
 	Evicted   uint64 // prefixes and connections forgotten early because there were too many
 }
 
-// maxProtected is the number of protected prefixes that are counted.
-const maxProtected = 4096
+const (
+	// maxProtected is the number of protected prefixes that are counted.
+	maxProtected = 4096
+	// leniency is how many times MaxRetry somebody may guess who came in with a key.
+	leniency = 3
+)
 
 // New returns a jail. A nil allow protects nobody; a nil detector is made as cfg says.
 func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, error) {
@@ -49,9 +55,12 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	}
 	guard := cfg
 	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
+	patient := guard
+	patient.MaxRetry *= leniency
 	return &Jail{
 		cfg: cfg, filter: filter, allow: allow, detector: detector,
-		protected: newThreshold(guard), conns: NewConnections(),
+		protected: newThreshold(guard), lenient: newThreshold(patient),
+		sessions: NewSessions(cfg.TrustLogins), conns: NewConnections(),
 	}, nil
 }
 
@@ -63,7 +72,9 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 		clear(j.recalled)
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	j.attempts = j.conns.Observe(j.filter.Parse(e.Message), e, j.attempts)
+	ev := j.filter.Parse(e.Message)
+	j.sessions.Observe(ev, e)
+	j.attempts = j.conns.Observe(ev, e, j.attempts)
 	return j.decide(j.attempts)
 }
 
@@ -73,7 +84,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 func (j *Jail) Advance(now time.Time) []Decision {
 	j.attempts = j.conns.Advance(now, j.attempts[:0])
 	decisions := j.decide(j.attempts)
-	for _, d := range []Detector{j.detector, j.protected} {
+	for _, d := range j.detectors() {
 		if l, ok := d.(Lister); ok {
 			l.Expire(now)
 		}
@@ -95,9 +106,15 @@ func (j *Jail) ObserveAttempt(a Attempt) []Decision {
 
 // Forget drops the failures of the addresses in p.
 func (j *Jail) Forget(p netip.Prefix) {
-	j.detector.Forget(p)
-	j.protected.Forget(p)
+	for _, d := range j.detectors() {
+		d.Forget(p)
+	}
 }
+
+func (j *Jail) detectors() [3]Detector { return [...]Detector{j.detector, j.protected, j.lenient} }
+
+// Sessions is who is logged in; the caller may tell it of sessions that began before the log.
+func (j *Jail) Sessions() *Sessions { return j.sessions }
 
 // Failing is the number of prefixes that are counted now.
 func (j *Jail) Failing() int {
@@ -138,26 +155,52 @@ func (j *Jail) judge(a *Attempt) {
 	if j.settled(a) {
 		return
 	}
-	detector := j.detector
-	why, protected := j.isAllowed(a.Addr, a.Time)
-	if protected {
-		detector = j.protected
-	}
 	if a.Success {
 		j.counters.Logins++
+		for _, d := range j.detectors() {
+			d.Observe(*a, nil)
+		}
+		return
 	}
 	j.counters.Attempts += uint64(a.Guesses)
-	j.verdicts = detector.Observe(*a, j.verdicts[:0])
+	switch why, protected := j.isAllowed(a.Addr, a.Time); {
+	case protected:
+		j.put(a, j.protected, why)
+	case j.sessions.Trusted(a.Addr, a.Time):
+		j.put(a, j.protected, "login with a key")
+		j.put(a, j.lenient, "")
+	default:
+		j.put(a, j.detector, "")
+	}
+}
+
+// put puts an attempt to one detector; what protects its address, if anything does, goes into the decisions.
+func (j *Jail) put(a *Attempt, d Detector, protected string) {
+	j.verdicts = d.Observe(*a, j.verdicts[:0])
 	for i := range j.verdicts {
-		j.decisions = append(j.decisions, j.decision(&j.verdicts[i], a, why))
+		j.decisions = append(j.decisions, j.decision(&j.verdicts[i], a, protected))
 	}
 }
 
 func (j *Jail) isAllowed(addr netip.Addr, at time.Time) (string, bool) {
+	if why, ok := j.sessions.Allowed(addr, at); ok {
+		return why, true
+	}
 	if j.allow == nil {
 		return "", false
 	}
 	return j.allow.Allowed(addr, at)
+}
+
+// touches reports whether a ban of p would hit somebody else who is never banned.
+func (j *Jail) touches(p netip.Prefix, at time.Time) (string, bool) {
+	if why, ok := j.sessions.Touches(p, at); ok {
+		return why, true
+	}
+	if t, ok := j.allow.(Toucher); ok {
+		return t.Touches(p)
+	}
+	return "", false
 }
 
 // decision turns a verdict into a decision. Its end counts from the entry, so that the same entry gives the same end
@@ -173,6 +216,10 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	}
 	if duration != Permanent {
 		d.Until = a.Time.Add(duration)
+	}
+	if why, ok := j.touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
+		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
+		d.Reason += "; only the address, because around it is: " + why
 	}
 	if protected == "" {
 		j.counters.Decisions++

@@ -90,6 +90,13 @@ type Allow interface {
 	Allowed(addr netip.Addr, at time.Time) (why string, ok bool)
 }
 
+// Toucher is an Allow that also knows whom a ban of a whole prefix would hit. Jail asks for it by assertion, and bans
+// only the address where somebody is protected around it.
+type Toucher interface {
+	// Touches reports whether p holds, or lies in, something protected, and what.
+	Touches(p netip.Prefix) (why string, ok bool)
+}
+
 // Host is a prefix that is counted and not banned.
 type Host struct {
 	Prefix   netip.Prefix

@@ -44,7 +44,6 @@ type Jail struct {
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
 	IgnoreCache   time.Duration // how long its answer holds; 0: it is asked each time
-	TrustLogins   time.Duration // how long a login with a key protects its address; 0: not at all
 
 	aggregate string // which fields of Aggregate count
 }

@@ -1,0 +1,51 @@
+package jail
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gaissmai/bart"
+)
+
+// Friend is a prefix that is never banned.
+type Friend struct {
+	Prefix netip.Prefix
+	Why    string // for people: "ignoreip 192.0.2.0/24"
+}
+
+// Friends is a set of prefixes that are never banned. It does not change, so everybody may read it at once.
+type Friends struct {
+	trie bart.Table[string]
+}
+
+// NewFriends returns the set of those, and of the addresses of the loopback, which no service meets elsewhere. Of a
+// prefix named twice the first reason holds.
+func NewFriends(list []Friend) *Friends {
+	f := &Friends{}
+	for _, friend := range append(slices.Clip(list),
+		Friend{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
+		Friend{netip.MustParsePrefix("::1/128"), "loopback"},
+	) {
+		if _, ok := f.trie.Get(friend.Prefix); !ok {
+			f.trie.Insert(friend.Prefix, friend.Why)
+		}
+	}
+	return f
+}
+
+// Allowed implements Allow: the reason is that of the narrowest prefix.
+func (f *Friends) Allowed(addr netip.Addr, _ time.Time) (why string, ok bool) {
+	return f.trie.Lookup(addr.Unmap().WithZone(""))
+}
+
+// Touches reports whether a ban of p would hit a friend, and whom.
+func (f *Friends) Touches(p netip.Prefix) (why string, ok bool) {
+	if why, ok = f.trie.LookupPrefix(p); ok {
+		return why, true
+	}
+	for _, why = range f.trie.Subnets(p) {
+		return why, true
+	}
+	return "", false
+}

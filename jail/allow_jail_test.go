@@ -1,0 +1,104 @@
+package jail
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"exile/journal"
+)
+
+// silent is a filter to which no line means anything: the tests below bring attempts of their own.
+type silent struct{}
+
+func (silent) Parse([]byte) Event { return Event{} }
+
+func protecting(t *testing.T, allow Allow) *Jail {
+	t.Helper()
+	j, err := New(Config{
+		Name: "sshd", Detection: Threshold, MaxRetry: 4, FindTime: time.Hour, BanTime: time.Hour,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000, TrustLogins: 24 * time.Hour,
+	}, silent{}, allow, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+var noon = time.Unix(1_700_000_000, 0)
+
+// guess lets addr guess n times and counts the bans and the protections.
+func guess(j *Jail, addr string, n int) (bans []netip.Prefix, protected []string) {
+	for range n {
+		for _, d := range j.ObserveAttempt(Attempt{Time: noon, Addr: netip.MustParseAddr(addr), Guesses: 1}) {
+			if d.Protected == "" {
+				bans = append(bans, d.Prefix)
+			} else {
+				protected = append(protected, d.Protected)
+			}
+		}
+	}
+	return bans, protected
+}
+
+func TestConnectedIsNeverBanned(t *testing.T) {
+	t.Parallel()
+	j := protecting(t, nil)
+	addr := netip.MustParseAddr("192.0.2.1")
+	j.Sessions().Open(journal.ID{1}, 10, addr, noon)
+	bans, protected := guess(j, "192.0.2.1", 50)
+	if len(bans) != 0 || len(protected) != 12 || protected[0] != "live session" { // 50 / 4
+		t.Errorf("bans %v, protected %v", bans, protected)
+	}
+	if bans, _ := guess(j, "192.0.2.2", 4); len(bans) != 1 {
+		t.Errorf("another address: bans %v", bans)
+	}
+	j.sessions.Observe(Event{Kind: End}, &journal.Entry{Time: noon, Boot: journal.ID{1}, PID: 10})
+	if bans, _ := guess(j, "192.0.2.1", 4); len(bans) != 1 {
+		t.Errorf("after its session: bans %v", bans)
+	}
+}
+
+func TestKeyLoginMayGuessThreeTimesAsOften(t *testing.T) {
+	t.Parallel()
+	j := protecting(t, nil)
+	addr := netip.MustParseAddr("192.0.2.1")
+	e := &journal.Entry{Time: noon.Add(-time.Hour), PID: 10}
+	j.sessions.Observe(Event{Kind: Success, Addr: addr, Port: 1, Method: "publickey"}, e)
+	j.sessions.Observe(Event{Kind: End}, e)
+	if bans, protected := guess(j, "192.0.2.1", 11); len(bans) != 0 || len(protected) != 2 { // at 4 and 8
+		t.Errorf("11 guesses: bans %v, protected %v", bans, protected)
+	}
+	if bans, _ := guess(j, "192.0.2.1", 1); len(bans) != 1 {
+		t.Errorf("the twelfth: bans %v", bans)
+	}
+}
+
+// An attacker shares a /64 with somebody who is protected: the attacker's address is banned, and nothing around it.
+func TestBanIsNarrowedAroundFriends(t *testing.T) {
+	t.Parallel()
+	for name, protect := range map[string]func(t *testing.T) *Jail{
+		"ignoreip": func(t *testing.T) *Jail { return protecting(t, friends("2001:db8::a/128")) },
+		"live session": func(t *testing.T) *Jail {
+			j := protecting(t, nil)
+			j.Sessions().Open(journal.ID{1}, 10, netip.MustParseAddr("2001:db8::a"), noon)
+			return j
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := protect(t)
+			bans, _ := guess(j, "2001:db8::b", 4)
+			if len(bans) != 1 || bans[0] != netip.MustParsePrefix("2001:db8::b/128") {
+				t.Errorf("bans %v", bans)
+			}
+			if bans, _ := guess(j, "2001:db8::a", 9); len(bans) != 0 {
+				t.Errorf("the friend: bans %v", bans)
+			}
+			bans, _ = guess(j, "2001:db8:1::b", 4)
+			if len(bans) != 1 || bans[0] != netip.MustParsePrefix("2001:db8:1::/64") {
+				t.Errorf("elsewhere: bans %v", bans)
+			}
+		})
+	}
+}
