@@ -3,6 +3,7 @@ package dbusapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"exile/internal/control"
@@ -141,9 +142,7 @@ func toAddressDoc(a control.Address) addressDoc {
 	for _, b := range a.Bans {
 		d.Bans = append(d.Bans, toBanDoc(b))
 	}
-	for jail, n := range a.Failures {
-		d.Failures[jail] = n
-	}
+	maps.Copy(d.Failures, a.Failures)
 	if a.Protected != "" {
 		d.Protected = &a.Protected
 	}

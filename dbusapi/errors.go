@@ -57,8 +57,7 @@ func fail(name, format string, args ...any) *dbus.Error {
 
 // busError translates any error to one with a name.
 func busError(err error) *dbus.Error {
-	var e *dbus.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*dbus.Error](err); ok {
 		return e
 	}
 	for _, n := range errorNames() {

@@ -72,3 +72,12 @@ func setLogTarget(c *call, v any) error {
 	}
 	return nil
 }
+
+// LogLevelNames lists the names that LogLevel can have.
+func LogLevelNames() []string {
+	var out []string
+	for _, row := range logLevels() {
+		out = append(out, row.name)
+	}
+	return out
+}

@@ -43,6 +43,9 @@ func (c *Client) Watch(ctx context.Context, emit func(control.Event)) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.conn.Context().Done():
+			if ctx.Err() != nil {
+				return nil // the connection ends with ctx
+			}
 			return errLost
 		case sig := <-c.signals:
 			if e, ok := event(sig); ok {

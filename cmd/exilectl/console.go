@@ -36,7 +36,7 @@ const (
 
 // paint colours s when the output is coloured. s is not cleaned: columns are aligned before they are coloured.
 func (c *console) paint(color, s string) string {
-	if !c.color || color == "" {
+	if !c.color || color == "" || s == "" {
 		return s
 	}
 	return color + s + normal

@@ -40,7 +40,9 @@ func printJails(c *console, jails []control.JailStatus) {
 		row: func(i int) []cell {
 			j := jails[i]
 			return []cell{
-				text(j.Name), {j.State, stateColor(j.State)}, orDash(strings.Join(j.Units, ",")),
+				text(j.Name),
+				{j.State, stateColor(j.State)},
+				orDash(strings.Join(j.Units, ",")),
 				text(strconv.Itoa(j.Banned)), text(strconv.Itoa(j.Failing)), text(strconv.FormatUint(j.Total, 10)),
 			}
 		},

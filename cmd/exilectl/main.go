@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,22 +26,38 @@ func run() int {
 	return exitStatus(err)
 }
 
-// exitError ends the program with a status of its own, like systemctl is-active does.
-type exitError int
+// exitError ends the program with a status of its own, like systemctl is-active does, and says why if err is not nil.
+type exitError struct {
+	status int
+	err    error
+}
 
-func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+func (e *exitError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
 
-// exitStatus reports err to the user, unless it is only a status, and returns the status.
+// exitStatus tells the user of err and returns the status that it stands for.
 func exitStatus(err error) int {
-	var status exitError
-	switch {
-	case err == nil:
+	status := 1
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		status, err = exit.status, exit.err
+	} else if err == nil {
 		return 0
-	case errors.As(err, &status):
-		return int(status)
 	}
-	fmt.Fprintln(os.Stderr, quoteLines(err.Error()))
-	return 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, quoteLines(sentences(err.Error())))
+	}
+	return status
+}
+
+// sentences begins each line with a capital letter, unless it begins with a name, as in "exile.yaml:3: ...".
+func sentences(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		word, _, _ := strings.Cut(l, " ")
+		if len(word) > 0 && !strings.ContainsAny(word, ".:/") && 'a' <= l[0] && l[0] <= 'z' {
+			lines[i] = string(l[0]-'a'+'A') + l[1:]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // newRootCommand lists the verbs. A verb is a file with a function that returns its command.
@@ -54,10 +71,14 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetVersionTemplate("exile {{.Version}}\n")
 	o.register(root)
 	root.AddCommand(
 		newStatusCommand(o), newListJailsCommand(o), newListBansCommand(o),
-		newBanCommand(o), newUnbanCommand(o), newFlushCommand(o),
+		newListFailuresCommand(o), newShowCommand(o), newStatisticsCommand(o), newMonitorCommand(o), newTopCommand(o),
+		newBanCommand(o), newUnbanCommand(o), newIsBannedCommand(o), newFlushCommand(o), newExportCommand(o), newImportCommand(o),
+		newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o), newResetFirewallCommand(o),
+		newCatConfigCommand(o), newCheckConfigCommand(o), newMatchCommand(o), newMatchCommand(o),
 	)
 	return root
 }

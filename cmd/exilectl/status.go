@@ -15,8 +15,8 @@ import (
 	"exile/internal/control"
 )
 
-// exitDegraded is the status of "status" when the daemon does not do all of its work, as systemctl status has it.
-const exitDegraded = exitError(3)
+// exitDegraded is the status of "status" when the daemon does not do all of its work.
+const exitDegraded = 3
 
 func newStatusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -73,7 +73,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console) error {
 		printStatus(c, s, jails)
 	}
 	if err == nil && (s.State == "degraded" || s.State == "paused") {
-		return exitDegraded
+		return &exitError{status: exitDegraded}
 	}
 	return err
 }

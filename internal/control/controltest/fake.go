@@ -163,7 +163,7 @@ func (f *Fake) Ban(_ context.Context, r control.BanRequest) (control.Ban, error)
 		r.Jail = f.jails[0].Name
 	}
 	f.note("ban %s %s %s permanent=%t force=%t %q", r.Jail, r.Prefix, r.Duration, r.Permanent, r.Force, r.Reason)
-	if err := cmp.Or(f.Fail, f.known(r.Jail)); err != nil {
+	if err := f.refuse(r.Jail); err != nil {
 		return control.Ban{}, err
 	}
 	if rule := f.guarded[r.Prefix]; rule != "" && !r.Force {
@@ -192,7 +192,7 @@ func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note("unban %q %s", jail, p)
-	if err := cmp.Or(f.Fail, f.known(jail)); err != nil {
+	if err := f.refuse(jail); err != nil {
 		return 0, err
 	}
 	var lifted []control.Ban
@@ -238,6 +238,14 @@ func (f *Fake) command(format string, args ...any) error {
 
 func (f *Fake) note(format string, args ...any) {
 	f.commands = append(f.commands, fmt.Sprintf(format, args...))
+}
+
+// refuse is why a command about a jail fails.
+func (f *Fake) refuse(jail string) error {
+	if f.Fail != nil {
+		return f.Fail
+	}
+	return f.known(jail)
 }
 
 func (f *Fake) known(jail string) error {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+	"exile/internal/control"
+)
+
+// The statuses of is-banned, as systemctl is-active has them.
+const (
+	exitNotBanned  = 3
+	exitNoSuchJail = 4
+)
+
+func newIsBannedCommand(o *options) *cobra.Command {
+	var jail string
+	cmd := &cobra.Command{
+		Use:               "is-banned ADDRESS...",
+		Short:             "Check whether any of the addresses is banned",
+		Long:              "Check whether any of the addresses is banned: exit status 0 if so, 3 if not, 4 if there is no such jail.",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeBanned(o),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				if err := checkJail(ctx, d, jail); err != nil {
+					return err
+				}
+				any := false
+				err := each(args, func(addr string) error {
+					banned, err := o.isBanned(ctx, d, c, jail, addr)
+					any = any || banned
+					return err
+				})
+				if err == nil && !any {
+					return &exitError{status: exitNotBanned}
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&jail, "jail", "", "Look at the bans of `JAIL` only")
+	completeJailFlag(o, cmd)
+	return cmd
+}
+
+func checkJail(ctx context.Context, d control.Reader, name string) error {
+	if name == "" {
+		return nil
+	}
+	jails, err := d.Jails(ctx)
+	if err != nil {
+		return failure(err, "list jails")
+	}
+	if !slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name }) {
+		return &exitError{exitNoSuchJail, failure(control.ErrNoSuchJail, "look at jail %q", name)}
+	}
+	return nil
+}
+
+func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, jail, addr string) (bool, error) {
+	p, err := dbusapi.ParsePrefix(addr)
+	if err != nil {
+		return false, failure(err, "look up %s", addr)
+	}
+	a, err := d.Address(ctx, p)
+	if err != nil {
+		return false, failure(err, "look up %s", addr)
+	}
+	banned := slices.ContainsFunc(a.Bans, func(b control.Ban) bool { return jail == "" || b.Jail == jail })
+	word := "not banned"
+	if banned {
+		word = "banned"
+	}
+	o.note(c, "%s", word)
+	return banned, nil
+}

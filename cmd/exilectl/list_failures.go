@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+	"exile/internal/control"
+)
+
+func newListFailuresCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:               "list-failures [JAIL...]",
+		Short:             "List addresses that are counted and not banned",
+		ValidArgsFunction: completeJails(o),
+		RunE: func(cmd *cobra.Command, jails []string) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				hosts, err := allHosts(ctx, d, jails)
+				if err != nil {
+					return failure(err, "list failures")
+				}
+				return printHosts(c, hosts)
+			})
+		},
+	}
+}
+
+// allHosts turns the pages of the jails; none named means every jail.
+func allHosts(ctx context.Context, d control.Reader, jails []string) ([]control.Host, error) {
+	if len(jails) == 0 {
+		all, err := d.Jails(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range all {
+			jails = append(jails, j.Name)
+		}
+	}
+	var out []control.Host
+	for _, jail := range jails {
+		page := control.Page{Jail: jail, Max: 10_000}
+		for {
+			hosts, next, err := d.Hosts(ctx, page)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, hosts...)
+			if next == "" {
+				break
+			}
+			page.After = next
+		}
+	}
+	return out, nil
+}
+
+type hostRow struct {
+	Address  string `json:"address"`
+	Jail     string `json:"jail"`
+	Failures int    `json:"failures"`
+	First    *int64 `json:"first"`
+	Last     *int64 `json:"last"`
+}
+
+func toHostRow(h control.Host) hostRow {
+	return hostRow{dbusapi.FormatPrefix(h.Prefix), h.Jail, h.Failures, micros(h.First), micros(h.Last)}
+}
+
+func printHosts(c *console, hosts []control.Host) error {
+	if c.wantJSON() {
+		return printArray(c, len(hosts), func(i int) any { return toHostRow(hosts[i]) })
+	}
+	t := table{
+		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"FAILURES", true}, {"FIRST", false}, {"LAST", false}},
+		rows:    len(hosts),
+		noun:    "addresses",
+		row: func(i int) []cell {
+			h := hosts[i]
+			return []cell{
+				text(dbusapi.FormatPrefix(h.Prefix)), text(h.Jail), text(strconv.Itoa(h.Failures)),
+				orDash(stamp(h.First)), orDash(stamp(h.Last)),
+			}
+		},
+	}
+	t.print(c)
+	return nil
+}

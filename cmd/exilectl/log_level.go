@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+)
+
+func newLogLevelCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:       "log-level [LEVEL]",
+		Short:     "Show or set how much the daemon logs",
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: dbusapi.LogLevelNames(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				if len(args) == 1 {
+					if err := d.SetLogLevel(ctx, args[0]); err != nil {
+						return failure(err, "set log level")
+					}
+					return nil
+				}
+				level, err := d.LogLevel(ctx)
+				if err != nil {
+					return failure(err, "get log level")
+				}
+				c.line(clean(level))
+				return nil
+			})
+		},
+	}
+}

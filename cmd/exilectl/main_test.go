@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"exile/dbusapi"
+	"exile/dbusapi/dbustest"
+	"exile/internal/control"
+	"exile/internal/control/controltest"
+)
+
+// TestMain makes the test binary the command, so that scripts run what users run.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"exilectl": main})
+}
+
+// TestScripts runs the scenarios, each against a daemon of its own on a bus of its own: the real service in front of a
+// fake daemon.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"commands": commands,
+			"announce": announce,
+			"state":    state,
+		},
+	})
+}
+
+type fakeKey struct{}
+
+func setup(env *testscript.Env) error {
+	bus := dbustest.Start(env.T().(testing.TB))
+	fake := fakeDaemon()
+	ctx, cancel := context.WithCancel(context.Background())
+	up, done := make(chan struct{}, 100), make(chan struct{})
+	s := dbusapi.New(dbusapi.Config{
+		Address: bus.Address, Reader: fake, Writer: fake, Version: "1.2", LogLevel: new(slog.LevelVar), LogTarget: "journal",
+		Connected: func(err error) {
+			if err == nil {
+				up <- struct{}{}
+			}
+		},
+	})
+	fake.Announce = s.Announce
+	go func() {
+		defer close(done)
+		_ = s.Serve(ctx) // returns nil
+	}()
+	env.Defer(func() {
+		cancel()
+		<-done
+	})
+	<-up
+	env.Values[fakeKey{}] = fake
+	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
+	env.Setenv("TZ", "UTC")
+	return nil
+}
+
+// commands compares what was asked of the daemon with a file.
+func commands(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: commands FILE")
+	}
+	var got string
+	for _, c := range ts.Value(fakeKey{}).(*controltest.Fake).Commands() {
+		got += c + "\n"
+	}
+	if want := ts.ReadFile(args[0]); got != want {
+		ts.Fatalf("the daemon was asked:\n%swant:\n%s", got, want)
+	}
+}
+
+// announce bans an address again and again until the monitor in the background has written to FILE.
+func announce(ts *testscript.TestScript, _ bool, args []string) {
+	fake, file := ts.Value(fakeKey{}).(*controltest.Fake), ts.MkAbs(args[0])
+	for {
+		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+			return
+		}
+		_, err := fake.Ban(context.Background(), control.BanRequest{Jail: "sshd", Prefix: netip.MustParsePrefix("203.0.113.5/32"), Permanent: true})
+		ts.Check(err)
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func hour(h int) time.Time { return time.Date(2026, 5, 4, h, 0, 0, 0, time.UTC) }
+
+// fakeDaemon has two jails, and names that would like to move the cursor.
+func fakeDaemon() *controltest.Fake {
+	f := &controltest.Fake{Now: func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }}
+	f.Set(
+		control.Status{
+			Version: "1.2", State: "running", Backend: "ipset", Why: "the kernel has it", Failing: 2, Entries: 1000,
+			Failures: 40, Bans: 9, Unbans: 6, Repairs: 1, Position: "s=1;i=2",
+		},
+		[]control.JailStatus{
+			{
+				Name: "sshd", State: "running", Units: []string{"ssh.service", "sshd.service"}, Detection: "adaptive", MaxRetry: 5,
+				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8", "::1"}, Failing: 2, Total: 9,
+				Failures: 40, LastBan: hour(10),
+			},
+			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
+		},
+		[]control.Ban{
+			{
+				Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.7/32"), Since: hour(9), Failures: 6, Offence: 2,
+				Origin: control.OriginJournal, Reason: "user \x1b[2Jroot",
+			},
+			{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8::/64"), Since: hour(8), Failures: 12, Offence: 1, Origin: control.OriginManual},
+			{
+				Jail: "web-1", Prefix: netip.MustParsePrefix("192.0.2.7/32"), Since: hour(7),
+				Until: time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC), Failures: 3, Offence: 1, Origin: control.OriginFile,
+			},
+		},
+		[]control.Host{
+			{Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.1/32"), Failures: 2, First: hour(10), Last: hour(11)},
+			{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Failures: 1, First: hour(10), Last: hour(10)},
+		},
+	)
+	f.Protect(netip.MustParsePrefix("127.0.0.1/32"), "ignoreip 127.0.0.0/8")
+	return f
+}
+
+// state changes what the daemon says of itself.
+func state(ts *testscript.TestScript, _ bool, args []string) {
+	fake := ts.Value(fakeKey{}).(*controltest.Fake)
+	fake.Set(control.Status{State: args[0]}, nil, nil, nil)
+}

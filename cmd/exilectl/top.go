@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/spf13/cobra"
+
+	"exile/internal/control"
+)
+
+func newTopCommand(o *options) *cobra.Command {
+	var every time.Duration
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show attackers, rates and bans, live",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := o.dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			m := &screen{ctx: ctx, daemon: d, every: max(every, 100*time.Millisecond), options: o, width: 80, height: 24}
+			p := tea.NewProgram(m, tea.WithContext(ctx))
+			go func() { _ = d.Watch(ctx, func(e control.Event) { p.Send(e) }) }()
+			_, err = p.Run()
+			if errors.Is(err, tea.ErrProgramKilled) && cmd.Context().Err() != nil {
+				err = nil // interrupted
+			}
+			return errors.Join(err, m.err)
+		},
+	}
+	cmd.Flags().DurationVarP(&every, "delay", "d", time.Second, "Look again after `TIME`")
+	return cmd
+}
+
+// maxRecent is how many events the screen remembers.
+const maxRecent = 100
+
+// screen is the model of top.
+type screen struct {
+	ctx     context.Context
+	daemon  control.Reader
+	options *options
+	every   time.Duration
+
+	width, height int
+	now, before   sample
+	recent        []control.Event // newest first
+	err           error
+}
+
+// sample is what the daemon said at a time.
+type sample struct {
+	at     time.Time
+	status control.Status
+	hosts  []control.Host
+	err    error
+}
+
+// Init implements tea.Model.
+func (s *screen) Init() tea.Cmd { return s.look }
+
+// Update implements tea.Model.
+func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		s.width, s.height = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		switch msg.String() {
+		case "q", "esc", "ctrl+c":
+			return s, tea.Quit
+		}
+	case control.Event:
+		s.recent = append([]control.Event{msg}, s.recent[:min(len(s.recent), maxRecent-1)]...)
+	case sample:
+		if msg.err != nil {
+			s.err = failure(msg.err, "get status")
+			return s, tea.Quit
+		}
+		s.before, s.now = s.now, msg
+		return s, tea.Tick(s.every, func(time.Time) tea.Msg { return s.look() })
+	}
+	return s, nil
+}
+
+// look asks the daemon; it runs outside of Update.
+func (s *screen) look() tea.Msg {
+	out := sample{at: time.Now()}
+	out.status, out.err = s.daemon.Status(s.ctx)
+	if out.err == nil {
+		out.hosts, out.err = allHosts(s.ctx, s.daemon, nil)
+	}
+	slices.SortStableFunc(out.hosts, func(a, b control.Host) int { return b.Failures - a.Failures })
+	return out
+}
+
+// View implements tea.Model.
+func (s *screen) View() tea.View {
+	var b bytes.Buffer
+	c := s.options.newConsole(&b)
+	c.width, c.now, c.legend = s.width, s.now.at, true
+	s.draw(c)
+	_ = c.Flush() // into memory
+	v := tea.NewView(b.String())
+	v.AltScreen = true
+	return v
+}
+
+// draw prints three parts: the daemon, who is counted, what happened.
+func (s *screen) draw(c *console) {
+	st := s.now.status
+	c.line(c.paint(stateColor(st.State), "●"), " exiled ", clean(st.Version), " ", clean(st.State), ", ", clean(st.Backend),
+		fmt.Sprintf(": %d banned, %d failing", st.Banned, st.Failing))
+	c.line(fmt.Sprintf("%.1f entries/s, %.1f failures/s, %.1f bans/s, %.1f unbans/s", s.rate(entries), s.rate(failures), s.rate(bans), s.rate(unbans)))
+	c.line("")
+	room := max((s.height-7)/2, 1)
+	hosts := s.now.hosts[:min(len(s.now.hosts), room)]
+	_ = printHostsShort(c, hosts)
+	c.line("")
+	c.line(c.paint(underline, "RECENT"))
+	for _, e := range s.recent[:min(len(s.recent), room)] {
+		c.line(c.eventLine(e))
+	}
+}
+
+// The counters of which top shows rates.
+func entries(s control.Status) uint64  { return s.Entries }
+func failures(s control.Status) uint64 { return s.Failures }
+func bans(s control.Status) uint64     { return s.Bans }
+func unbans(s control.Status) uint64   { return s.Unbans }
+
+// rate is a counter's growth in a second; 0 before the second look and after the counters were reset.
+func (s *screen) rate(counter func(control.Status) uint64) float64 {
+	d := s.now.at.Sub(s.before.at).Seconds()
+	a, b := counter(s.before.status), counter(s.now.status)
+	if s.before.at.IsZero() || d <= 0 || b < a {
+		return 0
+	}
+	return float64(b-a) / d
+}
+
+func printHostsShort(c *console, hosts []control.Host) error {
+	mode := c.json
+	c.json = jsonOff
+	defer func() { c.json = mode }()
+	return printHosts(c, hosts)
+}
