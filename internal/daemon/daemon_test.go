@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"exile/firewall"
 	"exile/firewall/firewalltest"
 	"exile/internal/control"
 	"exile/internal/daemon"
@@ -69,15 +70,16 @@ func later(a, b journal.Position) journal.Position {
 
 // world is what a daemon of these tests lives in, and what outlives it.
 type world struct {
-	t      *testing.T
-	dir    string
-	kernel *firewalltest.Fake
-	source *script
-	seq    uint64
-	told   []string
-	d      *running
-	jails  func() []*daemon.Jail
-	store  func(daemon.Store) daemon.Store // what stands between the daemon and its file
+	t       *testing.T
+	dir     string
+	kernel  *firewalltest.Fake
+	backend firewall.Backend // what stands between the daemon and its kernel; nil: nothing
+	source  *script
+	seq     uint64
+	told    []string
+	d       *running
+	jails   func() []*daemon.Jail
+	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
 }
 
 func newWorld(t *testing.T) *world {
@@ -140,8 +142,12 @@ func (w *world) start() *running {
 	d := daemon.New(daemon.Config{
 		Plan: func(context.Context) (*daemon.Plan, error) {
 			jails := w.jails()
+			var backend firewall.Backend = w.kernel
+			if w.backend != nil {
+				backend = w.backend
+			}
 			return &daemon.Plan{
-				Jails: jails, Backend: w.kernel, Name: "fake", PurgeAge: 48 * time.Hour,
+				Jails: jails, Backend: backend, Name: "fake", PurgeAge: 48 * time.Hour,
 				Sources: []daemon.Source{{Name: "journal", Source: w.source, Jails: jails}},
 			}, nil
 		},

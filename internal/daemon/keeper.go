@@ -56,6 +56,8 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	var change firewall.Change
 	if err == nil {
 		change = firewall.Diff(d.plan.wanted(d.bans), have)
+	}
+	if !change.Empty() {
 		err = d.plan.Backend.Apply(ctx, change)
 	}
 	if err != nil {

@@ -1,0 +1,213 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/firewall"
+	"exile/firewall/firewalltest"
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/internal/state"
+)
+
+var errDead = errors.New("the process is dead")
+
+// fuse stops the process at one step of one commit: from then on nothing that it does has an effect.
+type fuse struct {
+	step string // "before kernel", "after kernel", ...
+	skip int    // how often the step passes before
+	dead bool
+}
+
+// at passes a step; it reports false when the process is dead.
+func (f *fuse) at(step string) bool {
+	if f.dead {
+		return false
+	}
+	if step == f.step {
+		f.skip--
+		f.dead = f.skip < 0
+	}
+	return !f.dead
+}
+
+// mortal is a kernel that a dead process cannot reach.
+type mortal struct {
+	*firewalltest.Fake
+	fuse *fuse
+}
+
+func (m mortal) List(ctx context.Context) ([]firewall.Ban, error) {
+	if m.fuse.dead {
+		return nil, errDead
+	}
+	return m.Fake.List(ctx)
+}
+
+func (m mortal) Apply(ctx context.Context, c firewall.Change) error {
+	if !m.fuse.at("before kernel") {
+		return errDead
+	}
+	err := m.Fake.Apply(ctx, c)
+	if !m.fuse.at("after kernel") {
+		return errDead
+	}
+	return err
+}
+
+// mortalStore is a disk that a dead process cannot reach.
+type mortalStore struct {
+	daemon.Store
+	fuse *fuse
+}
+
+func (m mortalStore) Commit(b state.Batch) error {
+	if !m.fuse.at("before disk") {
+		return errDead
+	}
+	err := m.Store.Commit(b)
+	if !m.fuse.at("after disk") {
+		return errDead
+	}
+	return err
+}
+
+// outcome is what is left of a run when a second process has taken over.
+type outcome struct {
+	Kernel []string
+	Disk   []string
+	Past   map[string]int
+}
+
+func (w *world) outcome() outcome {
+	w.t.Helper()
+	store, err := state.Open(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer store.Close()
+	contents, err := store.Load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := outcome{Kernel: w.banned(), Past: make(map[string]int)}
+	for who := range contents.Bans {
+		o.Disk = append(o.Disk, who.Prefix.String())
+	}
+	slices.Sort(o.Disk)
+	for who, past := range contents.Past {
+		o.Past[who.Prefix.String()] = past.Offences
+	}
+	return o
+}
+
+// changes are the kinds of changes that a crash may hit. Each waits until the daemon has done with it, or is dead.
+func changes() map[string]func(w *world, d *running) {
+	prefix := netip.MustParsePrefix("192.0.2.1/32")
+	return map[string]func(w *world, d *running){
+		"ban": func(w *world, _ *running) { w.attack("192.0.2.1", 3) },
+		"two bans": func(w *world, _ *running) {
+			w.attack("192.0.2.1", 2)
+			w.attack("192.0.2.2", 3)
+			w.attack("192.0.2.1", 1)
+		},
+		"expiry": func(w *world, _ *running) {
+			w.attack("192.0.2.1", 3)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		},
+		"ban again": func(w *world, _ *running) {
+			w.attack("192.0.2.1", 3)
+			time.Sleep(time.Hour)
+			w.attack("192.0.2.1", 3)
+		},
+		"unban": func(w *world, d *running) {
+			w.attack("192.0.2.1", 3)
+			ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+			defer cancel()
+			_, _ = d.Unban(ctx, "", prefix) // a dead process does not answer
+		},
+		"ban by hand": func(w *world, d *running) {
+			ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+			defer cancel()
+			_, _ = d.Ban(ctx, control.BanRequest{Prefix: prefix, Duration: time.Hour})
+		},
+	}
+}
+
+// crash runs a change, stops the process as f says, and lets a second process take over.
+func crash(t *testing.T, f fuse, change func(*world, *running)) (outcome, bool) {
+	w := newWorld(t)
+	fake := w.kernel
+	w.backend = mortal{fake, &f}
+	w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, &f} }
+	d := w.start()
+	change(w, d)
+	w.hand()
+	crashed := f.dead
+	f.dead = true
+	_ = d.stop()
+	announced := slices.Clone(w.told)
+	w.backend = fake
+	w.store = func(s daemon.Store) daemon.Store { return s }
+	d = w.start()
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+	w.hand()
+	w.end(d)
+	checkAnnounced(t, announced, w.outcome())
+	return w.outcome(), crashed
+}
+
+// checkAnnounced checks that nothing was announced that the crash took back: who was announced as banned is remembered.
+func checkAnnounced(t *testing.T, told []string, o outcome) {
+	t.Helper()
+	for _, what := range told {
+		var prefix string
+		var offence int
+		if n, _ := fmt.Sscanf(what, "ban %s offence %d", &prefix, &offence); n == 2 && offence > o.Past[prefix] {
+			t.Errorf("announced %q, but the disk remembers %d offences", what, o.Past[prefix])
+		}
+	}
+}
+
+// Whatever the step of whatever commit at which the process dies, its successor ends up where a process that does not
+// die ends up. Commands that were never answered may have been carried out or not, but the kernel and the disk agree.
+func TestCrashTable(t *testing.T) {
+	unanswered := []string{"unban", "ban by hand"}
+	for _, name := range slices.Sorted(maps.Keys(changes())) {
+		change := changes()[name]
+		var want outcome
+		synctest.Test(t, func(t *testing.T) { want, _ = crash(t, fuse{step: "never"}, change) })
+		for _, step := range []string{"before kernel", "after kernel", "before disk", "after disk"} {
+			for skip := 0; ; skip++ {
+				var crashed bool
+				t.Run(fmt.Sprintf("%s/%s %d", name, step, skip), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						var got outcome
+						got, crashed = crash(t, fuse{step: step, skip: skip}, change)
+						if diff := cmp.Diff(got.Kernel, got.Disk); diff != "" {
+							t.Errorf("kernel and disk differ (-kernel +disk)\n%s", diff)
+						}
+						if diff := cmp.Diff(want, got); diff != "" && !slices.Contains(unanswered, name) {
+							t.Errorf("after the crash (-want +got)\n%s", diff)
+						}
+					})
+				})
+				if !crashed {
+					break
+				}
+			}
+		}
+	}
+}
