@@ -11,12 +11,21 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/ipset"
+	"exile/firewall/nftables"
+	"exile/firewall/route"
 )
 
 // The words for want and name besides those of the backends.
 const (
 	Auto   = "auto"
 	DryRun = "dry-run"
+)
+
+// What a probe uses in the place of our real names; beside the defaults of route in its own number space.
+const (
+	probeName     = "exile-probe"
+	probeTable    = 167
+	probePriority = 101
 )
 
 // candidate is a backend that may be chosen.
@@ -30,16 +39,27 @@ type candidate struct {
 func candidates(netns int) []candidate {
 	return []candidate{
 		{"ipset", func(probe bool) (firewall.Backend, error) {
-			return some(ipset.New(ipset.Config{NetNS: netns, Name: probeName(probe)}))
+			c := ipset.Config{NetNS: netns}
+			if probe {
+				c.Name = probeName
+			}
+			return some(ipset.New(c))
+		}},
+		{"nftables", func(probe bool) (firewall.Backend, error) {
+			c := nftables.Config{NetNS: netns}
+			if probe {
+				c.Table = probeName
+			}
+			return some(nftables.New(c))
+		}},
+		{"route", func(probe bool) (firewall.Backend, error) {
+			c := route.Config{NetNS: netns}
+			if probe {
+				c.Table, c.Protocol, c.Priority = probeTable, probeTable, probePriority
+			}
+			return some(route.New(c))
 		}},
 	}
-}
-
-func probeName(probe bool) string {
-	if probe {
-		return "exile-probe"
-	}
-	return ""
 }
 
 // some keeps a nil pointer from becoming a backend that is not nil.

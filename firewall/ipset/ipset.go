@@ -130,7 +130,11 @@ func (b *Backend) Close() error {
 
 // Watch calls touched when another program may have changed our tables. Sets tell nobody when they are changed.
 func (b *Backend) Watch(ctx context.Context, touched func()) error {
-	return nftwatch.Watch(ctx, b.cfg.NetNS, b.cfg.Name, touched)
+	own, err := b.rules.conn.GetPortID()
+	if err != nil {
+		return fmt.Errorf("find own port id: %w", err)
+	}
+	return nftwatch.Watch(ctx, b.cfg.NetNS, b.cfg.Name, own, touched)
 }
 
 // List returns the bans in the sets, and none at all if a rule or set is missing: then nothing is enforced.

@@ -16,10 +16,10 @@ import (
 // tableAttr is the attribute that names the table in the messages about tables, chains, rules, sets and elements alike.
 const tableAttr = unix.NFTA_TABLE_NAME
 
-// Watch calls touched once when it listens, then each time anybody changes the table, ourselves included, until ctx ends
-// (nil) or the socket fails. netns is an open file of the network namespace, 0 the caller's own. When messages came faster
-// than they were read and some are lost, touched is called too.
-func Watch(ctx context.Context, netns int, table string, touched func()) error {
+// Watch calls touched once when it listens, then each time anybody changes the table except through the socket with the
+// port id own, until ctx ends (nil) or the socket fails. netns is an open file of the network namespace, 0 the caller's own.
+// When messages came faster than they were read and some are lost, touched is called too.
+func Watch(ctx context.Context, netns int, table string, own uint32, touched func()) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
 	if err != nil {
 		return fmt.Errorf("open nftables monitor: %w", err)
@@ -39,15 +39,15 @@ func Watch(ctx context.Context, netns int, table string, touched func()) error {
 			touched()
 		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("read nftables monitor: %w", err)
-		case anyAbout(msgs, table):
+		case anyAbout(msgs, table, own):
 			touched()
 		}
 	}
 }
 
-func anyAbout(msgs []netlink.Message, table string) bool {
+func anyAbout(msgs []netlink.Message, table string, own uint32) bool {
 	for _, m := range msgs {
-		if about(m, table) {
+		if m.Header.PID != own && about(m, table) {
 			return true
 		}
 	}
