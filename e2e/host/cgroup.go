@@ -28,6 +28,10 @@ func newCgroup() (*cgroup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
+	// The host's users manage cgroups below theirs, so they must get there.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
 	return &cgroup{dir}, nil
 }
 
