@@ -47,6 +47,13 @@ func pamModule(b []byte, ev *jail.Event) {
 	}
 	if fail, ok := after(rest, "auth): authentication failure;"); ok {
 		pamFailure(fail, 1, ev)
+	} else if user, ok := after(rest, "session): session opened for user "); ok {
+		// The only sign of a login where LogLevel hides "Accepted". An account's name has neither blanks nor brackets.
+		set(ev, jail.Success, jail.Guess, "session")
+		ev.User, _ = word(user)
+		if i := bytes.IndexByte(ev.User, '('); i >= 0 {
+			ev.User = ev.User[:i]
+		}
 	} else if _, ok := after(rest, "session): session closed for user "); ok {
 		set(ev, jail.End, jail.Once, "session-end")
 	}
