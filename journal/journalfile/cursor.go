@@ -94,9 +94,13 @@ func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	i := c.f.search(l, c.f.isEntry(ok))
 	c.dir, c.built, c.at = 0, false, 0
-	if i > 0 {
-		c.at, err = c.f.at(l, i-1)
-		c.at++ // between the two: objects are aligned
+	// Objects are aligned: between two entries there is always a place.
+	if i < l.n {
+		c.at, err = c.f.at(l, i)
+		c.at = max(c.at, 1) - 1
+	} else if l.n > 0 {
+		c.at, err = c.f.at(l, l.n-1)
+		c.at++
 	}
 	return err
 }

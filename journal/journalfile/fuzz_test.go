@@ -1,6 +1,7 @@
 package journalfile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -11,8 +12,6 @@ import (
 
 	"exile/journal"
 )
-
-func writeAll(path string, b []byte) error { return os.WriteFile(path, b, 0o600) }
 
 var everything = journal.Selector{
 	{{Field: "_UID", Values: []string{"0"}}, {Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service", "ssh@*.service"}}},
@@ -117,16 +116,14 @@ func FuzzFile(f *testing.F) {
 // entries before the damage are still there.
 func TestDamage(t *testing.T) {
 	t.Parallel()
-	for _, compress := range []byte{0, compressedZSTD} {
-		file := small(5, true, true, compress)
-		path := filepath.Join(t.TempDir(), "system.journal")
-		for off := 0; off+8 <= len(file); off += 8 {
-			for _, v := range []uint64{0, uint64(off), 1 << 31, ^uint64(0)} {
-				b := append([]byte(nil), file...)
-				binary.LittleEndian.PutUint64(b[off:], v)
-				writeFile(t, path, b)
-				exercise(t, path, len(b))
-			}
+	file := small(4, true, true, 0)
+	path := filepath.Join(t.TempDir(), "system.journal")
+	for off := 0; off+8 <= len(file); off += 8 {
+		for _, v := range []uint64{0, uint64(off), ^uint64(0)} {
+			b := bytes.Clone(file)
+			binary.LittleEndian.PutUint64(b[off:], v)
+			writeFile(t, path, b)
+			exercise(t, path, len(b))
 		}
 	}
 }
@@ -134,7 +131,7 @@ func TestDamage(t *testing.T) {
 // TestCut cuts a file at every length.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	file := small(9, false, true, compressedZSTD)
+	file := small(5, false, true, 0)
 	path := filepath.Join(t.TempDir(), "system.journal")
 	for n := 0; n <= len(file); n += 8 {
 		writeFile(t, path, file[:n])
