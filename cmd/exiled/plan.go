@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,30 +100,51 @@ func (p *planner) jails(cfg *config.Config, plan *daemon.Plan) error {
 	if len(fromJournal) == 0 {
 		return nil
 	}
-	source, err := p.journal(cfg, wanted)
+	name, source, err := p.journal(cfg, wanted)
 	if err != nil {
 		return err
 	}
-	plan.Sources = append(plan.Sources, daemon.Source{Name: "journal", Source: source, Jails: fromJournal})
+	plan.Sources = append(plan.Sources, daemon.Source{Name: name, Source: source, Jails: fromJournal})
 	return nil
 }
 
-// journal opens the journal, by journalctl when its files are in a format that we do not know.
-func (p *planner) journal(cfg *config.Config, wanted journal.Selector) (journal.Source, error) {
+// authLogs are where syslog daemons put what sshd says, on Debian and on Fedora.
+func authLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure"} }
+
+// journal opens the journal, by journalctl when its files are in a format that we do not know; where there is none, the
+// log of a syslog daemon.
+func (p *planner) journal(cfg *config.Config, wanted journal.Selector) (string, journal.Source, error) {
 	dirs, err := journalDirs(cfg.JournalDirs)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	boot, err := follow.CurrentBoot()
 	if err != nil {
 		p.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
 	}
-	source, err := follow.New(follow.Config{Dirs: dirs, Select: wanted, Boot: boot})
-	if errors.Is(err, journalfile.ErrUnsupported) {
+	var source journal.Source
+	source, err = follow.New(follow.Config{Dirs: dirs, Select: wanted, Boot: boot})
+	switch {
+	case errors.Is(err, journalfile.ErrUnsupported):
 		p.log.Warn("Reading the journal through journalctl", "reason", err)
-		return export.New(export.Config{Selector: wanted, Report: func(err error) { p.log.Warn("Started journalctl again", "reason", err) }})
+		source, err = export.New(export.Config{Selector: wanted, Report: func(err error) {
+			p.log.Warn("Started journalctl again", "reason", err)
+		}})
+	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
+		p.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
+		source, err = textlog.New(textlog.Config{Paths: authLogs()})
+		return "text", source, err
 	}
-	return source, err
+	return "journal", source, err
+}
+
+func readable(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	_ = f.Close() // it was only read
+	return true
 }
 
 // journalDirs turns the configured directories into those that hold files: a directory of journals has one for each
