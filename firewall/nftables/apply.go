@@ -17,7 +17,7 @@ import (
 const (
 	transaction = 50_000 // bans at most: 6 MB of messages
 	chunk       = 1000   // elements in one message
-	attempts    = 20     // at a transaction that others get ahead of
+	attempts    = 4      // at a transaction that others get ahead of
 )
 
 // Apply makes the change, 50,000 bans in a transaction, each of which is made wholly or not at all.
@@ -31,10 +31,8 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := b.claim(); err != nil {
 		return err
 	}
-	if b.listed == 0 { // we must know which bans are there
-		if err := b.load(ctx); err != nil {
-			return err
-		}
+	if err := b.know(ctx); err != nil {
+		return err
 	}
 	work := b.plan(c)
 	for {
@@ -46,6 +44,18 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 			return nil
 		}
 	}
+}
+
+// know makes sure that we have an idea which bans are there.
+func (b *Backend) know(ctx context.Context) error {
+	if b.listed != 0 {
+		return nil
+	}
+	generation, err := b.generation()
+	if err != nil {
+		return err
+	}
+	return b.load(ctx, generation)
 }
 
 // step is what happens to one element.
@@ -83,13 +93,16 @@ func (b *Backend) commit(ctx context.Context, steps []step) error {
 		c := classOf(s.key)
 		byClass[c] = append(byClass[c], s)
 	}
-	for range attempts {
+	for try := range attempts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		before, err := b.generation()
 		if err != nil {
 			return err
+		}
+		if try == attempts-1 {
+			before = 0 // others change the ruleset all the time: make everything anew, whatever stands
 		}
 		b.queue(before, byClass)
 		err = b.conn.FlushWithGenID(before)
@@ -104,7 +117,7 @@ func (b *Backend) commit(ctx context.Context, steps []step) error {
 		b.committed(before)
 		return nil
 	}
-	return fmt.Errorf("other programs change the ruleset all the time: gave up after %d attempts", attempts)
+	return nil // not reached: the last attempt has no condition
 }
 
 // queue puts the messages of the transaction together. The library keeps the first error for the flush to return.
@@ -130,7 +143,7 @@ func (b *Backend) stands(generation uint32, byClass map[class][]step) bool {
 			return false
 		}
 	}
-	return b.framed == generation
+	return b.framed == generation && generation != 0
 }
 
 // queueFrame makes what is missing of table, chain and sets, makes the rules anew, and empties the stale sets. Within the

@@ -27,8 +27,8 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 		return nil, err
 	}
 	if b.listed != generation {
-		if err := b.load(ctx); err != nil {
-			return nil, fmt.Errorf("list nftables table inet %s: %w", b.config.Table, err)
+		if err := b.load(ctx, generation); err != nil {
+			return nil, err
 		}
 	}
 	now := time.Now()
@@ -45,51 +45,38 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	return bans, nil
 }
 
-// load finds out what the kernel has, in a generation that lasts for as long as it takes.
-func (b *Backend) load(ctx context.Context) error {
-	for range attempts {
-		before, err := b.generation()
-		if err != nil {
-			return err
-		}
-		if err := b.loadSets(ctx); err != nil {
-			return err
-		}
-		after, err := b.generation()
-		if err != nil {
-			return err
-		}
-		if before == after {
-			b.listed = after
-			return nil
-		}
+// load finds out what the kernel has in this generation. If a new one begins meanwhile, the next List does it again.
+func (b *Backend) load(ctx context.Context, generation uint32) error {
+	sets, err := b.readSets(ctx)
+	if err != nil {
+		return fmt.Errorf("list nftables table inet %s: %w", b.config.Table, err)
 	}
-	return fmt.Errorf("other programs change the ruleset all the time: gave up after %d attempts", attempts)
+	b.sets, b.listed = sets, generation
+	return nil
 }
 
-func (b *Backend) loadSets(ctx context.Context) error {
+func (b *Backend) readSets(ctx context.Context) (map[class]*set, error) {
 	enforced, err := b.enforced()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	kernelSets, err := b.conn.GetSets(b.table())
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("list sets: %w", err)
+		return nil, fmt.Errorf("list sets: %w", err)
 	}
 	sets := make(map[class]*set, len(kernelSets))
 	for _, ks := range kernelSets {
 		if c, ok := parseClass(ks.Name); ok {
-			if sets[c], err = b.loadSet(ctx, c, enforced[c]); err != nil {
-				return fmt.Errorf("read set %s: %w", c.name(), err)
+			if sets[c], err = b.readSet(ctx, c, enforced[c]); err != nil {
+				return nil, fmt.Errorf("read set %s: %w", c.name(), err)
 			}
 		}
 	}
-	b.sets = sets
-	return nil
+	return sets, nil
 }
 
-// loadSet finds out what the kernel has in one set: by asking for what we know of, or by reading.
-func (b *Backend) loadSet(ctx context.Context, c class, enforced bool) (*set, error) {
+// readSet finds out what the kernel has in one set: by asking for what we know of, or by reading it.
+func (b *Backend) readSet(ctx context.Context, c class, enforced bool) (*set, error) {
 	known := b.sets[c]
 	switch {
 	case !enforced: // so the elements are no bans
@@ -97,7 +84,7 @@ func (b *Backend) loadSet(ctx context.Context, c class, enforced bool) (*set, er
 	case known != nil && !known.stale:
 		return b.askFor(ctx, c, known)
 	default:
-		return b.read(ctx, c)
+		return b.dump(ctx, c)
 	}
 }
 
@@ -193,8 +180,8 @@ func (s *set) put(k firewall.Key, end time.Time) error {
 
 var errTooMany = errors.New("too many elements to read")
 
-// read reads a set, on a socket of its own because a dump cannot be called off.
-func (b *Backend) read(ctx context.Context, c class) (*set, error) {
+// dump reads a set, on a socket of its own because a dump cannot be called off.
+func (b *Backend) dump(ctx context.Context, c class) (*set, error) {
 	conn, err := bulk.Dial(unix.NETLINK_NETFILTER, b.config.NetNS)
 	if err != nil {
 		return nil, err

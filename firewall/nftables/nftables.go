@@ -57,7 +57,7 @@ type Backend struct {
 	flags   nft.TableFlags
 	sets    map[class]*set
 	framed  uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
-	listed  uint32 // generation for which sets has the elements; 0: unknown
+	listed  uint32 // generation for which sets has the elements; 0: nothing is known
 }
 
 // protected keeps others from changing the table, and keeps the table when we end.
@@ -115,16 +115,8 @@ func (b *Backend) claim() error {
 }
 
 func (b *Backend) makeTable() error {
-	before, err := b.generation()
-	if err != nil {
-		return err
-	}
 	b.conn.AddTable(b.table())
-	if err := b.conn.FlushWithGenID(before); err != nil {
-		return err
-	}
-	b.committed(before)
-	return nil
+	return b.conn.Flush()
 }
 
 // generation counts the transactions of everybody in this namespace. It is never 0.
@@ -136,8 +128,12 @@ func (b *Backend) generation() (uint32, error) {
 	return g.ID, nil
 }
 
-// committed notes that our transaction was the one after generation before.
+// committed notes that our transaction was the one after generation before; 0: after one that nobody knows.
 func (b *Backend) committed(before uint32) {
+	if before == 0 {
+		b.framed = 0
+		return
+	}
 	after := before + 1
 	if after == 0 {
 		after = 1

@@ -1,0 +1,247 @@
+package nftables
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/firewalltest"
+
+	"golang.org/x/sys/unix"
+)
+
+func ban(prefix string, until time.Time) firewall.Ban {
+	return firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix(prefix)}, Until: until}
+}
+
+func onPort(b firewall.Ban, proto uint8, number uint16) firewall.Ban {
+	b.Port = firewall.Port{Proto: proto, Number: number}
+	return b
+}
+
+// everyClass has bans of all sorts, with and without an end.
+func everyClass() []firewall.Ban {
+	soon := time.Now().Add(time.Hour)
+	var bans []firewall.Ban
+	for _, p := range []string{"192.0.2.1/32", "192.0.2.0/24", "10.0.0.0/8", "2001:db8::1/128", "2001:db8::/64", "2001:db8::/47"} {
+		bans = append(bans,
+			ban(p, soon),
+			onPort(ban(p, time.Time{}), unix.IPPROTO_TCP, 22),
+			onPort(ban(p, soon), unix.IPPROTO_UDP, 65535))
+	}
+	return bans
+}
+
+func apply(t testing.TB, b *Backend, c firewall.Change) {
+	t.Helper()
+	if err := b.Apply(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func missing(t testing.TB, b *Backend, want []firewall.Ban) firewall.Change {
+	t.Helper()
+	have, err := b.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return firewall.Diff(want, have)
+}
+
+func wantBans(t testing.TB, b *Backend, want []firewall.Ban) {
+	t.Helper()
+	if c := missing(t, b, want); !c.Empty() {
+		t.Errorf("kernel lacks %d bans and has %d too many: %.300v", len(c.Add), len(c.Del), c)
+	}
+}
+
+// doubt makes the backend ask the kernel again: somebody made a transaction.
+func doubt(t testing.TB, ns firewalltest.NetNS) {
+	t.Helper()
+	ns.Exec(t, "nft", "add table inet theirs; delete table inet theirs")
+}
+
+func TestRestartReadsEverySet(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	want := everyClass()
+	b := opened(t, ns)
+	apply(t, b, firewall.Change{Add: want})
+	b.Close()
+	b = opened(t, ns)
+	wantBans(t, b, want)
+	doubt(t, ns)
+	wantBans(t, b, want)
+	apply(t, b, firewall.Change{Del: []firewall.Key{want[0].Key, want[4].Key}})
+	wantBans(t, b, append(want[1:4:4], want[5:]...))
+}
+
+func TestKernelHasTheNewEnd(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := opened(t, ns)
+	bans := everyClass()
+	apply(t, b, firewall.Change{Add: bans})
+	for _, until := range []time.Time{time.Now().Add(48 * time.Hour), time.Now().Add(time.Minute), {}, time.Now().Add(time.Hour)} {
+		for i := range bans {
+			bans[i].Until = until
+		}
+		apply(t, b, firewall.Change{Add: bans})
+		doubt(t, ns)
+		wantBans(t, b, bans)
+	}
+}
+
+// TestRestartWithLargeSet has more in a set than is read: what is wanted stays, what is not goes.
+func TestRestartWithLargeSet(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	old := firewalltest.Many(dumpMax+5000, false, time.Now().Add(time.Hour))
+	b := opened(t, ns)
+	apply(t, b, firewall.Change{Add: append(old, everyClass()...)})
+	b.Close()
+
+	b = opened(t, ns)
+	want := append(old[:dumpMax/2:dumpMax/2], everyClass()...)
+	want = append(want, ban("203.0.113.1/32", time.Time{}))
+	c := missing(t, b, want)
+	if len(c.Add)+len(c.Del) < dumpMax/2 {
+		t.Errorf("a restart changes %d bans, as if all had been read", len(c.Add)+len(c.Del))
+	}
+	apply(t, b, c)
+	wantBans(t, b, want)
+	b.Close()
+
+	b = opened(t, ns) // now all can be read
+	wantBans(t, b, want)
+}
+
+// TestStrangers has others change a plain table in every way. List tells, one Apply repairs, and so does the next ban.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{
+		"flush ruleset",
+		"delete table inet exile",
+		"flush chain inet exile prerouting",
+		"flush chain inet exile prerouting; delete chain inet exile prerouting",
+		"insert rule inet exile prerouting accept",
+		"add table inet exile { flags dormant; }",
+		"flush set inet exile ipv4-32",
+		"delete element inet exile ipv6-64 { 2001:db8:: }",
+		"delete element inet exile ipv4-24-port { 192.0.2.0 . tcp . 22 }",
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			b := plain(t, ns)
+			want := everyClass()
+			apply(t, b, firewall.Change{Add: want})
+			ns.Exec(t, "nft", command)
+			c := missing(t, b, want)
+			if len(c.Add) == 0 || len(c.Del) != 0 {
+				t.Fatalf("List shows nothing of it: %v", c)
+			}
+			apply(t, b, c)
+			wantBans(t, b, want)
+
+			ns.Exec(t, "nft", command)
+			another := ban("203.0.113.1/32", time.Now().Add(time.Hour))
+			apply(t, b, firewall.Change{Add: []firewall.Ban{another}})
+			want = append(want, another)
+			c = missing(t, b, want)
+			for _, add := range c.Add {
+				if add.Key == another.Key {
+					t.Error("the ban that was added after it is not enforced")
+				}
+			}
+			apply(t, b, c)
+			wantBans(t, b, want)
+			doubt(t, ns)
+			wantBans(t, b, want)
+		})
+	}
+}
+
+func TestOwnedTableKeepsStrangersOut(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := opened(t, ns)
+	want := everyClass()
+	apply(t, b, firewall.Change{Add: want})
+	if b.flags != protected {
+		t.Skip("SKIPPED: the kernel has no owned tables that persist")
+	}
+	ns.Exec(t, "nft", "flush ruleset") // it is no error, and passes our table over
+	wantBans(t, b, want)
+	ns.Exec(t, "sh", "-c", "! nft delete element inet exile ipv4-32 { 192.0.2.1 }")
+	wantBans(t, b, want)
+}
+
+// TestPlainTableStaysPlain takes a table over that an older kernel, or an older exiled, left.
+func TestPlainTableStaysPlain(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	want := everyClass()
+	b := plain(t, ns)
+	apply(t, b, firewall.Change{Add: want[:5]})
+	b.Close()
+	b = opened(t, ns)
+	apply(t, b, missing(t, b, want))
+	wantBans(t, b, want)
+	doubt(t, ns)
+	wantBans(t, b, want)
+}
+
+func TestTableOfAnother(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	owner := opened(t, ns)
+	owner.config.Table = "taken"
+	apply(t, owner, firewall.Change{Add: everyClass()})
+	if err := owner.lock.Close(); err != nil { // only for the test: two of us at once
+		t.Fatal(err)
+	}
+	b := opened(t, ns)
+	b.config.Table = "taken"
+	if err := b.Apply(t.Context(), firewall.Change{Add: everyClass()}); err == nil {
+		t.Error("Apply changes the table of another program")
+	}
+}
+
+// TestManyTransactionsOfOthers bans while another program changes the ruleset all the time.
+func TestManyTransactionsOfOthers(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	other := opened(t, ns)
+	if err := other.lock.Close(); err != nil { // only for the test: two of us at once
+		t.Fatal(err)
+	}
+	other.config.Table = "theirs"
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := other.makeTable(); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	b := opened(t, ns)
+	want := firewalltest.Many(200, true, time.Now().Add(time.Hour))
+	for _, ban := range want {
+		apply(t, b, firewall.Change{Add: []firewall.Ban{ban}})
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	doubt(t, ns)
+	wantBans(t, b, want)
+}
