@@ -11,9 +11,10 @@ import (
 	"exile/journal"
 )
 
-// Config says what to follow.
+// Config says what to follow: the files of one journald. Each journal namespace has a journald of its own, with its own
+// positions: follow it with another Source.
 type Config struct {
-	Dirs     []string         // directories of journal files; at least one must be there, the others may come
+	Dirs     []string         // where it keeps its files; at least one must be there, the others may come
 	Select   journal.Selector // empty: everything
 	AllUsers bool             // the journals of users too, and not only that of the system
 	Boot     journal.ID       // the boot that is running: it is the newest, whatever the clock says; zero: not known

@@ -55,21 +55,26 @@ type stream struct {
 
 var errDone = errors.New("done")
 
+// add keeps what a batch says; the batch itself does not outlive the call.
+func (s *stream) add(b journal.Batch) {
+	for _, e := range b.Entries {
+		text := string(e.Message)
+		if e.Replayed {
+			text = "(" + text + ")"
+		}
+		s.texts = append(s.texts, text)
+		s.at = append(s.at, e.Position)
+	}
+	s.gaps = append(s.gaps, b.Gaps...)
+	s.end = b.Position
+}
+
 // collect follows until done says so, after each batch.
 func collect(t *testing.T, s *follow.Source, from journal.Start, done func(*stream, journal.Batch) bool) *stream {
 	t.Helper()
 	got := &stream{}
 	err := s.Follow(t.Context(), from, func(b journal.Batch) error {
-		for _, e := range b.Entries {
-			text := string(e.Message)
-			if e.Replayed {
-				text = "(" + text + ")"
-			}
-			got.texts = append(got.texts, text)
-			got.at = append(got.at, e.Position)
-		}
-		got.gaps = append(got.gaps, b.Gaps...)
-		got.end = b.Position
+		got.add(b)
 		if done(got, b) {
 			return errDone
 		}

@@ -144,9 +144,10 @@ func (r *reader) deliver(f *file, pos *journal.Position) {
 	}
 }
 
-// copied reports whether a and b are the same entry under two numbers: journald copies those of /run to /var.
+// copied reports whether a is an entry that was delivered under another number, up to b: journald copies what it wrote to
+// /run when /var is there. All files are of one journald, so that in a boot its clock orders them all.
 func copied(a, b *journal.Position) bool {
-	return a.SeqnumID != b.SeqnumID && a.Boot == b.Boot && a.Monotonic == b.Monotonic && a.XorHash == b.XorHash
+	return a.SeqnumID != b.SeqnumID && a.Boot == b.Boot && a.Monotonic <= b.Monotonic
 }
 
 func (r *reader) read(f *file, pos *journal.Position, replayed bool) {
