@@ -22,10 +22,9 @@ const (
 // evidence is a lower bound on the guesses of its connection, so the guesses are the highest bound, and when that
 // rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
 type Connections struct {
-	conns   *recent[connID, conn]
-	strong  *recent[netip.Addr, struct{}] // addresses with evidence that is not weak, touched at its time
-	weak    []weakEvidence                // waits for something stronger, oldest first
-	evicted uint64
+	conns  *recent[connID, conn]
+	strong *recent[netip.Addr, struct{}] // addresses with evidence that is not weak, touched at its time
+	weak   []weakEvidence                // waits for something stronger, oldest first
 }
 
 // connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
@@ -90,6 +89,9 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 		id.addr = ev.Addr
 	}
 	cn := c.lookup(id, &ev, at)
+	if ev.Kind == Success && (cn == nil || !cn.addr.IsValid()) {
+		c.excuse(string(ev.User))
+	}
 	if cn == nil {
 		return out
 	}
@@ -104,7 +106,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 
 // alone is an event of a process that serves many connections.
 func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
-	if !ev.Addr.IsValid() || !(ev.Counts || ev.Kind == Success) {
+	if !ev.Addr.IsValid() || !ev.Counts && ev.Kind != Success {
 		return out
 	}
 	a := newAttempt(ev, e, string(ev.User))

@@ -69,77 +69,135 @@ func TestConnections(t *testing.T) {
 		lines   []said
 		want    []string
 	}{
-		{"one guess, three lines", filter.Options{}, []said{{0, 5, 0, invalidA},
+		{"one guess, three lines", filter.Options{}, []said{
+			{0, 5, 0, invalidA},
 			{1, 5, 0, "Failed password for invalid user x from 192.0.2.1 port 1000 ssh2"},
-			{2, 5, 0, "Connection closed by invalid user x 192.0.2.1 port 1000 [preauth]"}}, []string{"192.0.2.1 1 invalid-user"}},
-		{"a PID is used again", filter.Options{}, []said{{0, 5, 0, invalidA}, {1, 5, 0, invalidB}},
-			[]string{"192.0.2.1 1 invalid-user", "192.0.2.2 1 invalid-user"}},
-		{"a PID is used again for the same address", filter.Options{}, []said{{0, 5, 0, invalidA},
-			{1, 5, 0, "Invalid user x from 192.0.2.1 port 1001"}}, []string{"192.0.2.1 1 invalid-user", "192.0.2.1 1 invalid-user"}},
-		{"another boot", filter.Options{}, []said{{0, 5, 1, invalidA}, {1, 5, 2, account}}, []string{"192.0.2.1 1 invalid-user"}},
-		{"no address: by connection", filter.Options{}, []said{{0, 5, 0, "Connection from 192.0.2.1 port 1000 on 203.0.113.1 port 22"},
-			{1, 5, 0, account}}, []string{"192.0.2.1 1 account"}},
-		{"the address comes later", filter.Options{}, []said{{0, 5, 0, locked}, {time.Second, 5, 0, failedA}},
-			[]string{"192.0.2.1 1 not-allowed"}},
-		{"the address comes too late to be the same connection's", filter.Options{},
-			[]said{{0, 5, 0, locked}, {31 * time.Second, 5, 0, closedA}}, []string{"192.0.2.1 1 gave-up"}},
-		{"no address: not by a connection that is over", filter.Options{}, []said{{0, 5, 0, closedA}, {1, 5, 0, account}},
-			[]string{"192.0.2.1 1 gave-up"}},
-		{"no address: not by a connection of long ago", filter.Options{}, []said{{0, 5, 0, failedA}, {151 * time.Second, 5, 0, account}},
-			[]string{"192.0.2.1 1 failed"}},
-		{"no address and no PID: nobody's", filter.Options{}, []said{{0, 0, 0, failedA}, {1, 0, 0, account}},
-			[]string{"192.0.2.1 1 failed"}},
-		{"the listener's line is about the connection that it names", ddos,
-			[]said{{0, 5, 0, failedA}, {1, 5, 0, timeoutB}, {2, 5, 0, account}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.2 1 timeout"}},
-		{"the listener's line is no second attempt", ddos, []said{{0, 7, 0, invalidB}, {time.Minute, 5, 0, timeoutB}},
-			[]string{"192.0.2.2 1 invalid-user"}},
+			{2, 5, 0, "Connection closed by invalid user x 192.0.2.1 port 1000 [preauth]"},
+		}, []string{"192.0.2.1 1 invalid-user"}},
+		{"a PID is used again", filter.Options{}, []said{
+			{0, 5, 0, invalidA}, {1, 5, 0, invalidB},
+		}, []string{"192.0.2.1 1 invalid-user", "192.0.2.2 1 invalid-user"}},
+		{"a PID is used again for the same address", filter.Options{}, []said{
+			{0, 5, 0, invalidA},
+			{1, 5, 0, "Invalid user x from 192.0.2.1 port 1001"},
+		}, []string{"192.0.2.1 1 invalid-user", "192.0.2.1 1 invalid-user"}},
+		{"another boot", filter.Options{}, []said{
+			{0, 5, 1, invalidA}, {1, 5, 2, account},
+		}, []string{"192.0.2.1 1 invalid-user"}},
+		{"no address: by connection", filter.Options{}, []said{
+			{0, 5, 0, "Connection from 192.0.2.1 port 1000 on 203.0.113.1 port 22"},
+			{1, 5, 0, account},
+		}, []string{"192.0.2.1 1 account"}},
+		{"the address comes later", filter.Options{}, []said{
+			{0, 5, 0, locked}, {time.Second, 5, 0, failedA},
+		}, []string{"192.0.2.1 1 not-allowed"}},
+		{
+			"the address comes too late to be the same connection's",
+			filter.Options{},
+			[]said{
+				{0, 5, 0, locked}, {31 * time.Second, 5, 0, closedA},
+			},
+			[]string{"192.0.2.1 1 gave-up"},
+		},
+		{"no address: not by a connection that is over", filter.Options{}, []said{
+			{0, 5, 0, closedA}, {1, 5, 0, account},
+		}, []string{"192.0.2.1 1 gave-up"}},
+		{"no address: not by a connection of long ago", filter.Options{}, []said{
+			{0, 5, 0, failedA}, {151 * time.Second, 5, 0, account},
+		}, []string{"192.0.2.1 1 failed"}},
+		{"no address and no PID: nobody's", filter.Options{}, []said{
+			{0, 0, 0, failedA}, {1, 0, 0, account},
+		}, []string{"192.0.2.1 1 failed"}},
+		{
+			"the listener's line is about the connection that it names", ddos,
+			[]said{
+				{0, 5, 0, failedA}, {1, 5, 0, timeoutB}, {2, 5, 0, account},
+			},
+			[]string{"192.0.2.1 1 failed", "192.0.2.2 1 timeout"},
+		},
+		{"the listener's line is no second attempt", ddos, []said{
+			{0, 7, 0, invalidB}, {time.Minute, 5, 0, timeoutB},
+		}, []string{"192.0.2.2 1 invalid-user"}},
 		{"the listener's penalties stand alone", ddos, []said{
 			{0, 5, 0, "drop connection #0 from [192.0.2.2]:5 on [203.0.113.1]:22 penalty: failed authentication"},
-			{1, 5, 0, "drop connection #0 from [192.0.2.1]:5 on [203.0.113.1]:22 penalty: failed authentication"}},
-			[]string{"192.0.2.2 1 penalty", "192.0.2.1 1 penalty"}},
-		{"a probe is one", ddos, []said{{0, 5, 0, "error: kex_exchange_identification: Connection closed by remote host"},
-			{1, 5, 0, "Connection closed by 192.0.2.1 port 1000"}}, []string{"192.0.2.1 1 kex"}},
-		{"a login forgives its slips", filter.Options{}, []said{{0, 5, 0, failedA}, {1, 5, 0, failedA}, {2, 5, 0, acceptA}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 1 failed", "192.0.2.1 login, 2 forgiven"}},
-		{"a login does not forgive other names", filter.Options{},
-			[]said{{0, 5, 0, "Failed password for bob from 192.0.2.1 port 1000 ssh2"}, {1, 5, 0, acceptA}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 login, 0 forgiven"}},
-		{"a login does not forgive other connections", filter.Options{},
-			[]said{{0, 5, 0, failedA}, {1, 6, 0, strings.ReplaceAll(acceptA, "1000", "1001")}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 login, 0 forgiven"}},
-		{"a login is one", filter.Options{}, []said{{0, 5, 0, acceptA},
-			{1, 5, 0, "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"}}, []string{"192.0.2.1 login, 0 forgiven"}},
-		{"only PAM tells", filter.Options{}, []said{{0, 5, 0, pamA}}, []string{"192.0.2.1 1 pam"}},
-		{"PAM and, from another process, more", filter.Options{}, []said{{0, 9, 0, pamA}, {2 * time.Minute, 5, 0, failedA}},
-			[]string{"192.0.2.1 1 failed"}},
-		{"PAM, and more that is too late", filter.Options{}, []said{{0, 9, 0, pamA}, {2*time.Minute + 1e6, 5, 0, failedA}},
-			[]string{"192.0.2.1 1 pam", "192.0.2.1 1 failed"}},
-		{"PAM in a login that succeeds", filter.Options{}, []said{{0, 9, 0, pamA}, {time.Second, 5, 0, acceptA}},
-			[]string{"192.0.2.1 login, 0 forgiven"}},
-		{"PAM behind a login that succeeded", filter.Options{}, []said{{0, 5, 0, acceptA}, {time.Second, 9, 0, pamA}},
-			[]string{"192.0.2.1 login, 0 forgiven"}},
-		{"limit of attempts that other lines told", filter.Options{}, []said{{0, 5, 0, failedA}, {1, 5, 0, failedA},
-			{2, 5, 0, "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 1000 ssh2 [preauth]"}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 1 failed"}},
-		{"limit of attempts that PAM told", filter.Options{}, []said{{0, 5, 0, pamA},
+			{1, 5, 0, "drop connection #0 from [192.0.2.1]:5 on [203.0.113.1]:22 penalty: failed authentication"},
+		}, []string{"192.0.2.2 1 penalty", "192.0.2.1 1 penalty"}},
+		{"a probe is one", ddos, []said{
+			{0, 5, 0, "error: kex_exchange_identification: Connection closed by remote host"},
+			{1, 5, 0, "Connection closed by 192.0.2.1 port 1000"},
+		}, []string{"192.0.2.1 1 kex"}},
+		{"a login forgives its slips", filter.Options{}, []said{
+			{0, 5, 0, failedA}, {1, 5, 0, failedA}, {2, 5, 0, acceptA},
+		}, []string{"192.0.2.1 1 failed", "192.0.2.1 1 failed", "192.0.2.1 login, 2 forgiven"}},
+		{
+			"a login does not forgive other names",
+			filter.Options{},
+			[]said{
+				{0, 5, 0, "Failed password for bob from 192.0.2.1 port 1000 ssh2"}, {1, 5, 0, acceptA},
+			},
+			[]string{"192.0.2.1 1 failed", "192.0.2.1 login, 0 forgiven"},
+		},
+		{
+			"a login does not forgive other connections",
+			filter.Options{},
+			[]said{
+				{0, 5, 0, failedA}, {1, 6, 0, strings.ReplaceAll(acceptA, "1000", "1001")},
+			},
+			[]string{"192.0.2.1 1 failed", "192.0.2.1 login, 0 forgiven"},
+		},
+		{"a login is one", filter.Options{}, []said{
+			{0, 5, 0, acceptA},
+			{1, 5, 0, "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"},
+		}, []string{"192.0.2.1 login, 0 forgiven"}},
+		{"only PAM tells", filter.Options{}, []said{
+			{0, 5, 0, pamA},
+		}, []string{"192.0.2.1 1 pam"}},
+		{"PAM and, from another process, more", filter.Options{}, []said{
+			{0, 9, 0, pamA}, {2 * time.Minute, 5, 0, failedA},
+		}, []string{"192.0.2.1 1 failed"}},
+		{"PAM, and more that is too late", filter.Options{}, []said{
+			{0, 9, 0, pamA}, {2*time.Minute + 1e6, 5, 0, failedA},
+		}, []string{"192.0.2.1 1 pam", "192.0.2.1 1 failed"}},
+		{"PAM in a login that succeeds", filter.Options{}, []said{
+			{0, 9, 0, pamA}, {time.Second, 5, 0, acceptA},
+		}, []string{"192.0.2.1 login, 0 forgiven"}},
+		{"PAM behind a login that succeeded", filter.Options{}, []said{
+			{0, 5, 0, acceptA}, {time.Second, 9, 0, pamA},
+		}, []string{"192.0.2.1 login, 0 forgiven"}},
+		{"PAM in a login of which only PAM tells", filter.Options{}, []said{
+			{0, 9, 0, pamA},
+			{1, 5, 0, "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"},
+		}, nil},
+		{"PAM, and a login of another user", filter.Options{}, []said{
+			{0, 9, 0, pamA},
+			{1, 5, 0, "pam_unix(sshd:session): session opened for user bob(uid=1000) by (uid=0)"},
+		}, []string{"192.0.2.1 1 pam"}},
+		{"limit of attempts that other lines told", filter.Options{}, []said{
+			{0, 5, 0, failedA},
+			{1, 5, 0, failedA},
+			{2, 5, 0, "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 1000 ssh2 [preauth]"},
+		}, []string{"192.0.2.1 1 failed", "192.0.2.1 1 failed"}},
+		{"limit of attempts that PAM told", filter.Options{}, []said{
+			{0, 5, 0, pamA},
 			{1, 5, 0, "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 1000 ssh2 [preauth]"},
-			{2, 5, 0, strings.Replace(pamA, "pam_unix(sshd:auth): authentication failure", "PAM 4 more authentication failures", 1)}},
-			[]string{"192.0.2.1 1 max-attempts", "192.0.2.1 4 pam"}},
+			{2, 5, 0, strings.Replace(pamA, "pam_unix(sshd:auth): authentication failure", "PAM 4 more authentication failures", 1)},
+		}, []string{"192.0.2.1 1 max-attempts", "192.0.2.1 4 pam"}},
 		{"passwords and dialogs are different guesses", filter.Options{}, []said{
 			{0, 5, 0, "error: PAM: Authentication failure for root from 192.0.2.1"},
-			{1, 5, 0, "Failed keyboard-interactive/pam for root from 192.0.2.1 port 1000 ssh2"}, {2, 5, 0, failedA}},
-			[]string{"192.0.2.1 1 pam-error", "192.0.2.1 1 failed"}},
+			{1, 5, 0, "Failed keyboard-interactive/pam for root from 192.0.2.1 port 1000 ssh2"},
+			{2, 5, 0, failedA},
+		}, []string{"192.0.2.1 1 pam-error", "192.0.2.1 1 failed"}},
 		{"keys of a user who does not exist are one guess", filter.Options{}, []said{
 			{0, 5, 0, "Failed publickey for invalid user x from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:a"},
-			{1, 5, 0, "Failed publickey for invalid user x from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:b"}},
-			[]string{"192.0.2.1 1 failed"}},
+			{1, 5, 0, "Failed publickey for invalid user x from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:b"},
+		}, []string{"192.0.2.1 1 failed"}},
 		{"any key", filter.Options{Publickey: "any"}, []said{
 			{0, 5, 0, "Failed publickey for root from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:a"},
-			{1, 5, 0, "Failed publickey for root from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:b"}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 1 failed"}},
-		{"repeated", filter.Options{}, []said{{0, 5, 0, failedA}, {1, 5, 0, "message repeated 4 times: [ " + failedA + "]"}},
-			[]string{"192.0.2.1 1 failed", "192.0.2.1 4 failed"}},
+			{1, 5, 0, "Failed publickey for root from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:b"},
+		}, []string{"192.0.2.1 1 failed", "192.0.2.1 1 failed"}},
+		{"repeated", filter.Options{}, []said{
+			{0, 5, 0, failedA}, {1, 5, 0, "message repeated 4 times: [ " + failedA + "]"},
+		}, []string{"192.0.2.1 1 failed", "192.0.2.1 4 failed"}},
 	} {
 		if diff := cmp.Diff(c.want, tell(t, c.options, c.lines)); diff != "" {
 			t.Errorf("%s: attempts (-want +got):\n%s", c.name, diff)

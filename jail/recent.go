@@ -61,12 +61,6 @@ func (r *recent[K, V]) expire(now, age int64) {
 	}
 }
 
-func (r *recent[K, V]) delete(k K) {
-	if i, ok := r.index[k]; ok {
-		r.drop(i)
-	}
-}
-
 func (r *recent[K, V]) drop(i int32) {
 	r.unlink(i)
 	delete(r.index, r.nodes[i].key)

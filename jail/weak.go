@@ -61,7 +61,7 @@ func (c *Connections) ripen(out []Attempt) []Attempt {
 	c.weak[0] = weakEvidence{}
 	c.weak = c.weak[1:]
 	a := w.attempt
-	if c.settled(a.Addr, a.Time.UnixMicro()) {
+	if a.Guesses == 0 || c.settled(a.Addr, a.Time.UnixMicro()) {
 		return out
 	}
 	cn := c.conns.get(w.id)
@@ -73,6 +73,19 @@ func (c *Connections) ripen(out []Attempt) []Attempt {
 	}
 	cn.weak = uint16(min(int(cn.weak)+a.Guesses, maxCount))
 	return cn.tell(a, "", out)
+}
+
+// excuse drops weak evidence about a user who has logged in, nobody says from where: at LogLevel QUIET that is all that tells
+// a slip, or a stack of PAM modules, from a guess.
+func (c *Connections) excuse(user string) {
+	if user == "" {
+		return // as the lines about unknown users say
+	}
+	for i := range c.weak {
+		if c.weak[i].attempt.User == user {
+			c.weak[i].attempt.Guesses = 0
+		}
+	}
 }
 
 // Waiting is how much weak evidence waits for something stronger. It is judged in the order of its lines.

@@ -8,7 +8,7 @@ import (
 	"exile/jail"
 )
 
-// after reports whether b begins with prefix, and returns the rest.
+// after reports whether b begins with prefix, and returns the rest. It is bytes.CutPrefix for a string, which costs no copy.
 func after(b []byte, prefix string) ([]byte, bool) {
 	if len(b) < len(prefix) || string(b[:len(prefix)]) != prefix {
 		return b, false
@@ -36,10 +36,8 @@ func trimRight(b []byte) []byte {
 
 // word cuts b at its first blank.
 func word(b []byte) (first, rest []byte) {
-	if i := bytes.IndexByte(b, ' '); i >= 0 {
-		return b[:i], b[i+1:]
-	}
-	return b, nil
+	first, rest, _ = bytes.Cut(b, []byte(" "))
+	return first, rest
 }
 
 // lastWord cuts b at its last blank.

@@ -54,11 +54,11 @@ func (l *line) connection(b []byte, ev *jail.Event) {
 
 // disconnecting reads " [invalid|authenticating user U ]H port P: REASON" and, of old, ": REASON".
 func (l *line) disconnecting(b []byte, ev *jail.Event) {
-	i := bytes.Index(b, []byte(": "))
-	if i < 0 {
+	who, reason, ok := bytes.Cut(b, []byte(": "))
+	if !ok {
 		return
 	}
-	switch reason := b[i+2:]; {
+	switch {
 	case bytes.HasPrefix(reason, []byte("Too many authentication failures")):
 		set(ev, jail.Failure, jail.Limit, "max-attempts")
 	case bytes.HasPrefix(reason, []byte("Change of username or service not allowed")):
@@ -69,7 +69,7 @@ func (l *line) disconnecting(b []byte, ev *jail.Event) {
 		return
 	}
 	ev.Last = true
-	head, r, ok := tailRemote(b[:i])
+	head, r, ok := tailRemote(who)
 	if !ok {
 		return
 	}
@@ -129,18 +129,18 @@ func probe(b []byte, ev *jail.Event, rule string) {
 
 // probeColon reads "[... user U ]H port P: TEXT"; TEXT is the remote's.
 func probeColon(b []byte, ev *jail.Event, rule string) (text []byte, ok bool) {
-	i := bytes.Index(b, []byte(": "))
-	if i < 0 {
+	who, text, ok := bytes.Cut(b, []byte(": "))
+	if !ok {
 		return nil, false
 	}
-	_, r, ok := tailRemote(b[:i])
+	_, r, ok := tailRemote(who)
 	if !ok {
 		return nil, false
 	}
 	set(ev, jail.Probe, jail.Once, rule)
 	ev.Last = true
 	r.to(ev)
-	return b[i+2:], true
+	return text, true
 }
 
 // negotiate reads "H port P: no matching ... found. Their offer: TEXT".
@@ -184,11 +184,8 @@ func timeout(b []byte, ev *jail.Event) {
 	}
 	set(ev, jail.Probe, jail.Once, "timeout")
 	ev.Alone = true
-	i := bytes.Index(rest, []byte(", pid = "))
-	if i < 0 {
-		return
-	}
-	if pid, _, ok := leadingNumber(rest[i+len(", pid = "):]); ok && pid > 0 {
+	_, number, _ := bytes.Cut(rest, []byte(", pid = "))
+	if pid, _, ok := leadingNumber(number); ok && pid > 0 {
 		ev.PID, ev.Alone = int32(pid), false
 	}
 }

@@ -141,7 +141,7 @@ func notAllowed(b []byte, ev *jail.Event) {
 
 func isOneOf(b []byte, texts ...string) bool {
 	for _, t := range texts {
-		if string(b) == t {
+		if rest, ok := after(b, t); ok && len(rest) == 0 { // slices.Contains would copy b
 			return true
 		}
 	}

@@ -10,14 +10,14 @@ import (
 
 // pamError reads "ERROR for [illegal user ]U from H", one answer in a dialog.
 func (l *line) pamError(b []byte, ev *jail.Event) {
-	i := bytes.Index(b, []byte(" for "))
-	if i < 0 || bytes.HasPrefix(b, []byte("Conversation error")) {
+	_, who, ok := bytes.Cut(b, []byte(" for "))
+	if !ok || bytes.HasPrefix(b, []byte("Conversation error")) {
 		return // the user gave up at the prompt
 	}
 	set(ev, jail.Failure, jail.DialogPAM, "pam-error")
 	ev.Method = "keyboard-interactive/pam"
 	if !l.cut {
-		fromAddress(b[i+len(" for "):], ev)
+		fromAddress(who, ev)
 	}
 }
 
