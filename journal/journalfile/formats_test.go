@@ -256,7 +256,9 @@ func TestGrow(t *testing.T) {
 	t.Parallel()
 	w := makejournal.NewWriter(true, true, 0)
 	path := filepath.Join(t.TempDir(), "system.journal")
-	writeFile(t, path, w.Bytes())
+	young := w.Bytes()[:272]
+	clear(young[104:136]) // journald has just made the header: there are no tables yet
+	writeFile(t, path, young)
 	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -267,6 +269,9 @@ func TestGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := f.Cursor(m)
+	if got := seqnumAfter(t, c, c.Next); got != 0 {
+		t.Fatalf("no entries: entry %d", got)
+	}
 	for i := uint64(1); i < 300; i++ {
 		unit := []string{"cron.service", "ssh.service", "ssh@1.service", "ssh@2.service"}[i%4]
 		w.Add(journal.ID{1}, i, i, "_SYSTEMD_UNIT="+unit)

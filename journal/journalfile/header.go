@@ -71,7 +71,7 @@ const (
 	offState      = 16
 )
 
-// layout is what never changes while a file is open.
+// layout is what does not change any more once a file has an entry.
 type layout struct {
 	compact   bool
 	keyed     bool
@@ -102,9 +102,14 @@ func parseLayout(b []byte) (l layout, err error) {
 		return l, fmt.Errorf("%w: header of %d bytes", ErrCorrupt, l.hdrSize)
 	}
 	copy(l.fileID[:], b[24:40])
+	l.tables(b)
+	return l, nil
+}
+
+// tables reads where the hash tables are. A writer makes them after the header and before the first entry.
+func (l *layout) tables(b []byte) {
 	l.dataTable, l.dataN = le64(b, 104), le64(b, 112)/bucketSize
 	l.fieldsTab, l.fieldsN = le64(b, 120), le64(b, 128)/bucketSize
-	return l, nil
 }
 
 // parseHeader reads the header. b is at least headerMin long.

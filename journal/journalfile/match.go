@@ -64,7 +64,7 @@ func newTerm(t journal.Term) (term, error) {
 // refresh looks for the values that were not there. Where the tables are damaged it says so once, and goes on with what
 // was found; it tries again when the file has grown.
 func (m *Match) refresh() error {
-	if m.seen == m.f.main.n+1 {
+	if m.seen == m.f.main.n+1 || m.f.main.n == 0 {
 		return nil
 	}
 	m.seen = m.f.main.n + 1
