@@ -104,6 +104,11 @@ func (p *planner) jails(cfg *config.Config, plan *daemon.Plan) error {
 	if err != nil {
 		return err
 	}
+	for _, j := range fromJournal {
+		if name == "text" {
+			j.Origin = control.OriginFile
+		}
+	}
 	plan.Sources = append(plan.Sources, daemon.Source{Name: name, Source: source, Jails: fromJournal})
 	return nil
 }

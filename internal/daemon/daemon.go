@@ -147,6 +147,7 @@ func (d *Daemon) restore() (map[string]state.Mark, error) {
 		d.bans.put(b)
 	}
 	d.past = contents.Past
+	d.regroup()
 	return contents.Marks, nil
 }
 

@@ -79,6 +79,7 @@ type world struct {
 	told    []string
 	d       *running
 	jails   func() []*daemon.Jail
+	change  func(*daemon.Plan)              // the plan before it is run
 	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
 }
 
@@ -87,6 +88,7 @@ func newWorld(t *testing.T) *world {
 		t: t, dir: t.TempDir(), kernel: firewalltest.NewFake(),
 		source: &script{live: make(chan []journal.Entry), fail: make(chan error)},
 		store:  func(s daemon.Store) daemon.Store { return s },
+		change: func(*daemon.Plan) {},
 	}
 	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil)} }
 	return w
@@ -146,10 +148,12 @@ func (w *world) start() *running {
 			if w.backend != nil {
 				backend = w.backend
 			}
-			return &daemon.Plan{
+			plan := &daemon.Plan{
 				Jails: jails, Backend: backend, Name: "fake", PurgeAge: 48 * time.Hour,
 				Sources: []daemon.Source{{Name: "journal", Source: w.source, Jails: jails}},
-			}, nil
+			}
+			w.change(plan)
+			return plan, nil
 		},
 		Store: w.store(store), Announce: func(e control.Event) { w.told = append(w.told, tell(e)) },
 		Notify: func(string) {}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",

@@ -119,7 +119,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 		d.later(control.Event{Kind: control.Protected, Time: now, Ban: b, Reason: dec.Protected})
 		return
 	}
-	if _, banned := d.bans.get(who.Jail, who.Prefix); banned || now.Before(d.paused) {
+	if len(d.covering(who.Jail, who.Prefix)) > 0 || now.Before(d.paused) {
 		return
 	}
 	if b.Offence == 0 {
@@ -130,6 +130,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 		return // the log was read late, and the time is served
 	}
 	d.impose(j, b)
+	d.relapse(b)
 }
 
 // sentence sets the offence number and the end of a ban by the history of its prefix.
@@ -145,8 +146,14 @@ func (d *Daemon) sentence(j *Jail, b *control.Ban) {
 	}
 }
 
-// impose puts a ban into the table and on its way to the kernel, the disk and the world.
+// impose bans, and more than was asked for when that makes a group.
 func (d *Daemon) impose(j *Jail, b control.Ban) {
+	d.enter(j, b)
+	d.group(j, b)
+}
+
+// enter puts a ban into the table and on its way to the kernel, the disk and the world.
+func (d *Daemon) enter(j *Jail, b control.Ban) {
 	d.bans.put(b)
 	d.pending.put(b)
 	d.kernel.touch(j.keys(b.Prefix)...)
@@ -163,6 +170,9 @@ func (d *Daemon) impose(j *Jail, b control.Ban) {
 func (d *Daemon) lift(b control.Ban, reason string) {
 	if j := d.plan.jail(b.Jail); j != nil {
 		d.kernel.touch(j.keys(b.Prefix)...)
+		if j.Aggregator != nil {
+			j.Aggregator.Remove(b.Prefix)
+		}
 	}
 	d.bans.remove(b.Jail, b.Prefix)
 	d.pending.lift(b)

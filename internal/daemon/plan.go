@@ -19,6 +19,9 @@ type Plan struct {
 	Backend firewall.Backend
 	Name    string // of the backend
 	Why     string // it was chosen
+	// Recidive is the jail, one of Jails, of those whom Recidivists find; both nil: there is none.
+	Recidive    *Jail
+	Recidivists *jail.Recidivists
 	// PurgeAge is how long the past of an offender is kept; 0: for ever.
 	PurgeAge time.Duration
 	// Kill cuts the established connections of the prefixes; nil: they are left alone.
@@ -40,6 +43,7 @@ type Jail struct {
 	Ports                  []firewall.Port                                        // none: all traffic
 	Simulate               bool                                                   // everything but the kernel
 	Origin                 control.Origin                                         // of the bans that its lines cause
+	Aggregator             *jail.Aggregator                                       // nil: bans are not grouped
 	counters               counters
 }
 

@@ -226,6 +226,7 @@ func (d *Daemon) reload(ctx context.Context) error {
 	old := d.plan
 	d.plan = next
 	d.dropOrphans()
+	d.regroup()
 	err = d.exchange(ctx, old)
 	d.launch(ctx, marks)
 	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})

@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"exile/internal/control"
+	"exile/jail"
+)
+
+// group replaces many bans of a jail by the one around them, when b made them enough.
+func (d *Daemon) group(j *Jail, b control.Ban) {
+	if j.Aggregator == nil {
+		return
+	}
+	if w, ok := j.Aggregator.Add(b.Prefix); ok {
+		d.widen(j, w, b)
+	}
+}
+
+// widen bans the wider prefix for as long as the longest ban that it stands for, and then lifts those.
+func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
+	wide := last
+	wide.Prefix, wide.Failures = w.Prefix, 0
+	wide.Reason = fmt.Sprintf("prefix: stands for %d bans in it", w.Count)
+	var covered []control.Ban
+	for _, p := range w.Members {
+		if b, ok := d.bans.get(j.Info.Name, p); ok {
+			wide.Until = laterEnd(wide.Until, b.Until)
+			wide.Failures += b.Failures
+			covered = append(covered, b)
+		}
+	}
+	if old, ok := d.bans.get(j.Info.Name, w.Prefix); ok {
+		wide.Until = laterEnd(wide.Until, old.Until)
+	}
+	d.enter(j, wide)
+	for _, b := range covered {
+		d.lift(b, "covered")
+	}
+}
+
+// laterEnd is the later of two ends of bans, of which zero is never.
+func laterEnd(a, b time.Time) time.Time {
+	if a.IsZero() || b.IsZero() {
+		return time.Time{}
+	}
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// regroup tells the jails of a new plan which bans there are.
+func (d *Daemon) regroup() {
+	for _, j := range d.plan.Jails {
+		var bans []control.Ban
+		d.bans.every(j.Info.Name, func(b control.Ban) { bans = append(bans, b) })
+		for _, b := range bans {
+			d.group(j, b)
+		}
+	}
+}
+
+// relapse bans those from everywhere who are banned again and again.
+func (d *Daemon) relapse(b control.Ban) {
+	if d.plan.Recidive == nil {
+		return
+	}
+	v, ok := d.plan.Recidivists.Observe(b.Prefix, b.Since)
+	if !ok {
+		return
+	}
+	again := control.Ban{
+		Jail: d.plan.Recidive.Info.Name, Prefix: v.Prefix, Since: b.Since, Failures: v.Failures, Offence: 1,
+		Origin: b.Origin, Reason: v.Reason,
+	}
+	if v.Duration != jail.Permanent {
+		again.Until = again.Since.Add(v.Duration)
+	}
+	d.impose(d.plan.Recidive, again)
+}
