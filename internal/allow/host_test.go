@@ -1,0 +1,84 @@
+package allow
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"exile/jail"
+)
+
+// The addresses of a host are followed as they change, in a network namespace of the test's own.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root, so no network namespace can be made")
+	}
+	runtime.LockOSThread() // never unlocked: the thread and its namespace end with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
+		t.Skip("SKIPPED: no network namespace may be made here")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a"}, PeerName: "b"}))
+	a, err := netlink.LinkByName("a")
+	must(err)
+	b, err := netlink.LinkByName("b")
+	must(err)
+	must(errors.Join(netlink.LinkSetUp(a), netlink.LinkSetUp(b)))
+	address := &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(24, 32)}}
+	steps := []struct {
+		do   func() error
+		want []string // present from now on; a "-" before it: absent
+	}{
+		{func() error { return netlink.AddrAdd(a, address) }, nil},
+		{func() error {
+			return netlink.RouteAdd(&netlink.Route{LinkIndex: a.Attrs().Index, Gw: net.IPv4(192, 0, 2, 254)})
+		}, []string{"own address 192.0.2.1/32"}},
+		{func() error { return netlink.AddrDel(a, address) }, []string{"gateway 192.0.2.254/32"}},
+		{nil, []string{"-own address 192.0.2.1/32", "-gateway 192.0.2.254/32"}},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	err = Host{}.Follow(ctx, func(list []jail.Friend) {
+		if !holds(list, steps[0].want) {
+			return // more news will come
+		}
+		if steps[0].do == nil {
+			cancel()
+			return
+		}
+		must(steps[0].do())
+		steps = steps[1:]
+	})
+	if err != nil || len(steps) != 1 {
+		t.Errorf("error %v, %d steps left", err, len(steps)-1)
+	}
+}
+
+func holds(list []jail.Friend, want []string) bool {
+	for _, w := range want {
+		absent := w[0] == '-'
+		if absent {
+			w = w[1:]
+		}
+		there := slices.ContainsFunc(list, func(f jail.Friend) bool { return f.Why+" "+f.Prefix.String() == w })
+		if there == absent {
+			return false
+		}
+	}
+	return true
+}

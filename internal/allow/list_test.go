@@ -1,0 +1,177 @@
+package allow
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"exile/jail"
+)
+
+func ignore(t *testing.T, words ...string) (list []jail.Ignore) {
+	t.Helper()
+	for _, w := range words {
+		g, err := jail.ParseIgnore(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, g)
+	}
+	return list
+}
+
+func why(l *List, addr string) string {
+	s, _ := l.Allowed(netip.MustParseAddr(addr), time.Time{})
+	return s
+}
+
+// replies is a resolver that says what the test says.
+type replies struct {
+	addrs []netip.Addr
+	ttl   time.Duration
+	err   error
+	asked int
+}
+
+func (r *replies) Resolve(context.Context, string) ([]netip.Addr, time.Duration, error) {
+	r.asked++
+	return r.addrs, r.ttl, r.err
+}
+
+// moves is a host whose addresses change when the test says so.
+type moves chan []jail.Friend
+
+func (m moves) Follow(ctx context.Context, changed func([]jail.Friend)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case list := <-m:
+			changed(list)
+		}
+	}
+}
+
+func serve(t *testing.T, l *List) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	synctest.Wait()
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &replies{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, ttl: 10 * time.Minute}
+		reports := 0
+		l := New(Config{Ignore: ignore(t, "Host.Example."), Resolver: r, Report: func(error) { reports++ }})
+		if why(l, "192.0.2.1") != "" {
+			t.Error("known before anybody was asked")
+		}
+		serve(t, l)
+		expect := func(when, addr, want string, asked int) {
+			t.Helper()
+			synctest.Wait()
+			if got := why(l, addr); got != want || r.asked != asked {
+				t.Errorf("%s: %s is %q after %d questions, want %q after %d", when, addr, got, r.asked, want, asked)
+			}
+		}
+		expect("at once", "192.0.2.1", "ignoreip host.example", 1)
+		time.Sleep(9 * time.Minute)
+		expect("before the TTL", "192.0.2.1", "ignoreip host.example", 1)
+		r.addrs, r.ttl = []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.IPv6Unspecified()}, 0
+		time.Sleep(90 * time.Second)
+		expect("moved", "192.0.2.1", "", 2)
+		expect("moved", "2001:db8::1", "ignoreip host.example", 2)
+		expect("unspecified", "::", "", 2)
+		r.err = errors.New("dead")
+		time.Sleep(5 * time.Minute) // a TTL of 0 is a minute, and so is the wait after an error
+		expect("dead", "2001:db8::1", "ignoreip host.example", 7)
+		if reports != 5 {
+			t.Errorf("%d reports", reports)
+		}
+		r.err, r.addrs = nil, nil
+		time.Sleep(time.Minute)
+		expect("gone", "2001:db8::1", "", 8)
+	})
+}
+
+func TestSelf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := make(moves)
+		l := New(Config{Ignore: ignore(t, "192.0.2.1"), Self: m})
+		serve(t, l)
+		m <- []jail.Friend{friend(netip.MustParseAddr("::ffff:203.0.113.1"), "own address")}
+		synctest.Wait()
+		if got := why(l, "203.0.113.1"); got != "own address" {
+			t.Errorf("own: %q", got)
+		}
+		m <- nil
+		synctest.Wait()
+		if got := why(l, "203.0.113.1"); got != "" {
+			t.Errorf("no longer own: %q", got)
+		}
+		if got := why(l, "192.0.2.1"); got != "ignoreip 192.0.2.1/32" {
+			t.Errorf("ignoreip: %q", got)
+		}
+	})
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "friends")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("192.0.2.1, 198.51.100.0/24 # office\r\n\n# 203.0.113.1\n2001:db8::/32\nnonsense!\nhost.example\nfile:/etc/passwd\n")
+	synctest.Test(t, func(t *testing.T) {
+		var reports []string
+		l := New(Config{Ignore: ignore(t, "file:"+path, "file:/nowhere"), Report: func(err error) { reports = append(reports, err.Error()) }})
+		for addr, want := range map[string]string{
+			"192.0.2.1": "ignoreip file:" + path, "198.51.100.9": "ignoreip file:" + path,
+			"2001:db8::1": "ignoreip file:" + path, "203.0.113.1": "", "192.0.2.2": "",
+		} {
+			if got := why(l, addr); got != want {
+				t.Errorf("%s: %q, want %q", addr, got, want)
+			}
+		}
+		all := strings.Join(reports, "\n")
+		for _, want := range []string{`line 5: not an address`, `line 6: "host.example"`, `line 7: "file:/etc/passwd"`, "/nowhere: no such file"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("reports lack %q:\n%s", want, all)
+			}
+		}
+		serve(t, l)
+		write("203.0.113.7\n")
+		time.Sleep(2 * fileCheck)
+		synctest.Wait()
+		if why(l, "192.0.2.1") != "" || why(l, "203.0.113.7") == "" {
+			t.Error("the file has changed and the list has not")
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * fileCheck)
+		synctest.Wait()
+		if why(l, "203.0.113.7") == "" {
+			t.Error("the file is gone, and with it what it said")
+		}
+	})
+}
