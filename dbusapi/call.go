@@ -2,6 +2,7 @@ package dbusapi
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -21,7 +22,7 @@ type call struct {
 	silent      bool // the caller wants no reply
 	body        []any
 	object      *object
-	after       func() // run when the reply was sent; nil: nothing
+	file        *os.File // the reply; closed when it was sent
 }
 
 // intercept takes method calls away from godbus, which would start a goroutine for each without a bound, answers with
@@ -30,8 +31,13 @@ func (s *session) intercept(msg *dbus.Message) {
 	if msg.Type != dbus.TypeMethodCall {
 		return
 	}
-	c := s.newCall(msg)
 	msg.Type = 0 // handled: godbus ignores it
+	select {
+	case <-s.ready: // a peer may guess our unique name before we know it
+	case <-s.ctx.Done():
+		return
+	}
+	c := s.newCall(msg)
 	if err := s.gate.enter(c.sender, c.member, time.Now()); err != nil {
 		c.fail(err)
 		return
@@ -58,11 +64,22 @@ func (s *session) newCall(msg *dbus.Message) *call {
 	return c
 }
 
+// refuse answers a call that wire kept out.
+func (s *session) refuse(sender string, serial uint32) {
+	select {
+	case <-s.ready:
+	case <-s.ctx.Done():
+		return
+	}
+	c := &call{session: s, ctx: s.ctx, sender: sender, serial: serial}
+	c.fail(fail(errLimitsExceeded, "The message is larger than %d bytes or has file descriptors.", maxMessage))
+}
+
 // serve finds the method, asks whether the caller may, does it and replies.
 func (c *call) serve() {
 	out, err := c.dispatch()
-	if c.after != nil {
-		defer c.after()
+	if c.file != nil {
+		defer c.file.Close()
 	}
 	if err != nil {
 		c.fail(err)
@@ -98,7 +115,21 @@ func (c *call) reply(out []any) {
 		return
 	}
 	headers := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(c.serial)}
-	c.send(dbus.TypeMethodReply, headers, out)
+	if c.file == nil {
+		c.send(dbus.TypeMethodReply, headers, out)
+		return
+	}
+	headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(1))
+	fds := c.session.wire.fds
+	select {
+	case fds <- int(c.file.Fd()): // waits for its turn
+		c.send(dbus.TypeMethodReply, headers, []any{dbus.UnixFDIndex(0)})
+		select {
+		case <-fds: // it was not sent: the connection has ended
+		default:
+		}
+	case <-c.session.ctx.Done():
+	}
 }
 
 func (c *call) fail(err error) {

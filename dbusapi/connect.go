@@ -10,13 +10,18 @@ import (
 // systemBus is where the bus is when DBUS_SYSTEM_BUS_ADDRESS does not say.
 const systemBus = "unix:path=/run/dbus/system_bus_socket"
 
-// connect joins the bus at address; empty means the system bus.
-func connect(ctx context.Context, address string, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+// busAddress is the address to use; empty means the system bus.
+func busAddress(address string) string {
 	if address == "" {
 		address = os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
 	}
 	if address == "" {
 		address = systemBus
 	}
-	return dbus.Connect(address, append(opts, dbus.WithContext(ctx))...)
+	return address
+}
+
+// connect joins the bus at address as a client does.
+func connect(ctx context.Context, address string, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	return dbus.Connect(busAddress(address), append(opts, dbus.WithContext(ctx))...)
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"exile/internal/control"
@@ -55,9 +54,9 @@ func (c *call) writeBans(w io.Writer, page control.Page) error {
 	}
 }
 
-// replyFile fills a memory file, seals it and hands it over. Our end is closed when the reply was sent.
+// replyFile fills a memory file, seals it and makes it the reply.
 func (c *call) replyFile(name string, write func(io.Writer) error) ([]any, error) {
-	if !c.session.conn.SupportsUnixFDs() {
+	if !c.session.wire.passes {
 		return nil, fail(errNotSupported, "This connection cannot pass file descriptors.")
 	}
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -65,7 +64,7 @@ func (c *call) replyFile(name string, write func(io.Writer) error) ([]any, error
 		return nil, fmt.Errorf("create memory file: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
-	c.after = func() { _ = f.Close() }
+	c.file = f
 	w := bufio.NewWriterSize(f, 64<<10)
 	if err := write(w); err != nil {
 		return nil, err
@@ -80,5 +79,5 @@ func (c *call) replyFile(name string, write func(io.Writer) error) ([]any, error
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return nil, fmt.Errorf("seal memory file: %w", err)
 	}
-	return []any{dbus.UnixFD(fd)}, nil
+	return nil, nil
 }

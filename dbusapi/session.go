@@ -15,7 +15,10 @@ import (
 type session struct {
 	service *Service
 	conn    *dbus.Conn
+	wire    *wire
 	ctx     context.Context // ends with the connection
+	cancel  context.CancelFunc
+	ready   chan struct{} // closed when conn is set
 	gate    *gate
 	do      chan func() // run by run
 	gone    chan string // unique names that left the bus
@@ -33,15 +36,21 @@ type watch struct {
 // openSession connects and takes the name.
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
-		service: s, gate: newGate(), do: make(chan func()), gone: make(chan string),
+		service: s, gate: newGate(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
 		watched: map[string]*watch{}, subs: map[string]struct{}{}, changes: newChanges(),
 	}
-	conn, err := connect(ctx, s.cfg.Address,
+	// The connection reads from the moment it is made; nobody knows of it before it has the name.
+	ctx, ss.cancel = context.WithCancel(ctx)
+	ss.ctx = ctx
+	conn, wire, err := dialWire(ctx, s.cfg.Address, ss.refuse,
 		dbus.WithIncomingInterceptor(ss.intercept), dbus.WithSignalHandler(ss))
 	if err != nil {
+		ss.cancel()
 		return nil, wrapBus(err, "connect to the bus")
 	}
-	ss.conn, ss.ctx = conn, conn.Context()
+	ss.conn, ss.wire = conn, wire
+	close(ss.ready)
+	context.AfterFunc(conn.Context(), ss.cancel)
 	reply, err := conn.RequestName(BusName, dbus.NameFlagDoNotQueue)
 	if err == nil && reply != dbus.RequestNameReplyPrimaryOwner {
 		err = fmt.Errorf("another process has it")
@@ -53,7 +62,10 @@ func openSession(ctx context.Context, s *Service) (*session, error) {
 	return ss, nil
 }
 
-func (s *session) close() { _ = s.conn.Close() }
+func (s *session) close() {
+	s.cancel()
+	_ = s.conn.Close()
+}
 
 // run owns the subscribers and what was last announced, until the connection or ctx ends.
 func (s *session) run(ctx context.Context) error {
