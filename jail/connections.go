@@ -15,6 +15,7 @@ const (
 	orphanKeep     = 30 * time.Second            // evidence without an address waits that long for its connection's next line
 	maxConnections = 16384
 	maxWeak        = 16384
+	maxUser        = 256   // bytes of a user's name; sshd logs 187
 	maxCount       = 10000 // guesses that one line can stand for
 )
 
@@ -90,7 +91,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	}
 	cn := c.lookup(id, &ev, at)
 	if ev.Kind == Success && (cn == nil || !cn.addr.IsValid()) {
-		c.excuse(string(ev.User))
+		c.excuse(string(ev.user()))
 	}
 	if cn == nil {
 		return out
@@ -109,7 +110,7 @@ func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attemp
 	if !ev.Addr.IsValid() || !ev.Counts && ev.Kind != Success {
 		return out
 	}
-	a := newAttempt(ev, e, string(ev.User))
+	a := newAttempt(ev, e, string(ev.user()))
 	a.Addr, a.Success = ev.Addr, ev.Kind == Success
 	if !a.Success {
 		a.Guesses = clampCount(ev.Count)
@@ -164,17 +165,27 @@ func (cn *conn) add(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 			cn.rule = ev.Rule
 		}
 	}
-	return cn.tell(newAttempt(ev, e, cn.user), cn.rule, out)
+	n := cn.untold()
+	if n == 0 {
+		return out
+	}
+	a := newAttempt(ev, e, cn.user)
+	a.Addr, a.Guesses, a.Unknown = cn.addr, n, a.Unknown || cn.unknown
+	if cn.rule != "" {
+		a.Rule, cn.rule = cn.rule, ""
+	}
+	return append(out, a)
 }
 
 // name remembers the user's name, and whether there were several.
 func (cn *conn) name(ev *Event) {
 	cn.unknown = cn.unknown || ev.Unknown
-	if len(ev.User) == 0 || cn.user == string(ev.User) {
+	user := ev.user()
+	if len(user) == 0 || cn.user == string(user) {
 		return
 	}
 	cn.several = cn.several || cn.user != ""
-	cn.user = string(ev.User)
+	cn.user = string(user)
 }
 
 func (cn *conn) count(ev *Event) {
@@ -194,19 +205,15 @@ func (cn *conn) guesses() uint16 {
 	return max(n, cn.counts[Once], cn.counts[Limit], cn.weak)
 }
 
-// tell appends to out the guesses that have not been told, if there are any and it is known whose they are.
-func (cn *conn) tell(a Attempt, waited string, out []Attempt) []Attempt {
+// untold returns how many guesses have not been told, if it is known whose they are, and takes them as told.
+func (cn *conn) untold() int {
 	n := cn.guesses()
 	if !cn.addr.IsValid() || n <= cn.told {
-		return out
+		return 0
 	}
-	if waited != "" {
-		a.Rule, cn.rule = waited, ""
-	}
-	a.Addr, a.Guesses = cn.addr, int(n-cn.told)
-	a.Unknown = a.Unknown || cn.unknown
+	fresh := int(n - cn.told)
 	cn.told = n
-	return append(out, a)
+	return fresh
 }
 
 // success takes back what the connection told, unless it tried names: then it was no slip.
@@ -227,5 +234,8 @@ func (cn *conn) success(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 func newAttempt(ev *Event, e *journal.Entry, user string) Attempt {
 	return Attempt{Time: e.Time, User: user, Unknown: ev.Unknown, Method: ev.Method, Rule: ev.Rule, Position: e.Position}
 }
+
+// user is the name as far as it is kept.
+func (ev *Event) user() []byte { return ev.User[:min(len(ev.User), maxUser)] }
 
 func clampCount(n int) int { return min(max(n, 1), maxCount) }

@@ -35,7 +35,7 @@ func (c *Connections) delay(id connID, cn *conn, ev *Event, e *journal.Entry, ou
 	if len(c.weak) >= maxWeak {
 		out = c.ripen(out)
 	}
-	a := newAttempt(ev, e, string(ev.User))
+	a := newAttempt(ev, e, string(ev.user()))
 	a.Addr, a.Guesses = cn.addr, clampCount(ev.Count)
 	c.weak = append(c.weak, weakEvidence{id: id, attempt: a, port: ev.Port})
 	return out
@@ -72,7 +72,10 @@ func (c *Connections) ripen(out []Attempt) []Attempt {
 		return out
 	}
 	cn.weak = uint16(min(int(cn.weak)+a.Guesses, maxCount))
-	return cn.tell(a, "", out)
+	if a.Guesses = cn.untold(); a.Guesses > 0 {
+		out = append(out, a)
+	}
+	return out
 }
 
 // excuse drops weak evidence about a user who has logged in, nobody says from where: at LogLevel QUIET that is all that tells
