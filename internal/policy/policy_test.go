@@ -115,8 +115,8 @@ func TestImports(t *testing.T) {
 var only = map[string][]string{
 	"os/exec": {
 		"exile/internal/allow", // ignorecommand
-		"exile/journal/export",  // journalctl, for a file format newer than ours
-		"exile/cmd/exilectl",    // pager, password agent, ssh
+		"exile/journal/export", // journalctl, for a file format newer than ours
+		"exile/cmd/exilectl",   // pager, password agent, ssh
 		"exile/e2e", "exile/firewall/firewalltest",
 		"exile/dbusapi/dbustest", // buses for tests
 	},
