@@ -31,8 +31,10 @@ type journald struct {
 }
 
 func newJournald(t *testing.T) *journald {
-	return &journald{t: t, dir: t.TempDir(), id: journal.ID{9}, boot: journal.ID{1}, realtime: 1700000000000000,
-		open: map[string]*makejournal.Writer{}}
+	return &journald{
+		t: t, dir: t.TempDir(), id: journal.ID{9}, boot: journal.ID{1}, realtime: 1700000000000000,
+		open: map[string]*makejournal.Writer{},
+	}
 }
 
 // log writes entries to the open file of that name; their messages are their numbers.

@@ -71,8 +71,10 @@ func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journ
 	defer w.close()
 	stop := context.AfterFunc(ctx, w.wake)
 	defer stop()
-	r := &reader{Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
-		tails: make(map[journal.ID]journalTail), told: make(map[string]string)}
+	r := &reader{
+		Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
+		tails: make(map[journal.ID]journalTail), told: make(map[string]string),
+	}
 	defer r.close()
 	return r.run(ctx, w)
 }

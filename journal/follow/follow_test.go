@@ -34,8 +34,11 @@ func lines(first, n int, boot string) (export []byte) {
 		export = makejournal.Entry{
 			Realtime: 1700000000000000 + uint64(i)*1000000, Monotonic: uint64(i+1) * 1000000, Boot: boot,
 			Fields: []makejournal.Field{
-				{Name: "_TRANSPORT", Value: "syslog"}, {Name: "_UID", Value: "0"}, {Name: "_PID", Value: fmt.Sprint(i)},
-				{Name: "_SYSTEMD_UNIT", Value: unit}, {Name: "SYSLOG_IDENTIFIER", Value: "sshd"},
+				{Name: "_TRANSPORT", Value: "syslog"},
+				{Name: "_UID", Value: "0"},
+				{Name: "_PID", Value: fmt.Sprint(i)},
+				{Name: "_SYSTEMD_UNIT", Value: unit},
+				{Name: "SYSLOG_IDENTIFIER", Value: "sshd"},
 				{Name: "MESSAGE", Value: fmt.Sprintf("line %d", i)},
 			},
 		}.Export(export)

@@ -143,8 +143,10 @@ func (r *reader) bridge(f *file) {
 		missing -= min(missing, r.ofUsers(id, before.seqnum+1, first.Seqnum-1))
 	}
 	if missing > 0 {
-		r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapVacuumed, Entries: missing,
-			Since: time.UnixMicro(int64(before.at)), Until: time.UnixMicro(int64(first.Realtime))})
+		r.gaps = append(r.gaps, journal.Gap{
+			Kind: journal.GapVacuumed, Entries: missing,
+			Since: time.UnixMicro(int64(before.at)), Until: time.UnixMicro(int64(first.Realtime)),
+		})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"exile/journal"
 	"exile/journal/internal/makejournal"
 	"exile/journal/journalfile"
 )
@@ -32,7 +33,9 @@ func sample(n int) (export []byte) {
 			e.Boot, e.Monotonic, e.Realtime = boot2, uint64(i-n/2+1)*1000, 1600000000000000+uint64(i)*1000
 		}
 		e.Fields = []makejournal.Field{
-			{Name: "_TRANSPORT", Value: "syslog"}, {Name: "_UID", Value: "0"}, {Name: "_PID", Value: fmt.Sprint(1000 + i/3)},
+			{Name: "_TRANSPORT", Value: "syslog"},
+			{Name: "_UID", Value: "0"},
+			{Name: "_PID", Value: fmt.Sprint(1000 + i/3)},
 			{Name: "PRIORITY", Value: fmt.Sprint(i % 8)},
 		}
 		if i%3 == 0 {
@@ -175,5 +178,31 @@ func TestSameAsJournalctl(t *testing.T) {
 				t.Errorf("backward (-journalctl +ours):\n%.3000s", diff)
 			}
 		})
+	}
+}
+
+// TestCursors gives positions to journalctl as cursors: it must find the same entries behind them.
+func TestCursors(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "system.journal")
+	makejournal.Write(t, path, makejournal.Formats()[0], sample(300))
+	f := open(t, path)
+	c := f.Cursor(nil)
+	all := walk(t, f, c, c.Next)
+	for _, i := range []int{0, 1, 7, 149, 150, 151, 298, 299} { // around the change of the boot, too
+		want := reference(t, path, "--cursor", all[i].Cursor)
+		if diff := cmp.Diff(want, all[i:]); diff != "" {
+			t.Errorf("from entry %d (-journalctl +ours):\n%.1000s", i, diff)
+		}
+		p, err := journal.ParsePosition(want[0].Cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SeekSeqnum(p.Seqnum); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, walk(t, f, c, c.Next)); diff != "" {
+			t.Errorf("resumed at entry %d (-journalctl +ours):\n%.1000s", i, diff)
+		}
 	}
 }

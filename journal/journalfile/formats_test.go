@@ -300,8 +300,10 @@ func TestNotOurs(t *testing.T) {
 	tests := map[string]struct {
 		file []byte
 		want error
-	}{"newer": {newer, ErrUnsupported}, "empty": {nil, ErrNotJournal}, "text": {bytes.Repeat([]byte("text "), 100), ErrNotJournal},
-		"zeros": {make([]byte, 8192), ErrNotJournal}}
+	}{
+		"newer": {newer, ErrUnsupported}, "empty": {nil, ErrNotJournal}, "text": {bytes.Repeat([]byte("text "), 100), ErrNotJournal},
+		"zeros": {make([]byte, 8192), ErrNotJournal},
+	}
 	for name, test := range tests {
 		path := filepath.Join(t.TempDir(), name)
 		writeFile(t, path, test.file)

@@ -89,13 +89,12 @@ func steps(tb testing.TB, c *Cursor, step func() (bool, error), size int) (seen 
 // mustKnow fails the test for errors that are not among those that the package documents.
 func mustKnow(tb testing.TB, err error) {
 	tb.Helper()
-	var path *fs.PathError
 	for _, target := range []error{nil, ErrCorrupt, ErrNotJournal, ErrUnsupported, ErrUnreadable} {
 		if errors.Is(err, target) {
 			return
 		}
 	}
-	if !errors.As(err, &path) {
+	if _, ok := errors.AsType[*fs.PathError](err); !ok {
 		tb.Fatalf("error of no known kind: %v", err)
 	}
 }

@@ -19,8 +19,6 @@ var (
 	ErrCorrupt = errors.New("journal file is corrupt")
 	// ErrUnreadable: a page of the file cannot be read: the file was truncated under us, or the disk fails.
 	ErrUnreadable = errors.New("journal file cannot be read any more")
-	// ErrTooLarge: a field is larger than the caller is ready to hold.
-	ErrTooLarge = errors.New("field is too large")
 )
 
 // State is what a file's last writer said of it.

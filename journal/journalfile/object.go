@@ -92,8 +92,17 @@ func (e *Entry) Position(seqnumID journal.ID) journal.Position {
 	}
 }
 
+// maxFields is how many fields an entry may have. journald takes 1024 from a client and adds some of its own.
+const maxFields = 4096
+
 // entry returns the object of an entry.
-func (f *File) entry(off uint64) ([]byte, error) { return f.object(off, typeEntry, entryItems) }
+func (f *File) entry(off uint64) ([]byte, error) {
+	b, err := f.object(off, typeEntry, entryItems)
+	if err == nil && uint64(len(b)) > entryItems+maxFields*f.entryItemSize() {
+		return nil, fmt.Errorf("%w: entry at offset %d of %d bytes", ErrCorrupt, off, len(b))
+	}
+	return b, err
+}
 
 func parseEntry(b []byte) (e Entry) {
 	e.Seqnum, e.Realtime, e.Monotonic = le64(b, 16), le64(b, 24), le64(b, 32)

@@ -40,6 +40,7 @@ type unzipper struct {
 // first of all: p may be a mapping.
 func (u *unzipper) expand(dst []byte, flags byte, p []byte, limit int) (_ []byte, whole bool, err error) {
 	u.in = append(u.in[:0], p...)
+	defer u.shrink()
 	limit = min(limit, maxField)
 	switch flags & compressed {
 	case compressedZSTD:
@@ -88,11 +89,18 @@ func (u *unzipper) expandLZ4(dst []byte, limit int) (_ []byte, whole bool, err e
 	if uint64(n) != size {
 		return dst, false, fmt.Errorf("%w: lz4: %d bytes instead of %d", ErrCorrupt, n, size)
 	}
-	out := u.lz4[:min(n, limit)]
-	if cap(u.lz4) > 1<<20 {
-		u.lz4 = nil // one large field shall not cost memory for ever
+	return append(dst, u.lz4[:min(n, limit)]...), n <= limit, nil
+}
+
+// shrink gives large buffers back: one large field shall not cost memory for ever.
+func (u *unzipper) shrink() {
+	const keep = 1 << 20
+	if cap(u.in) > keep {
+		u.in = nil
 	}
-	return append(dst, out...), n <= limit, nil
+	if cap(u.lz4) > keep {
+		u.lz4 = nil
+	}
 }
 
 func (u *unzipper) expandXZ(dst []byte, limit int) (_ []byte, whole bool, err error) {
