@@ -1,35 +1,34 @@
 package jail
 
 import (
-	"fmt"
 	"net/netip"
-	"strconv"
 	"time"
 )
 
 const day = 24 * time.Hour
 
-// AdaptiveConfig has the knobs of the adaptive detector. What each is worth is in docs/efficacy.md.
+// AdaptiveConfig has the knobs of the adaptive detector. What each is worth is in docs/efficacy.md. Points have two
+// decimals.
 type AdaptiveConfig struct {
-	MaxRetry    float64         // points within FindTime that make a ban
+	MaxRetry    float64         // points within FindTime that make a ban; at most 500
 	FindTime    time.Duration   // the fast window
-	SlowRetry   float64         // points within SlowTime that make a ban
+	SlowRetry   float64         // points within SlowTime that make a ban; at most 500; 0: no slow window
 	SlowTime    time.Duration   // the slow window
-	NameHosts   int             // addresses that fail on an unknown name and make it an attack name
+	NameHosts   int             // addresses that fail on an unknown name and make it an attack name; at most 8; 0: never
 	NameTime    time.Duration   // within this
-	KnownGood   float64         // what the points of an address count that logged in, or a neighbour of it
+	KnownGood   float64         // what the points of an address count that logged in, or a neighbour of it; 1: in full
 	KnownTime   time.Duration   // within this
 	OwnerTime   time.Duration   // how long a password login makes its name a person's
 	Remember    time.Duration   // how long an offence counts for the next
 	Ladder      []time.Duration // ban times by offence when points decide
 	NameLadder  []time.Duration // ban times by offence when an attack name decides
-	PrefixHosts int             // banned addresses of one /24 (IPv6: /64 of one /56) that ban it all; 0: never
+	PrefixHosts int             // banned addresses of one /24 (IPv6: /64 of one /56 or /48) that ban it all; at most 8; 0: never
 	PrefixTime  time.Duration   // within this
 	PrefixBan   time.Duration   // for this long, and four times as long at each further offence
 	MaxBan      time.Duration   // no ban is longer
 	MaxNames    int             // names remembered, the least recently used forgotten first
-	MaxAddrs    int             // addresses counted, likewise
-	MaxKnown    int             // offenders, and addresses and networks with logins, remembered, likewise
+	MaxAddrs    int             // addresses counted, and offenders remembered, likewise
+	MaxKnown    int             // networks and names with logins, and networks with offenders, remembered, likewise
 }
 
 // DefaultAdaptive returns the constants that were judged on hosts kept apart; they are not to be tuned on one's own.
@@ -41,7 +40,7 @@ func DefaultAdaptive() AdaptiveConfig {
 		Ladder:      []time.Duration{time.Hour, 4 * time.Hour, day, 4 * day, 16 * day, 30 * day},
 		NameLadder:  []time.Duration{7 * day, 30 * day},
 		PrefixHosts: 3, PrefixTime: 7 * day, PrefixBan: 7 * day, MaxBan: 30 * day,
-		MaxNames: 4096, MaxAddrs: 16384, MaxKnown: 65536,
+		MaxNames: 4096, MaxAddrs: 16384, MaxKnown: 2048,
 	}
 }
 
@@ -51,119 +50,166 @@ type AdaptiveDetector struct {
 	cfg      AdaptiveConfig
 	accounts accounts
 	names    names
-	scores   scores
+	scores   *recent[netID, score]
 	known    known
-	offences offences
+	hosts    offences[netID]
+	wides    wides
 }
 
 // NewAdaptive returns a detector that has seen nothing yet.
 func NewAdaptive(cfg AdaptiveConfig) *AdaptiveDetector {
 	return &AdaptiveDetector{
-		cfg:      cfg,
-		accounts: newAccounts(),
-		names:    newNames(cfg.MaxNames),
-		scores:   newScores(cfg.MaxAddrs),
-		known:    newKnown(cfg.MaxKnown),
-		offences: newOffences(cfg.MaxKnown),
+		cfg:    cfg,
+		names:  names{newRecent[string, crowd](max(cfg.MaxNames, 1))},
+		scores: newRecent[netID, score](max(cfg.MaxAddrs, 1)),
+		known:  newKnown(max(cfg.MaxKnown, 1)),
+		hosts:  offences[netID]{newRecent[netID, offence](max(cfg.MaxAddrs, 1))},
+		wides:  newWides(max(cfg.MaxKnown, 1)),
 	}
 }
 
-// SetAccounts tells which accounts the host has, and which of them cannot log in by password: those count as unknown
-// names. Names that logged in are accounts without being told.
-func (d *AdaptiveDetector) SetAccounts(all, locked []string) { d.accounts.set(all, locked) }
+// SetAccounts tells which accounts the host has, at most 4096, and which of them cannot log in by password: those count
+// as unknown names. Names that logged in are accounts without being told.
+func (d *AdaptiveDetector) SetAccounts(all, locked []string) { d.accounts = newAccounts(all, locked) }
 
 // Observe implements Detector.
 func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
+	at := stampOf(a.Time)
 	if a.Success {
-		d.known.login(a)
-		d.accounts.add(a.User)
+		d.known.login(a, at)
+		d.forgive(a)
 		return out
 	}
-	e := d.weigh(a)
-	host := hostOf(a.Addr)
-	s := d.scores.add(host, point{a.Time, e.points, max(a.Guesses, 1)}, d.cfg.SlowTime)
-	fast, guesses := s.since(a.Time.Add(-d.cfg.FindTime))
-	e.total, e.span, e.limit = fast, d.cfg.FindTime, d.cfg.MaxRetry
-	if !reached(fast, d.cfg.MaxRetry) {
-		e.total, guesses = s.since(time.Time{})
-		e.span, e.limit = d.cfg.SlowTime, d.cfg.SlowRetry
-	}
-	if !reached(e.total, e.limit) {
+	if !counted(a.Addr) {
 		return out
 	}
-	e.attempts = guesses
-	s.clear()
-	return d.convict(a, host, e, out)
+	e := d.weigh(a, at)
+	s := d.scores.touch(hostOf(a.Addr), int64(at))
+	s.slide(at, max(d.cfg.FindTime, d.cfg.SlowTime))
+	s.add(scoreMark{at, e.points, uint16(clampCount(a.Guesses))})
+	if !d.decide(s, at, &e) {
+		return out
+	}
+	d.scores.delete(hostOf(a.Addr))
+	return d.convict(a, at, e, out)
 }
 
-// reached compares sums of fifths, which binary fractions cannot hold.
-func reached(sum, limit float64) bool { return sum >= limit-1e-9 }
+// forgive takes back what a login's own connection guessed: a slip of its user.
+func (d *AdaptiveDetector) forgive(a Attempt) {
+	if a.Forgiven == 0 || !counted(a.Addr) {
+		return
+	}
+	s := d.scores.get(hostOf(a.Addr))
+	if s == nil {
+		return
+	}
+	if s.forgive(a.Forgiven); s.n == 0 {
+		d.scores.delete(hostOf(a.Addr))
+	}
+}
 
 // evidence is what one attempt weighs, and why.
 type evidence struct {
-	points   float64
-	name     int     // addresses that failed on the name, when that makes it an attack name; else 0
-	known    bool    // the address or a neighbour logged in
-	total    float64 // of the window that decided
+	points   points
+	name     int    // addresses that failed on the name, when that makes it an attack name; else 0
+	known    bool   // the address or a neighbour logged in
+	total    points // of the window that decided
 	span     time.Duration
-	limit    float64
+	limit    points
 	attempts int
 }
 
 // weigh gives an attempt its points.
-func (d *AdaptiveDetector) weigh(a Attempt) evidence {
-	e := evidence{points: float64(max(a.Guesses, 1))}
-	if hosts := d.learn(a); hosts >= d.cfg.NameHosts {
+func (d *AdaptiveDetector) weigh(a Attempt, at stamp) evidence {
+	weight := float64(clampCount(a.Guesses))
+	var e evidence
+	if hosts := d.learn(a, at); d.cfg.NameHosts > 0 && hosts >= d.cfg.NameHosts {
 		e.name = hosts
-		e.points = max(e.points, d.cfg.MaxRetry)
+		weight = max(weight, d.cfg.MaxRetry)
 	}
-	if d.known.neighbour(a.Addr, a.Time, d.cfg.KnownTime) {
+	if d.known.neighbour(a.Addr, at, d.cfg.KnownTime) {
 		e.known = true
-		e.points *= d.cfg.KnownGood
+		weight *= d.cfg.KnownGood
 	}
+	e.points = hundredths(weight)
 	return e
 }
 
 // learn enters the address under the name and returns how many addresses failed on it, or 0 when the name may be a
-// person's: it logged in by password, it exists, or it is a slip of the finger away from one that does.
-func (d *AdaptiveDetector) learn(a Attempt) int {
-	unknown := a.Unknown || d.accounts.locked(a.User)
-	if a.User == "" || !unknown && d.known.owner(a.User, a.Time, d.cfg.OwnerTime) {
+// person's: it logged in by password, it exists and can, or it is a slip of the finger away from one that does.
+func (d *AdaptiveDetector) learn(a Attempt, at stamp) int {
+	if a.User == "" || !a.Unknown && d.known.owner(a.User, at, d.cfg.OwnerTime) {
 		return 0
 	}
-	n := d.names.fail(a.User, hostOf(a.Addr), a.Time, d.cfg.NameTime)
-	if !unknown || d.accounts.near(a.User) {
-		return 0
+	n := d.names.fail(a.User, hostOf(a.Addr), at, d.cfg.NameTime)
+	if a.Unknown && !d.near(a.User) || !a.Unknown && d.accounts.locked(a.User) {
+		return n
 	}
-	return n
+	return 0
+}
+
+// near reports whether a name is a slip of the finger away from one that exists or that logged in.
+func (d *AdaptiveDetector) near(name string) bool {
+	name = clip(name)
+	if d.known.names.get(name) != nil || d.accounts.near(name) {
+		return true
+	}
+	for node := range d.known.names.all {
+		if nearMiss(name, node.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// decide looks at both windows and says which of them is full.
+func (d *AdaptiveDetector) decide(s *score, at stamp, e *evidence) bool {
+	e.span, e.limit = d.cfg.FindTime, hundredths(d.cfg.MaxRetry)
+	e.total, e.attempts = s.sum(at, e.span)
+	if e.total >= e.limit {
+		return true
+	}
+	e.span, e.limit = d.cfg.SlowTime, hundredths(d.cfg.SlowRetry)
+	e.total, e.attempts = s.sum(at, e.span)
+	return e.limit > 0 && e.total >= e.limit
 }
 
 // convict appends the ban of the address, and of the network around it when it is one of several.
-func (d *AdaptiveDetector) convict(a Attempt, host netip.Prefix, e evidence, out []Verdict) []Verdict {
+func (d *AdaptiveDetector) convict(a Attempt, at stamp, e evidence, out []Verdict) []Verdict {
 	ladder := d.cfg.Ladder
-	if e.name > 0 && !d.known.region(a.Addr, a.Time, d.cfg.KnownTime) {
+	if e.name > 0 && !d.known.region(a.Addr, at, d.cfg.KnownTime) {
 		ladder = d.cfg.NameLadder
 	}
-	n := d.offences.next(host, a.Time, d.cfg.Remember)
+	n := d.hosts.next(hostOf(a.Addr), at, d.cfg.Remember)
 	v := Verdict{
-		Prefix: host, Duration: min(d.cfg.MaxBan, ladder[min(n, len(ladder))-1]), Failures: e.attempts, Offence: n,
+		Prefix: hostOf(a.Addr).host(), Duration: d.step(ladder, n), Failures: e.attempts, Offence: n,
 		Reason:   e.reason(a.User, n, min(n, len(ladder))),
 		Evidence: []Trace{{Time: a.Time, Position: a.Position, Rule: a.Rule}},
 	}
-	return d.widen(a, v, append(out, v))
+	return d.widen(a, at, v, append(out, v))
+}
+
+// step is the ban time of the n-th offence.
+func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
+	if len(ladder) == 0 {
+		return d.cfg.MaxBan
+	}
+	return min(d.cfg.MaxBan, ladder[min(n, len(ladder))-1])
 }
 
 // widen appends the ban of the network when enough of its addresses were banned and nobody ever logged in from it.
-func (d *AdaptiveDetector) widen(a Attempt, v Verdict, out []Verdict) []Verdict {
-	wide := wideOf(a.Addr)
-	hosts := d.offences.neighbours(wide, v.Prefix, a.Time, d.cfg.PrefixTime)
-	if d.cfg.PrefixHosts == 0 || hosts < d.cfg.PrefixHosts || d.known.ever(a.Addr) {
+func (d *AdaptiveDetector) widen(a Attempt, at stamp, v Verdict, out []Verdict) []Verdict {
+	if d.cfg.PrefixHosts == 0 {
 		return out
 	}
-	n := d.offences.next(wide, a.Time, d.cfg.Remember)
+	wide, hosts := d.wides.ban(a.Addr, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
+	if hosts == 0 || d.known.ever(a.Addr) {
+		return out
+	}
+	n := d.wides.next(wide, at, d.cfg.Remember)
 	v.Prefix, v.Offence = wide, n
 	v.Duration = quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
-	v.Reason = fmt.Sprintf("prefix: %d of its addresses were banned within %s, offence %d", hosts, days(d.cfg.PrefixTime), n)
+	v.Reason = wideReason(hosts, n, d.cfg)
 	return append(out, v)
 }
 
@@ -175,37 +221,67 @@ func quadrupled(t time.Duration, n int, limit time.Duration) time.Duration {
 	return min(t, limit)
 }
 
-// reason tells people which evidence it was. The name is the attacker's: quoted.
-func (e evidence) reason(user string, offence, step int) string {
-	what := fmt.Sprintf("count: %s of %s points in %s", number(e.total), number(e.limit), days(e.span))
-	if e.name > 0 {
-		what = fmt.Sprintf("name: %s, which %d addresses failed on", strconv.QuoteToASCII(clip(user)), e.name)
-	}
-	if e.known {
-		what += ", weighed as a known neighbour"
-	}
-	return fmt.Sprintf("%s, offence %d, step %d", what, offence, step)
-}
-
-func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 32) }
-
-func days(d time.Duration) string {
-	if d%day == 0 {
-		return strconv.Itoa(int(d/day)) + "d"
-	}
-	return d.String()
-}
-
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.
 func (d *AdaptiveDetector) Forget(p netip.Prefix) {
-	d.scores.forgetAll(p)
-	d.offences.forgetAll(p)
+	for node := range d.scores.all {
+		if p.Overlaps(node.key.host()) {
+			d.scores.delete(node.key)
+		}
+	}
+	for node := range d.hosts.all {
+		if p.Overlaps(node.key.host()) {
+			d.hosts.delete(node.key)
+		}
+	}
+	d.wides.forgetAll(p)
 }
 
-// Names returns the names that are evidence now, with the number of addresses that failed on each, most first.
+// Expire implements Lister. It changes no decision: what it forgets counts no more.
+func (d *AdaptiveDetector) Expire(now time.Time) {
+	at := int64(stampOf(now))
+	d.scores.expire(at, seconds(max(d.cfg.FindTime, d.cfg.SlowTime)))
+	d.names.expire(at, seconds(d.cfg.NameTime))
+	d.hosts.expire(at, seconds(d.cfg.Remember))
+	d.wides.banned.expire(at, seconds(d.cfg.PrefixTime)+1)
+	d.wides.offences.expire(at, seconds(d.cfg.Remember))
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// Failing implements Lister: the addresses that have points.
+func (d *AdaptiveDetector) Failing() int { return len(d.scores.index) }
+
+// Evicted implements Lister: the addresses whose points were forgotten early because there were too many.
+func (d *AdaptiveDetector) Evicted() uint64 { return d.scores.evicted }
+
+// Hosts implements Lister. It looks at every address once, however few are asked for.
+func (d *AdaptiveDetector) Hosts(after netip.Prefix, limit int) []Host {
+	var hosts []Host
+	for node := range d.scores.all {
+		p, s := node.key.host(), &node.value
+		if s.n == 0 || after.IsValid() && p.Compare(after) <= 0 {
+			continue
+		}
+		h := Host{Prefix: p, First: s.marks[0].at.time(), Last: s.marks[s.n-1].at.time()}
+		for _, m := range s.marks[:s.n] {
+			h.Failures += int(m.guesses)
+		}
+		if hosts = append(hosts, h); len(hosts) >= 2*limit {
+			hosts = firstHosts(hosts, limit)
+		}
+	}
+	return firstHosts(hosts, limit)
+}
+
+// Names returns the names that are evidence now, with the number of addresses that failed on each, most first. Names of
+// accounts are among them when many addresses try those: see Explain for what counts.
 func (d *AdaptiveDetector) Names(at time.Time) []AttackName {
-	return d.names.list(at, d.cfg.NameTime, d.cfg.NameHosts)
+	return d.names.list(stampOf(at), d.cfg.NameTime, d.cfg.NameHosts)
 }
 
 // ForgetName drops what was learned about a name and reports whether anything was.
-func (d *AdaptiveDetector) ForgetName(name string) bool { return d.names.remove(name) }
+func (d *AdaptiveDetector) ForgetName(name string) bool {
+	known := d.names.get(clip(name)) != nil
+	d.names.delete(clip(name))
+	return known
+}

@@ -1,52 +1,43 @@
 package jail
 
-// accounts are the names that exist on the host, as far as anybody said or they logged in.
+import (
+	"maps"
+	"slices"
+)
+
+// accounts are the names that exist on the host, as far as anybody said.
 type accounts struct {
-	names map[string]struct{}
+	names []string            // in order
 	shut  map[string]struct{} // those that cannot log in by password
 }
 
 // maxAccounts bounds the accounts that are compared with every unknown name.
 const maxAccounts = 4096
 
-func newAccounts() accounts {
-	return accounts{names: make(map[string]struct{}), shut: make(map[string]struct{})}
-}
-
-func (a *accounts) set(all, locked []string) {
-	for _, name := range all {
-		a.add(name)
+func newAccounts(all, locked []string) accounts {
+	a := accounts{shut: make(map[string]struct{})}
+	for _, name := range locked[:min(len(locked), maxAccounts)] {
+		a.shut[clip(name)] = struct{}{}
 	}
-	clear(a.shut)
-	for _, name := range locked {
-		a.shut[name] = struct{}{}
+	names := make(map[string]struct{})
+	for _, name := range all[:min(len(all), maxAccounts)] {
+		if name != "" {
+			names[clip(name)] = struct{}{}
+		}
 	}
-}
-
-func (a *accounts) add(name string) {
-	if name != "" && len(a.names) < maxAccounts {
-		a.names[clip(name)] = struct{}{}
-	}
+	a.names = slices.Sorted(maps.Keys(names))
+	return a
 }
 
 // locked reports whether the account is known to be of no use to whoever guesses passwords.
 func (a *accounts) locked(name string) bool {
-	_, ok := a.shut[name]
+	_, ok := a.shut[clip(name)]
 	return ok
 }
 
 // near reports whether a name is a slip of the finger away from an account.
 func (a *accounts) near(name string) bool {
-	name = clip(name)
-	if _, ok := a.names[name]; ok {
-		return true
-	}
-	for account := range a.names {
-		if nearMiss(name, account) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.names, func(account string) bool { return nearMiss(name, account) })
 }
 
 // nearMiss reports whether two names differ by one letter too much, too little or wrong, by two letters that changed

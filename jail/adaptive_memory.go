@@ -2,125 +2,159 @@ package jail
 
 import (
 	"cmp"
+	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// The memories of the adaptive detector. Each is an LRU with a hard cap, so that no attacker makes it grow, and a Go map
-// inside, whose hash is seeded, so that none makes it slow.
+// The memories of the adaptive detector. Each has a hard cap and forgets what was not touched for longest, so that no
+// attacker makes it grow; each is found through a Go map, whose hash is seeded, so that none makes it slow.
 
-// crowd is how many addresses are kept by name or network, the most recent: more would prove nothing more.
-const crowd = 16
+// stamp is a time in seconds since 1970: half the memory of a time, and the constants are hours and days.
+type stamp uint32
 
-// clip shortens a name to what is kept of it.
-func clip(name string) string { return name[:min(len(name), 64)] }
+func stampOf(t time.Time) stamp { return stamp(min(max(t.Unix(), 0), math.MaxUint32)) }
 
-// hostOf is what counts as one address: an IPv4 address, an IPv6 /64.
-func hostOf(a netip.Addr) netip.Prefix { return cut(a, 32, 64) }
+func (s stamp) time() time.Time { return time.Unix(int64(s), 0).UTC() }
+
+// since is the time from t to s; negative when a clock stepped back.
+func (s stamp) since(t stamp) time.Duration { return time.Duration(int64(s)-int64(t)) * time.Second }
+
+// near reports whether s and t are at most span apart, in either direction: a clock may have stepped back, and nothing
+// may count for ever because it once stood wrong.
+func (s stamp) near(t stamp, span time.Duration) bool { return s.since(t).Abs() <= span }
+
+// within is like near, but the end of the span is outside.
+func (s stamp) within(t stamp, span time.Duration) bool { return s.since(t).Abs() < span }
+
+// netID is the first 64 bits of an IPv6 network, or an IPv4 network in the place of 0:ffff:a.b.c.d. IPv6 has no
+// networks there, see counted.
+type netID uint64
+
+const mapped = 0xffff << 32
+
+func netIDOf(a netip.Addr, bits4, bits6 int) netID {
+	if a.Is4() {
+		b := a.As4()
+		v := binary.BigEndian.Uint32(b[:])
+		return netID(mapped | uint64(v&^(math.MaxUint32>>bits4)))
+	}
+	b := a.As16()
+	return netID(binary.BigEndian.Uint64(b[:8]) &^ (math.MaxUint64 >> bits6))
+}
+
+// counted reports whether the address can be one that guesses: a special range of IPv6 that routes nowhere is left out.
+func counted(a netip.Addr) bool { return a.IsValid() && (a.Is4() || !netIDOf(a, 0, 64).is4()) }
+
+func (n netID) is4() bool { return n>>32 == 0xffff }
+
+func (n netID) addr() netip.Addr {
+	if n.is4() {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(n))
+		return netip.AddrFrom4(b)
+	}
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(n))
+	return netip.AddrFrom16(b)
+}
+
+// host is n as what counts as one address: an IPv4 address, an IPv6 /64.
+func (n netID) host() netip.Prefix {
+	if n.is4() {
+		return netip.PrefixFrom(n.addr(), 32)
+	}
+	return netip.PrefixFrom(n.addr(), 64)
+}
+
+func hostOf(a netip.Addr) netID { return netIDOf(a, 32, 64) }
 
 // netOf is the neighbourhood of an address: /24 or /64.
-func netOf(a netip.Addr) netip.Prefix { return cut(a, 24, 64) }
-
-// wideOf is what is banned when several addresses in it are: /24 or /56.
-func wideOf(a netip.Addr) netip.Prefix { return cut(a, 24, 56) }
+func netOf(a netip.Addr) netID { return netIDOf(a, 24, 64) }
 
 // regionOf is where an owner's other addresses are likely to be: /16 or /48.
-func regionOf(a netip.Addr) netip.Prefix { return cut(a, 16, 48) }
+func regionOf(a netip.Addr) netID { return netIDOf(a, 16, 48) }
 
-func cut(a netip.Addr, bits4, bits6 int) netip.Prefix {
-	bits := bits6
-	if a.Is4() {
-		bits = bits4
-	}
-	p, _ := a.Prefix(bits) // the bits fit the family
-	return p
+// crowd is which addresses were seen lately, and when: at most eight, which proves as much as more would.
+type crowd struct {
+	hosts [8]netID
+	at    [8]stamp
+	n     uint8
 }
 
-// newLRU returns an LRU of n entries, at least one.
-func newLRU[K comparable, V any](n int) *simplelru.LRU[K, V] {
-	l, _ := simplelru.NewLRU[K, V](max(n, 1), nil) // fails only for sizes below one
-	return l
-}
-
-// sightings are addresses and when each was last seen; at most crowd of them.
-type sightings []sighting
-
-type sighting struct {
-	Host netip.Prefix
-	At   time.Time
-}
+// maxCrowd bounds AdaptiveConfig.NameHosts and PrefixHosts.
+const maxCrowd = 8
 
 // see notes an address, in place of the one not seen for longest when there are too many.
-func (s sightings) see(host netip.Prefix, at time.Time) sightings {
-	for i := range s {
-		if s[i].Host == host {
-			s[i].At = at
-			return s
-		}
+func (c *crowd) see(host netID, at stamp) {
+	i := slices.Index(c.hosts[:c.n], host)
+	switch {
+	case i >= 0:
+	case c.n < maxCrowd:
+		i = int(c.n)
+		c.n++
+	default:
+		i = slices.Index(c.at[:], slices.Min(c.at[:]))
 	}
-	s = append(s, sighting{host, at})
-	if len(s) > crowd {
-		oldest := 0
-		for i := range s {
-			if s[i].At.Before(s[oldest].At) {
-				oldest = i
-			}
-		}
-		s = slices.Delete(s, oldest, oldest+1)
-	}
-	return s
+	c.hosts[i], c.at[i] = host, at
 }
 
-// names are the user names that failed, and where from.
-type names struct {
-	lru *simplelru.LRU[string, sightings]
-}
-
-// AttackName is a name that only attackers use, as far as the host knows.
-type AttackName struct {
-	Name  string // as sent, clipped to 64 bytes: quote it
-	Hosts int    // addresses that failed on it, 16 standing for more
-	Last  time.Time
-}
-
-func newNames(n int) names { return names{newLRU[string, sightings](n)} }
-
-// fail notes that host failed on the name and returns how many hosts did within span.
-func (n *names) fail(name string, host netip.Prefix, at time.Time, span time.Duration) int {
-	name = clip(name)
-	s, ok := n.lru.Get(name)
-	if !ok {
-		name = strings.Clone(name) // the rest of what was sent need not be kept
-	}
-	s = s.see(host, at)
-	n.lru.Add(name, s)
-	return s.within(at, span)
-}
-
-// within is how many of them were seen less than span before at.
-func (s sightings) within(at time.Time, span time.Duration) int {
+// count is how many of them were seen less than span before at.
+func (c *crowd) count(at stamp, span time.Duration) int {
 	count := 0
-	for i := range s {
-		if at.Sub(s[i].At) < span {
+	for _, seen := range c.at[:c.n] {
+		if at.within(seen, span) {
 			count++
 		}
 	}
 	return count
 }
 
-func (n *names) remove(name string) bool { return n.lru.Remove(clip(name)) }
+// drop removes those that remove says.
+func (c *crowd) drop(remove func(netID) bool) {
+	kept := crowd{}
+	for i, host := range c.hosts[:c.n] {
+		if !remove(host) {
+			kept.see(host, c.at[i])
+		}
+	}
+	*c = kept
+}
 
-func (n *names) list(at time.Time, span time.Duration, atLeast int) []AttackName {
+// clip shortens a name to what is kept of it.
+func clip(name string) string { return name[:min(len(name), maxName)] }
+
+const maxName = 64
+
+// names are the user names that failed, and where from.
+type names struct{ *recent[string, crowd] }
+
+// fail notes that host failed on the name and returns how many hosts did within span.
+func (n names) fail(name string, host netID, at stamp, span time.Duration) int {
+	name = clip(name)
+	if n.get(name) == nil {
+		name = strings.Clone(name) // the rest of what was sent need not be kept
+	}
+	c := n.touch(name, int64(at))
+	c.see(host, at)
+	return c.count(at, span)
+}
+
+// AttackName is a name that only attackers use, as far as the host knows.
+type AttackName struct {
+	Name  string // as sent, clipped to 64 bytes: quote it
+	Hosts int    // addresses that failed on it, 8 standing for more
+	Last  time.Time
+}
+
+func (n names) list(at stamp, span time.Duration, atLeast int) []AttackName {
 	var list []AttackName
-	for _, name := range n.lru.Keys() {
-		s, _ := n.lru.Peek(name)
-		if hosts := s.within(at, span); hosts >= atLeast {
-			last := slices.MaxFunc(s, func(a, b sighting) int { return a.At.Compare(b.At) })
-			list = append(list, AttackName{name, hosts, last.At})
+	for node := range n.all {
+		if hosts := node.value.count(at, span); hosts >= max(atLeast, 1) {
+			list = append(list, AttackName{node.key, hosts, stamp(node.touched).time()})
 		}
 	}
 	slices.SortFunc(list, func(a, b AttackName) int {
@@ -129,143 +163,152 @@ func (n *names) list(at time.Time, span time.Duration, atLeast int) []AttackName
 	return list
 }
 
-// scores are the points of the addresses that are counted.
-type scores struct {
-	lru *simplelru.LRU[netip.Prefix, *score]
+// points are hundredths of a point: whole numbers, so that sums are exact.
+type points uint16
+
+func hundredths(f float64) points { return points(min(max(math.Round(f*100), 0), math.MaxUint16)) }
+
+// score is the points of one address, the oldest first.
+type score struct {
+	marks [maxMarks]scoreMark
+	n     uint8
 }
 
-// score is the points of one address, oldest first. Points are at least a fifth and a ban comes at ten, so there are
-// never more than fifty.
-type score struct{ points []point }
+// maxMarks holds what comes before ten points, one by one.
+const maxMarks = 12
 
-type point struct {
-	At      time.Time
-	Points  float64
-	Guesses int
+type scoreMark struct {
+	at      stamp
+	points  points
+	guesses uint16
 }
 
-func newScores(n int) scores { return scores{newLRU[netip.Prefix, *score](n)} }
-
-// add counts a point and forgets those of the host that are older than span.
-func (s *scores) add(host netip.Prefix, p point, span time.Duration) *score {
-	sc, ok := s.lru.Get(host)
-	if !ok {
-		sc = &score{}
-		s.lru.Add(host, sc)
+// add counts a mark. When there are too many, the oldest two become one of the older time: it errs for the address.
+func (s *score) add(m scoreMark) {
+	if s.n == maxMarks {
+		s.marks[1] = scoreMark{s.marks[0].at, saturated(s.marks[0].points, s.marks[1].points), saturated(s.marks[0].guesses, s.marks[1].guesses)}
+		s.n = uint8(copy(s.marks[:], s.marks[1:]))
 	}
-	sc.points = append(sc.points, p)
-	old := 0
-	for old < len(sc.points) && sc.points[old].At.Before(p.At.Add(-span)) {
-		old++
-	}
-	sc.points = slices.Delete(sc.points, 0, old)
-	return sc
+	s.marks[s.n] = m
+	s.n++
 }
 
-// since is the sum of the points, and the guesses, from that time on.
-func (s *score) since(at time.Time) (points float64, guesses int) {
-	for _, p := range s.points {
-		if !p.At.Before(at) {
-			points += p.Points
-			guesses += p.Guesses
+func saturated[T ~uint16](a, b T) T { return T(min(uint32(a)+uint32(b), math.MaxUint16)) }
+
+// slide drops the marks that are more than span away from at.
+func (s *score) slide(at stamp, span time.Duration) {
+	old := func(m scoreMark) bool { return !at.near(m.at, span) }
+	s.n = uint8(len(slices.DeleteFunc(s.marks[:s.n], old)))
+}
+
+// sum is the points, and the guesses, within span of at.
+func (s *score) sum(at stamp, span time.Duration) (sum points, guesses int) {
+	for _, m := range s.marks[:s.n] {
+		if at.near(m.at, span) {
+			sum = saturated(sum, m.points)
+			guesses += int(m.guesses)
 		}
 	}
-	return points, guesses
+	return sum, guesses
 }
 
-func (s *score) clear() { s.points = nil }
-
-func (s *scores) forgetAll(p netip.Prefix) {
-	for _, host := range s.lru.Keys() {
-		if p.Overlaps(host) {
-			s.lru.Remove(host)
+// forgive takes the newest n guesses back, with their share of the points.
+func (s *score) forgive(n int) {
+	for n > 0 && s.n > 0 {
+		m := &s.marks[s.n-1]
+		taken := min(n, int(m.guesses))
+		m.points -= points(int(m.points) * taken / max(int(m.guesses), 1))
+		m.guesses -= uint16(taken)
+		n -= taken
+		if m.guesses > 0 {
+			return
 		}
+		s.n--
 	}
 }
 
-// known is who logged in: networks, regions, and the names that did so by password.
+// known is who logged in.
 type known struct {
-	nets    *simplelru.LRU[netip.Prefix, time.Time]
-	regions *simplelru.LRU[netip.Prefix, time.Time]
-	owners  *simplelru.LRU[string, time.Time]
+	nets    *recent[netID, struct{}]
+	regions *recent[netID, struct{}]
+	names   *recent[string, stamp] // when the name last did so by password; 0: never
 }
 
 func newKnown(n int) known {
-	return known{newLRU[netip.Prefix, time.Time](n), newLRU[netip.Prefix, time.Time](n), newLRU[string, time.Time](n)}
+	return known{newRecent[netID, struct{}](n), newRecent[netID, struct{}](n), newRecent[string, stamp](n)}
 }
 
-func (k *known) login(a Attempt) {
-	k.nets.Add(netOf(a.Addr), a.Time)
-	k.regions.Add(regionOf(a.Addr), a.Time)
-	if a.Method != "publickey" {
-		k.owners.Add(strings.Clone(clip(a.User)), a.Time)
+func (k *known) login(a Attempt, at stamp) {
+	if counted(a.Addr) {
+		k.nets.touch(netOf(a.Addr), int64(at))
+		k.regions.touch(regionOf(a.Addr), int64(at))
 	}
+	if a.User == "" {
+		return
+	}
+	byPassword := k.names.touch(strings.Clone(clip(a.User)), int64(at))
+	if a.Method != "publickey" {
+		*byPassword = at
+	}
+}
+
+// last is when a key was touched last.
+func last[K comparable, V any](r *recent[K, V], k K) (stamp, bool) {
+	i, ok := r.index[k]
+	if !ok {
+		return 0, false
+	}
+	return stamp(r.nodes[i].touched), true
 }
 
 // neighbour reports whether the address or one beside it logged in less than span before at.
-func (k *known) neighbour(a netip.Addr, at time.Time, span time.Duration) bool {
-	last, ok := k.nets.Peek(netOf(a))
-	return ok && at.Sub(last) < span
+func (k *known) neighbour(a netip.Addr, at stamp, span time.Duration) bool {
+	t, ok := last(k.nets, netOf(a))
+	return ok && at.within(t, span)
 }
 
-// ever reports whether the address or one beside it ever logged in.
-func (k *known) ever(a netip.Addr) bool { return k.nets.Contains(netOf(a)) }
-
 // region reports whether anybody from the region of the address logged in less than span before at.
-func (k *known) region(a netip.Addr, at time.Time, span time.Duration) bool {
-	last, ok := k.regions.Peek(regionOf(a))
-	return ok && at.Sub(last) < span
+func (k *known) region(a netip.Addr, at stamp, span time.Duration) bool {
+	t, ok := last(k.regions, regionOf(a))
+	return ok && at.within(t, span)
+}
+
+// ever reports whether anybody from a network that holds the address ever logged in: its /24, or its /48.
+func (k *known) ever(a netip.Addr) bool {
+	if a.Is4() {
+		return k.nets.get(netOf(a)) != nil
+	}
+	return k.regions.get(regionOf(a)) != nil
 }
 
 // owner reports whether the name logged in by password less than span before at.
-func (k *known) owner(name string, at time.Time, span time.Duration) bool {
-	last, ok := k.owners.Peek(clip(name))
-	return ok && at.Sub(last) < span
+func (k *known) owner(name string, at stamp, span time.Duration) bool {
+	t := k.names.get(clip(name))
+	return t != nil && *t != 0 && at.within(*t, span)
 }
 
-// offences are who was banned how often, and which addresses of a network were.
-type offences struct {
-	hosts *simplelru.LRU[netip.Prefix, offence]
-	wide  *simplelru.LRU[netip.Prefix, sightings]
-}
+// offences are who was banned how often.
+type offences[K comparable] struct{ *recent[K, offence] }
 
 type offence struct {
-	Count int
-	Last  time.Time
+	count uint16
+	last  stamp
 }
 
-func newOffences(n int) offences {
-	return offences{newLRU[netip.Prefix, offence](n), newLRU[netip.Prefix, sightings](n)}
-}
-
-// next counts an offence of p and returns its number. Offences are forgotten after a quiet time.
-func (o *offences) next(p netip.Prefix, at time.Time, quiet time.Duration) int {
-	last, ok := o.hosts.Get(p)
-	if !ok || at.Sub(last.Last) > quiet {
-		last.Count = 0
+// next counts an offence and returns its number. Offences are forgotten after a quiet time.
+func (o offences[K]) next(k K, at stamp, quiet time.Duration) int {
+	was := o.touch(k, int64(at))
+	if !at.near(was.last, quiet) {
+		was.count = 0
 	}
-	last = offence{last.Count + 1, at}
-	o.hosts.Add(p, last)
-	return last.Count
+	*was = offence{saturated(was.count, 1), at}
+	return int(was.count)
 }
 
-// neighbours notes that host was banned and returns how many hosts of the wide prefix were within span.
-func (o *offences) neighbours(wide, host netip.Prefix, at time.Time, span time.Duration) int {
-	s, _ := o.wide.Get(wide)
-	s = slices.DeleteFunc(s.see(host, at), func(x sighting) bool { return at.Sub(x.At) > span })
-	o.wide.Add(wide, s)
-	return len(s)
-}
-
-func (o *offences) forgetAll(p netip.Prefix) {
-	for _, host := range o.hosts.Keys() {
-		if p.Overlaps(host) {
-			o.hosts.Remove(host)
-		}
+// soFar is how many offences count at that time.
+func (o offences[K]) soFar(k K, at stamp, quiet time.Duration) int {
+	if was := o.get(k); was != nil && at.near(was.last, quiet) {
+		return int(was.count)
 	}
-	for _, wide := range o.wide.Keys() {
-		if p.Overlaps(wide) {
-			o.wide.Remove(wide)
-		}
-	}
+	return 0
 }

@@ -61,6 +61,12 @@ func (r *recent[K, V]) expire(now, age int64) {
 	}
 }
 
+func (r *recent[K, V]) delete(k K) {
+	if i, ok := r.index[k]; ok {
+		r.drop(i)
+	}
+}
+
 func (r *recent[K, V]) drop(i int32) {
 	r.unlink(i)
 	delete(r.index, r.nodes[i].key)
@@ -87,4 +93,15 @@ func (r *recent[K, V]) pushFront(i int32) {
 	first := r.nodes[0].next
 	r.nodes[i].prev, r.nodes[i].next = 0, first
 	r.nodes[first].prev, r.nodes[0].next = i, i
+}
+
+// all yields every node, the oldest first. The body may delete the one that it is given, and touch none.
+func (r *recent[K, V]) all(yield func(*node[K, V]) bool) {
+	for i := r.nodes[0].prev; i != 0; {
+		newer := r.nodes[i].prev
+		if !yield(&r.nodes[i]) {
+			return
+		}
+		i = newer
+	}
 }

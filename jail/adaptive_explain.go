@@ -1,0 +1,122 @@
+package jail
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxExplained bounds the names that Explain lists.
+const maxExplained = 8
+
+// reason tells people which evidence it was. The name is the attacker's: quoted.
+func (e evidence) reason(user string, offence, step int) string {
+	what := fmt.Sprintf("count: %v of %v points in %s", e.total, e.limit, days(e.span))
+	if e.name > 0 {
+		what = fmt.Sprintf("name: %s, on which %s failed", quote(user), addresses(e.name))
+	}
+	if e.known {
+		what += ", weighed as a known neighbour"
+	}
+	return fmt.Sprintf("%s, offence %d, step %d", what, offence, step)
+}
+
+func wideReason(hosts, offence int, cfg AdaptiveConfig) string {
+	return fmt.Sprintf("prefix: %s in it banned within %s, offence %d", addresses(hosts), days(cfg.PrefixTime), offence)
+}
+
+// Explain says in lines for people what is known of an address at that time: its points in both windows, its offences
+// and the next steps, the names that it tried, and who logged in around it. Names are quoted and clipped.
+func (d *AdaptiveDetector) Explain(addr netip.Addr, at time.Time) []string {
+	addr = addr.Unmap().WithZone("")
+	if !counted(addr) {
+		return nil
+	}
+	now := stampOf(at)
+	lines := append(d.explainPoints(addr, now), d.explainOffences(addr, now)...)
+	lines = append(lines, d.explainNames(addr, now)...)
+	if d.known.neighbour(addr, now, d.cfg.KnownTime) {
+		lines = append(lines, fmt.Sprintf("known: it or a neighbour logged in within %s; its points count %v times", days(d.cfg.KnownTime), d.cfg.KnownGood))
+	}
+	if d.known.region(addr, now, d.cfg.KnownTime) {
+		lines = append(lines, fmt.Sprintf("region: somebody around it logged in within %s; attack names ban it no longer than points do", days(d.cfg.KnownTime)))
+	}
+	return lines
+}
+
+func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
+	s := d.scores.get(hostOf(addr))
+	if s == nil {
+		return nil
+	}
+	fast, _ := s.sum(at, d.cfg.FindTime)
+	lines := []string{fmt.Sprintf("points: %v of %v in %s", fast, hundredths(d.cfg.MaxRetry), days(d.cfg.FindTime))}
+	if d.cfg.SlowRetry > 0 {
+		slow, _ := s.sum(at, d.cfg.SlowTime)
+		lines = append(lines, fmt.Sprintf("points: %v of %v in %s", slow, hundredths(d.cfg.SlowRetry), days(d.cfg.SlowTime)))
+	}
+	return lines
+}
+
+func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
+	var lines []string
+	if n := d.hosts.soFar(hostOf(addr), at, d.cfg.Remember); n > 0 {
+		since := at.since(d.hosts.get(hostOf(addr)).last)
+		lines = append(lines, fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
+			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1))))
+	}
+	for _, wide := range around(addr) {
+		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
+			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide, days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
+		}
+	}
+	return lines
+}
+
+// explainNames lists the names on which the address failed last.
+func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
+	type try struct {
+		name  string
+		at    stamp
+		hosts int
+	}
+	var tries []try
+	for node := range d.names.all {
+		c := &node.value
+		if i := slices.Index(c.hosts[:c.n], hostOf(addr)); i >= 0 && at.within(c.at[i], d.cfg.NameTime) {
+			tries = append(tries, try{node.key, c.at[i], c.count(at, d.cfg.NameTime)})
+		}
+	}
+	slices.SortStableFunc(tries, func(a, b try) int { return int(b.at.since(a.at) / time.Second) })
+	var lines []string
+	for _, t := range tries[:min(len(tries), maxExplained)] {
+		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s", quote(t.name), addresses(t.hosts), days(d.cfg.NameTime)))
+	}
+	return lines
+}
+
+func quote(name string) string { return strconv.QuoteToASCII(clip(name)) }
+
+// String is without needless zeros: "5", "0.2".
+func (p points) String() string { return number(float64(p) / 100) }
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+func addresses(n int) string {
+	switch {
+	case n == 1:
+		return "1 address"
+	case n >= maxCrowd:
+		return strconv.Itoa(n) + " or more addresses"
+	}
+	return strconv.Itoa(n) + " addresses"
+}
+
+func days(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	return d.String()
+}
