@@ -6,7 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +24,8 @@ type Lock struct {
 
 // Acquire takes the lock of the network namespace that netns, an open file, stands for; 0 is the caller's own. The error is
 // ErrHeld when root or our own user has it. Anybody may bind an abstract name, so a name in the hands of another user
-// counts for nothing: it must not keep the daemon from starting.
+// counts for nothing: it must not keep the daemon from starting. (Where the kernel has owned tables, a second instance
+// beside such a stranger is still refused by ipset and nftables.)
 func Acquire(netns int) (*Lock, error) {
 	var l Lock
 	err := InNamespace(netns, func() (err error) {
@@ -51,7 +52,7 @@ func (l *Lock) Close() error {
 	return l.listener.Close()
 }
 
-// answer keeps the backlog empty, so that whoever asks sees our user.
+// answer keeps the backlog empty, so that whoever asks sees our user. The pause bounds what a local user can make us do.
 func (l *Lock) answer() {
 	for {
 		conn, err := l.listener.Accept()
@@ -61,12 +62,17 @@ func (l *Lock) answer() {
 		if err == nil {
 			conn.Close()
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
 // holder returns ErrHeld if the name is held by somebody whose word counts.
 func holder() error {
 	conn, err := net.Dial("unix", lockName)
+	for tries := 0; err != nil && tries < 10; tries++ { // it may have bound the name and not be listening yet
+		time.Sleep(10 * time.Millisecond)
+		conn, err = net.Dial("unix", lockName)
+	}
 	if err != nil {
 		return nil // an exiled always answers
 	}
@@ -99,7 +105,7 @@ func InNamespace(netns int, f func() error) error {
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, so no other goroutine can land in the foreign namespace.
 		runtime.LockOSThread()
-		if err := unix.Setns(netns, syscall.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
 			done <- fmt.Errorf("enter network namespace: %w", err)
 			return
 		}

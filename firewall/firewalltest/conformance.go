@@ -5,6 +5,7 @@ package firewalltest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -112,7 +113,8 @@ func (b bench) del(t *testing.T, bans ...firewall.Ban) {
 func (b bench) holds(t *testing.T, want []firewall.Ban) {
 	t.Helper()
 	if c := b.missing(t, want); !c.Empty() {
-		t.Errorf("kernel lacks %d bans and has %d too many: %.300v", len(c.Add), len(c.Del), c)
+		what := fmt.Sprint(c)
+		t.Errorf("kernel lacks %d bans and has %d too many: %s", len(c.Add), len(c.Del), what[:min(len(what), 300)])
 	}
 }
 

@@ -3,6 +3,7 @@ package ipset
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -17,25 +18,25 @@ const (
 
 // remedies say what to do about errors of the kernel; numbers from 4096 on are ipset's own.
 var remedies = []struct {
-	errno  syscall.Errno
+	err    error
 	remedy string
 }{
 	{unix.EPERM, "exiled needs CAP_NET_ADMIN (AmbientCapabilities= in its unit), and nobody else may own the table"},
 	{unix.ENOBUFS, "the kernel is short of memory or buffers"},
-	{unix.EAGAIN, "the kernel did not answer in time"},
-	{nl.IPSET_ERR_PROTOCOL, "the kernel does not understand the message: its ipset is too old or too new"},
-	{nl.IPSET_ERR_FIND_TYPE, "the kernel has no such type of set: load modules ip_set_hash_net and ip_set_hash_netport"},
-	{nl.IPSET_ERR_MAX_SETS, "the kernel has as many sets as it may: remove some, or load ip_set with a larger max_sets"},
+	{os.ErrDeadlineExceeded, "the kernel did not answer in time"},
+	{syscall.Errno(nl.IPSET_ERR_PROTOCOL), "the kernel does not understand the message: its ipset is too old or too new"},
+	{syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "the kernel has no such type of set: load modules ip_set_hash_net and ip_set_hash_netport"},
+	{syscall.Errno(nl.IPSET_ERR_MAX_SETS), "the kernel has as many sets as it may: remove some, or load ip_set with a larger max_sets"},
 	{setBusy, "another program's rules use the set: remove them"},
-	{nl.IPSET_ERR_REFERENCED, "another program's rules use the set: remove them"},
-	{nl.IPSET_ERR_TIMEOUT, "the set was made by another program, without timeouts: destroy it (ipset destroy NAME)"},
+	{syscall.Errno(nl.IPSET_ERR_REFERENCED), "another program's rules use the set: remove them"},
+	{syscall.Errno(nl.IPSET_ERR_TIMEOUT), "the set was made by another program, without timeouts: destroy it (ipset destroy NAME)"},
 	{hashFull, "the set is full"},
 }
 
 // explain adds the remedy. The errno stays reachable for errors.Is.
 func explain(err error) error {
 	for _, r := range remedies {
-		if errors.Is(err, r.errno) {
+		if errors.Is(err, r.err) {
 			return fmt.Errorf("%s: %w", r.remedy, err)
 		}
 	}

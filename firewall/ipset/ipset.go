@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/nftables"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
@@ -23,14 +24,15 @@ import (
 // Config says where and how large. The zero value is the caller's network namespace, name "exile" and the default size.
 type Config struct {
 	NetNS   int    // open file of a network namespace, 0: the caller's own. Not used after New, but by Watch
-	Name    string // of the tables, and what the names of the sets begin with; at most 24 bytes
+	Name    string // of the tables, and what the names of the sets begin with; at most 20 bytes
 	MaxElem uint32 // how many bans a set holds before it is replaced by a larger one; 0: 131072
 }
 
 const (
 	defaultName    = "exile"
 	defaultMaxElem = 1 << 17
-	mostElem       = 1 << 28 // a set grows up to here: 10 GB of kernel memory
+	mostElem       = 1 << 24 // a set grows up to here: 1 GB of kernel memory
+	longestName    = nl.IPSET_MAXNAMELEN - 1 - len("4-port-grow")
 )
 
 // Backend is the firewall.Backend of this package.
@@ -39,6 +41,7 @@ type Backend struct {
 	lock   *firewall.Lock
 	kernel *kernel
 	rules  rules
+	port   uint32 // of the socket that changes the rules
 	sets   [4]*set
 	long   map[firewall.Key]time.Time // ends beyond what the kernel keeps
 
@@ -82,6 +85,9 @@ func New(cfg Config) (*Backend, error) {
 	if cfg.MaxElem == 0 {
 		cfg.MaxElem = defaultMaxElem
 	}
+	if len(cfg.Name) > longestName {
+		return nil, fmt.Errorf("open ipset backend: name %q is longer than %d bytes", cfg.Name, longestName)
+	}
 	b := &Backend{cfg: cfg, long: make(map[firewall.Key]time.Time)}
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
 	b.sets = [4]*set{
@@ -109,6 +115,12 @@ func (b *Backend) open() (err error) {
 		return fmt.Errorf("open nftables socket: %w", err)
 	}
 	b.rules = rules{conn: conn, name: b.cfg.Name, flags: protected}
+	if b.port, err = conn.GetPortID(); err != nil {
+		return fmt.Errorf("find own port id: %w", err)
+	}
+	if err := b.rules.refuseForeign(); err != nil {
+		return explain(err)
+	}
 	return b.build()
 }
 
@@ -130,11 +142,7 @@ func (b *Backend) Close() error {
 
 // Watch calls touched when another program may have changed our tables. Sets tell nobody when they are changed.
 func (b *Backend) Watch(ctx context.Context, touched func()) error {
-	own, err := b.rules.conn.GetPortID()
-	if err != nil {
-		return fmt.Errorf("find own port id: %w", err)
-	}
-	return nftwatch.Watch(ctx, b.cfg.NetNS, b.cfg.Name, own, touched)
+	return nftwatch.Watch(ctx, b.cfg.NetNS, b.cfg.Name, b.port, touched)
 }
 
 // List returns the bans in the sets, and none at all if a rule or set is missing: then nothing is enforced.

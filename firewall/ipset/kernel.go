@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
@@ -56,12 +55,12 @@ type header struct {
 	memory   uint32 // bytes, elements included
 }
 
-func dial(ns int) (*kernel, error) {
-	at := netns.None()
-	if ns != 0 {
-		at = netns.NsHandle(ns)
-	}
-	s, err := nl.GetNetlinkSocketAt(at, netns.None(), unix.NETLINK_NETFILTER)
+func dial(netns int) (*kernel, error) {
+	var s *nl.NetlinkSocket
+	err := firewall.InNamespace(netns, func() (err error) {
+		s, err = nl.Subscribe(unix.NETLINK_NETFILTER) // to nothing: it is the one way to a plain socket
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open ipset socket: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,15 +23,11 @@ func TestConformanceUnprotected(t *testing.T) {
 	t.Parallel()
 	firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend {
 		b := open(t, Config{NetNS: ns.FD})
-		bans, err := b.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Destroy(t.Context()); err != nil {
+		if err := b.rules.destroy(); err != nil {
 			t.Fatal(err)
 		}
 		b.rules.flags = 0
-		if err := b.Apply(t.Context(), firewall.Change{Add: bans}); err != nil {
+		if err := b.build(); err != nil {
 			t.Fatal(err)
 		}
 		return b
@@ -137,20 +135,20 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		cmd    int
-		errno  syscall.Errno
+		err    error
 		remedy string
 	}{
 		{nl.IPSET_CMD_ADD, unix.ENOBUFS, "short of memory"},
 		{nl.IPSET_CMD_ADD, unix.ENOMEM, "ban in ipset exile4"},
 		{nl.IPSET_CMD_ADD, unix.ENOENT, "ban in ipset exile4"},
 		{nl.IPSET_CMD_ADD, unix.EPERM, "CAP_NET_ADMIN"},
-		{nl.IPSET_CMD_ADD, unix.EAGAIN, "in time"},
-		{nl.IPSET_CMD_CREATE, nl.IPSET_ERR_FIND_TYPE, "load modules"},
-		{nl.IPSET_CMD_CREATE, nl.IPSET_ERR_MAX_SETS, "max_sets"},
+		{nl.IPSET_CMD_ADD, os.ErrDeadlineExceeded, "in time"},
+		{nl.IPSET_CMD_CREATE, syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules"},
+		{nl.IPSET_CMD_CREATE, syscall.Errno(nl.IPSET_ERR_MAX_SETS), "max_sets"},
 		{nl.IPSET_CMD_SWAP, unix.ENOBUFS, "short of memory"},
 		{nl.IPSET_CMD_LIST, unix.ENOMEM, "ban in ipset exile4"},
 	} {
-		t.Run(fmt.Sprint(c.cmd, c.errno), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.cmd, c.err), func(t *testing.T) {
 			t.Parallel()
 			ns := firewalltest.New(t)
 			b := open(t, Config{NetNS: ns.FD, MaxElem: 64})
@@ -162,13 +160,13 @@ func TestFaults(t *testing.T) {
 			healthy := b.kernel.call
 			b.kernel.call = func(cmd, flags int, payload []byte, each func([]byte)) error {
 				if cmd == c.cmd {
-					return c.errno
+					return c.err
 				}
 				return healthy(cmd, flags, payload, each)
 			}
 			err := b.Apply(t.Context(), firewall.Change{Add: want})
-			if !errors.Is(err, c.errno) || !strings.Contains(err.Error(), c.remedy) {
-				t.Errorf("error %v, want one that is %v and says %q", err, c.errno, c.remedy)
+			if !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.remedy) {
+				t.Errorf("error %v, want one that is %v and says %q", err, c.err, c.remedy)
 			}
 			b.kernel.call = healthy
 			have, err := b.List(t.Context())
@@ -189,21 +187,91 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestNotPermitted opens the backend without the capability.
-func TestNotPermitted(t *testing.T) {
+// TestPrivileges runs a backend in a process of user nobody, which has the one capability or has it not.
+func TestPrivileges(t *testing.T) {
 	t.Parallel()
-	ns := firewalltest.New(t)
-	b := &Backend{cfg: Config{NetNS: ns.FD, Name: "exile"}}
-	k, err := dial(ns.FD)
+	if os.Getenv("EXILE_TEST_PRIVILEGES") != "" {
+		useAll(t)
+		return
+	}
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.kernel = k
-	t.Cleanup(k.close)
-	k.call = func(int, int, []byte, func([]byte)) error { return unix.EPERM }
-	err = b.adopt(&set{name: "exile4", kind: hashNet, family: unix.AF_INET})
-	if err = explain(err); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
-		t.Errorf("error %v, want EPERM that names CAP_NET_ADMIN", err)
+	for _, c := range []struct {
+		name string
+		caps []uintptr
+		says string
+	}{
+		{"with CAP_NET_ADMIN", []uintptr{unix.CAP_NET_ADMIN}, "all works"},
+		{"without", nil, "exiled needs CAP_NET_ADMIN"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			binary, err := os.Open(self) // by number, because nobody may not enter the test's folder
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer binary.Close()
+			cmd := exec.Command("/proc/self/fd/3", "-test.run=^TestPrivileges$")
+			cmd.Env = []string{"EXILE_TEST_PRIVILEGES=1"}
+			cmd.ExtraFiles = []*os.File{binary}
+			nobody := &syscall.Credential{Uid: 65534, Gid: 65534}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody, AmbientCaps: c.caps}
+			var out []byte
+			ns.Do(t, func() error { out, err = cmd.CombinedOutput(); return nil })
+			if !strings.Contains(string(out), c.says) {
+				t.Errorf("says %q (%v), want %q", out, err, c.says)
+			}
+		})
+	}
+}
+
+// useAll prints "all works", or the error.
+func useAll(t *testing.T) {
+	b, err := New(Config{MaxElem: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	all := firewalltest.Many(300, true, time.Time{})
+	if err := b.Apply(t.Context(), firewall.Change{Add: all}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, b, all)
+	if err := errors.Join(b.Destroy(t.Context()), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !t.Failed() {
+		fmt.Println("all works")
+	}
+}
+
+// TestForeignTable has another program hold the name of our tables: it keeps them.
+func TestForeignTable(t *testing.T) {
+	t.Parallel()
+	for _, commands := range []string{
+		"add table ip exile; add chain ip exile input { type filter hook input priority 0; }",
+		"add table ip6 exile; add chain ip6 exile prerouting { type filter hook prerouting priority -310; }; " +
+			"add rule ip6 exile prerouting tcp dport 22 accept",
+	} {
+		t.Run(commands, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			ns.Exec(t, "nft", commands)
+			before := ns.Exec(t, "nft", "list", "ruleset")
+			b, err := New(Config{NetNS: ns.FD})
+			if err == nil {
+				b.Close()
+			}
+			if !errors.Is(err, unix.EEXIST) || !strings.Contains(err.Error(), "nft delete table ip") {
+				t.Errorf("error %v, want EEXIST with the remedy", err)
+			}
+			if after := ns.Exec(t, "nft", "list", "ruleset"); after != before {
+				t.Errorf("their table was\n%s\nand is\n%s", before, after)
+			}
+		})
 	}
 }
 
@@ -241,9 +309,9 @@ func TestStopsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	b := open(t, Config{NetNS: firewalltest.New(t).FD})
 	ctx, cancel := context.WithCancel(t.Context())
-	healthy, messages := b.kernel.call, 0
+	healthy := b.kernel.call
 	b.kernel.call = func(cmd, flags int, payload []byte, each func([]byte)) error {
-		if messages++; cmd == nl.IPSET_CMD_ADD {
+		if cmd == nl.IPSET_CMD_ADD {
 			cancel()
 		}
 		return healthy(cmd, flags, payload, each)

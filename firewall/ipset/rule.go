@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -55,20 +56,26 @@ func (m match) exprs() []expr.Any {
 
 // same reports whether the rule that the kernel has is this one, whatever it has counted.
 func (m match) same(r *nftables.Rule) bool {
+	info := setInfo(r)
+	return len(info) >= 4 && bytes.Equal(info[:4], m.info()[:4])
+}
+
+// setInfo returns what a rule of our form asks of its set, or nil for a rule of another form.
+func setInfo(r *nftables.Rule) xt.Unknown {
 	if len(r.Exprs) != 3 {
-		return false
+		return nil
 	}
 	set, ok := r.Exprs[0].(*expr.Match)
-	if !ok || set.Name != "set" {
-		return false
+	_, counts := r.Exprs[1].(*expr.Counter)
+	verdict, drops := r.Exprs[2].(*expr.Verdict)
+	if !ok || set.Name != "set" || !counts || !drops || verdict.Kind != expr.VerdictDrop {
+		return nil
 	}
 	info, ok := set.Info.(*xt.Unknown)
-	if !ok || len(*info) < 4 || !bytes.Equal((*info)[:4], m.info()[:4]) {
-		return false
+	if !ok {
+		return nil
 	}
-	_, counts := r.Exprs[1].(*expr.Counter)
-	verdict, ok := r.Exprs[2].(*expr.Verdict)
-	return counts && ok && verdict.Kind == expr.VerdictDrop
+	return *info
 }
 
 func (r *rules) table(family nftables.TableFamily) *nftables.Table {
@@ -97,6 +104,44 @@ func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) 
 	return true, nil
 }
 
+// refuseForeign returns an error if another program has a table of our name: one with chains or rules that we never make.
+func (r *rules) refuseForeign() error {
+	for family, word := range map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"} {
+		foreign, err := r.foreign(family)
+		if err != nil {
+			return fmt.Errorf("look at nftables table %s %s: %w", word, r.name, err)
+		}
+		if foreign {
+			return fmt.Errorf("nftables table %[1]s %[2]s is another program's: remove it (nft delete table %[1]s %[2]s): %[3]w",
+				word, r.name, unix.EEXIST)
+		}
+	}
+	return nil
+}
+
+func (r *rules) foreign(family nftables.TableFamily) (bool, error) {
+	chains, err := r.conn.ListChainsOfTableFamily(family)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range chains {
+		if c.Table.Name != r.name {
+			continue
+		}
+		if c.Name != chainName || c.Priority == nil || *c.Priority != priority {
+			return true, nil
+		}
+		rules, err := r.conn.GetRules(r.table(family), c)
+		if err != nil {
+			return false, ignoreMissing(err)
+		}
+		if len(rules) > 0 && !slices.ContainsFunc(rules, func(r *nftables.Rule) bool { return setInfo(r) != nil }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -107,7 +152,7 @@ func ignoreMissing(err error) error {
 // build replaces the tables by new ones in one transaction, protected if the kernel can.
 func (r *rules) build(want map[nftables.TableFamily][]match) error {
 	err := r.tryBuild(want)
-	if errors.Is(err, unix.EOPNOTSUPP) && r.flags != 0 {
+	if r.flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) { // EINVAL: before Linux 5.12
 		r.flags = 0
 		err = r.tryBuild(want)
 	}

@@ -1,0 +1,153 @@
+package firewalltest
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"exile/firewall"
+)
+
+// Tool is how an administrator would do with the system's own tool what a backend does.
+type Tool struct {
+	Fill   string // the shell command that reads the script
+	Script func(bans []firewall.Ban, v6 bool) string
+	Empty  string // the shell command that undoes it
+}
+
+// Benchmark measures a backend. Its sub-benchmarks have the names exile and tool where both do the same, so that one run
+// gives their ratio.
+func Benchmark(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, tool Tool) {
+	for _, n := range []int{1000, 100_000, 1_000_000} {
+		for _, v6 := range []bool{false, true} {
+			bans := Many(n, v6, time.Now().Add(24*time.Hour))
+			family := map[bool]string{false: "v4", true: "v6"}[v6]
+			b.Run(fmt.Sprintf("restore/exile/%s/%d", family, n), func(b *testing.B) { benchRestore(b, open, bans) })
+			b.Run(fmt.Sprintf("restore/tool/%s/%d", family, n), func(b *testing.B) { benchTool(b, tool, bans, v6) })
+		}
+	}
+	const present = 100_000
+	b.Run("restart", func(b *testing.B) { benchRestart(b, open, present) })
+	b.Run("one", func(b *testing.B) { benchOne(b, open, present) })
+	b.Run("list", func(b *testing.B) { benchList(b, open, present) })
+}
+
+func benchCompare(b *testing.B, backend firewall.Backend, want []firewall.Ban) firewall.Change {
+	b.Helper()
+	have, err := backend.List(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return firewall.Diff(want, have)
+}
+
+func benchApply(b *testing.B, backend firewall.Backend, c firewall.Change) {
+	b.Helper()
+	if err := backend.Apply(b.Context(), c); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// benchRestore is a start with nothing in the kernel: list, compare, ban.
+func benchRestore(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, bans []firewall.Ban) {
+	backend := open(b, New(b))
+	for b.Loop() {
+		benchApply(b, backend, benchCompare(b, backend, bans))
+		b.StopTimer()
+		if c := benchCompare(b, backend, bans); !c.Empty() {
+			b.Fatalf("kernel lacks %d bans and has %d too many", len(c.Add), len(c.Del))
+		}
+		if err := backend.Destroy(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(len(bans)*b.N)/b.Elapsed().Seconds(), "bans/s")
+}
+
+// benchTool has the tool read a script of the same.
+func benchTool(b *testing.B, tool Tool, bans []firewall.Ban, v6 bool) {
+	ns := New(b)
+	script := []byte(tool.Script(bans, v6))
+	for b.Loop() {
+		ns.Do(b, func() error {
+			cmd := exec.Command("sh", "-c", tool.Fill)
+			cmd.Stdin = bytes.NewReader(script)
+			return cmd.Run()
+		})
+		b.StopTimer()
+		ns.Exec(b, "sh", "-c", tool.Empty)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(len(bans)*b.N)/b.Elapsed().Seconds(), "bans/s")
+}
+
+// benchRestart is a start with all bans but one in the kernel, and one too many.
+func benchRestart(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, n int) {
+	ns := New(b)
+	bans := Many(n+1, false, time.Now().Add(24*time.Hour))
+	for b.Loop() {
+		b.StopTimer()
+		backend := open(b, ns)
+		benchApply(b, backend, benchCompare(b, backend, bans[:n]))
+		backend.Close()
+		backend = open(b, ns)
+		b.StartTimer()
+		benchApply(b, backend, benchCompare(b, backend, bans[1:]))
+		b.StopTimer()
+		if c := benchCompare(b, backend, bans[1:]); !c.Empty() {
+			b.Fatalf("kernel lacks %d bans and has %d too many", len(c.Add), len(c.Del))
+		}
+		backend.Close()
+		b.StartTimer()
+	}
+}
+
+// benchOne is one ban with many there already, from the call until the kernel enforces it, and one that is extended.
+func benchOne(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, present int) {
+	for _, extend := range []bool{false, true} {
+		b.Run(map[bool]string{false: "new", true: "extended"}[extend], func(b *testing.B) {
+			backend := open(b, New(b))
+			benchApply(b, backend, firewall.Change{Add: Many(present, false, time.Now().Add(time.Hour))})
+			fresh := Many(1<<16, true, time.Now().Add(time.Hour))
+			if extend {
+				fresh = Many(present, false, time.Now().Add(2*time.Hour))
+			}
+			var took []time.Duration
+			for b.Loop() {
+				i := len(took) % len(fresh)
+				start := time.Now()
+				benchApply(b, backend, firewall.Change{Add: fresh[i : i+1]})
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}
+
+// benchList is the comparison that runs each minute, when nobody has touched anything and when somebody may have.
+func benchList(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, n int) {
+	for _, doubt := range []bool{false, true} {
+		b.Run(map[bool]string{false: "calm", true: "doubt"}[doubt], func(b *testing.B) {
+			ns := New(b)
+			backend := open(b, ns)
+			bans := Many(n, false, time.Now().Add(time.Hour))
+			benchApply(b, backend, firewall.Change{Add: bans})
+			for b.Loop() {
+				if doubt {
+					b.StopTimer()
+					ns.Exec(b, "nft", "add table inet theirs; delete table inet theirs")
+					b.StartTimer()
+				}
+				if c := benchCompare(b, backend, bans); !c.Empty() {
+					b.Fatalf("kernel lacks %d bans and has %d too many", len(c.Add), len(c.Del))
+				}
+			}
+		})
+	}
+}
