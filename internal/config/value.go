@@ -128,9 +128,9 @@ func timeFrom(low time.Duration) func(value) (time.Duration, error) {
 	}
 }
 
-// parseBanTime also knows the word for ever: -1, as in fail2ban, or permanent.
+// parseBanTime also knows for ever: -1, as in fail2ban, or infinity, as in systemd.time(7).
 func parseBanTime(v value) (time.Duration, error) {
-	if s, err := v.scalar(); err == nil && (s == "-1" || s == "permanent") {
+	if s, err := v.scalar(); err == nil && (s == "-1" || s == "infinity") {
 		return jail.Permanent, nil
 	}
 	d, err := timeFrom(time.Second)(v)

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"exile/firewall"
+	"exile/jail"
+)
+
+func TestParseDuration(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"0": 0, "600": 600 * time.Second, "10m": 10 * time.Minute, "10 min": 10 * time.Minute, " 1H ": time.Hour,
+		"1h 30min": 90 * time.Minute, "1d12h": 36 * time.Hour, "2 weeks": 14 * day, "1w": 7 * day,
+		"1mo": 730*time.Hour + 30*time.Minute, // 365.25 d / 12 = 30.4375 d = 730.5 h
+		"1y":  365*day + 6*time.Hour, "100y": 100 * year, "1year 1s": year + time.Second,
+	} {
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", " ", "m", "-1", "+1", "1.5h", "1x", "10 10", "1h 5", "0x10", "1_000", "1:30", "101y", "99999999999999999999",
+		"9223372036854775807w", "100y 1s", "١m",
+	} {
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q: %v, want an error", text, got)
+		}
+	}
+}
+
+// Each form that a value may have, and what it means.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	tcp := func(n ...uint16) (ports []firewall.Port) {
+		for _, p := range n {
+			ports = append(ports, firewall.Port{Proto: 6, Number: p})
+		}
+		return ports
+	}
+	for text, c := range map[string]struct {
+		get  func(Jail) any
+		want any
+	}{
+		"bantime: -1":                     {func(j Jail) any { return j.BanTime }, jail.Permanent},
+		"bantime: infinity":               {func(j Jail) any { return j.BanTime }, jail.Permanent},
+		"bantime: '3600'":                 {func(j Jail) any { return j.BanTime }, time.Hour},
+		"simulate: yes":                   {func(j Jail) any { return j.Simulate }, true},
+		"simulate: 'True'":                {func(j Jail) any { return j.Simulate }, true},
+		"enabled: off":                    {func(j Jail) any { return j.Enabled }, false},
+		"port: all":                       {func(j Jail) any { return j.Ports }, tcp()},
+		"port: ssh":                       {func(j Jail) any { return j.Ports }, tcp(22)},
+		"port: '22,2222'":                 {func(j Jail) any { return j.Ports }, tcp(22, 2222)},
+		"port: [80, https]":               {func(j Jail) any { return j.Ports }, tcp(80, 443)},
+		"port: '6000:6002'":               {func(j Jail) any { return j.Ports }, tcp(6000, 6001, 6002)},
+		"port: domain/udp":                {func(j Jail) any { return j.Ports }, []firewall.Port{{Proto: 17, Number: 53}}},
+		"units: [nginx, 'x@*.service']":   {func(j Jail) any { return j.Units }, []string{"nginx.service", "x@*.service"}},
+		"identifiers: 'a, b c'":           {func(j Jail) any { return j.Identifiers }, []string{"a", "b", "c"}},
+		"logpath: /var/log/auth.log":      {func(j Jail) any { return j.LogPath }, []string{"/var/log/auth.log"}},
+		"ignorecommand: /bin/x <ip> y":    {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "<ip>", "y"}},
+		"ignorecommand: [/bin/x, 'a; b']": {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "a; b"}},
+		"bantime.multipliers: 1 5 30":     {func(j Jail) any { return j.Escalation.Multipliers }, []int{1, 5, 30}},
+		"aggregate: both":                 {func(j Jail) any { return j.Aggregate }, jail.Aggregate{IPv4: 8, IPv6: 3}},
+		"aggregate: off":                  {func(j Jail) any { return j.Aggregate }, jail.Aggregate{}},
+		"bantime: 1h\nbantime.increment: on": {
+			func(j Jail) any { return j.Escalation.Increment }, true,
+		},
+		"detection: adaptive\nmaxretry: 3": {func(j Jail) any { return j.Detection }, jail.Adaptive},
+	} {
+		// The built-in jail has units and identifiers of its own: another one takes the defaults.
+		j := jailNamed(t, mustParse(t, text+"\njails: {other: }"), "other")
+		if diff := cmp.Diff(c.want, c.get(j)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		make func(path string) error
+		want string
+	}{
+		"pipe":   {func(p string) error { return unix.Mkfifo(p, 0o600) }, "not a regular file"},
+		"folder": {func(p string) error { return os.Mkdir(p, 0o700) }, "not a regular file"},
+		"large":  {func(p string) error { return os.WriteFile(p, make([]byte, maxFile+1), 0o600) }, "larger than"},
+		"loop":   {func(p string) error { return os.Symlink(p, p) }, "too many levels"},
+		"deep": {
+			func(p string) error { return os.WriteFile(p, []byte(strings.Repeat("[", maxFile)), 0o600) }, "not YAML",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "exile.yaml")
+			if err := c.make(path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(Sources{File: path}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+	if _, err := Load(Sources{File: "/nowhere/exile.yaml"}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: error %v", err)
+	}
+}
+
+// A file that is wrong from top to bottom gives an error that can be read.
+func TestManyProblems(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("t.yaml", []byte("jails:\n  sshd:\n"+"    x: 1\n"+manyKeys(100)))
+	if err == nil || strings.Count(err.Error(), "\n") != maxProblems || !strings.HasSuffix(err.Error(), "and 81 more") {
+		t.Errorf("error %v", err)
+	}
+	if p, ok := errors.AsType[*Problem](err); !ok || p.File != "t.yaml" || p.Line != 3 {
+		t.Errorf("first problem %+v", p)
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("    k" + strings.Repeat("y", i) + ": 1\n")
+	}
+	return b.String()
+}
+
+// Whatever a file holds: it is read or refused, what is read is in range, and it prints as a file that reads the same.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("defaults: {findtime: 600, bantime: 3600}\njails: {sshd: {enabled: true, maxretry: 4, port: ssh}}"))
+	f.Add([]byte("ignoreip: [192.0.2.1, \"::1/64\", file:/x, host]\nsshd:\n  ignorecommand: [/x, \"<ip>\", 'a''b']\n"))
+	f.Add([]byte("a: &x [*x]\n--- !!binary |\n  x\n? [x]\n: <<\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("t.yaml", data)
+		if err != nil {
+			return
+		}
+		for _, j := range c.Jails {
+			if j.MaxRetry < 1 || j.FindTime <= 0 || j.BanTime <= 0 && j.BanTime != jail.Permanent || len(j.Ports) > maxPorts {
+				t.Errorf("out of range: %+v", j)
+			}
+		}
+		again, err := Parse("t.yaml", []byte(c.YAML()))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, c.YAML())
+		}
+		for i := range c.Jails { // they depend on the order of files, see there
+			c.Jails[i].Detection, c.Jails[i].Escalation.Increment = again.Jails[i].Detection, again.Jails[i].Escalation.Increment
+		}
+		diffConfig(t, c, again)
+	})
+}
