@@ -115,8 +115,20 @@ func (b *Backend) claim() error {
 }
 
 func (b *Backend) makeTable() error {
+	before, err := b.generation()
+	if err != nil {
+		return err
+	}
 	b.conn.AddTable(b.table())
-	return b.conn.Flush()
+	err = b.conn.FlushWithGenID(before)
+	if errors.Is(err, unix.ERESTART) { // somebody got ahead of us, which does not matter here
+		b.conn.AddTable(b.table())
+		return b.conn.Flush()
+	}
+	if err == nil {
+		b.committed(before)
+	}
+	return err
 }
 
 // generation counts the transactions of everybody in this namespace. It is never 0.
