@@ -23,11 +23,15 @@ var ErrDenied = errors.New("permission denied")
 // ErrUnreachable is the error of a connection that nobody answered.
 var ErrUnreachable = errors.New("no answer")
 
-// ErrCut is the error of a connection that ended before its time: what a ban does to those that are open.
+// ErrCut is the error of a connection that ended, or fell silent, before its time: what a ban does to those that are open.
 var ErrCut = errors.New("connection cut off")
 
 // patience is how long an attacker waits for an answer. The host is a wire away: it answers in milliseconds or not at all.
-const patience = 3 * time.Second
+// For the judgement on a password it takes seconds, on purpose.
+const (
+	patience         = 3 * time.Second
+	patienceOnPrompt = 10 * time.Second
+)
 
 // Attacker is somebody on the internet who has one address.
 type Attacker struct {
@@ -96,6 +100,8 @@ func (a *Attacker) Guess(ctx context.Context, user string, times int) error {
 
 func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, command []string) (string, error) {
 	var stdout, stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(prompts)*patienceOnPrompt)
+	defer cancel()
 	args := []string{
 		"-F", "none", "-b", a.Addr.String(), "-l", user,
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
@@ -110,6 +116,9 @@ func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, 
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	cmd.WaitDelay = time.Second
 	err := a.internet.do(cmd.Run)
+	if err != nil && ctx.Err() != nil {
+		return stdout.String(), fmt.Errorf("%w: %w: %s", ErrCut, ctx.Err(), strings.TrimSpace(stderr.String()))
+	}
 	return stdout.String(), sshError(err, strings.TrimSpace(stderr.String()))
 }
 

@@ -124,7 +124,7 @@ func (h *Host) spawn(s seed) error {
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		// Only now: the cgroup that the clone was put into becomes the root that the host sees.
 		Unshareflags: unix.CLONE_NEWCGROUP,
-		// PID 1 goes with the cell's thread, and everything in its namespaces with PID 1.
+		// PID 1 goes with the cell's thread, and everything in its namespaces with PID 1. The stage sets it again.
 		Pdeathsig: unix.SIGKILL,
 	}
 	if err := h.cell.do(cmd.Start); err != nil {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"exile/e2e/host"
 )
@@ -62,6 +65,15 @@ func TestHost(t *testing.T) {
 	}
 	if got := run(t, h, "hostname"); got != "first" {
 		t.Errorf("host name is %q", got)
+	}
+	status, err := os.ReadFile(h.Path("/proc/1/status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "\nCapBnd:")
+	bounds, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
+	if err != nil || bounds&(1<<unix.CAP_SYS_MODULE) != 0 || bounds&(1<<unix.CAP_NET_ADMIN) == 0 {
+		t.Errorf("the host's capabilities are %x (%v): it may not load modules, and must bring up its network", bounds, err)
 	}
 	if err := h.AddUser(t.Context(), "alice", "open sesame"); err != nil {
 		t.Fatal(err)

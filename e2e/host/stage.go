@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,8 @@ func stageCommand(s seed) *exec.Cmd {
 
 // stage runs as PID 1 in the new namespaces: it mounts what a container manager would, and becomes systemd.
 func stage(arg []byte) error {
+	// What a thread has, systemd inherits only from the one that executes it: capabilities, and the parent-death signal.
+	runtime.LockOSThread()
 	var s seed
 	if err := json.Unmarshal(arg, &s); err != nil {
 		return err
@@ -74,6 +77,9 @@ func stage(arg []byte) error {
 	}
 	if err := dropCapabilities(); err != nil {
 		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("set parent-death signal: %w", err)
 	}
 	err := unix.Exec(systemd, []string{systemd, "--system", "--show-status=no"}, append(environment, "container=exile-e2e"))
 	return fmt.Errorf("execute %s: %w", systemd, err)
