@@ -103,7 +103,7 @@ func (d *AdaptiveDetector) forgive(a Attempt) {
 	if s == nil {
 		return
 	}
-	if s.forgive(a.Forgiven); s.n == 0 {
+	if s.forgive(a.Forgiven); len(*s) == 0 {
 		d.scores.delete(hostOf(a.Addr))
 	}
 }
@@ -258,12 +258,12 @@ func (d *AdaptiveDetector) Evicted() uint64 { return d.scores.evicted }
 func (d *AdaptiveDetector) Hosts(after netip.Prefix, limit int) []Host {
 	var hosts []Host
 	for node := range d.scores.all {
-		p, s := node.key.host(), &node.value
-		if s.n == 0 || after.IsValid() && p.Compare(after) <= 0 {
+		p, marks := node.key.host(), node.value
+		if len(marks) == 0 || after.IsValid() && p.Compare(after) <= 0 {
 			continue
 		}
-		h := Host{Prefix: p, First: s.marks[0].at.time(), Last: s.marks[s.n-1].at.time()}
-		for _, m := range s.marks[:s.n] {
+		h := Host{Prefix: p, First: marks[0].at.time(), Last: marks[len(marks)-1].at.time()}
+		for _, m := range marks {
 			h.Failures += int(m.guesses)
 		}
 		if hosts = append(hosts, h); len(hosts) >= 2*limit {

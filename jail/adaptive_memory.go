@@ -168,14 +168,12 @@ type points uint16
 
 func hundredths(f float64) points { return points(min(max(math.Round(f*100), 0), math.MaxUint16)) }
 
-// score is the points of one address, the oldest first.
-type score struct {
-	marks [maxMarks]scoreMark
-	n     uint8
-}
+// score is the points of one address, the oldest first. Ten points ban, so that only an address whose points count less,
+// because of a login, has more than ten.
+type score []scoreMark
 
-// maxMarks holds what comes before ten points, one by one.
-const maxMarks = 12
+// maxMarks holds ten points of the fifths that known addresses get, one by one.
+const maxMarks = 64
 
 type scoreMark struct {
 	at      stamp
@@ -185,25 +183,23 @@ type scoreMark struct {
 
 // add counts a mark. When there are too many, the oldest two become one of the older time: it errs for the address.
 func (s *score) add(m scoreMark) {
-	if s.n == maxMarks {
-		s.marks[1] = scoreMark{s.marks[0].at, saturated(s.marks[0].points, s.marks[1].points), saturated(s.marks[0].guesses, s.marks[1].guesses)}
-		s.n = uint8(copy(s.marks[:], s.marks[1:]))
+	if old := *s; len(old) == maxMarks {
+		old[1] = scoreMark{old[0].at, saturated(old[0].points, old[1].points), saturated(old[0].guesses, old[1].guesses)}
+		*s = slices.Delete(old, 0, 1)
 	}
-	s.marks[s.n] = m
-	s.n++
+	*s = append(*s, m)
 }
 
 func saturated[T ~uint16](a, b T) T { return T(min(uint32(a)+uint32(b), math.MaxUint16)) }
 
 // slide drops the marks that are more than span away from at.
 func (s *score) slide(at stamp, span time.Duration) {
-	old := func(m scoreMark) bool { return !at.near(m.at, span) }
-	s.n = uint8(len(slices.DeleteFunc(s.marks[:s.n], old)))
+	*s = slices.DeleteFunc(*s, func(m scoreMark) bool { return !at.near(m.at, span) })
 }
 
 // sum is the points, and the guesses, within span of at.
-func (s *score) sum(at stamp, span time.Duration) (sum points, guesses int) {
-	for _, m := range s.marks[:s.n] {
+func (s score) sum(at stamp, span time.Duration) (sum points, guesses int) {
+	for _, m := range s {
 		if at.near(m.at, span) {
 			sum = saturated(sum, m.points)
 			guesses += int(m.guesses)
@@ -214,16 +210,16 @@ func (s *score) sum(at stamp, span time.Duration) (sum points, guesses int) {
 
 // forgive takes the newest n guesses back, with their share of the points.
 func (s *score) forgive(n int) {
-	for n > 0 && s.n > 0 {
-		m := &s.marks[s.n-1]
+	for marks := *s; n > 0 && len(marks) > 0; marks = *s {
+		m := &marks[len(marks)-1]
 		taken := min(n, int(m.guesses))
 		m.points -= points(int(m.points) * taken / max(int(m.guesses), 1))
 		m.guesses -= uint16(taken)
-		n -= taken
 		if m.guesses > 0 {
 			return
 		}
-		s.n--
+		n -= taken
+		*s = marks[:len(marks)-1]
 	}
 }
 

@@ -13,23 +13,38 @@ import (
 func main() {
 	data := flag.String("data", "", "folder of *.tsv.gz files: start, last failure, address, user, guesses, success, unknown, method")
 	format := flag.String("format", "table", "table or json")
+	document := flag.String("document", "", "file whose table is replaced, too")
+	synthetic := flag.Uint64("synthetic", 0, "print the made-up host of this seed in the format of the files, and nothing else")
 	flag.Parse()
-	if err := run(*data, *format); err != nil {
+	var err error
+	switch {
+	case *synthetic > 0:
+		err = efficacy.WriteTSV(os.Stdout, efficacy.Synthetic(*synthetic).Rows)
+	case *format != "table" && *format != "json":
+		err = fmt.Errorf("format %q: must be table or json", *format)
+	default:
+		err = run(*data, *format, *document)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "efficacy:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, format string) error {
+func run(data, format, document string) error {
 	hosts, err := efficacy.LoadDir(data)
 	if err != nil {
 		return err
 	}
 	rules := efficacy.Rules()
-	rep := efficacy.Run(hosts, rules)
+	report := efficacy.Run(hosts, rules)
 	if format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(rep)
+		return json.NewEncoder(os.Stdout).Encode(report)
 	}
-	fmt.Print(rep.Table(rules))
-	return nil
+	table := report.Table(rules)
+	fmt.Print(table)
+	if document == "" {
+		return nil
+	}
+	return efficacy.Replace(document, table)
 }
