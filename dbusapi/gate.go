@@ -66,18 +66,20 @@ func (g *gate) collect() {
 	}
 }
 
-// forget makes room: peers that run nothing, and of those first the ones that have not reported lately.
+// forget makes room for many at once: peers that run nothing and have not reported lately, and where that is not enough
+// some that have.
 func (g *gate) forget(now time.Time) {
 	if len(g.peers) < maxPeers {
 		return
 	}
+	const lately = reportBurst / reportRate * time.Second // until the bucket is full
 	for name, p := range g.peers {
-		if p.calls == 0 && now.Sub(p.at) > reportBurst/reportRate*time.Second {
+		if p.calls == 0 && now.Sub(p.at) > lately {
 			delete(g.peers, name)
 		}
 	}
 	for name, p := range g.peers {
-		if p.calls == 0 && len(g.peers) >= maxPeers {
+		if p.calls == 0 && len(g.peers) > maxPeers/2 {
 			delete(g.peers, name)
 		}
 	}
