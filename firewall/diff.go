@@ -2,8 +2,9 @@ package firewall
 
 import "time"
 
-// slack is how far the end of a ban may differ before it is renewed: kernels keep timeouts in seconds and round them.
-const slack = 2 * time.Second
+// slack is how far the end of a ban may differ before it is renewed: kernels keep timeouts in seconds, round them when they
+// are set and when they are listed, and a long list takes its time.
+const slack = 3 * time.Second
 
 // Diff returns the change that turns what the kernel has into what is wanted. It touches nothing that is right already.
 func Diff(want, have []Ban) Change {

@@ -9,8 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
-	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -54,27 +52,6 @@ var (
 	_ firewall.Backend = (*Backend)(nil)
 	_ firewall.Watcher = (*Backend)(nil)
 )
-
-// set is one of our four.
-type set struct {
-	name    string
-	kind    setType
-	table   nftables.TableFamily
-	family  uint8
-	maxElem uint32
-}
-
-// setOf returns which of the four sets a key belongs to: 4, 6, 4-port, 6-port.
-func setOf(k firewall.Key) int {
-	i := 0
-	if !k.Prefix.Addr().Is4() {
-		i = 1
-	}
-	if k.Port != (firewall.Port{}) {
-		i += 2
-	}
-	return i
-}
 
 // New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds
 // firewall.ErrHeld and the kernel's errno.
@@ -170,16 +147,6 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	return bans, nil
 }
 
-// promised gives a ban the end it was asked for, if that is more than the kernel keeps and the kernel has no need to hear
-// of it again yet.
-func (b *Backend) promised(ban firewall.Ban) firewall.Ban {
-	until, ok := b.long[ban.Key]
-	if ok && !ban.Until.IsZero() && time.Until(ban.Until) > maxTimeout*time.Second/2 {
-		ban.Until = until
-	}
-	return ban
-}
-
 // Apply makes the change in messages of some hundred elements. New bans go in before old ones go, so that a wider ban
 // that takes the place of a narrow one leaves no gap.
 func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
@@ -215,100 +182,6 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	for i, s := range b.sets {
 		if err := b.del(ctx, s, del[i]); err != nil {
 			return fmt.Errorf("lift ban in ipset %s: %w", s.name, explain(err))
-		}
-	}
-	return nil
-}
-
-func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) error {
-	for left := bans; len(left) > 0; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		some := left[:min(perMessage, len(left))]
-		err := b.kernel.add(s.name, some)
-		if errors.Is(err, hashFull) {
-			if err = b.grow(ctx, s, len(left)); err == nil {
-				err = b.kernel.add(s.name, some)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		b.remember(some, now)
-		left = left[len(some):]
-	}
-	return nil
-}
-
-// remember keeps the ends that the kernel cannot.
-func (b *Backend) remember(bans []firewall.Ban, now time.Time) {
-	for _, ban := range bans {
-		if ban.Until.Sub(now) > maxTimeout*time.Second {
-			b.long[ban.Key] = ban.Until
-		} else {
-			delete(b.long, ban.Key)
-		}
-	}
-}
-
-func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
-	for some := range slices.Chunk(keys, perMessage) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := b.kernel.del(s.name, some); err != nil {
-			return err
-		}
-		for _, k := range some {
-			delete(b.long, k)
-		}
-	}
-	return nil
-}
-
-// grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
-func (b *Backend) grow(ctx context.Context, s *set, more int) error {
-	size := uint64(s.maxElem) + uint64(max(more, int(s.maxElem)))
-	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len64(min(size, mostElem)-1)}
-	if larger.maxElem <= s.maxElem {
-		return fmt.Errorf("%d bans are the most: %w", s.maxElem, hashFull)
-	}
-	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
-		return err
-	}
-	if err := b.kernel.create(larger.name, s.kind, s.family, larger.maxElem); err != nil {
-		return err
-	}
-	err := b.copySet(ctx, s.name, larger.name)
-	if err == nil {
-		err = b.kernel.swap(s.name, larger.name)
-	}
-	if err == nil {
-		s.maxElem = larger.maxElem
-	}
-	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
-}
-
-// copySet adds a second to the ends, since the kernel rounds what is left down: a ban may end late by that, never early,
-// and the caller's next comparison mends it when it happened more than once.
-func (b *Backend) copySet(ctx context.Context, from, to string) error {
-	var bans []firewall.Ban
-	err := b.kernel.elements(from, func(ban firewall.Ban) {
-		if !ban.Until.IsZero() {
-			ban.Until = ban.Until.Add(time.Second)
-		}
-		bans = append(bans, ban)
-	})
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(bans, perMessage) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := b.kernel.add(to, some); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -405,23 +278,5 @@ func (b *Backend) build() error {
 		return fmt.Errorf("make nftables tables %s: %w", b.rules.name, explain(err))
 	}
 	b.disowned = false
-	return nil
-}
-
-// adopt makes the set, or takes the one that is there if it is of our kind.
-func (b *Backend) adopt(s *set) error {
-	err := b.kernel.create(s.name, s.kind, s.family, s.maxElem)
-	if !errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	h, err := b.kernel.header(s.name)
-	if err != nil {
-		return err
-	}
-	if h.typeName != s.kind.name || h.family != s.family || !h.timeouts {
-		return fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
-			h.typeName, s.name, unix.EEXIST)
-	}
-	s.maxElem = h.maxElem
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"exile/firewall/firewalltest"
 )
 
-func open(t *testing.T, cfg Config) *Backend {
+func open(t testing.TB, cfg Config) *Backend {
 	t.Helper()
 	b, err := New(cfg)
 	if err != nil {

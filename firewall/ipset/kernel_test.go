@@ -23,15 +23,20 @@ func TestConformanceUnprotected(t *testing.T) {
 	t.Parallel()
 	firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend {
 		b := open(t, Config{NetNS: ns.FD})
-		if err := b.rules.destroy(); err != nil {
-			t.Fatal(err)
-		}
-		b.rules.flags = 0
-		if err := b.build(); err != nil {
-			t.Fatal(err)
-		}
+		unprotect(t, b)
 		return b
 	})
+}
+
+func unprotect(t testing.TB, b *Backend) {
+	t.Helper()
+	if err := b.rules.destroy(); err != nil {
+		t.Fatal(err)
+	}
+	b.rules.flags = 0
+	if err := b.build(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestFallsBack has the kernel refuse the flags of the table.

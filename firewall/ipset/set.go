@@ -1,0 +1,178 @@
+package ipset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"exile/firewall"
+)
+
+// set is one of our four.
+type set struct {
+	name    string
+	kind    setType
+	table   nftables.TableFamily
+	family  uint8
+	maxElem uint32
+}
+
+// setOf returns which of the four sets a key belongs to: 4, 6, 4-port, 6-port.
+func setOf(k firewall.Key) int {
+	i := 0
+	if !k.Prefix.Addr().Is4() {
+		i = 1
+	}
+	if k.Port != (firewall.Port{}) {
+		i += 2
+	}
+	return i
+}
+
+// adopt makes the set, or takes the one that is there if it is of our kind.
+func (b *Backend) adopt(s *set) error {
+	err := b.kernel.create(s.name, s.kind, s.family, s.maxElem)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	h, err := b.kernel.header(s.name)
+	if err != nil {
+		return err
+	}
+	if h.typeName != s.kind.name || h.family != s.family || !h.timeouts {
+		return fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
+			h.typeName, s.name, unix.EEXIST)
+	}
+	s.maxElem = h.maxElem
+	return nil
+}
+
+// add puts any number of bans into the set, which may have to grow.
+func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) error {
+	if err := b.makeRoom(ctx, s, len(bans)); err != nil {
+		return err
+	}
+	for left := bans; len(left) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := left[:min(perMessage, len(left))]
+		err := b.kernel.add(s.name, some)
+		if errors.Is(err, hashFull) {
+			if err = b.grow(ctx, s, len(left)); err == nil {
+				err = b.kernel.add(s.name, some)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		b.remember(some, now)
+		left = left[len(some):]
+	}
+	return nil
+}
+
+// makeRoom grows the set before many bans come, while there is less to copy.
+func (b *Backend) makeRoom(ctx context.Context, s *set, more int) error {
+	if more <= perMessage {
+		return nil
+	}
+	h, err := b.kernel.header(s.name)
+	if err != nil || int(h.elements)+more <= int(s.maxElem) {
+		return err
+	}
+	if err := b.grow(ctx, s, more); !errors.Is(err, hashFull) {
+		return err
+	}
+	return nil // some of them are there already, perhaps: the kernel will say
+}
+
+// remember keeps the ends that the kernel cannot.
+func (b *Backend) remember(bans []firewall.Ban, now time.Time) {
+	for _, ban := range bans {
+		if ban.Until.Sub(now) > maxTimeout*time.Second {
+			b.long[ban.Key] = ban.Until
+		} else {
+			delete(b.long, ban.Key)
+		}
+	}
+}
+
+// del takes any number of keys out of the set.
+func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
+	for some := range slices.Chunk(keys, perMessage) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.kernel.del(s.name, some); err != nil {
+			return err
+		}
+		for _, k := range some {
+			delete(b.long, k)
+		}
+	}
+	return nil
+}
+
+// grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
+func (b *Backend) grow(ctx context.Context, s *set, more int) error {
+	size := uint64(s.maxElem) + uint64(max(more, int(s.maxElem)))
+	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len64(min(size, mostElem)-1)}
+	if larger.maxElem <= s.maxElem {
+		return fmt.Errorf("%d bans are the most: %w", s.maxElem, hashFull)
+	}
+	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
+		return err
+	}
+	if err := b.kernel.create(larger.name, s.kind, s.family, larger.maxElem); err != nil {
+		return err
+	}
+	err := b.copySet(ctx, s.name, larger.name)
+	if err == nil {
+		err = b.kernel.swap(s.name, larger.name)
+	}
+	if err == nil {
+		s.maxElem = larger.maxElem
+	}
+	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
+}
+
+// copySet adds a second to the ends, since the kernel rounds what is left down: a ban may end late by that, never early,
+// and the caller's next comparison mends it when it happened more than once.
+func (b *Backend) copySet(ctx context.Context, from, to string) error {
+	var bans []firewall.Ban
+	err := b.kernel.elements(from, func(ban firewall.Ban) {
+		if !ban.Until.IsZero() {
+			ban.Until = ban.Until.Add(time.Second)
+		}
+		bans = append(bans, ban)
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(bans, perMessage) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.kernel.add(to, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// promised gives a ban the end it was asked for, if that is more than the kernel keeps and the kernel has no need to hear
+// of it again yet.
+func (b *Backend) promised(ban firewall.Ban) firewall.Ban {
+	until, ok := b.long[ban.Key]
+	if ok && !ban.Until.IsZero() && time.Until(ban.Until) > maxTimeout*time.Second/2 {
+		ban.Until = until
+	}
+	return ban
+}
