@@ -82,6 +82,8 @@ var mayImport = []struct {
 	{"exile/internal/announce", []string{"exile/internal/control"}},
 	{"exile/internal/config", []string{"exile/jail", "exile/firewall", "exile/journal"}},
 	{"exile/internal/state", []string{"exile/jail", "exile/journal", "exile/firewall", "exile/internal/control"}},
+	{"exile/internal/allow", []string{"exile/jail"}},
+	{"exile/internal/efficacy", []string{"exile/jail"}},
 	{"exile/internal/fail2ban", []string{"exile/internal/config"}},
 	{"exile/internal/fleet", []string{"exile/internal/control"}},
 	{"exile/internal/daemon", []string{
@@ -118,7 +120,7 @@ var only = map[string][]string{
 		"exile/journal/export", // journalctl, for a file format newer than ours
 		"exile/cmd/exilectl",   // pager, password agent, ssh
 		"exile/e2e", "exile/firewall/firewalltest",
-		"exile/dbusapi/dbustest", // buses for tests
+		"exile/dbusapi/dbustest", "exile/journal/internal/makejournal", // buses for tests
 	},
 	"github.com/godbus/dbus/v5":      {"exile/dbusapi", "exile/internal/daemon", "exile/internal/session", "exile/cmd"},
 	"github.com/vishvananda/netlink": {"exile/firewall", "exile/e2e"},
@@ -126,7 +128,7 @@ var only = map[string][]string{
 	"github.com/mdlayher/netlink":    {"exile/firewall"},
 	"github.com/vishvananda/netns":   {"exile/firewall/firewalltest", "exile/e2e"},
 	"C":                              {},
-	"unsafe":                         {"exile/journal", "exile/firewall"},
+	"unsafe":                         {"exile/journal", "exile/firewall", "exile/jail/filter"},
 	"plugin":                         {},
 	"net/http/pprof":                 {},
 	"github.com/coreos/go-systemd/v22/sdjournal": {},
