@@ -126,9 +126,13 @@ func (c *Cursor) step(dir int) (bool, error) {
 	for {
 		off, err := c.advance()
 		if off == 0 || err != nil {
+			c.f.win.forget()
 			return false, err
 		}
 		c.at = off
+		if dir > 0 {
+			c.f.prime(off, c.left())
+		}
 		b, err := c.f.entry(off)
 		if err != nil {
 			return false, err
@@ -271,6 +275,14 @@ func (c *Cursor) nearest() (best uint64, err error) {
 		}
 	}
 	return best, nil
+}
+
+// left is how many entries there may still be, going forward.
+func (c *Cursor) left() (n uint64) {
+	for i := range c.walks {
+		n = max(n, c.walks[i].l.n-c.walks[i].i)
+	}
+	return n
 }
 
 // hole reports whether the walk stands at an item, and not at its end.

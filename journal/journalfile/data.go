@@ -62,7 +62,7 @@ func (f *File) dataEquals(b, data []byte) (bool, error) {
 // payload appends at most limit bytes of the "FIELD=value" that the data object at off holds to dst, and reports whether
 // that was all.
 func (f *File) payload(dst []byte, off uint64, limit int) (_ []byte, whole bool, err error) {
-	b, err := f.object(off, typeData, f.dataPayload())
+	b, err := f.near(off, typeData, f.dataPayload())
 	if err != nil {
 		return dst, false, err
 	}

@@ -103,7 +103,7 @@ func (m *meaning) tell(e *journal.Entry) {
 // message appends the value of the MESSAGE at off to buf.
 func (f *File) message(buf []byte, off uint64, limit int) (_ []byte, whole bool, err error) {
 	const prefix = len("MESSAGE=")
-	b, err := f.object(off, typeData, f.dataPayload())
+	b, err := f.near(off, typeData, f.dataPayload())
 	if err != nil {
 		return buf, false, err
 	}
@@ -133,7 +133,7 @@ func (f *File) meaning(off uint64) (meaning, error) {
 }
 
 func (f *File) look(off uint64) (m meaning, err error) {
-	b, err := f.object(off, typeData, f.dataPayload())
+	b, err := f.near(off, typeData, f.dataPayload())
 	if err != nil {
 		return m, err
 	}

@@ -20,12 +20,13 @@ import (
 type File struct {
 	layout
 	path  string
-	file  *os.File // nil once the file cannot grow any more
-	data  []byte   // the file, mapped
-	used  uint64   // objects end here: what the header says, and never more than is mapped
-	main  list     // all entries
+	file  *os.File
+	data  []byte // the file, mapped
+	used  uint64 // objects end here: what the header says, and never more than is mapped
+	main  list   // all entries
 	words decoder
 	unzip unzipper
+	win   window
 }
 
 // Open opens the journal file at path for reading. It fails with an error that wraps ErrUnsupported, ErrNotJournal or
@@ -51,13 +52,6 @@ func (f *File) load() (err error) {
 	f.layout, err = parseLayout(f.data)
 	if err != nil {
 		return err
-	}
-	if State(f.data[offState]) == Archived {
-		err = f.file.Close() // the mapping stays; a thousand archived files need no thousand descriptors
-		f.file = nil
-	}
-	if err != nil {
-		return fmt.Errorf("close descriptor: %w", err)
 	}
 	_, err = f.refresh()
 	return err
@@ -91,13 +85,14 @@ func (f *File) refresh() (bool, error) {
 		return false, fmt.Errorf("%w: entries became fewer: %d, then %d", ErrCorrupt, f.main.n, n)
 	}
 	used := f.hdrSize + le64(f.data, offArenaSize)
-	if used > uint64(len(f.data)) && f.file != nil {
+	if used > uint64(len(f.data)) {
 		if err := f.remap(); err != nil {
 			return false, err
 		}
 	}
 	// A file that is shorter than it says was cut; what is left of it is still readable.
 	f.used = min(used, uint64(len(f.data)))
+	f.win.forget()
 	f.tables(f.data)
 	f.main.head = le64(f.data, 176)
 	// Each linked entry takes at least an item in an array: more cannot be.
@@ -148,6 +143,7 @@ func (f *File) Close() error {
 		err = errors.Join(err, f.file.Close())
 		f.file = nil
 	}
+	f.win.forget()
 	f.main, f.used = list{}, 0
 	return err
 }

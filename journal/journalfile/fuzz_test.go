@@ -159,6 +159,13 @@ func TestTruncatedUnderUs(t *testing.T) {
 		t.Errorf("next: %v, want %v", err, ErrUnreadable)
 	}
 	var e journal.Entry
+	// What was copied before is still there.
+	if _, _, err := c.Read(&e, nil, 100); err != nil || string(e.Message[:4]) != "long" {
+		t.Errorf("read: %q, %v", e.Message, err)
+	}
+	f.win.forget()
+	c.take(make([]byte, entryItems+4), 0) // a field that was not looked at yet
+	c.items[0] = 272 + 8*100
 	if _, _, err := c.Read(&e, nil, 100); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("read: %v, want %v", err, ErrUnreadable)
 	}

@@ -97,7 +97,7 @@ const maxFields = 4096
 
 // entry returns the object of an entry.
 func (f *File) entry(off uint64) ([]byte, error) {
-	b, err := f.object(off, typeEntry, entryItems)
+	b, err := f.near(off, typeEntry, entryItems)
 	if err == nil && uint64(len(b)) > entryItems+maxFields*f.entryItemSize() {
 		return nil, fmt.Errorf("%w: entry at offset %d of %d bytes", ErrCorrupt, off, len(b))
 	}
