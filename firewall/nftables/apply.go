@@ -67,23 +67,32 @@ type step struct {
 
 // plan makes one step for each key, the last one that c has for it, and for each that a stale set has to get back.
 func (b *Backend) plan(c firewall.Change) []step {
-	steps := make(map[firewall.Key]step, len(c.Add)+len(c.Del))
+	steps := make([]step, 0, len(c.Add)+len(c.Del))
+	at := make(map[firewall.Key]int, cap(steps))
+	put := func(s step) {
+		if i, ok := at[s.key]; ok {
+			steps[i] = s
+			return
+		}
+		at[s.key] = len(steps)
+		steps = append(steps, s)
+	}
 	for _, s := range b.sets {
 		if s.stale {
 			for k, end := range s.ends {
-				steps[k] = step{k, end, true}
+				put(step{k, end, true})
 			}
 		}
 	}
 	for _, k := range c.Del {
-		steps[k] = step{key: k}
+		put(step{key: k})
 	}
 	now := time.Now()
 	for _, ban := range c.Add {
 		over := !ban.Until.IsZero() && !ban.Until.After(now)
-		steps[ban.Key] = step{ban.Key, ban.Until, !over}
+		put(step{ban.Key, ban.Until, !over})
 	}
-	return slices.Collect(maps.Values(steps))
+	return steps
 }
 
 // commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand.
@@ -225,7 +234,7 @@ func (b *Backend) note(byClass map[class][]step) {
 	for c, steps := range byClass {
 		s := b.sets[c]
 		if s == nil {
-			s = &set{ends: map[firewall.Key]time.Time{}}
+			s = &set{ends: make(map[firewall.Key]time.Time, len(steps))}
 			b.sets[c] = s
 		}
 		for _, step := range steps {
