@@ -27,7 +27,7 @@ lint: bin/golangci-lint ## Check style and import rules
 	bin/golangci-lint run ./...
 
 bin/golangci-lint: internal/tools/go.mod
-	cd internal/tools && $(GO) build -trimpath -o ../../bin/ tool
+	cd internal/tools && $(GO) build -o ../../bin/ tool
 
 test: ## Unit tests; as root also the backends in network namespaces
 	$(GO) test $(PACKAGES)
