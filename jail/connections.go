@@ -24,15 +24,15 @@ const (
 // rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
 type Connections struct {
 	conns  *recent[connID, conn]
-	strong *recent[netip.Addr, struct{}] // addresses with evidence that is not weak, touched at its time
-	weak   []weakEvidence                // waits for something stronger, oldest first
+	strong *recent[key, struct{}] // addresses with evidence that is not weak, touched at its time
+	weak   []weakEvidence         // waits for something stronger, oldest first
 }
 
 // connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
 type connID struct {
 	boot journal.ID
 	pid  int32
-	addr netip.Addr // only without a PID
+	addr key // only without a PID
 }
 
 // conn is what is known of one connection.
@@ -62,7 +62,7 @@ type weakEvidence struct {
 func NewConnections() *Connections {
 	return &Connections{
 		conns:  newRecent[connID, conn](maxConnections),
-		strong: newRecent[netip.Addr, struct{}](maxConnections),
+		strong: newRecent[key, struct{}](maxConnections),
 	}
 }
 
@@ -87,7 +87,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 		if !ev.Addr.IsValid() {
 			return out
 		}
-		id.addr = ev.Addr
+		id.addr = ev.Addr.As16()
 	}
 	cn := c.lookup(id, &ev, at)
 	if ev.Kind == Success && (cn == nil || !cn.addr.IsValid()) {

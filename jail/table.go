@@ -12,7 +12,7 @@ const (
 	bytesPerHost = 128 // a prefix costs at most that, at five marks
 )
 
-// key is a prefix's address, IPv4 as IPv4-mapped: its length follows from its family.
+// key is an address, IPv4 as IPv4-mapped, or a prefix's: its length follows from its family.
 type key [16]byte
 
 func keyOf(p netip.Prefix) key { return p.Addr().As16() }

@@ -14,12 +14,12 @@ import (
 // settle notes that there was strong evidence about addr.
 func (c *Connections) settle(addr netip.Addr, at int64) {
 	c.strong.expire(at, 2*LoginGrace.Microseconds())
-	c.strong.touch(addr, at)
+	c.strong.touch(addr.As16(), at)
 }
 
 // settled reports whether there was strong evidence about addr within LoginGrace of that time.
 func (c *Connections) settled(addr netip.Addr, at int64) bool {
-	i, ok := c.strong.index[addr]
+	i, ok := c.strong.index[addr.As16()]
 	if !ok {
 		return false
 	}
