@@ -151,20 +151,7 @@ func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, strin
 	if err != nil {
 		return nil, "", err
 	}
-	var records []banRecord
-	var next string
-	if err := dbus.Store(body, &records, &next); err != nil {
-		return nil, "", fmt.Errorf("read reply of ListBans: %w", err)
-	}
-	out := make([]control.Ban, 0, len(records))
-	for _, r := range records {
-		b, err := r.ban()
-		if err != nil {
-			return nil, "", fmt.Errorf("read reply of ListBans: %w", err)
-		}
-		out = append(out, b)
-	}
-	return out, next, nil
+	return readBans(body)
 }
 
 // Hosts implements control.Reader, but for the jail, which must be named.

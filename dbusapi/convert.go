@@ -41,6 +41,57 @@ func toRecord(b control.Ban) banRecord {
 	}
 }
 
+// readBans reads a page. Long lists are read row by row, as they lie: dbus.Store would double the time and the memory.
+func readBans(body []any) ([]control.Ban, string, error) {
+	if len(body) != 2 {
+		return nil, "", fmt.Errorf("read bans: reply has %d values, not 2", len(body))
+	}
+	rows, ok := body[0].([][]any)
+	next, ok2 := body[1].(string)
+	if !ok || !ok2 {
+		return nil, "", fmt.Errorf("read bans: reply is %T and %T", body[0], body[1])
+	}
+	out := make([]control.Ban, 0, len(rows))
+	names := map[string]string{} // each jail and origin once, not once a ban
+	for _, row := range rows {
+		b, err := readBan(row, names)
+		if err != nil {
+			return nil, "", fmt.Errorf("read bans: %w", err)
+		}
+		out = append(out, b)
+	}
+	return out, next, nil
+}
+
+func readBan(row []any, names map[string]string) (control.Ban, error) {
+	if len(row) != 7 {
+		return control.Ban{}, fmt.Errorf("record of %d values, not 7", len(row))
+	}
+	var r banRecord
+	var ok [7]bool
+	r.Jail, ok[0] = row[0].(string)
+	r.Address, ok[1] = row[1].(string)
+	r.Since, ok[2] = row[2].(uint64)
+	r.Until, ok[3] = row[3].(uint64)
+	r.Failures, ok[4] = row[4].(uint32)
+	r.Nth, ok[5] = row[5].(uint32)
+	r.Origin, ok[6] = row[6].(string)
+	if ok != [7]bool{true, true, true, true, true, true, true} {
+		return control.Ban{}, fmt.Errorf("record %v has other types than %T", row, r)
+	}
+	r.Jail, r.Origin = once(names, r.Jail), once(names, r.Origin)
+	return r.ban()
+}
+
+// once returns the first string that was equal to s.
+func once(names map[string]string, s string) string {
+	if first, ok := names[s]; ok {
+		return first
+	}
+	names[s] = s
+	return s
+}
+
 func (r banRecord) ban() (control.Ban, error) {
 	p, err := ParsePrefix(r.Address)
 	return control.Ban{

@@ -28,14 +28,24 @@ func newListBansCommand(o *options) *cobra.Command {
 	}
 }
 
-// allBans turns the pages. Names are kept once each, not once a ban.
+// pageSize keeps the memory for one page small and the number of calls too.
+const pageSize = 2000
+
+// maxExpected bounds what is believed of a number that came over the bus.
+const maxExpected = 1_000_000
+
+// allBans turns the pages.
 func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.Ban, error) {
+	status, err := d.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if len(jails) == 0 {
 		jails = []string{""}
 	}
-	var out []control.Ban
+	out := make([]control.Ban, 0, min(max(status.Banned, 0), maxExpected)) // growing would cost twice the memory
 	for _, jail := range jails {
-		page := control.Page{Jail: jail, Max: 10_000}
+		page := control.Page{Jail: jail, Max: pageSize}
 		for {
 			bans, next, err := d.Bans(ctx, page)
 			if err != nil {

@@ -40,7 +40,7 @@ func allHosts(ctx context.Context, d control.Reader, jails []string) ([]control.
 	}
 	var out []control.Host
 	for _, jail := range jails {
-		page := control.Page{Jail: jail, Max: 10_000}
+		page := control.Page{Jail: jail, Max: pageSize}
 		for {
 			hosts, next, err := d.Hosts(ctx, page)
 			if err != nil {
