@@ -36,7 +36,7 @@ race: deps
 	$(RACE) -short $(RACED)
 
 e2e: deps build ## Attack a real systemd host, booted in namespaces (as root)
-	$(GO) test -count=1 -timeout 12m ./e2e/...
+	$(GO) test -count=1 -parallel 6 -timeout 12m ./e2e/...
 
 demo: deps build ## Watch a real attacker being exiled (as root)
 	@$(GO) run ./e2e/demo

@@ -101,8 +101,17 @@ func choose(ctx context.Context, want string, all []candidate) (firewall.Backend
 	if len(failures) == 0 {
 		return nil, "", "", fmt.Errorf("no backend %q: want auto, %s or dry-run", want, strings.Join(names, ", "))
 	}
-	return nil, "", "", fmt.Errorf("no backend works here: %w", errors.Join(failures...))
+	return nil, "", "", fmt.Errorf("no backend works here: %w", none(failures))
 }
+
+// none is why no backend works, in one line for the log.
+type none []error
+
+func (n none) Error() string {
+	return strings.ReplaceAll(errors.Join(n...).Error(), "\n", "; ")
+}
+
+func (n none) Unwrap() []error { return n }
 
 func reason(want string, failures []error) string {
 	switch {
