@@ -163,7 +163,7 @@ func (j *Jail) judge(a *Attempt) {
 		return
 	}
 	j.counters.Attempts += uint64(a.Guesses)
-	switch why, protected := j.isAllowed(a.Addr, a.Time); {
+	switch why, protected := j.Allowed(a.Addr, a.Time); {
 	case protected:
 		j.put(a, j.protected, why)
 	case j.sessions.Trusted(a.Addr, a.Time):
@@ -182,7 +182,8 @@ func (j *Jail) put(a *Attempt, d Detector, protected string) {
 	}
 }
 
-func (j *Jail) isAllowed(addr netip.Addr, at time.Time) (string, bool) {
+// Allowed reports whether addr is never banned, for now, and why.
+func (j *Jail) Allowed(addr netip.Addr, at time.Time) (string, bool) {
 	if why, ok := j.sessions.Allowed(addr, at); ok {
 		return why, true
 	}
@@ -192,8 +193,8 @@ func (j *Jail) isAllowed(addr netip.Addr, at time.Time) (string, bool) {
 	return j.allow.Allowed(addr, at)
 }
 
-// touches reports whether a ban of p would hit somebody else who is never banned.
-func (j *Jail) touches(p netip.Prefix, at time.Time) (string, bool) {
+// Touches reports whether a ban of p would hit somebody else who is never banned.
+func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 	if why, ok := j.sessions.Touches(p, at); ok {
 		return why, true
 	}
@@ -217,7 +218,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	if duration != Permanent {
 		d.Until = a.Time.Add(duration)
 	}
-	if why, ok := j.touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
+	if why, ok := j.Touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
 		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
 		d.Reason += "; only the address, because around it is: " + why
 	}

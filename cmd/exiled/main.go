@@ -103,7 +103,11 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		return err
 	}
 	defer store.Close()
-	planner := &planner{options: o, log: log, loaded: cfg}
+	machine, err := machineID()
+	if err != nil {
+		return err
+	}
+	planner := &planner{options: o, log: log, machine: machine, loaded: cfg}
 
 	events := announce.NewJournal(10_000, func(text string) { log.Info(text) })
 	var bus *dbusapi.Service

@@ -11,15 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"exile/firewall"
 	"exile/firewall/sockdestroy"
+	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/jail"
-	"exile/jail/filter"
 	"exile/journal"
 	"exile/journal/export"
 	"exile/journal/follow"
@@ -31,6 +30,7 @@ import (
 type planner struct {
 	options options
 	log     *slog.Logger
+	machine string         // its id
 	loaded  *config.Config // of the start, checked before anything else was touched; nil afterwards
 
 	backend opened // in use; kept over a reload that does not change it
@@ -42,8 +42,9 @@ func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge}
-	if err := p.jails(cfg, plan); err != nil {
+	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands()}
+	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge, Serve: b.serve}
+	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx, cfg); err != nil {
@@ -70,15 +71,15 @@ func kill(ctx context.Context, prefixes []netip.Prefix) error {
 }
 
 // jails adds the enabled jails and the sources that they read.
-func (p *planner) jails(cfg *config.Config, plan *daemon.Plan) error {
+func (b *builder) jails(plan *daemon.Plan) error {
 	var fromJournal []*daemon.Jail
 	var wanted journal.Selector
-	for i := range cfg.Jails {
-		c := &cfg.Jails[i]
+	for i := range b.cfg.Jails {
+		c := &b.cfg.Jails[i]
 		if !c.Enabled {
 			continue
 		}
-		j, err := newJail(cfg, c)
+		j, err := b.build(c)
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (p *planner) jails(cfg *config.Config, plan *daemon.Plan) error {
 	if len(fromJournal) == 0 {
 		return nil
 	}
-	name, source, err := p.journal(cfg, wanted)
+	name, source, err := b.journal(wanted)
 	if err != nil {
 		return err
 	}
@@ -118,25 +119,21 @@ func authLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure
 
 // journal opens the journal, by journalctl when its files are in a format that we do not know; where there is none, the
 // log of a syslog daemon.
-func (p *planner) journal(cfg *config.Config, wanted journal.Selector) (string, journal.Source, error) {
-	dirs, err := journalDirs(cfg.JournalDirs)
-	if err != nil {
-		return "", nil, err
-	}
+func (b *builder) journal(wanted journal.Selector) (string, journal.Source, error) {
 	boot, err := follow.CurrentBoot()
 	if err != nil {
-		p.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
+		b.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
 	}
 	var source journal.Source
-	source, err = follow.New(follow.Config{Dirs: dirs, Select: wanted, Boot: boot})
+	source, err = follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
 	switch {
 	case errors.Is(err, journalfile.ErrUnsupported):
-		p.log.Warn("Reading the journal through journalctl", "reason", err)
+		b.log.Warn("Reading the journal through journalctl", "reason", err)
 		source, err = export.New(export.Config{Selector: wanted, Report: func(err error) {
-			p.log.Warn("Started journalctl again", "reason", err)
+			b.log.Warn("Started journalctl again", "reason", err)
 		}})
 	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
-		p.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
+		b.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
 		source, err = textlog.New(textlog.Config{Paths: authLogs()})
 		return "text", source, err
 	}
@@ -154,60 +151,25 @@ func readable(path string) bool {
 
 // journalDirs turns the configured directories into those that hold files: a directory of journals has one for each
 // machine.
-func journalDirs(configured []string) ([]string, error) {
-	machine, err := os.ReadFile("/etc/machine-id")
-	if err != nil {
-		return nil, fmt.Errorf("read machine id: %w; run systemd-machine-id-setup", err)
-	}
+func (b *builder) journalDirs() []string {
 	var dirs []string
-	for _, dir := range configured {
+	for _, dir := range b.cfg.JournalDirs {
 		if files, _ := filepath.Glob(filepath.Join(dir, "*.journal")); len(files) > 0 {
 			dirs = append(dirs, dir)
 			continue
 		}
-		dirs = append(dirs, filepath.Join(dir, strings.TrimSpace(string(machine))))
+		dirs = append(dirs, filepath.Join(dir, b.machine))
 	}
-	return dirs, nil
+	return dirs
 }
 
-// newJail builds one jail.
-func newJail(cfg *config.Config, c *config.Jail) (*daemon.Jail, error) {
-	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
+// machineID is the id of this machine, which names the folder of its journal, and is nobody else's business.
+func machineID() (string, error) {
+	id, err := os.ReadFile("/etc/machine-id")
 	if err != nil {
-		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
+		return "", fmt.Errorf("read machine id: %w; run systemd-machine-id-setup", err)
 	}
-	allow := newAllow(c)
-	j, err := jail.New(c.Config, f, allow, detector(c))
-	if err != nil {
-		return nil, err
-	}
-	d := &daemon.Jail{
-		Jail: j,
-		Info: control.JailStatus{
-			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: c.MaxRetry,
-			FindTime: c.FindTime, BanTime: c.BanTime, Protected: allow.list(),
-		},
-		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
-		Allowed: allow.Allowed, Ports: c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
-		IPv4Prefix: c.IPv4Prefix, IPv6Prefix: c.IPv6Prefix,
-		Sentence: func(int, netip.Prefix) time.Duration { return c.BanTime }, Remember: cfg.PurgeAge,
-		LookBack: c.FindTime + 3*jail.LoginGrace,
-	}
-	if len(c.LogPath) > 0 {
-		d.Origin = control.OriginFile
-	}
-	if c.Simulate {
-		d.Info.State = "simulating"
-	}
-	return d, nil
-}
-
-// detector is nil where the jail makes its own.
-func detector(c *config.Jail) jail.Detector {
-	if c.Detection != jail.Adaptive {
-		return nil
-	}
-	return jail.NewAdaptive(c.Adaptive)
+	return strings.TrimSpace(string(id)), nil
 }
 
 // opened is a backend and how it was chosen.

@@ -40,7 +40,7 @@ type written struct {
 
 func newPending() pending {
 	return pending{batch: state.Batch{
-		Marks: make(map[string]state.Mark), Bans: make(map[state.Who]control.Ban),
+		Bans:   make(map[state.Who]control.Ban),
 		Lifted: make(map[state.Who]bool), Past: make(map[state.Who]state.Past),
 	}}
 }
@@ -56,8 +56,8 @@ func (p *pending) lift(b control.Ban) {
 	p.urgent = true
 }
 
-func (p *pending) move(source string, to state.Mark) {
-	p.batch.Marks[source] = to
+// move notes that a position moved.
+func (p *pending) move() {
 	if p.since.IsZero() {
 		p.since = time.Now()
 	}
@@ -120,15 +120,41 @@ func (d *Daemon) stampLatency(now time.Time) {
 }
 
 // flush gives what is due to the disk, if it is idle.
+//
+// While a question to an ignorecommand is open, positions are held back: after a crash the entries behind it are read
+// again, and it is asked again.
 func (d *Daemon) flush() {
 	due := d.pending.due()
 	if d.writing || due.IsZero() || due.After(time.Now()) {
 		return
 	}
-	what := d.pending
-	d.pending, d.writing = newPending(), true
+	what := d.take()
+	d.writing = true
 	save := d.save(what.batch)
 	go func() { d.written <- written{what, save()} }()
+}
+
+// take empties what is pending, and puts in how far the sources are.
+func (d *Daemon) take() pending {
+	what := d.pending
+	d.pending = newPending()
+	if d.open == 0 {
+		what.batch.Marks = d.marks()
+	} else {
+		d.pending.since = time.Now()
+	}
+	return what
+}
+
+// marks is how far the sources are.
+func (d *Daemon) marks() map[string]state.Mark {
+	marks := make(map[string]state.Mark, len(d.sources))
+	for name, r := range d.sources {
+		if !r.position.IsZero() {
+			marks[name] = state.Mark{Position: r.position, Low: r.low}
+		}
+	}
+	return marks
 }
 
 // settle tells the world what is on disk now. What the disk refused the store keeps for the next commit, and the world is
@@ -193,9 +219,7 @@ func (d *Daemon) purge(now time.Time) func() error {
 // contents is everything that has to be on disk.
 func (d *Daemon) contents() state.Contents {
 	c := state.NewContents()
-	for name, r := range d.sources {
-		c.Marks[name] = state.Mark{Position: r.position, Low: r.low}
-	}
+	c.Marks = d.marks()
 	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
 	maps.Copy(c.Past, d.past)
 	return c
@@ -206,8 +230,7 @@ func (d *Daemon) finish() error {
 	if d.writing {
 		d.settle(<-d.written)
 	}
-	what := d.pending
-	d.pending = newPending()
+	what := d.take()
 	err := d.save(what.batch)()
 	d.settle(written{what, err})
 	return err

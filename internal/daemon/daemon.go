@@ -40,14 +40,16 @@ type Config struct {
 // Daemon is the loop and the state that it owns. Its exported methods are safe for concurrent use; everything else
 // belongs to the goroutine in Run.
 type Daemon struct {
-	cfg      Config
-	log      *slog.Logger
-	requests chan func(life context.Context)
-	batches  chan delivery
-	failures chan failure
-	written  chan written
-	touched  chan struct{} // somebody changed our part of the kernel
-	kills    chan func(context.Context) error
+	cfg       Config
+	log       *slog.Logger
+	requests  chan func(life context.Context)
+	batches   chan delivery
+	failures  chan failure
+	written   chan written
+	touched   chan struct{} // somebody changed our part of the kernel
+	kills     chan func(context.Context) error
+	questions chan question
+	answers   chan answer
 
 	plan      *Plan
 	sources   map[string]*running
@@ -59,6 +61,8 @@ type Daemon struct {
 	writing   bool           // a transaction is under way
 	rewrite   bool           // the state file was lost: write everything
 	purged    time.Time      // when the past was last forgotten
+	asked     []question     // to be put to an ignorecommand
+	open      int            // questions without an answer
 	condemned []netip.Prefix // whose connections are still to be cut
 	health    *health
 	stats     stats
@@ -91,19 +95,21 @@ type failure struct {
 // New returns a daemon that does nothing until Run.
 func New(cfg Config) *Daemon {
 	return &Daemon{
-		cfg:      cfg,
-		log:      cfg.Log,
-		requests: make(chan func(life context.Context)),
-		batches:  make(chan delivery),
-		failures: make(chan failure),
-		written:  make(chan written, 1),
-		touched:  make(chan struct{}, 1),
-		kills:    make(chan func(context.Context) error),
-		bans:     newTable(),
-		past:     make(map[state.Who]state.Past),
-		health:   newHealth(),
-		pending:  newPending(),
-		closed:   make(chan struct{}),
+		cfg:       cfg,
+		log:       cfg.Log,
+		requests:  make(chan func(life context.Context)),
+		batches:   make(chan delivery),
+		failures:  make(chan failure),
+		written:   make(chan written, 1),
+		touched:   make(chan struct{}, 1),
+		kills:     make(chan func(context.Context) error),
+		questions: make(chan question),
+		answers:   make(chan answer),
+		bans:      newTable(),
+		past:      make(map[state.Who]state.Past),
+		health:    newHealth(),
+		pending:   newPending(),
+		closed:    make(chan struct{}),
 	}
 }
 
@@ -124,6 +130,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.reconcile(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.killer(ctx) })
+	group.Go(func() error { return d.asker(ctx) })
 	d.launch(ctx, marks)
 	d.cfg.Notify("READY=1") // the gate is as it was left; what was logged meanwhile is read now
 	d.loop(ctx)

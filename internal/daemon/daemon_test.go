@@ -122,7 +122,7 @@ func (w *world) jail(name string, allow allowList) *daemon.Jail {
 	}
 	return &daemon.Jail{
 		Jail: j, Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
-		Allowed: allow.Allowed, Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
+		Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
 		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal, IPv4Prefix: 32, IPv6Prefix: 64,
 	}
 }

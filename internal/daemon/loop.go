@@ -29,11 +29,12 @@ func (d *Daemon) loop(ctx context.Context) {
 	defer due.Stop()
 	for {
 		kills, kill := d.nextKill()
+		questions, question := d.nextQuestion()
 		select {
 		case <-ctx.Done():
 			return
 		case dl := <-d.batches:
-			d.take(ctx, dl)
+			d.handle(ctx, dl)
 		case ask := <-d.requests:
 			ask(ctx)
 		case f := <-d.failures:
@@ -49,6 +50,11 @@ func (d *Daemon) loop(ctx context.Context) {
 		case <-due.C:
 		case kills <- kill:
 			d.condemned = nil
+		case questions <- question:
+			d.asked = d.asked[1:]
+		case a := <-d.answers:
+			d.answer(a)
+			d.enforce(ctx)
 		}
 		d.expire(ctx)
 		d.flush()
@@ -56,8 +62,8 @@ func (d *Daemon) loop(ctx context.Context) {
 	}
 }
 
-// take handles a batch and lets its source go on.
-func (d *Daemon) take(ctx context.Context, dl delivery) {
+// handle handles a batch and lets its source go on.
+func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	defer close(dl.done)
 	r, b := dl.from, dl.batch
 	for i := range b.Entries {
@@ -68,7 +74,7 @@ func (d *Daemon) take(ctx context.Context, dl delivery) {
 	}
 	if !b.Position.IsZero() {
 		r.move(b.Position)
-		d.pending.move(r.Name, state.Mark{Position: r.position, Low: r.low})
+		d.pending.move()
 	}
 	d.enforce(ctx)
 	d.recovered(reasonSource)
@@ -106,27 +112,43 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 	}
 }
 
-// decide turns a decision into a ban, unless there is one already.
+// decide turns a decision into a ban, unless there is one already, or the decision has been carried out before.
 func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
-	now := time.Now()
-	who := state.Who{Jail: j.Info.Name, Prefix: dec.Prefix}
 	b := control.Ban{
 		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
 		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason,
 	}
-	if dec.Protected != "" {
-		d.stats.protected++
-		d.later(control.Event{Kind: control.Protected, Time: now, Ban: b, Reason: dec.Protected})
-		return
+	switch {
+	case dec.Protected != "":
+		d.spare(b, dec.Protected)
+	case d.served(b) || time.Now().Before(d.paused):
+	case j.Ignored != nil:
+		d.consult(j, b)
+	default:
+		d.convict(j, b)
 	}
-	if len(d.covering(who.Jail, who.Prefix)) > 0 || now.Before(d.paused) {
-		return
-	}
+}
+
+// spare tells that a ban is not made.
+func (d *Daemon) spare(b control.Ban, why string) {
+	d.stats.protected++
+	d.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
+}
+
+// served reports whether the prefix is banned already, or was for what it is to be banned for: entries that are read again
+// lead to the same decisions. A past that lies in the future says only that the clock was put back.
+func (d *Daemon) served(b control.Ban) bool {
+	cleared := d.past[whoOf(b)].Cleared
+	return !b.Since.After(cleared) && !cleared.After(time.Now()) || len(d.covering(b.Jail, b.Prefix)) > 0
+}
+
+// convict gives a ban its length, and bans.
+func (d *Daemon) convict(j *Jail, b control.Ban) {
 	if b.Offence == 0 {
 		d.sentence(j, &b)
 	}
-	d.remember(who, state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
-	if over(b, now) {
+	d.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
+	if over(b, time.Now()) {
 		return // the log was read late, and the time is served
 	}
 	d.impose(j, b)
@@ -135,15 +157,26 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 
 // sentence sets the offence number and the end of a ban by the history of its prefix.
 func (d *Daemon) sentence(j *Jail, b *control.Ban) {
-	b.Offence = 1
-	past, ok := d.past[state.Who{Jail: b.Jail, Prefix: b.Prefix}]
-	if ok && b.Since.Sub(past.Last) <= j.Remember {
-		b.Offence = past.Offences + 1
-	}
+	b.Offence = 1 + d.offences(j, *b)
 	b.Until = time.Time{}
 	if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
+}
+
+// offences is how often the prefix was banned before, in this jail or in all.
+func (d *Daemon) offences(j *Jail, b control.Ban) int {
+	n := 0
+	for _, other := range d.plan.Jails {
+		if other != j && !j.Overall {
+			continue
+		}
+		past := d.past[state.Who{Jail: other.Info.Name, Prefix: b.Prefix}]
+		if b.Since.Sub(past.Last) <= j.Remember {
+			n += past.Offences
+		}
+	}
+	return n
 }
 
 // impose bans, and more than was asked for when that makes a group.

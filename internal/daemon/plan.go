@@ -33,17 +33,19 @@ type Plan struct {
 // Jail is the arithmetic of one jail and what the daemon must know around it.
 type Jail struct {
 	*jail.Jail
-	Info                   control.JailStatus                                     // the part that does not change
-	Accepts                func(e *journal.Entry) bool                            // whether an entry is this jail's and to be believed
-	Allowed                func(a netip.Addr, at time.Time) (why string, ok bool) // who is never banned
-	Sentence               func(offence int, p netip.Prefix) time.Duration        // ban time of the how-manieth offence; jail.Permanent is for ever
-	IPv4Prefix, IPv6Prefix int                                                    // bits that are counted together
-	Remember               time.Duration                                          // how long an offence counts
-	LookBack               time.Duration                                          // how far back the counters reach
-	Ports                  []firewall.Port                                        // none: all traffic
-	Simulate               bool                                                   // everything but the kernel
-	Origin                 control.Origin                                         // of the bans that its lines cause
-	Aggregator             *jail.Aggregator                                       // nil: bans are not grouped
+	Info     control.JailStatus                              // the part that does not change
+	Accepts  func(e *journal.Entry) bool                     // whether an entry is this jail's and to be believed
+	Sentence func(offence int, p netip.Prefix) time.Duration // ban time of the how-manieth offence; jail.Permanent is for ever
+	// Ignored asks a command of the admin whether the address is not to be banned; nil: there is none. It may take seconds.
+	Ignored                func(ctx context.Context, a netip.Addr) (bool, error)
+	Overall                bool             // offences in all jails count
+	IPv4Prefix, IPv6Prefix int              // bits that are counted together
+	Remember               time.Duration    // how long an offence counts
+	LookBack               time.Duration    // how far back the counters reach
+	Ports                  []firewall.Port  // none: all traffic
+	Simulate               bool             // everything but the kernel
+	Origin                 control.Origin   // of the bans that its lines cause
+	Aggregator             *jail.Aggregator // nil: bans are not grouped
 	counters               counters
 }
 

@@ -222,7 +222,7 @@ func (d *Daemon) reload(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", control.ErrConfig, err)
 	}
 	d.stop()
-	marks := d.contents().Marks
+	marks := d.marks()
 	old := d.plan
 	d.plan = next
 	d.dropOrphans()

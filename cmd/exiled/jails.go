@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"exile/internal/allow"
+	"exile/internal/config"
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+)
+
+// builder builds the jails of one configuration.
+type builder struct {
+	*planner
+	cfg      *config.Config
+	commands *allow.Commands
+	lists    []*allow.List // to be kept up to date
+}
+
+// build builds a jail from its section.
+func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
+	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
+	if err != nil {
+		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
+	}
+	j, err := jail.New(c.Config, f, b.allow(c), detector(c))
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon.Jail{
+		Jail: j,
+		Info: control.JailStatus{
+			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: c.MaxRetry,
+			FindTime: c.FindTime, BanTime: c.BanTime, Protected: ignored(c),
+		},
+		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
+		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
+		IPv4Prefix: c.IPv4Prefix, IPv6Prefix: c.IPv6Prefix,
+		Sentence: b.sentence(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
+		LookBack: c.FindTime + 3*jail.LoginGrace,
+		Aggregator: jail.NewAggregator(c.Aggregate, func(p netip.Prefix) bool {
+			_, ok := j.Touches(p, time.Now())
+			return ok
+		}),
+	}
+	if len(c.LogPath) > 0 {
+		d.Origin = control.OriginFile
+	}
+	if c.Simulate {
+		d.Info.State = "simulating"
+	}
+	return d, b.command(c, d)
+}
+
+// allow is who is never banned by a jail.
+func (b *builder) allow(c *config.Jail) *allow.List {
+	cfg := allow.Config{
+		Ignore: c.IgnoreIP, Resolver: allow.System{},
+		Report: func(err error) {
+			b.log.Warn("The list of who is never banned is not up to date", "jail", c.Name, "error", err)
+		},
+	}
+	if c.IgnoreSelf {
+		cfg.Self = allow.Host{}
+	}
+	list := allow.New(cfg)
+	b.lists = append(b.lists, list)
+	return list
+}
+
+func ignored(c *config.Jail) []string {
+	words := make([]string, len(c.IgnoreIP))
+	for i, g := range c.IgnoreIP {
+		words[i] = g.String()
+	}
+	return words
+}
+
+// command gives the jail its ignorecommand, if it has one.
+func (b *builder) command(c *config.Jail, d *daemon.Jail) error {
+	if len(c.IgnoreCommand) == 0 {
+		return nil
+	}
+	command, err := b.commands.Command(c.IgnoreCommand, c.IgnoreCache)
+	if err != nil {
+		return fmt.Errorf("jail %q: ignorecommand: %w", c.Name, err)
+	}
+	d.Ignored = command.Ignored
+	return nil
+}
+
+// sentence is how long the bans of a jail last. What is added at random is the same for the same ban, so that a log that
+// is read twice ends it at the same time; nobody who does not know the machine's secret id can tell.
+func (b *builder) sentence(c *config.Jail) func(int, netip.Prefix) time.Duration {
+	return func(offence int, p netip.Prefix) time.Duration {
+		return c.Escalation.BanTime(c.BanTime, offence, jail.Chance([]byte(b.machine), p, offence))
+	}
+}
+
+// detector is nil where the jail makes its own.
+func detector(c *config.Jail) jail.Detector {
+	if c.Detection != jail.Adaptive {
+		return nil
+	}
+	return jail.NewAdaptive(c.Adaptive)
+}
+
+// mute is the filter of a jail that reads no log.
+type mute struct{}
+
+// Parse implements jail.Filter.
+func (mute) Parse([]byte) jail.Event { return jail.Event{} }
+
+// recidive adds the jail of those who are banned again and again, if the rule is on. It comes last: a ban by hand that
+// names no jail goes to the first.
+func (b *builder) recidive(plan *daemon.Plan) error {
+	rule := b.cfg.Recidive
+	if !rule.Enabled {
+		return nil
+	}
+	j, err := jail.New(jail.Config{
+		Name: "recidive", Detection: jail.Threshold, MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1,
+	}, mute{}, nil, nil)
+	if err != nil {
+		return err
+	}
+	plan.Recidive = &daemon.Jail{
+		Jail: j,
+		Info: control.JailStatus{
+			Name: "recidive", State: "running", Detection: "bans of other jails", MaxRetry: rule.MaxRetry,
+			FindTime: rule.FindTime, BanTime: rule.BanTime,
+		},
+		Accepts:  func(*journal.Entry) bool { return false },
+		Sentence: func(int, netip.Prefix) time.Duration { return rule.BanTime },
+		Remember: b.cfg.PurgeAge, IPv4Prefix: 32, IPv6Prefix: 64, Origin: control.OriginJournal,
+	}
+	plan.Recidivists = jail.NewRecidivists(rule)
+	plan.Jails = append(plan.Jails, plan.Recidive)
+	return nil
+}
+
+// serve keeps up to date who is never banned, until ctx ends.
+func (b *builder) serve(ctx context.Context) error {
+	var group errgroup.Group
+	for _, list := range b.lists {
+		group.Go(func() error {
+			if err := list.Serve(ctx); err != nil {
+				b.log.Warn("The addresses of this host cannot be followed; what they were at the start stays protected", "error", err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

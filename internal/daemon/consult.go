@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"exile/internal/control"
+)
+
+// maxQuestions is how many bans may wait for an ignorecommand; beyond, nobody is asked: an attacker with many addresses
+// must not be able to put bans off.
+const maxQuestions = 256
+
+// question is whether a ban is not to be made.
+type question struct {
+	ban control.Ban
+	ask func(ctx context.Context, a netip.Addr) (bool, error)
+}
+
+// answer is what the ignorecommand said.
+type answer struct {
+	ban     control.Ban
+	ignored bool
+	err     error
+}
+
+// consult asks the ignorecommand of the jail, which may take seconds, away from the loop.
+func (d *Daemon) consult(j *Jail, b control.Ban) {
+	if d.open >= maxQuestions {
+		d.convict(j, b)
+		return
+	}
+	d.open++
+	d.asked = append(d.asked, question{b, j.Ignored})
+}
+
+// nextQuestion returns the channel of the asker and the next question; nil when there is none.
+func (d *Daemon) nextQuestion() (chan<- question, question) {
+	if len(d.asked) == 0 {
+		return nil, question{}
+	}
+	return d.questions, d.asked[0]
+}
+
+// asker puts questions, at once: the command itself bounds how many run.
+func (d *Daemon) asker(ctx context.Context) error {
+	for {
+		select {
+		case q := <-d.questions:
+			go func() {
+				ignored, err := q.ask(ctx, q.ban.Prefix.Addr())
+				select {
+				case d.answers <- answer{q.ban, ignored, err}:
+				case <-ctx.Done():
+				}
+			}()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// answer carries out what the ignorecommand said. Without an answer the ban is made.
+func (d *Daemon) answer(a answer) {
+	d.open--
+	if a.err != nil {
+		d.log.Warn("The ignorecommand gave no answer", "jail", a.ban.Jail, "address", a.ban.Prefix, "error", a.err)
+	}
+	j := d.plan.jail(a.ban.Jail)
+	switch {
+	case j == nil || d.served(a.ban) || time.Now().Before(d.paused):
+	case a.ignored:
+		d.spare(a.ban, "ignorecommand")
+	default:
+		d.convict(j, a.ban)
+	}
+}
