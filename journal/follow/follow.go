@@ -32,6 +32,7 @@ const (
 	hot    = 3 * time.Millisecond   // between looks at the tail while entries come
 	hotFor = time.Minute            // after the last entry
 	cold   = 500 * time.Millisecond // at most between looks when inotify says nothing
+	rescan = 2 * time.Second        // at most between looks for files, likewise
 	moved  = time.Minute            // after that, a position that moved without entries is worth a batch
 )
 
@@ -111,7 +112,7 @@ func (r *reader) run(ctx context.Context, w *watch) error {
 		if err != nil {
 			return fmt.Errorf("wait for journal: %w", err)
 		}
-		look = changed || now.Sub(r.scanned) >= cold
+		look = changed || now.Sub(r.scanned) >= rescan
 	}
 }
 

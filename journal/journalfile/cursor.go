@@ -1,6 +1,7 @@
 package journalfile
 
 import (
+	"fmt"
 	"runtime/debug"
 
 	"exile/journal"
@@ -107,7 +108,7 @@ func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 
 // Next goes to the next matching entry and reports whether there is one. At the end it stays at the last entry: after
 // Refresh it may be called again. When it returns an error it has stepped over an entry or a list that cannot be read;
-// unless the error is ErrUnreadable or the same place fails twice, the next call goes on behind it.
+// unless the error is ErrUnreadable, the next call goes on behind it.
 func (c *Cursor) Next() (ok bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	return c.step(+1)
@@ -177,38 +178,50 @@ func (c *Cursor) prepare(dir int) error {
 	if c.dir != dir {
 		c.dir = dir
 		for i := range c.walks {
-			c.walks[i].aim(c.f, c.at, dir)
+			if !c.walks[i].aim(c.f, c.at, dir) && len(c.walks) > 1 {
+				return c.fallBack(fmt.Errorf("%w: the list of a field's entries", ErrCorrupt))
+			}
 		}
 	}
 	return nil
+}
+
+// fallBack goes on with the list of all entries from where the cursor is, because the list of a field is damaged.
+func (c *Cursor) fallBack(err error) error {
+	c.walks = append(c.walks[:0], walk{l: &c.f.main})
+	c.walks[0].aim(c.f, c.at, c.dir)
+	return err
 }
 
 // build chooses the lists to walk: those of the rarest terms, and the end of the list of all for what is not in them yet.
 func (c *Cursor) build() error {
 	c.walks, c.dir, c.built = c.walks[:0], 0, true
 	lists, ok, err := c.m.drivers()
-	if err != nil {
-		return err
-	}
 	all := walk{l: &c.f.main}
-	if ok {
+	if ok && err == nil { // where an index is damaged, every entry is looked at
 		all.from = c.f.main.n - min(c.f.main.n, tail)
 		for i := range lists {
 			c.walks = append(c.walks, walk{l: &lists[i]})
 		}
 	}
 	c.walks = append(c.walks, all)
-	return nil
+	return err
 }
 
-// aim sets the walk up to go on from the entry at offset at.
-func (w *walk) aim(f *File, at uint64, dir int) {
+// aim sets the walk up to go on from the entry at offset at. It reports whether the list is there as a whole.
+func (w *walk) aim(f *File, at uint64, dir int) (ok bool) {
+	ok = true
 	w.off = 0
+	if w.l.n > 0 {
+		_, err := f.at(w.l, w.l.n-1) // learns the whole chain
+		ok = err == nil
+	}
 	if dir > 0 {
 		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off > at }))
 	} else {
 		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off >= at }))
 	}
+	return ok
 }
 
 // peek returns the offset of the entry that the walk is at; 0 at its end.
@@ -265,6 +278,9 @@ func (c *Cursor) nearest() (best uint64, err error) {
 		for err == nil && off == 0 && w.hole(c.dir) {
 			w.move(c.dir)
 			off, err = w.peek(c.f, c.dir)
+		}
+		if err != nil && len(c.walks) > 1 {
+			return 0, c.fallBack(err)
 		}
 		if err != nil {
 			w.finish(c.dir)

@@ -2,6 +2,7 @@ package journalfile
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os/exec"
@@ -347,5 +348,47 @@ func TestNoAllocations(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, step); n != 0 {
 		t.Errorf("%v allocations per entry", n)
+	}
+}
+
+// TestDamagedIndex: when the list of the entries that have a field is damaged, it is said once, and all are found.
+func TestDamagedIndex(t *testing.T) {
+	t.Parallel()
+	file := small(40, true, true, 0)
+	path := filepath.Join(t.TempDir(), "system.journal")
+	writeFile(t, path, file)
+	sel := journal.Selector{{{Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service"}}, {Field: "_PID", Values: []string{"2"}}}}
+	count := func() (n, failures int) {
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		m, err := f.Match(sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := f.Cursor(m)
+		for {
+			ok, err := c.Next()
+			switch {
+			case err != nil && failures < 10:
+				failures++
+			case !ok:
+				return n, failures
+			default:
+				n++
+			}
+		}
+	}
+	whole, failures := count()
+	if whole == 0 || failures != 0 {
+		t.Fatalf("%d entries, %d failures in a file that is whole", whole, failures)
+	}
+	at := bytes.Index(file, []byte("_PID=2"))
+	binary.LittleEndian.PutUint64(file[at-72+dataArray:], 12345) // no object is there
+	writeFile(t, path, file)
+	if n, failures := count(); n != whole || failures == 0 {
+		t.Errorf("%d entries of %d, %d failures", n, whole, failures)
 	}
 }
