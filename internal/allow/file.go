@@ -27,13 +27,16 @@ type listFile struct {
 // maxListFile is 64 MiB: millions of prefixes.
 const maxListFile = 64 << 20
 
-// readFiles reads the files that have changed. What cannot be read keeps its last content.
-func (l *List) readFiles() {
+// readFiles reads the files that have changed, and reports whether any has. What cannot be read keeps its last content.
+func (l *List) readFiles() (changed bool) {
 	for _, f := range l.known.files {
+		changedAt, size := f.changed, f.size
 		if err := f.read(); err != nil {
 			l.cfg.Report(fmt.Errorf("read ignoreip file:%s: %w", f.path, err))
 		}
+		changed = changed || f.size != size || !f.changed.Equal(changedAt)
 	}
+	return changed
 }
 
 func (f *listFile) read() error {

@@ -6,6 +6,7 @@ package allow
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -125,15 +126,19 @@ func (l *List) merge(ctx context.Context, self <-chan []jail.Friend, names <-cha
 	check := time.NewTicker(fileCheck)
 	defer check.Stop()
 	for {
-		l.publish()
+		changed := true
 		select {
 		case <-ctx.Done():
 			return
 		case l.known.self = <-self:
 		case a := <-names:
+			changed = !slices.Equal(l.known.names[a.host], a.addrs)
 			l.known.names[a.host] = a.addrs
 		case <-check.C:
-			l.readFiles()
+			changed = l.readFiles()
+		}
+		if changed {
+			l.publish()
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,17 +32,31 @@ func why(l *List, addr string) string {
 	return s
 }
 
-// replies is a resolver that says what the test says.
+// replies is a resolver that says what the test says. Passing time orders nothing for the race detector, hence the
+// atomics.
 type replies struct {
+	next  atomic.Pointer[said]
+	asked atomic.Int32
+}
+
+type said struct {
 	addrs []netip.Addr
 	ttl   time.Duration
 	err   error
-	asked int
 }
 
 func (r *replies) Resolve(context.Context, string) ([]netip.Addr, time.Duration, error) {
-	r.asked++
-	return r.addrs, r.ttl, r.err
+	r.asked.Add(1)
+	s := r.next.Load()
+	return s.addrs, s.ttl, s.err
+}
+
+func (r *replies) say(ttl time.Duration, err error, addrs ...string) {
+	s := &said{ttl: ttl, err: err}
+	for _, a := range addrs {
+		s.addrs = append(s.addrs, netip.MustParseAddr(a))
+	}
+	r.next.Store(s)
 }
 
 // moves is a host whose addresses change when the test says so.
@@ -75,35 +90,36 @@ func serve(t *testing.T, l *List) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := &replies{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, ttl: 10 * time.Minute}
-		reports := 0
-		l := New(Config{Ignore: ignore(t, "Host.Example."), Resolver: r, Report: func(error) { reports++ }})
+		r := &replies{}
+		r.say(10*time.Minute, nil, "192.0.2.1")
+		var reports atomic.Int32
+		l := New(Config{Ignore: ignore(t, "Host.Example."), Resolver: r, Report: func(error) { reports.Add(1) }})
 		if why(l, "192.0.2.1") != "" {
 			t.Error("known before anybody was asked")
 		}
 		serve(t, l)
-		expect := func(when, addr, want string, asked int) {
+		expect := func(when, addr, want string, asked int32) {
 			t.Helper()
 			synctest.Wait()
-			if got := why(l, addr); got != want || r.asked != asked {
-				t.Errorf("%s: %s is %q after %d questions, want %q after %d", when, addr, got, r.asked, want, asked)
+			if got := why(l, addr); got != want || r.asked.Load() != asked {
+				t.Errorf("%s: %s is %q after %d questions, want %q after %d", when, addr, got, r.asked.Load(), want, asked)
 			}
 		}
 		expect("at once", "192.0.2.1", "ignoreip host.example", 1)
 		time.Sleep(9 * time.Minute)
 		expect("before the TTL", "192.0.2.1", "ignoreip host.example", 1)
-		r.addrs, r.ttl = []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.IPv6Unspecified()}, 0
+		r.say(0, nil, "2001:db8::1", "::")
 		time.Sleep(90 * time.Second)
 		expect("moved", "192.0.2.1", "", 2)
 		expect("moved", "2001:db8::1", "ignoreip host.example", 2)
 		expect("unspecified", "::", "", 2)
-		r.err = errors.New("dead")
+		r.say(0, errors.New("dead"))
 		time.Sleep(5 * time.Minute) // a TTL of 0 is a minute, and so is the wait after an error
 		expect("dead", "2001:db8::1", "ignoreip host.example", 7)
-		if reports != 5 {
-			t.Errorf("%d reports", reports)
+		if n := reports.Load(); n != 5 {
+			t.Errorf("%d reports", n)
 		}
-		r.err, r.addrs = nil, nil
+		r.say(0, nil)
 		time.Sleep(time.Minute)
 		expect("gone", "2001:db8::1", "", 8)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -64,6 +65,7 @@ func (l *List) ask(ctx context.Context, host string) ([]netip.Addr, time.Duratio
 			clean = append(clean, a.Unmap().WithZone(""))
 		}
 	}
+	slices.SortFunc(clean, netip.Addr.Compare)
 	return clean, ttl, err
 }
 

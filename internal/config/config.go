@@ -70,7 +70,7 @@ func Parse(name string, data []byte) (*Config, error) {
 
 // parse merges the files in their order over what is built in.
 func parse(files []file) (*Config, error) {
-	t := newTree(nil)
+	t := newTree(&tree{})
 	var ps problems
 	for i, f := range append([]file{{builtinName, builtin}}, files...) {
 		root, err := decode(f.name, f.data)

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // section is what one part of the files says, by key.
@@ -13,7 +14,7 @@ type tree struct {
 	globals  section
 	defaults section
 	jails    map[string]section
-	builtin  *tree // what null falls back to; nil in the built-in tree itself
+	builtin  *tree // what null falls back to; empty for the built-in tree itself
 }
 
 // maxJails bounds what a file can make the daemon do.
@@ -21,11 +22,10 @@ const maxJails = 256
 
 func newTree(builtin *tree) *tree {
 	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, builtin: builtin}
-	if builtin != nil {
-		t.globals, t.defaults = maps.Clone(builtin.globals), maps.Clone(builtin.defaults)
-		for name, s := range builtin.jails {
-			t.jails[name] = maps.Clone(s)
-		}
+	maps.Copy(t.globals, builtin.globals)
+	maps.Copy(t.defaults, builtin.defaults)
+	for name, s := range builtin.jails {
+		t.jails[name] = maps.Clone(s)
 	}
 	return t
 }
@@ -73,15 +73,17 @@ func (t *tree) mergeDefaults(v value) (ps problems) {
 // setDefault sets a word of the daemon or the default of a word of the jails.
 func (t *tree) setDefault(key string, v value, valid []string) error {
 	if slices.Contains(names(globalWords()), key) {
-		t.globals.set(key, v, t.builtin.section("globals"))
+		t.globals.set(key, v, t.builtin.globals)
 		return nil
 	}
 	if slices.Contains(names(jailWords()), key) {
-		t.defaults.set(key, v, t.builtin.section("defaults"))
+		t.defaults.set(key, v, t.builtin.defaults)
 		return nil
 	}
 	return problem(v.file, v.line, "%s", unknown(key, valid))
 }
+
+func recidiveWords() []string { return []string{"enabled", "maxretry", "findtime", "bantime"} }
 
 func (t *tree) mergeJails(v value) (ps problems) {
 	pairs, err := v.mapping()
@@ -111,8 +113,12 @@ func (t *tree) mergeJail(name string, v value) (ps problems) {
 }
 
 func (t *tree) setInJail(name, key string, v value) error {
+	if name == recidive && !slices.Contains(recidiveWords(), key) {
+		return problem(v.file, v.line, "%q has no meaning in %s, which is a rule and knows %s",
+			key, recidive, strings.Join(recidiveWords(), ", "))
+	}
 	if slices.Contains(names(jailWords()), key) {
-		t.jails[name].set(key, v, t.builtin.section(name))
+		t.jails[name].set(key, v, t.builtin.jails[name])
 		return nil
 	}
 	if slices.Contains(names(globalWords()), key) {
@@ -134,20 +140,6 @@ func (s section) set(key string, v value, builtin section) {
 	delete(s, key)
 	if b, ok := builtin[key]; ok {
 		s[key] = b
-	}
-}
-
-// section is a part of the tree; of a nil tree nothing.
-func (t *tree) section(name string) section {
-	switch {
-	case t == nil:
-		return nil
-	case name == "globals":
-		return t.globals
-	case name == "defaults":
-		return t.defaults
-	default:
-		return t.jails[name]
 	}
 }
 
