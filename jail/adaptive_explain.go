@@ -11,16 +11,22 @@ import (
 // maxExplained bounds the names that Explain lists.
 const maxExplained = 8
 
-// reason tells people which evidence it was. The name is the attacker's: quoted.
+// reason tells people which evidence it was. The name is the attacker's: quoted. It is made for every ban, also in the
+// worst of attacks: no Sprintf.
 func (e evidence) reason(user string, offence, step int) string {
-	what := fmt.Sprintf("count: %v of %v points in %s", e.total, e.limit, days(e.span))
+	b := make([]byte, 0, 128)
 	if e.name > 0 {
-		what = fmt.Sprintf("name: %s, on which %s failed", quote(user), addresses(e.name))
+		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(user))
+		b = append(append(append(b, ", on which "...), addresses(e.name)...), " failed"...)
+	} else {
+		b = append(append(append(b, "count: "...), e.total.String()...), " of "...)
+		b = append(append(append(b, e.limit.String()...), " points in "...), days(e.span)...)
 	}
 	if e.known {
-		what += ", weighed as a known neighbour"
+		b = append(b, ", weighed as a known neighbour"...)
 	}
-	return fmt.Sprintf("%s, offence %d, step %d", what, offence, step)
+	b = strconv.AppendInt(append(b, ", offence "...), int64(offence), 10)
+	return string(strconv.AppendInt(append(b, ", step "...), int64(step), 10))
 }
 
 func wideReason(hosts, offence int, cfg AdaptiveConfig) string {

@@ -1,0 +1,207 @@
+package jail
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A campaign of one guess per address is stopped at its second address on each name.
+func TestDistributedCampaign(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	passed := 0
+	for i := range 5000 {
+		passed += 1 - min(s.fail(addr4(byte(20+i/250), byte(i%250), byte(i%7), 9), fmt.Sprintf("service%d", i%50), true), 1)
+		s.wait(time.Minute)
+	}
+	if passed != 50 {
+		t.Errorf("%d addresses of 5000 were not banned at their first guess, want 50: the first on each name", passed)
+	}
+	if got := s.Names(s.now); len(got) != 50 || got[0].Hosts != maxCrowd {
+		t.Errorf("%d attack names, the first of %d addresses; want 50 of %d", len(got), got[0].Hosts, maxCrowd)
+	}
+}
+
+func TestOneGuessADay(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	for range 100 {
+		s.fail(addr4(192, 0, 2, 1), "root", false)
+		s.wait(day + time.Minute)
+	}
+	if len(s.bans) != 10 {
+		t.Errorf("100 days of a guess a day made %d bans, want 10", len(s.bans))
+	}
+}
+
+// Poisoners try the slips of an owner's name; the owner's own slip is still no evidence.
+func TestPoisonedNames(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	for i, slip := range []string{"jsmiht", "jsmit", "jsmithh", "jsmitt", "jsmi"} {
+		for j := range 4 {
+			s.fail(addr4(203, byte(i), byte(j), 1), slip, true)
+		}
+	}
+	for _, slip := range []string{"jsmiht", "jsmit", "jsmithh", "jsmitt"} {
+		s.fail(addr4(192, 0, 2, 1), slip, true)
+	}
+	s.wants(t)
+	s.fail(addr4(203, 0, 113, 1), "gsmyth", true)
+	s.fail(addr4(203, 0, 114, 1), "gsmyth", true)
+	s.wants(t, "203.0.114.1/32 7d")
+}
+
+// An owner mistypes six times from a new network: five points are an hour. From home it takes twenty-five.
+func TestOwnerMistypes(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	home, away := addr4(192, 0, 2, 1), addr4(198, 51, 100, 1)
+	s.login(home, "alice", "password", 0)
+	for range 6 {
+		s.fail(away, "alice", false)
+		s.wait(time.Minute)
+	}
+	s.wants(t, "198.51.100.1/32 1h0m0s")
+	for range 24 {
+		s.fail(home, "alice", false)
+		s.wait(time.Minute)
+	}
+	s.wants(t, "198.51.100.1/32 1h0m0s")
+	if s.fail(home, "alice", false) != 1 || !strings.Contains(s.bans[1].Reason, "known neighbour") {
+		t.Errorf("the 25th wrong password from home: %+v", s.bans)
+	}
+}
+
+// Six slips from a new network in one connection that then logs in are forgiven.
+func TestLoginForgivesItsConnection(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	away := addr4(198, 51, 100, 1)
+	for range 20 {
+		for range 3 {
+			s.fail(away, "root", false)
+		}
+		s.login(away, "root", "publickey", 3)
+		s.wait(time.Hour)
+	}
+	s.wants(t)
+	if n := s.Failing(); n != 0 {
+		t.Errorf("%d addresses still have points", n)
+	}
+	s.fail(away, "root", false)
+	s.login(away, "root", "publickey", 99)
+	s.login(addr4(8, 8, 8, 8), "root", "publickey", 99)
+	s.wants(t)
+}
+
+// A monitor comes every minute, is refused once and then logs in on the same connection.
+func TestMonitor(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	for range 30 * 24 * 60 {
+		s.fail(addr4(192, 0, 2, 1), "monitor", false)
+		s.login(addr4(192, 0, 2, 1), "monitor", "publickey", 1)
+		s.wait(time.Minute)
+	}
+	s.wants(t)
+}
+
+func TestWiden(t *testing.T) {
+	t.Parallel()
+	type ban struct {
+		net48, net64 uint16
+	}
+	for _, c := range []struct {
+		name string
+		v6   []ban
+		want []string // besides the bans of addresses
+	}{
+		{"three /64 of a /56", []ban{{1, 1}, {1, 2}, {1, 3}}, []string{"2001:db8:1::/56 7d"}},
+		{"three /64 of a /48", []ban{{1, 0x100}, {1, 0x200}, {1, 0x300}}, []string{"2001:db8:1::/48 7d"}},
+		{"three /64 of three /48", []ban{{1, 1}, {2, 1}, {3, 1}}, nil},
+		{"the same /64 thrice", []ban{{1, 1}, {1, 1}, {1, 1}}, nil},
+		{
+			"a /56 is one of the /48",
+			[]ban{{1, 1}, {1, 2}, {1, 3}, {1, 0x200}, {1, 0x300}},
+			[]string{"2001:db8:1::/56 7d", "2001:db8:1::/48 7d"},
+		},
+	} {
+		s := newScene()
+		for _, b := range c.v6 {
+			for range 5 {
+				s.fail(addr6(b.net48, b.net64), "root", false)
+				s.wait(time.Minute)
+			}
+		}
+		var got []string
+		for i, v := range s.bans {
+			if v.Prefix.Bits() != 64 {
+				got = append(got, s.banned()[i])
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// Rotation inside a /64 is one address.
+func TestRotationInsideOneNetwork(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	b := addr6(1, 1).As16()
+	for i := range byte(5) {
+		b[15], b[9] = i, i
+		s.fail(netip.AddrFrom16(b), "root", false)
+	}
+	s.wants(t, "2001:db8:1:1::/64 1h0m0s")
+}
+
+func TestNobodyWidensOverAnOwner(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	s.login(addr4(192, 0, 2, 200), "alice", "password", 0)
+	s.login(addr6(1, 0x500), "alice", "password", 0)
+	s.wait(40 * day) // known no more, but not forgotten
+	for i := range byte(6) {
+		for range 5 {
+			s.fail(addr4(192, 0, 2, i), "root", false)
+			s.fail(addr6(1, uint16(i)), "root", false)
+		}
+	}
+	for _, v := range s.bans {
+		if v.Prefix.Bits() != 32 && v.Prefix.Bits() != 64 {
+			t.Errorf("banned %v, from which somebody logged in", v.Prefix)
+		}
+	}
+	if len(s.bans) != 12 {
+		t.Errorf("%d bans, want 12", len(s.bans))
+	}
+}
+
+func TestWideLadder(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	for i := range byte(6) {
+		for range 5 {
+			s.fail(addr4(192, 0, 2, i), "root", false)
+		}
+		s.wait(time.Hour)
+	}
+	var got []string
+	for i, v := range s.bans {
+		if v.Prefix.Bits() == 24 {
+			got = append(got, s.banned()[i])
+		}
+	}
+	want := []string{"192.0.2.0/24 7d", "192.0.2.0/24 28d", "192.0.2.0/24 30d", "192.0.2.0/24 30d"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bans of the /24 (-want +got):\n%s", diff)
+	}
+}

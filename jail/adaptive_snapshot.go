@@ -1,0 +1,183 @@
+package jail
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+)
+
+// A snapshot is the memories one after the other, each the number of its entries and these from the oldest to the newest,
+// so that the same are forgotten next. Numbers are varints, texts have their length before them.
+
+// snapshotVersion names the form of a snapshot.
+const snapshotVersion = 1
+
+var errSnapshot = errors.New("not a snapshot of the adaptive detector")
+
+// Snapshotter is a Detector whose memory reaches back further than the log may.
+type Snapshotter interface {
+	// Snapshot returns the memory, in a form of that version.
+	Snapshot() (version uint32, data []byte, err error)
+	// Restore replaces the memory with that of a snapshot. When it cannot, it returns an error and changes nothing.
+	Restore(version uint32, data []byte) error
+}
+
+// Snapshot implements Snapshotter. It takes at most a few megabytes.
+func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
+	var w snapshotWriter
+	writeAll(&w, d.names.recent, func(w *snapshotWriter, name string, c *crowd) { w.text(name); w.crowd(c) })
+	writeAll(&w, d.scores, func(w *snapshotWriter, host netID, s *score) { w.number(uint64(host)); w.score(*s) })
+	writeAll(&w, d.known.nets, writeNet)
+	writeAll(&w, d.known.regions, writeNet)
+	writeAll(&w, d.known.names, func(w *snapshotWriter, name string, at *stamp) { w.text(name); w.number(uint64(*at)) })
+	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host netID, o *offence) { w.number(uint64(host)); w.offence(o) })
+	writeAll(&w, d.wides.banned, func(w *snapshotWriter, p netip.Prefix, c *crowd) { w.prefix(p); w.crowd(c) })
+	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p netip.Prefix, o *offence) { w.prefix(p); w.offence(o) })
+	return snapshotVersion, w, nil
+}
+
+// Restore implements Snapshotter. What the host's accounts are is not part of a snapshot, and stays.
+func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
+	if version != snapshotVersion {
+		return fmt.Errorf("snapshot of version %d: this program reads version %d", version, snapshotVersion)
+	}
+	fresh := NewAdaptive(d.cfg)
+	r := &snapshotReader{data: data}
+	readAll(r, fresh.names.recent, (*snapshotReader).name, (*snapshotReader).crowd)
+	readAll(r, fresh.scores, (*snapshotReader).net, (*snapshotReader).score)
+	readAll(r, fresh.known.nets, (*snapshotReader).net, func(*snapshotReader) struct{} { return struct{}{} })
+	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader) struct{} { return struct{}{} })
+	readAll(r, fresh.known.names, (*snapshotReader).name, (*snapshotReader).stamp)
+	readAll(r, fresh.hosts.recent, (*snapshotReader).net, (*snapshotReader).offence)
+	readAll(r, fresh.wides.banned, (*snapshotReader).prefix, (*snapshotReader).crowd)
+	readAll(r, fresh.wides.recent, (*snapshotReader).prefix, (*snapshotReader).offence)
+	if r.bad || len(r.data) > 0 {
+		return errSnapshot
+	}
+	fresh.accounts = d.accounts
+	*d = *fresh
+	return nil
+}
+
+type snapshotWriter []byte
+
+func writeAll[K comparable, V any](w *snapshotWriter, r *recent[K, V], one func(*snapshotWriter, K, *V)) {
+	w.number(uint64(len(r.index)))
+	for node := range r.all {
+		w.number(uint64(node.touched))
+		one(w, node.key, &node.value)
+	}
+}
+
+func (w *snapshotWriter) number(n uint64) { *w = binary.AppendUvarint(*w, n) }
+
+func (w *snapshotWriter) text(s string) {
+	w.number(uint64(len(s)))
+	*w = append(*w, s...)
+}
+
+func (w *snapshotWriter) prefix(p netip.Prefix) {
+	b, _ := p.MarshalBinary() // never fails
+	w.text(string(b))
+}
+
+func writeNet(w *snapshotWriter, n netID, _ *struct{}) { w.number(uint64(n)) }
+
+func (w *snapshotWriter) crowd(c *crowd) {
+	w.number(uint64(c.n))
+	for i := range c.n {
+		w.number(uint64(c.hosts[i]))
+		w.number(uint64(c.at[i]))
+	}
+}
+
+func (w *snapshotWriter) score(s score) {
+	w.number(uint64(len(s)))
+	for _, m := range s {
+		w.number(uint64(m.at))
+		w.number(uint64(m.points))
+		w.number(uint64(m.guesses))
+	}
+}
+
+func (w *snapshotWriter) offence(o *offence) {
+	w.number(uint64(o.count))
+	w.number(uint64(o.last))
+}
+
+// snapshotReader reads what a disk gave back: every number is in its range, or all of it is bad.
+type snapshotReader struct {
+	data []byte
+	bad  bool
+}
+
+func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key func(*snapshotReader) K, value func(*snapshotReader) V) {
+	for n := r.number(math.MaxUint32); n > 0 && !r.bad; n-- {
+		at := r.stamp()
+		k := key(r)
+		v := value(r)
+		if !r.bad {
+			*into.touch(k, int64(at)) = v
+		}
+	}
+	into.evicted = 0
+}
+
+// number reads a number that is at most limit; 0 when there is none.
+func (r *snapshotReader) number(limit uint64) uint64 {
+	n, size := binary.Uvarint(r.data)
+	if size <= 0 || n > limit {
+		r.bad, r.data = true, nil
+		return 0
+	}
+	r.data = r.data[size:]
+	return n
+}
+
+func (r *snapshotReader) text(limit uint64) string {
+	n := int(r.number(limit))
+	if n > len(r.data) {
+		r.bad, r.data = true, nil
+		return ""
+	}
+	s := string(r.data[:n])
+	r.data = r.data[n:]
+	return s
+}
+
+func (r *snapshotReader) name() string { return r.text(maxName) }
+
+func (r *snapshotReader) stamp() stamp { return stamp(r.number(math.MaxUint32)) }
+
+func (r *snapshotReader) net() netID { return netID(r.number(math.MaxUint64)) }
+
+func (r *snapshotReader) prefix() netip.Prefix {
+	var p netip.Prefix
+	if err := p.UnmarshalBinary([]byte(r.text(32))); err != nil || !p.IsValid() || p != p.Masked() {
+		r.bad = true
+		return netip.Prefix{}
+	}
+	return p
+}
+
+func (r *snapshotReader) crowd() crowd {
+	c := crowd{n: uint8(r.number(maxCrowd))}
+	for i := range c.n {
+		c.hosts[i], c.at[i] = r.net(), r.stamp()
+	}
+	return c
+}
+
+func (r *snapshotReader) score() score {
+	s := make(score, r.number(maxMarks))
+	for i := range s {
+		s[i] = scoreMark{r.stamp(), points(r.number(math.MaxUint16)), uint16(r.number(math.MaxUint16))}
+	}
+	return s
+}
+
+func (r *snapshotReader) offence() offence {
+	return offence{uint16(r.number(math.MaxUint16)), r.stamp()}
+}

@@ -1,0 +1,139 @@
+package jail
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mixedAttempts makes a mix of attackers and owners up, so many attempts of it, a few minutes apart.
+func mixedAttempts(seed uint64, n int) []Attempt {
+	random := rand.New(rand.NewPCG(seed, 1))
+	names := []string{"root", "admin", "alice", "alcie", "oracle", "", "x\x00\xff\"y"}
+	list := make([]Attempt, n)
+	for i := range list {
+		a := &list[i]
+		a.Time = adaptiveStart.Add(minutes(7 * i))
+		a.Addr = addr4(10, byte(random.IntN(4)), byte(random.IntN(4)), byte(random.IntN(40)))
+		if random.IntN(4) == 0 {
+			a.Addr = addr6(uint16(random.IntN(3)), uint16(random.IntN(600)))
+		}
+		a.User = names[random.IntN(len(names))]
+		a.Unknown = a.User != "root" && a.User != "alice"
+		a.Guesses = 1 + random.IntN(3)
+		if random.IntN(60) == 0 {
+			a.Success, a.Unknown, a.Guesses, a.User, a.Forgiven = true, false, 0, "alice", random.IntN(2)
+		}
+	}
+	return list
+}
+
+func observeAll(d *AdaptiveDetector, list []Attempt) []Verdict {
+	var out []Verdict
+	for _, a := range list {
+		out = d.Observe(a, out)
+	}
+	return out
+}
+
+func snapshotOf(t testing.TB, d *AdaptiveDetector) []byte {
+	t.Helper()
+	version, data, err := d.Snapshot()
+	if err != nil || version != snapshotVersion {
+		t.Fatalf("snapshot: version %d, %v", version, err)
+	}
+	return data
+}
+
+// smallAdaptive forgets early, so that the order of forgetting matters.
+func smallAdaptive() AdaptiveConfig {
+	cfg := DefaultAdaptive()
+	cfg.MaxNames, cfg.MaxAddrs, cfg.MaxKnown = 3, 100, 3
+	return cfg
+}
+
+func TestSnapshotDecidesAlike(t *testing.T) {
+	t.Parallel()
+	list := mixedAttempts(1, 4000)
+	want := observeAll(NewAdaptive(smallAdaptive()), list)
+	if len(want) < 100 {
+		t.Fatalf("only %d bans: the attempts prove nothing", len(want))
+	}
+	random := rand.New(rand.NewPCG(3, 3))
+	for range 8 {
+		cut := random.IntN(len(list))
+		before, after := NewAdaptive(smallAdaptive()), NewAdaptive(smallAdaptive())
+		got := observeAll(before, list[:cut])
+		if err := after.Restore(snapshotVersion, snapshotOf(t, before)); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, observeAll(after, list[cut:])...)
+		if diff := cmp.Diff(want, got, cmpPrefix); diff != "" {
+			t.Fatalf("cut at %d (-whole +restored):\n%s", cut, diff)
+		}
+		if diff := cmp.Diff(snapshotOf(t, after), snapshotOf(t, continued(before, list[cut:]))); diff != "" {
+			t.Fatalf("cut at %d: the memories differ", cut)
+		}
+	}
+}
+
+func continued(d *AdaptiveDetector, list []Attempt) *AdaptiveDetector {
+	observeAll(d, list)
+	return d
+}
+
+func TestTornSnapshotChangesNothing(t *testing.T) {
+	t.Parallel()
+	d := NewAdaptive(smallAdaptive())
+	observeAll(d, mixedAttempts(2, 500))
+	data := snapshotOf(t, d)
+	other := NewAdaptive(smallAdaptive())
+	observeAll(other, mixedAttempts(4, 100))
+	was := snapshotOf(t, other)
+	for n := 0; n < len(data); n += 1 + n/50 {
+		if err := other.Restore(snapshotVersion, data[:n]); err == nil {
+			t.Fatalf("%d of %d bytes were taken for a snapshot", n, len(data))
+		}
+	}
+	for _, foreign := range [][]byte{append(slices.Clone(data), 0), []byte("{}"), {0xff, 0xff, 0xff, 0xff, 0xff, 0x01}} {
+		if err := other.Restore(snapshotVersion, foreign); err == nil {
+			t.Errorf("%d foreign bytes were taken for a snapshot", len(foreign))
+		}
+	}
+	if err := other.Restore(snapshotVersion+1, data); err == nil {
+		t.Error("a later version was taken for ours")
+	}
+	if !slices.Equal(was, snapshotOf(t, other)) {
+		t.Error("a bad snapshot changed the memory")
+	}
+}
+
+// FuzzRestore feeds what a broken disk may hold; what is taken must be written back as it was read, as far as the caps
+// let it.
+func FuzzRestore(f *testing.F) {
+	d := NewAdaptive(smallAdaptive())
+	f.Add(snapshotOf(f, d))
+	observeAll(d, mixedAttempts(5, 300))
+	f.Add(snapshotOf(f, d))
+	list := mixedAttempts(6, 50)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := NewAdaptive(smallAdaptive())
+		if d.Restore(snapshotVersion, data) != nil {
+			return
+		}
+		again := NewAdaptive(smallAdaptive())
+		if err := again.Restore(snapshotVersion, snapshotOf(t, d)); err != nil {
+			t.Fatalf("it does not read what it wrote: %v", err)
+		}
+		if diff := cmp.Diff(observeAll(d, list), observeAll(again, list), cmpPrefix); diff != "" {
+			t.Errorf("restored twice it decides otherwise:\n%s", diff)
+		}
+		for _, a := range list {
+			d.Explain(a.Addr, a.Time)
+		}
+		d.Expire(list[len(list)-1].Time)
+		d.Names(list[0].Time)
+	})
+}
