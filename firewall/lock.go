@@ -28,13 +28,12 @@ type Lock struct {
 // beside such a stranger is still refused by ipset and nftables.)
 func Acquire(netns int) (*Lock, error) {
 	var l Lock
-	err := InNamespace(netns, func() (err error) {
-		l.listener, err = net.Listen("unix", lockName)
-		if errors.Is(err, unix.EADDRINUSE) {
-			err = holder()
-		}
-		return err
-	})
+	err := InNamespace(netns, l.listen)
+	// One that is ending may live on for a moment in a child that it has forked and that has not yet executed.
+	for tries := 0; errors.Is(err, ErrHeld) && tries < 20; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		err = InNamespace(netns, l.listen)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock firewall: %w", err)
 	}
@@ -42,6 +41,19 @@ func Acquire(netns int) (*Lock, error) {
 		go l.answer()
 	}
 	return &l, nil
+}
+
+// listen binds the name, or leaves the listener nil if a stranger has it.
+func (l *Lock) listen() error {
+	listener, err := net.Listen("unix", lockName)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return holder()
+	}
+	if err != nil {
+		return err
+	}
+	l.listener = listener
+	return nil
 }
 
 // Close gives the lock back.
