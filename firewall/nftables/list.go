@@ -180,7 +180,8 @@ func (s *set) put(k firewall.Key, end time.Time) error {
 
 var errTooMany = errors.New("too many elements to read")
 
-// dump reads a set, on a socket of its own because a dump cannot be called off.
+// dump reads a set, on a socket of its own because a dump cannot be called off. The kernel goes through the set once for
+// each message that it fills, and while the set grows may leave elements out: only one message is the whole truth.
 func (b *Backend) dump(ctx context.Context, c class) (*set, error) {
 	conn, err := bulk.Dial(unix.NETLINK_NETFILTER, b.config.NetNS)
 	if err != nil {
@@ -190,15 +191,14 @@ func (b *Backend) dump(ctx context.Context, c class) (*set, error) {
 	s := &set{ends: map[firewall.Key]time.Time{}}
 	now := time.Now()
 	err = conn.Dump(ctx, bulk.Request{Type: getElement, Body: b.whole(c)}, func(m []byte) error {
-		return elements(m, c, now, func(k firewall.Key, end time.Time) error {
-			if len(s.ends) >= dumpMax {
-				return errTooMany
-			}
-			return s.put(k, end)
-		})
+		s.stale = len(s.ends) > 0
+		if len(s.ends) >= dumpMax {
+			return errTooMany
+		}
+		return elements(m, c, now, s.put)
 	})
 	if errors.Is(err, errTooMany) {
-		s.stale, err = true, nil
+		err = nil
 	}
 	return s, err
 }

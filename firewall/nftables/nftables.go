@@ -23,9 +23,10 @@
 // answers from memory. When it is not, List looks whether chain and rules stand, and asks the kernel for each element by
 // name, which is linear. What List cannot see is an element that a stranger put into our sets, which owned tables forbid.
 //
-// After a restart nothing is known, and the sets are read. Reading stops after 20,000 elements of a set, a quarter of a
-// second: List then reports those, and the next Apply empties such a set and fills it anew in the same transaction, so
-// nothing that is wanted lapses, and nothing unwanted stays.
+// After a restart nothing is known, and the sets are read, 20,000 elements of each at most, which takes a quarter of a
+// second. The kernel may leave elements out of a set that it has to send in more than one message. So List reports what was
+// read, and the next Apply empties such a set and fills it anew in the same transaction: nothing that is wanted lapses for
+// a moment (beyond 50,000 bans: for longer than the next transaction takes), and nothing unwanted stays.
 package nftables
 
 import (
