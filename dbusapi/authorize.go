@@ -46,6 +46,12 @@ func (c *call) authorize(a action) error {
 	if uid == 0 {
 		return nil
 	}
+	select {
+	case c.session.questions <- struct{}{}:
+		defer func() { <-c.session.questions }()
+	default:
+		return fail(errLimitsExceeded, "%d questions to polkit wait already.", maxQuestions)
+	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	if c.interactive {

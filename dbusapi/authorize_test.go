@@ -192,3 +192,27 @@ func TestBusctl(t *testing.T) {
 		t.Errorf("log level is %v after it was set to debug", h.level.Level())
 	}
 }
+
+// A user whom polkit is slow to ask about cannot take the place of root, who is not asked about.
+func TestWaitingForPolkitDoesNotShutRootOut(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, NOT TESTED: needs root and nobody")
+	}
+	h := start(t)
+	release := make(chan struct{})
+	p := h.startPolkit(t, func(string, uint32) (bool, bool) { <-release; return true, false })
+	done := make(chan string)
+	go func() {
+		out, _ := h.busctl(t, true, append([]string{"--allow-interactive-authorization=true"}, banArgs...)...)
+		done <- out
+	}()
+	<-p.asked
+	if out, err := h.busctl(t, false, manager("Unban", "sst", "", "192.0.2.7", "0")...); err != nil {
+		t.Errorf("root, while another waits: %s, %v", out, err)
+	}
+	close(release)
+	if out := <-done; !strings.HasPrefix(out, "t ") {
+		t.Errorf("the other: %s", out)
+	}
+}

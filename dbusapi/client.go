@@ -3,6 +3,7 @@ package dbusapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -157,6 +158,9 @@ func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, strin
 // Hosts implements control.Reader, but for the jail, which must be named.
 func (c *Client) Hosts(ctx context.Context, p control.Page) ([]control.Host, string, error) {
 	body, err := c.callObject(ctx, jailPath(p.Jail), JailInterface, "ListFailures", p.After, count(p.Max), uint64(0))
+	if e, ok := errors.AsType[*RemoteError](err); ok && e.Name == errUnknownObject {
+		return nil, "", fmt.Errorf("jail %q: %w", p.Jail, control.ErrNoSuchJail)
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -6,6 +6,7 @@ import "time"
 const (
 	maxCalls        = 1024 // of all peers
 	maxCallsPerPeer = 64
+	maxQuestions    = 256  // to polkit: people type slowly, and root, who is not asked about, must still get through
 	maxPeers        = 4096 // whose reports are remembered
 	reportRate      = 100  // Report calls per second and peer
 	reportBurst     = 1000

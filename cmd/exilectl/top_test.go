@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"exile/internal/control"
+)
+
+func newScreen(t *testing.T) *screen {
+	t.Helper()
+	return &screen{ctx: t.Context(), daemon: fakeDaemon(), options: &options{json: jsonOff}, every: time.Hour, width: 100, height: 24}
+}
+
+// The screen has who is counted, worst first, the rates between two looks, and what happened.
+func TestTopShows(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t)
+	first := s.look().(sample)
+	second := first
+	second.at = first.at.Add(2 * time.Second)
+	second.status.Entries += 50
+	second.status.Bans += 3
+	s.Update(first)
+	s.Update(second)
+	s.Update(control.Event{Kind: control.BanNew, Time: hour(1), Ban: control.Ban{
+		Jail: "ss\x1b[2Jhd", Prefix: netip.MustParsePrefix("203.0.113.5/32"), Failures: 6,
+	}})
+	got := s.View().Content
+	for _, want := range []string{
+		"25.0 entries/s, 0.0 failures/s, 1.5 bans/s", "3 banned, 2 failing", "203.0.113.5 by ss\\x1b[2Jhd, 6 failures",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q on the screen:\n%s", want, got)
+		}
+	}
+	if strings.Index(got, "198.51.100.1") > strings.Index(got, "2001:db8:1::/64") {
+		t.Errorf("the worst is not first:\n%s", got)
+	}
+}
+
+func TestTopEnds(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t)
+	if _, cmd := s.Update(tea.KeyPressMsg(tea.Key{Code: 'q', Text: "q"})); cmd == nil {
+		t.Error("q does not end it")
+	}
+	lost := errors.New("lost")
+	if _, cmd := s.Update(sample{err: lost}); cmd == nil || !errors.Is(s.err, lost) {
+		t.Errorf("a lost daemon does not end it with its error: %v", s.err)
+	}
+}
+
+// However long it runs, it remembers little.
+func TestTopForgets(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t)
+	for range 10 * maxRecent {
+		s.Update(control.Event{Kind: control.BanRemoved})
+	}
+	if len(s.recent) != maxRecent {
+		t.Errorf("%d events are remembered, want %d", len(s.recent), maxRecent)
+	}
+}
