@@ -126,7 +126,7 @@ func (b *Backend) commit(ctx context.Context, steps []step) error {
 		b.committed(before)
 		return nil
 	}
-	return nil // not reached: the last attempt has no condition
+	return fmt.Errorf("the kernel wants it sent again, after %d attempts: %w", attempts, unix.ERESTART)
 }
 
 // queue puts the messages of the transaction together. The library keeps the first error for the flush to return.
