@@ -3,6 +3,8 @@ PREFIX  ?= /usr
 DESTDIR ?=
 FUZZTIME ?= 30s
 COUNT   ?= 6
+DATA    ?= ../shared/data/attempts
+FORMAT  ?= table
 
 GO := $(or $(shell command -v go),/usr/local/go/bin/go)
 export PATH := $(PATH):$(dir $(GO))
@@ -49,6 +51,9 @@ bench: ## Run the benchmarks into bin/bench.new; the run before is kept in bin/b
 	@mkdir -p bin; [ ! -e bin/bench.new ] || mv bin/bench.new bin/bench.old
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) $(PACKAGES) >bin/bench.new; s=$$?; cat bin/bench.new; exit $$s
 
+efficacy: ## Replay the attempts in DATA against every detector into docs/efficacy.md; FORMAT=json prints numbers
+	@$(GO) run ./internal/efficacy/report -data "$(DATA)" -format "$(FORMAT)" $(if $(filter table,$(FORMAT)),-document docs/efficacy.md)
+
 install: build ## Install to DESTDIR/PREFIX; without DESTDIR also enable and start (as root)
 	@internal/tools/install.sh install "$(DESTDIR)" "$(PREFIX)" $(FILES)
 
@@ -64,4 +69,4 @@ clean: ## Remove what was built
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-.PHONY: all build check lint test race e2e demo fuzz bench install uninstall deps clean help
+.PHONY: all build check lint test race e2e demo fuzz bench efficacy install uninstall deps clean help

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -104,12 +105,19 @@ func parseRow(line string) (r Row, err error) {
 	if r.Guesses, err = strconv.Atoi(cmp.Or(f[4], "0")); err != nil {
 		return r, err
 	}
+	if r.Guesses < 0 {
+		return r, fmt.Errorf("%d guesses", r.Guesses)
+	}
 	r.Addr = r.Addr.Unmap()
 	r.User, r.Success, r.Unknown, r.Method = f[3], f[5] == "1", f[6] == "1", f[7]
 	return r, nil
 }
 
+// parseTime reads seconds since 1970, with or without a fraction.
 func parseTime(s string) (time.Time, error) {
 	sec, err := strconv.ParseFloat(s, 64)
+	if err == nil && !(sec >= 0 && sec <= math.MaxUint32) {
+		err = fmt.Errorf("%q seconds since 1970: must be 0 to %d", s, uint32(math.MaxUint32))
+	}
 	return time.UnixMicro(int64(sec * 1e6)), err
 }

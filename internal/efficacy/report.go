@@ -2,7 +2,10 @@ package efficacy
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // HostReport is one host under every rule.
@@ -17,30 +20,42 @@ type Report struct {
 	Hosts []HostReport `json:"hosts"`
 }
 
-// Run replays every host under every rule.
+// Run replays every host under every rule, as many at once as there are processors.
 func Run(hosts []Host, rules []Rule) Report {
+	results := make([][]Result, len(hosts))
+	var work errgroup.Group
+	work.SetLimit(runtime.GOMAXPROCS(0))
+	for i, h := range hosts {
+		results[i] = make([]Result, len(rules))
+		for j, rule := range rules {
+			work.Go(func() error {
+				results[i][j], _ = Replay(h, rule.New(h), rule.Weight)
+				return nil
+			})
+		}
+	}
+	_ = work.Wait() // none fails
 	var rep Report
-	for _, h := range hosts {
+	for i, h := range hosts {
 		hr := HostReport{Name: h.Name, Detectors: make(map[string]Result)}
-		for _, rule := range rules {
-			res, _ := Replay(h, rule.New(h), rule.Weight)
-			hr.Attempts = res.Attempts
-			hr.Detectors[rule.Name] = res
+		for j, rule := range rules {
+			hr.Attempts = results[i][j].Attempts
+			hr.Detectors[rule.Name] = results[i][j]
 		}
 		rep.Hosts = append(rep.Hosts, hr)
 	}
 	return rep
 }
 
-// Table is the report as Markdown, a line a rule: the share prevented on each host and their mean, the worst address, and
-// what it did to the owners.
+// Table is the report as Markdown, a line a rule: the mean of the shares prevented and what part of the bound that is, the
+// worst address, what it did to the owners, and the share prevented on each host.
 func (rep Report) Table(rules []Rule) string {
 	var b strings.Builder
-	b.WriteString("| rule | mean")
+	b.WriteString("| rule | prevented, mean | of the bound | worst address gets | legitimate banned | logins denied | bans")
 	for _, h := range rep.Hosts {
 		b.WriteString(" | " + h.Name)
 	}
-	b.WriteString(" | worst address gets | legitimate banned | logins denied |\n|---" + strings.Repeat("|---", len(rep.Hosts)+4) + "|\n")
+	b.WriteString(" |\n|---" + strings.Repeat("|--:", len(rep.Hosts)+6) + "|\n")
 	for _, rule := range rules {
 		rep.row(&b, rule.Name)
 	}
@@ -48,19 +63,21 @@ func (rep Report) Table(rules []Rule) string {
 }
 
 func (rep Report) row(b *strings.Builder, name string) {
-	var sum float64
+	var mean, bound float64
 	var all Result
 	var cells strings.Builder
 	for _, h := range rep.Hosts {
 		r := h.Detectors[name]
-		sum += r.Prevented
+		mean += r.Prevented / float64(len(rep.Hosts))
+		bound += h.Detectors[boundName].Prevented / float64(len(rep.Hosts))
 		fmt.Fprintf(&cells, " | %.1f", 100*r.Prevented)
 		all.Worst = max(all.Worst, r.Worst)
 		all.FalseBans += r.FalseBans
 		all.Legit += r.Legit
 		all.Denied += r.Denied
 		all.Logins += r.Logins
+		all.Bans += r.Bans
 	}
-	fmt.Fprintf(b, "| %s | **%.1f**%s | %d | %d of %d | %d of %d |\n", name, 100*sum/float64(max(len(rep.Hosts), 1)), cells.String(),
-		all.Worst, all.FalseBans, all.Legit, all.Denied, all.Logins)
+	fmt.Fprintf(b, "| %s | **%.1f %%** | %.1f %% | %d | %d of %d | %d of %d | %d%s |\n", name, 100*mean, 100*mean/bound,
+		all.Worst, all.FalseBans, all.Legit, all.Denied, all.Logins, all.Bans, cells.String())
 }

@@ -35,23 +35,54 @@ func lines(r Row) int {
 	return n
 }
 
+const boundName = "bound"
+
 // Rules are the detectors of the table: the bound that no detector on one host's log can pass, what people use, and ours.
 func Rules() []Rule {
 	const day = 24 * time.Hour
 	return []Rule{
-		{"bound", func(Host) jail.Detector { return atOnce{} }, attempts},
+		{boundName, func(Host) jail.Detector { return atOnce{} }, attempts},
 		{"threshold 5/10m/10m", rate(5, 10*time.Minute, 10*time.Minute), attempts},
 		{"threshold 5/10m/10m, lines", rate(5, 10*time.Minute, 10*time.Minute), lines},
 		{"threshold 4/10m/1h", rate(4, 10*time.Minute, time.Hour), attempts},
 		{"threshold 5/1d/1d", rate(5, day, day), attempts},
 		{"adaptive", adaptive(jail.DefaultAdaptive()), attempts},
+		{"adaptive, a login forgives its connection's guesses", adaptive(jail.DefaultAdaptive()), forgiven},
+		what("k: 3", func(c *jail.AdaptiveConfig) { c.NameHosts = 3 }),
+		what("no names", func(c *jail.AdaptiveConfig) { c.NameHosts = 0 }),
+		what("no slow window", func(c *jail.AdaptiveConfig) { c.SlowRetry = 0 }),
+		what("findtime 10m, no slow window", func(c *jail.AdaptiveConfig) { c.FindTime, c.SlowRetry = 10*time.Minute, 0 }),
+		what("maxretry 10, slow 20", func(c *jail.AdaptiveConfig) { c.MaxRetry, c.SlowRetry = 10, 20 }),
+		what("bans do not grow", func(c *jail.AdaptiveConfig) { c.Ladder, c.NameLadder = c.Ladder[:1], c.NameLadder[:1] }),
+		what("no known-good", func(c *jail.AdaptiveConfig) { c.KnownGood, c.KnownTime = 1, 0 }),
+		what("/24 off", func(c *jail.AdaptiveConfig) { c.PrefixHosts = 0 }),
+		what("a quarter of the memory", func(c *jail.AdaptiveConfig) {
+			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
+		}),
+		{"adaptive, policy: root has no password", adaptive(jail.DefaultAdaptive(), "root"), attempts},
 	}
 }
 
-func adaptive(cfg jail.AdaptiveConfig) func(Host) jail.Detector {
+// what is the adaptive detector with a setting changed.
+func what(name string, change func(*jail.AdaptiveConfig)) Rule {
+	cfg := jail.DefaultAdaptive()
+	change(&cfg)
+	return Rule{"adaptive, " + name, adaptive(cfg), attempts}
+}
+
+// forgiven counts as the daemon does, which takes the guesses of a connection back when it logs in. The reference counts
+// them, and so do the other rules.
+func forgiven(r Row) int {
+	if r.Success {
+		return 0
+	}
+	return attempts(r)
+}
+
+func adaptive(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detector {
 	return func(h Host) jail.Detector {
 		d := jail.NewAdaptive(cfg)
-		d.SetAccounts(accountsOf(h), nil)
+		d.SetAccounts(accountsOf(h), locked)
 		return d
 	}
 }
