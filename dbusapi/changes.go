@@ -12,6 +12,9 @@ import (
 // changeInterval is the least time between two PropertiesChanged of an object.
 const changeInterval = time.Second
 
+// settleInterval is how often a state is looked at that ends by itself, without an event.
+const settleInterval = 5 * time.Second
+
 // changes is what was last told to the world of the objects' properties. It belongs to the session's goroutine.
 type changes struct {
 	timer   *time.Timer
@@ -36,10 +39,7 @@ func newChanges() changes {
 func (c *changes) stop() { c.timer.Stop() }
 
 // start learns the present state without telling it: who has just come reads it.
-func (c *changes) start(s *session) {
-	c.armed = true
-	c.refresh(s)
-}
+func (c *changes) start(s *session) { c.refresh(s) }
 
 // soon asks for a look at the properties, at most one each interval.
 func (c *changes) soon() {
@@ -52,15 +52,18 @@ func (c *changes) soon() {
 }
 
 func (c *changes) refresh(s *session) {
-	c.again = false
+	c.armed, c.again = true, false
 	s.fetch(func(r refreshed) {
 		c.armed = false
-		if r.err != nil {
-			return // the daemon is busy or ending; the next event asks again
+		if r.err != nil { // the daemon is busy or ending
+			c.timer.Reset(settleInterval)
+			return
 		}
 		c.update(s, views(s.service, r))
 		if c.again {
 			c.soon()
+		} else if st := r.status.State; st == "starting" || st == "catching-up" || st == "paused" {
+			c.timer.Reset(settleInterval)
 		}
 	})
 }

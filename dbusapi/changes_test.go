@@ -68,6 +68,23 @@ func TestChangesAreGathered(t *testing.T) {
 	}
 }
 
+// A state that ends by itself is noticed without an event.
+func TestStateIsNoticed(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.fake.Set(control.Status{State: "catching-up"}, nil, nil, nil)
+	signals := h.listen(t)
+	h.service.Announce(control.Event{Kind: control.Recovered})
+	for _, want := range []string{"catching-up", "running"} {
+		for got := ""; got != want; {
+			if s := <-signals; s.Path == "/org/exile1" && s.Name == "org.freedesktop.DBus.Properties.PropertiesChanged" {
+				got, _ = s.Body[1].(map[string]dbus.Variant)["State"].Value().(string)
+			}
+		}
+		h.fake.Set(control.Status{State: "running"}, nil, nil, nil)
+	}
+}
+
 // Jails that come with a configuration are announced: the object before its name.
 func TestJailsComeAndGo(t *testing.T) {
 	t.Parallel()
