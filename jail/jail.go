@@ -18,7 +18,7 @@ type Jail struct {
 	lenient   Detector // counts those who came in with a key: they may guess more
 	sessions  *Sessions
 	conns     *Connections
-	recalled  map[netip.Prefix]time.Time // see Recall; empty when live
+	recall    recall // empty when live
 	counters  Counters
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
@@ -68,8 +68,8 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 // were not made because the address is protected included. The slice is valid until the next call of a method.
 func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.counters.Entries++
-	if !e.Replayed && len(j.recalled) > 0 {
-		clear(j.recalled)
+	if !e.Replayed {
+		j.recall = recall{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.filter.Parse(e.Message)
@@ -152,7 +152,7 @@ func (j *Jail) decide(attempts []Attempt) []Decision {
 }
 
 func (j *Jail) judge(a *Attempt) {
-	if j.settled(a) {
+	if j.recall.settled(a.Time, j.cfg.prefix(a.Addr)) {
 		return
 	}
 	if a.Success {

@@ -31,7 +31,8 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
 	}
-	j, err := jail.New(c.Config, f, b.allow(c), detector(c))
+	detector := newDetector(c)
+	j, err := jail.New(c.Config, f, b.allow(c), detector)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
 		IPv4Prefix: c.IPv4Prefix, IPv6Prefix: c.IPv6Prefix,
 		Sentence: b.sentence(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
-		LookBack: c.FindTime + 3*jail.LoginGrace,
+		LookBack: lookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 		Aggregator: jail.NewAggregator(c.Aggregate, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
 			return ok
@@ -57,7 +58,20 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if c.Simulate {
 		d.Info.State = "simulating"
 	}
+	if m, ok := detector.(daemon.Memory); ok {
+		d.Memory = m
+	}
 	return d, b.command(c, d)
+}
+
+// lookBack is how far back a jail needs the log, if its memory is not stored: failures that count, connections that were
+// open, and logins that are trusted.
+func lookBack(cfg *config.Config, c *config.Jail) time.Duration {
+	d := max(c.FindTime, c.TrustLogins, cfg.LookBack)
+	if c.Detection == jail.Adaptive {
+		d = max(d, c.Adaptive.SlowTime)
+	}
+	return d + 3*jail.LoginGrace
 }
 
 // allow is who is never banned by a jail.
@@ -105,8 +119,8 @@ func (b *builder) sentence(c *config.Jail) func(int, netip.Prefix) time.Duration
 	}
 }
 
-// detector is nil where the jail makes its own.
-func detector(c *config.Jail) jail.Detector {
+// newDetector is nil where the jail makes its own.
+func newDetector(c *config.Jail) jail.Detector {
 	if c.Detection != jail.Adaptive {
 		return nil
 	}

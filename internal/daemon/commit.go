@@ -139,6 +139,7 @@ func (d *Daemon) take() pending {
 	what := d.pending
 	d.pending = newPending()
 	if d.open == 0 {
+		what.batch.Snapshots = d.memorize(time.Now())
 		what.batch.Marks = d.marks()
 	} else {
 		d.pending.since = time.Now()
@@ -230,6 +231,7 @@ func (d *Daemon) finish() error {
 	if d.writing {
 		d.settle(<-d.written)
 	}
+	d.memorized = time.Time{}
 	what := d.take()
 	err := d.save(what.batch)()
 	d.settle(written{what, err})

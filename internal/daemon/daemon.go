@@ -60,6 +60,7 @@ type Daemon struct {
 	pending   pending
 	writing   bool           // a transaction is under way
 	rewrite   bool           // the state file was lost: write everything
+	memorized time.Time      // when the memories of detectors were last taken
 	purged    time.Time      // when the past was last forgotten
 	asked     []question     // to be put to an ignorecommand
 	open      int            // questions without an answer
@@ -154,6 +155,7 @@ func (d *Daemon) restore() (map[string]state.Mark, error) {
 		d.bans.put(b)
 	}
 	d.past = contents.Past
+	d.remind(contents.Snapshots)
 	d.regroup()
 	return contents.Marks, nil
 }
@@ -180,9 +182,13 @@ func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 
 // startOf is where a source begins: as far before its position as the counters of its jails reach.
 func (d *Daemon) startOf(r *running) journal.Start {
-	since := r.low
-	if since.IsZero() {
-		since = time.Now().Add(-r.lookBack())
+	at := r.position.Time()
+	if at.IsZero() {
+		at = time.Now()
+	}
+	since := r.Source.low(at)
+	if !r.low.IsZero() && r.low.Before(since) {
+		since = r.low
 	}
 	for _, j := range r.Jails {
 		for who, past := range d.past {

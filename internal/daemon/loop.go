@@ -88,7 +88,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 func (r *running) move(p journal.Position) {
 	r.position = p
 	if at := p.Time(); !at.IsZero() {
-		r.low = at.Add(-r.lookBack())
+		r.low = r.Source.low(at)
 	}
 }
 

@@ -41,12 +41,23 @@ type Jail struct {
 	Overall                bool             // offences in all jails count
 	IPv4Prefix, IPv6Prefix int              // bits that are counted together
 	Remember               time.Duration    // how long an offence counts
+	Connections            time.Duration    // how far back connections and sessions reach that may still be open
 	LookBack               time.Duration    // how far back the counters reach
 	Ports                  []firewall.Port  // none: all traffic
 	Simulate               bool             // everything but the kernel
 	Origin                 control.Origin   // of the bans that its lines cause
 	Aggregator             *jail.Aggregator // nil: bans are not grouped
+	Memory                 Memory           // nil: the counters are rebuilt by reading the log again
+	remembers              time.Time        // up to when the memory is on disk; zero: nothing of it
 	counters               counters
+}
+
+// Memory is a detector that remembers more than can be read again: its memory is stored from time to time, with the
+// position.
+type Memory interface {
+	Snapshot() (version uint32, data []byte, err error)
+	// Restore takes a snapshot. After an error the memory is empty.
+	Restore(version uint32, data []byte) error
 }
 
 // counters are what a jail has done since the statistics were reset.
@@ -96,6 +107,21 @@ func (s *Source) lookBack() time.Duration {
 		d = max(d, j.LookBack)
 	}
 	return d
+}
+
+// low is the oldest entry that the jails of the source need again, when it stands at that time.
+func (s *Source) low(at time.Time) time.Time {
+	low := at
+	for _, j := range s.Jails {
+		need := at.Add(-j.LookBack)
+		if !j.remembers.IsZero() {
+			need = j.remembers.Add(-j.Connections) // what was open then
+		}
+		if need.Before(low) {
+			low = need
+		}
+	}
+	return low
 }
 
 // jail returns the jail of that name, or nil.

@@ -222,9 +222,11 @@ func (d *Daemon) reload(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", control.ErrConfig, err)
 	}
 	d.stop()
-	marks := d.marks()
+	d.memorized = time.Time{}
+	memories, marks := d.memorize(time.Now()), d.marks()
 	old := d.plan
 	d.plan = next
+	d.remind(memories)
 	d.dropOrphans()
 	d.regroup()
 	err = d.exchange(ctx, old)

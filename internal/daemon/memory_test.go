@@ -1,0 +1,88 @@
+package daemon_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/jail"
+	"exile/jail/filter"
+	"exile/journal"
+)
+
+// adaptive is a jail whose memory is a month, on a world whose log is read again no further than it must be.
+func (w *world) adaptive() *daemon.Jail {
+	w.t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d := jail.NewAdaptive(jail.DefaultAdaptive())
+	cfg := jail.Config{
+		Name: "sshd", Detection: jail.Adaptive, MaxRetry: 5, FindTime: 24 * time.Hour, BanTime: time.Hour,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
+	}
+	j, err := jail.New(cfg, f, nil, d)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &daemon.Jail{
+		Jail: j, Memory: d, Info: control.JailStatus{Name: "sshd"}, Accepts: func(*journal.Entry) bool { return true },
+		Remember: 24 * time.Hour, LookBack: 30 * 24 * time.Hour, Connections: 6 * time.Minute, Origin: control.OriginJournal,
+		IPv4Prefix: 32, IPv6Prefix: 64,
+	}
+}
+
+// Guesses before the snapshot, after it, and after a restart, orderly or not, are five together: the ban comes at the
+// fifth, and for the same reason as without a restart.
+func TestMemoryAndLogAreOne(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed %t", killed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.adaptive()} }
+				f := fuse{step: "never"}
+				w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, &f} }
+				d := w.start()
+				w.attack("192.0.2.1", 2)
+				time.Sleep(20 * time.Minute) // a snapshot is due with the next entry
+				w.attack("192.0.2.1", 1)
+				time.Sleep(2 * time.Second)
+				w.attack("192.0.2.1", 1)
+				f.dead = killed
+				w.hand()
+				if err := d.stop(); err != nil && !killed {
+					t.Error(err)
+				}
+				w.told = nil
+				w.store = func(s daemon.Store) daemon.Store { return s }
+				w.source.past = w.source.past[2:] // the journal has forgotten what is in the snapshot
+				d = w.start()
+				defer w.end(d)
+				w.expect("restarted")
+				w.attack("192.0.2.1", 1)
+				w.expect("the fifth guess", "ban 192.0.2.1/32 offence 1")
+			})
+		})
+	}
+}
+
+// A reload keeps the memory of a jail that goes on.
+func TestReloadKeepsTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.adaptive()} }
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 4)
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expect("reloaded", "reloaded ")
+		w.attack("192.0.2.1", 1)
+		w.expect("the fifth guess", "ban 192.0.2.1/32 offence 1")
+	})
+}
