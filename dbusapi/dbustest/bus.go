@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,6 +75,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	_ = os.Remove(filepath.Join(b.dir, "socket"))
 	b.cmd = exec.CommandContext(ctx, "dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no bus behind
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		return err
