@@ -23,7 +23,7 @@ all: build
 build: ## Build bin/exiled and bin/exilectl, static
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
-check: deps lint test race e2e ## Everything: lint, unit tests, kernel tests, a booted host (as root; under 15 minutes)
+check: deps lint test e2e ## Everything: lint, unit tests, kernel tests, a booted host (as root; under 15 minutes)
 
 lint: bin/golangci-lint ## Check style and import rules
 	bin/golangci-lint run ./...
@@ -31,10 +31,8 @@ lint: bin/golangci-lint ## Check style and import rules
 bin/golangci-lint: internal/tools/go.mod
 	cd internal/tools && $(GO) build -o ../../bin/ tool
 
-test: ## Unit tests; as root also the backends in network namespaces
+test: deps ## Unit tests; as root also the backends in network namespaces; what has goroutines also with -race
 	$(GO) test $(PACKAGES)
-
-race: deps
 	$(RACE) -short $(RACED)
 
 e2e: deps build ## Attack a real systemd host, booted in namespaces (as root)
@@ -69,4 +67,4 @@ clean: ## Remove what was built
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-.PHONY: all build check lint test race e2e demo fuzz bench efficacy install uninstall deps clean help
+.PHONY: all build check lint test e2e demo fuzz bench efficacy install uninstall deps clean help
