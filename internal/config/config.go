@@ -4,6 +4,7 @@ package config
 
 import (
 	_ "embed"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -109,7 +110,7 @@ func (t *tree) config() (*Config, problems) {
 }
 
 func (t *tree) jail(name string) (Jail, problems) {
-	j := Jail{Config: jail.Config{Name: name}, Filter: name}
+	j := Jail{Config: jail.Config{Name: name, Adaptive: jail.DefaultAdaptive()}, Filter: name}
 	var ps problems
 	for _, w := range jailWords() {
 		if v, ok := t.lookup(name, w.name); ok {
@@ -121,6 +122,7 @@ func (t *tree) jail(name string) (Jail, problems) {
 	if t.later(name, "detection", "maxretry", "findtime", "bantime") {
 		j.Detection = jail.Threshold
 	}
+	ps.add(t.fastWindow(name, &j))
 	if t.later(name, "bantime.increment", "bantime") {
 		j.Escalation.Increment = false
 	}
@@ -141,6 +143,25 @@ func (t *tree) later(name, key string, words ...string) bool {
 		return ok && v.layer > k.layer
 	})
 }
+
+// fastWindow lets maxretry and findtime be the fast window of an adaptive jail that names them itself.
+func (t *tree) fastWindow(name string, j *Jail) error {
+	if j.Detection != jail.Adaptive {
+		return nil
+	}
+	if v, ok := t.jails[name]["maxretry"]; ok {
+		if j.Adaptive.MaxRetry = float64(j.MaxRetry); j.MaxRetry > maxPoints {
+			return v.explain("maxretry", fmt.Errorf("%d is more than %d, the most with detection: adaptive", j.MaxRetry, maxPoints))
+		}
+	}
+	if _, ok := t.jails[name]["findtime"]; ok {
+		j.Adaptive.FindTime = j.FindTime
+	}
+	return nil
+}
+
+// maxPoints is the most that the adaptive detector counts to.
+const maxPoints = 500
 
 // explain says where and in what the mistake is.
 func (v value) explain(key string, err error) error {

@@ -66,6 +66,7 @@ func TestBuiltin(t *testing.T) {
 				Escalation:  jail.Escalation{Increment: true, Factor: 1, MaxTime: 7 * 24 * time.Hour},
 				Aggregate:   jail.Aggregate{IPv6: 3},
 				TrustLogins: 24 * time.Hour,
+				Adaptive:    jail.DefaultAdaptive(),
 			},
 			Enabled:     true,
 			Filter:      "sshd",
@@ -220,5 +221,35 @@ jails:
 	if diff := cmp.Diff(c.Jails, again.Jails, cmpopts.IgnoreUnexported(Jail{}), cmpopts.EquateEmpty(),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("(-once +twice):\n%s", diff)
+	}
+}
+
+func TestAdaptive(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]func(*jail.AdaptiveConfig){
+		"":                            func(*jail.AdaptiveConfig) {},
+		"maxretry: 3\nfindtime: 1h":   func(*jail.AdaptiveConfig) {},
+		"sshd: {maxretry: 3}":         func(*jail.AdaptiveConfig) {},
+		"sshd: {detection: adaptive}": func(*jail.AdaptiveConfig) {},
+		"maxretry: 3\nsshd: {detection: adaptive}":  func(*jail.AdaptiveConfig) {},
+		"sshd: {detection: adaptive, maxretry: 3}":  func(c *jail.AdaptiveConfig) { c.MaxRetry = 3 },
+		"detection: adaptive\nfindtime: 1h":         func(*jail.AdaptiveConfig) {},
+		"detection: adaptive\nsshd: {findtime: 1h}": func(c *jail.AdaptiveConfig) { c.FindTime = time.Hour },
+		"detection: adaptive\nsshd: {maxretry: 7}":  func(c *jail.AdaptiveConfig) { c.MaxRetry = 7 },
+		"adaptive.maxretry: 2.5\nadaptive.slow_retry: 0": func(c *jail.AdaptiveConfig) {
+			c.MaxRetry, c.SlowRetry = 2.5, 0
+		},
+		"adaptive.ladder: 1h 1d\nadaptive.name_ladder: [2d]\nadaptive.maxban: 3d": func(c *jail.AdaptiveConfig) {
+			c.Ladder, c.NameLadder, c.MaxBan = []time.Duration{time.Hour, day}, []time.Duration{2 * day}, 3*day
+		},
+		"adaptive.prefix_hosts: 0\nadaptive.name_hosts: 3\nadaptive.known_good: 1": func(c *jail.AdaptiveConfig) {
+			c.PrefixHosts, c.NameHosts, c.KnownGood = 0, 3, 1
+		},
+	} {
+		expected := jail.DefaultAdaptive()
+		want(&expected)
+		if diff := cmp.Diff(expected, jailNamed(t, mustParse(t, text), "sshd").Adaptive); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
 	}
 }

@@ -82,16 +82,18 @@ func wholeIn(low, high int) func(value) (int, error) {
 	}
 }
 
-func parseFactor(v value) (float64, error) {
-	s, err := v.scalar()
-	if err != nil {
-		return 0, err
+func numberIn(low, high float64) func(value) (float64, error) {
+	return func(v value) (float64, error) {
+		s, err := v.scalar()
+		if err != nil {
+			return 0, err
+		}
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(f >= low && f <= high) { // the negation catches NaN
+			return 0, fmt.Errorf("%q is not a number from %v to %v", s, low, high)
+		}
+		return f, nil
 	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= 0.01 && f <= 1000) { // the negation catches NaN
-		return 0, fmt.Errorf("%q is not a number from 0.01 to 1000", s)
-	}
-	return f, nil
 }
 
 // parseMultipliers reads whole numbers, at most as many as a ban time can double.
@@ -112,6 +114,27 @@ func parseMultipliers(v value) ([]int, error) {
 		ms = append(ms, n)
 	}
 	return ms, nil
+}
+
+// parseTimes reads ban times by offence.
+func parseTimes(v value) ([]time.Duration, error) {
+	words, err := v.words()
+	if err != nil {
+		return nil, err
+	}
+	if len(words) < 1 || len(words) > 64 {
+		return nil, fmt.Errorf("%d ban times: 1 to 64 are wanted", len(words))
+	}
+	times := make([]time.Duration, len(words))
+	for i, w := range words {
+		if times[i], err = ParseDuration(w); err != nil {
+			return nil, err
+		}
+		if times[i] < time.Second {
+			return nil, fmt.Errorf("%q is shorter than %v", w, time.Second)
+		}
+	}
+	return times, nil
 }
 
 func timeFrom(low time.Duration) func(value) (time.Duration, error) {

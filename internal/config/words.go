@@ -53,7 +53,7 @@ func jailWords() []word[Jail] {
 		into("findtime", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.FindTime }),
 		into("bantime", parseBanTime, func(j *Jail) *time.Duration { return &j.BanTime }),
 		into("bantime.increment", parseBool, func(j *Jail) *bool { return &j.Escalation.Increment }),
-		into("bantime.factor", parseFactor, func(j *Jail) *float64 { return &j.Escalation.Factor }),
+		into("bantime.factor", numberIn(0.01, 1000), func(j *Jail) *float64 { return &j.Escalation.Factor }),
 		into("bantime.multipliers", parseMultipliers, func(j *Jail) *[]int { return &j.Escalation.Multipliers }),
 		into("bantime.maxtime", timeFrom(0), func(j *Jail) *time.Duration { return &j.Escalation.MaxTime }),
 		into("bantime.rndtime", timeFrom(0), func(j *Jail) *time.Duration { return &j.Escalation.RndTime }),
@@ -69,6 +69,19 @@ func jailWords() []word[Jail] {
 		into("aggregate", oneOf("off", "ipv4", "ipv6", "both"), func(j *Jail) *string { return &j.aggregate }),
 		into("aggregate.ipv4_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv4 }),
 		into("aggregate.ipv6_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv6 }),
+		into("adaptive.maxretry", numberIn(1, 500), func(j *Jail) *float64 { return &j.Adaptive.MaxRetry }),
+		into("adaptive.findtime", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.FindTime }),
+		into("adaptive.slow_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.SlowRetry }),
+		into("adaptive.slow_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SlowTime }),
+		into("adaptive.name_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.NameHosts }),
+		into("adaptive.name_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.NameTime }),
+		into("adaptive.known_good", numberIn(0, 1), func(j *Jail) *float64 { return &j.Adaptive.KnownGood }),
+		into("adaptive.known_time", timeFrom(0), func(j *Jail) *time.Duration { return &j.Adaptive.KnownTime }),
+		into("adaptive.ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.Ladder }),
+		into("adaptive.name_ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.NameLadder }),
+		into("adaptive.maxban", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.MaxBan }),
+		into("adaptive.prefix_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.PrefixHosts }),
+		into("adaptive.prefix_ban", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.PrefixBan }),
 	}
 }
 
