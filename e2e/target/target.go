@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -31,7 +32,8 @@ func Install(ctx context.Context) (Tree, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "exile-tree-")
+	reap()
+	dir, err := os.MkdirTemp("", fmt.Sprintf(treeName, os.Getpid()))
 	if err != nil {
 		return "", err
 	}
@@ -40,6 +42,23 @@ func Install(ctx context.Context) (Tree, error) {
 		return "", errors.Join(fmt.Errorf("make install: %w: %s", err, out), os.RemoveAll(dir))
 	}
 	return Tree(dir), nil
+}
+
+// treeName is how the trees are found that killed processes left: by the process's ID.
+const treeName = "exile-tree-%d-"
+
+// reap removes the trees of processes that are no more.
+func reap() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "exile-tree-*-*")) // the pattern is well formed
+	for _, dir := range left {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(dir), treeName, &pid); err != nil {
+			continue
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(err, fs.ErrNotExist) {
+			_ = os.RemoveAll(dir) // somebody else may be at it too
+		}
+	}
 }
 
 // Remove removes the folder.
