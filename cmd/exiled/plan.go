@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"exile/dbusapi"
 	"exile/firewall"
 	"exile/firewall/sockdestroy"
 	"exile/internal/allow"
@@ -43,7 +44,7 @@ func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
 		return nil, err
 	}
 	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands()}
-	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge, Serve: b.serve}
+	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
 	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
@@ -176,4 +177,12 @@ func machineID() (string, error) {
 type opened struct {
 	firewall.Backend
 	wanted, name, why string
+}
+
+// sessions asks logind, if there is a bus.
+func (p *planner) sessions(ctx context.Context) ([]control.Session, error) {
+	if p.options.bus == "none" {
+		return nil, nil
+	}
+	return dbusapi.RemoteSessions(ctx, p.options.bus)
 }

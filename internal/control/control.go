@@ -155,6 +155,13 @@ type Writer interface {
 	ResetFirewall(ctx context.Context) error
 }
 
+// Session is somebody who is logged in from another host.
+type Session struct {
+	Leader int32 // process
+	From   netip.Addr
+	Since  time.Time
+}
+
 // EventKind says what happened.
 type EventKind string
 

@@ -53,7 +53,8 @@ type Daemon struct {
 
 	plan      *Plan
 	sources   map[string]*running
-	stop      func() // ends the sources and the background work of the plan
+	stop      func()            // ends the sources and the background work of the plan
+	sessions  []control.Session // that the jails have not been told of
 	bans      *table
 	past      map[state.Who]state.Past
 	kernel    keeper
@@ -76,7 +77,8 @@ type Daemon struct {
 type running struct {
 	Source
 	position journal.Position
-	low      time.Time // the oldest entry that its counters need
+	low      time.Time  // the oldest entry that its counters need
+	boot     journal.ID // of its last entry
 	caughtUp bool
 }
 
@@ -239,6 +241,9 @@ func (d *Daemon) serve(ctx context.Context) error {
 	var group errgroup.Group
 	if d.plan.Serve != nil {
 		group.Go(func() error { return d.plan.Serve(ctx) })
+	}
+	if d.plan.Sessions != nil {
+		group.Go(func() error { return d.meet(ctx) })
 	}
 	if w, ok := d.plan.Backend.(firewall.Watcher); ok {
 		group.Go(func() error { return d.watch(ctx, w) })

@@ -80,6 +80,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	d.recovered(reasonSource)
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
+		d.introduce()
 		d.tell()
 	}
 }
@@ -94,6 +95,7 @@ func (r *running) move(p journal.Position) {
 
 // observe shows an entry to the jails that read its source.
 func (d *Daemon) observe(r *running, e *journal.Entry) {
+	r.boot = e.Boot
 	if !e.Replayed {
 		d.stats.entries++
 		d.stats.lastEntry, d.stats.lag = e.Time, time.Since(e.Time)

@@ -26,6 +26,8 @@ type Plan struct {
 	PurgeAge time.Duration
 	// Kill cuts the established connections of the prefixes; nil: they are left alone.
 	Kill func(ctx context.Context, prefixes []netip.Prefix) error
+	// Sessions asks who is logged in from elsewhere, for sessions that began before the log; nil: nobody is asked.
+	Sessions func(ctx context.Context) ([]control.Session, error)
 	// Serve does the plan's background work (names to resolve, addresses to follow) until ctx ends; nil: there is none.
 	Serve func(ctx context.Context) error
 }
@@ -98,15 +100,6 @@ type Source struct {
 	Name string // its key in the state
 	journal.Source
 	Jails []*Jail
-}
-
-// lookBack is how far before its position a source is read again to rebuild the counters of its jails.
-func (s *Source) lookBack() time.Duration {
-	var d time.Duration
-	for _, j := range s.Jails {
-		d = max(d, j.LookBack)
-	}
-	return d
 }
 
 // low is the oldest entry that the jails of the source need again, when it stands at that time.
