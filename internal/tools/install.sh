@@ -20,7 +20,7 @@ put() {
 }
 
 if [ "$verb" = uninstall ] && live; then
-	systemctl disable --now exiled.socket exiled-metrics.socket 2>/dev/null || :
+	systemctl disable --now exiled.socket exiled-metrics.socket exiled-accounts.path exiled-accounts.service 2>/dev/null || :
 	systemctl disable --now exiled.service 2>/dev/null || :
 fi
 for f; do
