@@ -27,8 +27,9 @@ type Jail struct {
 
 // Counters only ever rise.
 type Counters struct {
-	Entries   uint64 // read
-	Attempts  uint64 // guesses counted, of protected addresses too
+	Entries   uint64          // read
+	Lines     [End + 1]uint64 // of those, by what they say
+	Attempts  uint64          // guesses counted, of protected addresses too
 	Logins    uint64
 	Decisions uint64 // bans decided
 	Protected uint64 // bans not decided because the address is protected
@@ -73,6 +74,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.filter.Parse(e.Message)
+	j.counters.Lines[ev.Kind]++
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)
 	return j.decide(j.attempts)

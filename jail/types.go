@@ -23,6 +23,11 @@ const (
 	End                 // the end of a login's session
 )
 
+// String is the kind's name in statistics.
+func (k Kind) String() string {
+	return [...]string{"other", "failure", "probe", "no-match", "success", "end"}[k]
+}
+
 // Evidence is the sort of trace that a guess leaves. Each sort alone is a lower bound on the guesses of its connection.
 type Evidence uint8
 

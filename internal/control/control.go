@@ -57,30 +57,41 @@ type JailStatus struct {
 	Total     uint64   // bans since the statistics were reset
 	Failures  uint64   // attempts counted, likewise
 	LastBan   time.Time
+	Origins   map[Origin]uint64 // Total by where the bans came from
+	Lines     map[string]uint64 // lines by what they say: "failure", "success", ...; since the configuration was read
+	Spared    uint64            // bans not made because the address is protected, likewise
+	Evicted   uint64            // addresses and connections forgotten early because there were too many, likewise
 }
 
 // Status is the daemon and its counters.
 type Status struct {
-	Version   string
-	State     string   // "starting", "catching-up", "running", "degraded", "paused"
-	Degraded  []string // reasons, for machines: "journal-suppressed", "backend-failed", ...
-	Remedies  []string // one sentence for people for each reason
-	Backend   string   // "ipset", "nftables", "route", "dry-run"
-	Why       string   // why that backend
-	Started   time.Time
-	PausedTo  time.Time // zero: not paused
-	Jails     int
-	Banned    int    // bans wanted
-	Enforced  int    // of those, the kernel has
-	Failing   int    // addresses that are counted now
-	Entries   uint64 // read from the sources
-	Failures  uint64 // attempts counted
-	Bans      uint64
-	Unbans    uint64
-	Repairs   uint64
-	LastEntry time.Time
-	Lag       time.Duration // from the last entry's time to when it was handled
-	Position  string        // journal cursor
+	Version  string
+	State    string   // "starting", "catching-up", "running", "degraded", "paused"
+	Degraded []string // reasons, for machines: "journal-suppressed", "backend-failed", ...
+	Remedies []string // one sentence for people for each reason
+	Backend  string   // "ipset", "nftables", "route", "dry-run"
+	Why      string   // why that backend
+	Started  time.Time
+	PausedTo time.Time // zero: not paused
+	Jails    int
+	Banned   int    // bans wanted
+	Enforced int    // of those, the kernel has
+	Failing  int    // addresses that are counted now
+	Entries  uint64 // read from the sources
+	Failures uint64 // attempts counted
+	Bans     uint64
+	Unbans   uint64
+	Repairs  uint64
+	Gaps     uint64 // stretches of the log that were never read
+	// Suppressed is how many entries journald dropped by its rate limit; where it did not say how many, one each time.
+	Suppressed     uint64
+	Skipped        uint64 // files, or the rest of them, that could not be read
+	KernelErrors   uint64 // changes that the kernel refused
+	DiskErrors     uint64 // transactions that the disk refused
+	ReloadFailures uint64 // configurations that were not taken
+	LastEntry      time.Time
+	Lag            time.Duration // from the last entry's time to when it was handled
+	Position       string        // journal cursor
 }
 
 // Host is an address that is counted and not banned.

@@ -103,6 +103,7 @@ func (d *Daemon) enforce(ctx context.Context) {
 	err := d.plan.Backend.Apply(ctx, change)
 	if err != nil && ctx.Err() == nil {
 		d.kernel.failed(now)
+		d.stats.kernelErrors++
 		d.degrade(reasonBackend, time.Time{}, err)
 		return
 	}
@@ -178,6 +179,7 @@ func (d *Daemon) settle(w written) {
 	default:
 		d.degrade(reasonState, time.Time{}, w.err)
 	}
+	d.stats.diskErrors++
 	d.pending.urgent = true
 	d.pending.retry = time.Now().Add(retryDisk)
 }

@@ -63,6 +63,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	if err != nil {
 		if ctx.Err() == nil {
 			d.kernel.failed(now)
+			d.stats.kernelErrors++
 			d.degrade(reasonBackend, time.Time{}, err)
 		}
 		return

@@ -196,7 +196,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 		d.condemned = append(d.condemned, b.Prefix)
 	}
 	d.stats.bans++
-	j.counters.bans++
+	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
 	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: b})
 }
@@ -247,8 +247,12 @@ func (d *Daemon) tick(ctx context.Context) {
 func (d *Daemon) gap(g journal.Gap) {
 	d.stats.gaps++
 	reason := reasonGap
-	if g.Kind == journal.GapSuppressed {
+	switch g.Kind {
+	case journal.GapSuppressed:
 		reason = reasonSuppressed
+		d.stats.suppressed += max(g.Entries, 1)
+	case journal.GapUnreadable:
+		d.stats.skipped++
 	}
 	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
 		"since", g.Since, "until", g.Until, "error", g.Err)

@@ -65,8 +65,18 @@ type Memory interface {
 // counters are what a jail has done since the statistics were reset.
 type counters struct {
 	bans    uint64
-	before  uint64 // attempts up to then
+	origins map[control.Origin]uint64 // of those bans
+	before  uint64                    // attempts up to then
 	lastBan time.Time
+}
+
+// ban counts a ban.
+func (c *counters) ban(from control.Origin) {
+	if c.origins == nil {
+		c.origins = make(map[control.Origin]uint64)
+	}
+	c.bans++
+	c.origins[from]++
 }
 
 // attempts is how many were counted since the statistics were reset.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/state"
+	"exile/jail"
 )
 
 // errStopped is the answer to questions that come too late.
@@ -19,6 +21,8 @@ var errStopped = errors.New("exiled is stopping")
 // stats count since the start, or since they were reset.
 type stats struct {
 	entries, bans, unbans, protected, repairs, gaps uint64
+	suppressed, skipped                             uint64
+	kernelErrors, diskErrors, reloadFailures        uint64
 	lastEntry, lastRepair                           time.Time
 	lag                                             time.Duration
 }
@@ -51,6 +55,8 @@ func (d *Daemon) status() control.Status {
 		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused,
 		Jails: len(d.plan.Jails), Banned: d.bans.len(), Enforced: d.enforced(),
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Repairs: d.stats.repairs,
+		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,
+		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
 		LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
 	}
 	for _, j := range d.plan.Jails {
@@ -108,7 +114,12 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 	s.Banned = d.bans.count[s.Name]
 	s.Failing = j.Failing()
 	s.Failures = j.attempts()
-	s.Total, s.LastBan = j.counters.bans, j.counters.lastBan
+	s.Total, s.LastBan, s.Origins = j.counters.bans, j.counters.lastBan, maps.Clone(j.counters.origins)
+	counters := j.Counters()
+	s.Spared, s.Evicted, s.Lines = counters.Protected, counters.Evicted, make(map[string]uint64, len(counters.Lines))
+	for kind, n := range counters.Lines {
+		s.Lines[jail.Kind(kind).String()] = n
+	}
 	return s
 }
 

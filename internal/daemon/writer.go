@@ -219,6 +219,7 @@ func (d *Daemon) Reload(ctx context.Context) error {
 func (d *Daemon) reload(ctx context.Context) error {
 	next, err := d.cfg.Plan(ctx)
 	if err != nil {
+		d.stats.reloadFailures++
 		return fmt.Errorf("%w: %w", control.ErrConfig, err)
 	}
 	d.stop()
