@@ -2,6 +2,7 @@ package jail
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -75,6 +76,7 @@ func (d *AdaptiveDetector) SetAccounts(all, locked []string) { d.accounts = newA
 // Observe implements Detector.
 func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	at := stampOf(a.Time)
+	a.Addr = a.Addr.Unmap()
 	if a.Success {
 		d.known.login(a, at)
 		d.forgive(a)
@@ -138,11 +140,12 @@ func (d *AdaptiveDetector) weigh(a Attempt, at stamp) evidence {
 // learn enters the address under the name and returns how many addresses failed on it, or 0 when the name may be a
 // person's: it logged in by password, it exists and can, or it is a slip of the finger away from one that does.
 func (d *AdaptiveDetector) learn(a Attempt, at stamp) int {
-	if a.User == "" || !a.Unknown && d.known.owner(a.User, at, d.cfg.OwnerTime) {
+	locked := d.accounts.locked(a.User)
+	if a.User == "" || (!a.Unknown || locked) && d.known.owner(a.User, at, d.cfg.OwnerTime) {
 		return 0
 	}
 	n := d.names.fail(a.User, hostOf(a.Addr), at, d.cfg.NameTime)
-	if a.Unknown && !d.near(a.User) || !a.Unknown && d.accounts.locked(a.User) {
+	if locked || a.Unknown && !d.near(a.User) {
 		return n
 	}
 	return 0
@@ -273,10 +276,11 @@ func (d *AdaptiveDetector) Hosts(after netip.Prefix, limit int) []Host {
 	return firstHosts(hosts, limit)
 }
 
-// Names returns the names that are evidence now, with the number of addresses that failed on each, most first. Names of
-// accounts are among them when many addresses try those: see Explain for what counts.
+// Names returns the names that are evidence now, with the number of addresses that failed on each, most first. It
+// compares each with every account: not for every attempt.
 func (d *AdaptiveDetector) Names(at time.Time) []AttackName {
-	return d.names.list(stampOf(at), d.cfg.NameTime, d.cfg.NameHosts)
+	list := d.names.list(stampOf(at), d.cfg.NameTime, d.cfg.NameHosts)
+	return slices.DeleteFunc(list, func(n AttackName) bool { return !d.accounts.locked(n.Name) && d.near(n.Name) })
 }
 
 // ForgetName drops what was learned about a name and reports whether anything was.

@@ -46,6 +46,9 @@ func nearMiss(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
+	if len(a) > 2 && a[0] != b[0] && a[len(a)-1] != b[len(b)-1] {
+		return false // most are told apart here
+	}
 	i := 0
 	for i < len(a) && a[i] == b[i] {
 		i++

@@ -84,6 +84,31 @@ func continued(d *AdaptiveDetector, list []Attempt) *AdaptiveDetector {
 	return d
 }
 
+// Whoever asks it to forget what counts no more, or never does, gets the same decisions.
+func TestExpireDecidesAlike(t *testing.T) {
+	t.Parallel()
+	list := mixedAttempts(8, 4000)
+	for i := range list {
+		list[i].Time = adaptiveStart.Add(minutes(140 * i)) // a year
+	}
+	want := observeAll(NewAdaptive(DefaultAdaptive()), list)
+	d := NewAdaptive(DefaultAdaptive())
+	var got []Verdict
+	expired := 0
+	for _, a := range list {
+		got = d.Observe(a, got)
+		before := d.Failing()
+		d.Expire(a.Time)
+		expired += before - d.Failing()
+	}
+	if expired < 100 || len(want) < 100 {
+		t.Fatalf("%d addresses were forgotten and %d banned: it proves nothing", expired, len(want))
+	}
+	if diff := cmp.Diff(want, got, cmpPrefix); diff != "" {
+		t.Errorf("(-never +always):\n%s", diff)
+	}
+}
+
 func TestTornSnapshotChangesNothing(t *testing.T) {
 	t.Parallel()
 	d := NewAdaptive(smallAdaptive())

@@ -16,6 +16,11 @@ var adaptiveStart = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // cmpPrefix lets cmp look at prefixes.
 var cmpPrefix = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
+var (
+	_ Lister      = (*AdaptiveDetector)(nil)
+	_ Snapshotter = (*AdaptiveDetector)(nil)
+)
+
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 
 func addr4(a, b, c, d byte) netip.Addr { return netip.AddrFrom4([4]byte{a, b, c, d}) }
@@ -141,9 +146,18 @@ func TestLockedAccountIsEvidence(t *testing.T) {
 		if len(s.bans) != len(locked) {
 			t.Errorf("locked %q: banned %v", locked, s.banned())
 		}
+		if got := len(s.Names(s.now)); got != len(locked) {
+			t.Errorf("locked %q: %d attack names", locked, got)
+		}
+		// A service that refuses the name outright calls it unknown.
+		s.fail(addr4(198, 51, 101, 1), "root", true)
+		if len(s.bans) != 2*len(locked) {
+			t.Errorf("locked %q and refused: banned %v", locked, s.banned())
+		}
 		s.login(addr4(192, 0, 2, 1), "root", "password", 0) // who can after all is an owner
 		s.bans = nil
 		s.fail(addr4(203, 0, 113, 9), "root", false)
+		s.fail(addr4(203, 0, 113, 10), "root", true)
 		s.wants(t)
 	}
 }

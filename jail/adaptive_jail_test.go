@@ -1,0 +1,68 @@
+package jail_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/jail"
+	"exile/jail/filter"
+)
+
+// newAdaptiveJail is the shipped jail: sshd's lines, the adaptive detector.
+func newAdaptiveJail(t *testing.T) *jail.Jail {
+	t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := tutorial()
+	cfg.Detection = jail.Adaptive
+	j, err := jail.New(cfg, f, nil, jail.NewAdaptive(jail.DefaultAdaptive()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// The second address that tries a name which the host does not have is banned at once, for a week.
+func TestAdaptiveJailBansByName(t *testing.T) {
+	t.Parallel()
+	j := newAdaptiveJail(t)
+	if d := j.Observe(entry(0, 7, `Invalid user ora"cle from 192.0.2.10 port 4000`)); len(d) != 0 {
+		t.Fatalf("the first address: decided %v", d)
+	}
+	var got []jail.Decision
+	for _, d := range j.Observe(entry(time.Minute, 8, `Invalid user ora"cle from 198.51.100.7 port 4000`)) {
+		d.Evidence = nil
+		got = append(got, d)
+	}
+	want := []jail.Decision{{
+		Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.7/32"), At: start.Add(time.Minute), Until: start.Add(time.Minute + 7*24*time.Hour),
+		Failures: 1, Offence: 1, Reason: `name: "ora\"cle", on which 2 addresses failed, offence 1, step 1`,
+	}}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
+}
+
+// Four slips in each of many connections that end in a login make no ban, for they are taken back.
+func TestAdaptiveJailForgives(t *testing.T) {
+	t.Parallel()
+	j := newAdaptiveJail(t)
+	for i := range 50 {
+		at, pid := time.Duration(i)*time.Minute, int32(100+i)
+		for range 4 {
+			if d := j.Observe(entry(at, pid, "Failed password for alice from 192.0.2.10 port 4000 ssh2")); len(d) != 0 {
+				t.Fatalf("connection %d: decided %v", i, d)
+			}
+		}
+		j.Observe(entry(at, pid, "Accepted password for alice from 192.0.2.10 port 4000 ssh2"))
+		if n := j.Failing(); n != 0 {
+			t.Fatalf("connection %d: %d addresses still have points", i, n)
+		}
+		j.Observe(entry(at, pid, "Disconnected from user alice 192.0.2.10 port 4000")) // an open session alone would protect
+	}
+}
