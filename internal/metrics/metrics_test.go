@@ -1,0 +1,163 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/internal/control"
+	"exile/internal/control/controltest"
+)
+
+var update = flag.Bool("update", false, "write the expected pages anew")
+
+// collector shows every metric with a value of its own.
+func collector() *Collector {
+	var f controltest.Fake
+	f.Set(control.Status{
+		State: "degraded", Degraded: []string{"journal-suppressed"}, Backend: "nftables", Started: time.Unix(1_700_000_000, 0),
+		Entries: 1001, Unbans: 1002, Repairs: 1003, Gaps: 1004, Suppressed: 1005, Skipped: 1006, KernelErrors: 1007,
+		DiskErrors: 1008, ReloadFailures: 1009, LastEntry: time.UnixMicro(1_700_000_100_250_000), Lag: 3 * time.Millisecond,
+	}, []control.JailStatus{
+		{
+			Name: "sshd", Failing: 21, Failures: 22, Spared: 23, Evicted: 24,
+			Origins: map[control.Origin]uint64{control.OriginJournal: 25, control.OriginManual: 26},
+			Lines:   map[string]uint64{"failure": 27, "success": 28, "other": 29},
+		},
+		{Name: "a \"quoted\"\\\nname\xff"},
+	}, nil, nil)
+	c := New(Config{
+		Reader: &f, Version: "1.2.3",
+		Dropped: map[string]func() uint64{"bus": func() uint64 { return 31 }, "journal": func() uint64 { return 32 }},
+	})
+	for _, d := range []time.Duration{time.Millisecond, 1_000_001, 700 * time.Millisecond, 2 * time.Hour, 0} {
+		c.Announce(control.Event{Kind: control.BanNew, Latency: d})
+	}
+	c.Announce(control.Event{Kind: control.BanRemoved, Latency: time.Second})
+	return c
+}
+
+// get asks for the page as a scraper does.
+func get(t *testing.T, h http.Handler, accept string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	h := collector().Handler()
+	for file, tt := range map[string]struct{ accept, kind string }{
+		"page.txt":         {"*/*", typeText},
+		"page.openmetrics": {"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", typeOpen},
+	} {
+		w := get(t, h, tt.accept)
+		if got := w.Header().Get("Content-Type"); got != tt.kind || w.Code != http.StatusOK {
+			t.Errorf("%s: status %d, type %q, want %q", file, w.Code, got, tt.kind)
+		}
+		got := strings.ReplaceAll(w.Body.String(), runtime.Version(), "GOVERSION")
+		name := filepath.Join("testdata", file)
+		if *update {
+			if err := os.WriteFile(name, []byte(got), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// promtool runs Prometheus's own judge, in the folder of the rules.
+func promtool(t *testing.T, stdin string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: promtool is not here (make deps)")
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Dir, cmd.Stdin = monitoring, strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%q: %v\n%s", cmd.Args, err, out)
+	}
+}
+
+const monitoring = "../../docs/monitoring"
+
+func TestPromtool(t *testing.T) {
+	t.Parallel()
+	page := get(t, collector().Handler(), "").Body.String()
+	promtool(t, page, "check", "metrics")
+	promtool(t, "", "check", "rules", "alerts.yaml")
+	promtool(t, "", "test", "rules", "alerts_test.yaml")
+}
+
+// TestDocuments finds every metric that the dashboard and the alerts name on the page.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	page := get(t, collector().Handler(), "").Body.String()
+	for _, file := range []string{"alerts.yaml", "alerts_test.yaml", "grafana.json"} {
+		data, err := os.ReadFile(filepath.Join(monitoring, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`exile_[a-z_]+`).FindAllString(string(data), -1)
+		if len(names) < 5 {
+			t.Errorf("%s names only %q", file, names)
+		}
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			if !regexp.MustCompile(`(?m)^` + name + `[ {]`).MatchString(page) {
+				t.Errorf("%s names %s, which is not on the page", file, name)
+			}
+		}
+	}
+}
+
+// deaf is a daemon that never answers.
+type deaf struct{ control.Reader }
+
+func (deaf) Status(ctx context.Context) (control.Status, error) {
+	<-ctx.Done()
+	return control.Status{}, ctx.Err()
+}
+
+// half answers one question and not the other.
+type half struct{ control.Reader }
+
+func (half) Jails(context.Context) ([]control.JailStatus, error) {
+	return nil, errors.New("exiled is stopping")
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, r := range map[string]control.Reader{"deaf": deaf{}, "half": half{new(controltest.Fake)}} {
+		w := httptest.NewRecorder()
+		New(Config{Reader: r}).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", nil))
+		if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "exile_") {
+			t.Errorf("%s: status %d and %q", name, w.Code, w.Body)
+		}
+	}
+}
