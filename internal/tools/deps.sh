@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what building, testing and the demo need and this machine lacks. Silent and offline when nothing is missing.
-# Nothing that it installs is started, and an ssh server that it brings is not enabled either: the tests only want the files.
+# Nothing that it installs is started, and the servers that it brings are not enabled either: the tests only want the files.
 set -eu
 
 # A file that shows that the package is there, the package's name in Debian, in Fedora.
@@ -18,6 +18,7 @@ need='
 /usr/bin/mandoc                           mandoc                 mandoc
 /usr/lib/systemd/systemd-journal-remote   systemd-journal-remote systemd-journal-remote
 /usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
+/usr/bin/promtool                         prometheus             /usr/bin/promtool
 '
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
 
@@ -35,6 +36,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 had_sshd=$(command -v /usr/sbin/sshd || :)
+had_prometheus=$(command -v prometheus || :)
 
 if command -v apt-get >/dev/null; then
 	# Debian starts what it installs unless this file says no (101).
@@ -58,4 +60,7 @@ fi
 
 if [ -z "$had_sshd" ] && command -v systemctl >/dev/null; then
 	systemctl disable ssh.service sshd.service ssh.socket >/dev/null 2>&1 || :
+fi
+if [ -z "$had_prometheus" ] && command -v systemctl >/dev/null; then
+	systemctl disable prometheus.service >/dev/null 2>&1 || :
 fi
