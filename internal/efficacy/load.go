@@ -34,11 +34,17 @@ type Host struct {
 	Rows []Row
 }
 
-// LoadDir reads all *.tsv.gz files of a folder, in order of their names.
+// LoadDir reads all *.tsv.gz and *.tsv files of a folder, in order of their names.
 func LoadDir(dir string) ([]Host, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.tsv.gz"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if name := strings.TrimSuffix(e.Name(), ".gz"); filepath.Ext(name) == ".tsv" {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
 	}
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("no *.tsv.gz in %s: DATA must name a folder of attempts", dir)
@@ -53,15 +59,18 @@ func LoadDir(dir string) ([]Host, error) {
 }
 
 func loadFile(path string) (Host, error) {
-	h := Host{Name: strings.TrimSuffix(filepath.Base(path), ".tsv.gz")}
+	name, zipped := strings.CutSuffix(filepath.Base(path), ".gz")
+	h := Host{Name: strings.TrimSuffix(name, ".tsv")}
 	f, err := os.Open(path)
 	if err != nil {
 		return h, err
 	}
 	defer f.Close()
-	text, err := gzip.NewReader(f)
-	if err != nil {
-		return h, fmt.Errorf("%s: %w", path, err)
+	text := io.Reader(f)
+	if zipped {
+		if text, err = gzip.NewReader(f); err != nil {
+			return h, fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	h.Rows, err = Read(text)
 	if err != nil {

@@ -2,7 +2,9 @@ package efficacy
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,8 +85,32 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("%q: error %v, want one that names the line", line, err)
 		}
 	}
-	if _, err := LoadDir(t.TempDir()); err == nil {
+	dir := t.TempDir()
+	if _, err := LoadDir(dir); err == nil {
 		t.Error("an empty folder was taken for data")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "x.tsv.gz"), []byte("no gzip"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadDir(dir); err == nil || !strings.Contains(err.Error(), "x.tsv.gz") {
+		t.Errorf("error %v, want one that names the file", err)
+	}
+}
+
+func TestLoadDirTakesPlainAndZipped(t *testing.T) {
+	t.Parallel()
+	hosts, err := LoadDir("testdata")
+	if err != nil || len(hosts) != 1 || hosts[0].Name != "small" || len(hosts[0].Rows) != len(small(t).Rows) {
+		t.Errorf("%d hosts, %v", len(hosts), err)
+	}
+	dir := t.TempDir()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if err := errors.Join(WriteTSV(w, small(t).Rows), w.Close(), os.WriteFile(filepath.Join(dir, "a.tsv.gz"), zipped.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if hosts, err = LoadDir(dir); err != nil || len(hosts) != 1 || hosts[0].Name != "a" || len(hosts[0].Rows) != len(small(t).Rows) {
+		t.Errorf("%d hosts, %v", len(hosts), err)
 	}
 }
 
