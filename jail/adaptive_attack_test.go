@@ -3,6 +3,7 @@ package jail
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,26 @@ func TestRotationInsideOneNetwork(t *testing.T) {
 		s.fail(netip.AddrFrom16(b), "root", false)
 	}
 	s.wants(t, "2001:db8:1:1::/64 1h0m0s")
+}
+
+// An attacker who takes a new /64 of his network for every guess loses the network at his fourth.
+func TestRotationThroughNetworks(t *testing.T) {
+	t.Parallel()
+	for bits, mask := range map[int]uint16{56: 0xff, 48: 0xffff} {
+		s := newScene()
+		passed := 0
+		for i := range 1000 {
+			addr := addr6(1, uint16(i*40503)&mask)
+			if !slices.ContainsFunc(s.bans, func(v Verdict) bool { return v.Prefix.Contains(addr) }) {
+				passed++
+				s.fail(addr, "oracle", true)
+			}
+			s.wait(time.Minute)
+		}
+		if last := s.bans[len(s.bans)-1].Prefix; passed != 4 || last.Bits() != bits {
+			t.Errorf("a /%d: %d guesses passed, banned last is %v", bits, passed, last)
+		}
+	}
 }
 
 func TestNobodyWidensOverAnOwner(t *testing.T) {
