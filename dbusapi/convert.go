@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/godbus/dbus/v5"
 
@@ -24,7 +22,7 @@ const (
 )
 
 // maxText bounds every string that a caller hands in, in bytes.
-const maxText = 256
+const maxText = control.MaxText
 
 // banRecord is a ban on the wire: (ssttuus).
 type banRecord struct {
@@ -125,44 +123,10 @@ func toJailRecord(j control.JailStatus) jailRecord {
 }
 
 // FormatPrefix writes a prefix as the bus does: an address alone without its length.
-func FormatPrefix(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
+func FormatPrefix(p netip.Prefix) string { return control.FormatPrefix(p) }
 
 // ParsePrefix reads an address or a network. IPv4 in IPv6 becomes IPv4, host bits are cleared, zones are refused.
-func ParsePrefix(s string) (netip.Prefix, error) {
-	if len(s) > maxText {
-		return netip.Prefix{}, fmt.Errorf("parse address: %d bytes are too many: %w", len(s), control.ErrInvalid)
-	}
-	p, err := parsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("parse address %q: neither an address nor a network: %w", s, control.ErrInvalid)
-	}
-	if p.Addr().Is4In6() {
-		if p.Bits() < 96 {
-			return netip.Prefix{}, fmt.Errorf("parse address %q: larger than IPv4: %w", s, control.ErrInvalid)
-		}
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p.Masked(), nil
-}
-
-func parsePrefix(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "/") {
-		return netip.ParsePrefix(s)
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	if a.Zone() != "" {
-		return netip.Prefix{}, fmt.Errorf("zone %q", a.Zone())
-	}
-	return netip.PrefixFrom(a, a.BitLen()), nil
-}
+func ParsePrefix(s string) (netip.Prefix, error) { return control.ParsePrefix(s) }
 
 // usec is a time in microseconds since 1970; 0 for the zero Time.
 func usec(t time.Time) uint64 {
@@ -207,15 +171,7 @@ func fromDurationUSec(us uint64) time.Duration {
 func count(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
 
 // checkText refuses text that is too long or that could move a cursor.
-func checkText(what, s string) error {
-	if len(s) > maxText {
-		return fmt.Errorf("%s of %d bytes: at most %d: %w", what, len(s), maxText, control.ErrInvalid)
-	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("%s %q: has unprintable characters: %w", what, s, control.ErrInvalid)
-	}
-	return nil
-}
+func checkText(what, s string) error { return control.CheckText(what, s) }
 
 // escapeLabel writes any name as one part of an object path, as sd_bus_path_encode does.
 func escapeLabel(name string) string {
