@@ -79,6 +79,7 @@ var mayImport = []struct {
 	{"exile/firewall", nil},
 	{"exile/internal/control", nil},
 	{"exile/internal/metrics", []string{"exile/internal/control"}},
+	{"exile/internal/varlink", []string{"exile/internal/control"}},
 	{"exile/internal/announce", []string{"exile/internal/control"}},
 	{"exile/internal/config", []string{"exile/jail", "exile/firewall", "exile/journal"}},
 	{"exile/internal/state", []string{"exile/jail", "exile/journal", "exile/firewall", "exile/internal/control"}},

@@ -1,0 +1,272 @@
+package varlink
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"exile/internal/control"
+)
+
+// Path is where systemd listens for the daemon.
+const Path = "/run/exile/org.exile1"
+
+// maxReply is how many bytes of a reply a Client reads.
+const maxReply = 4 << 20
+
+// Client is a daemon at the other end of a socket: a control.Reader and a control.Writer, safe for concurrent use. Each
+// call is a connection of its own, so there is nothing to close.
+type Client struct{ path string }
+
+// Dial looks for the daemon behind the socket, which starts it if it does not run.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	c := &Client{path}
+	var info serviceInfo
+	if err := c.call(ctx, service+".GetInfo", nil, &info); err != nil {
+		return nil, fmt.Errorf("reach exiled at %s: %w", path, err)
+	}
+	if !slices.Contains(info.Interfaces, Interface) {
+		return nil, fmt.Errorf("reach exiled at %s: %q listens there, which has no %s", path, info.Product, Interface)
+	}
+	return c, nil
+}
+
+// replies is a connection with a call under way.
+type replies struct {
+	conn net.Conn
+	in   *bufio.Scanner
+	stop func() bool
+}
+
+// start makes a connection and calls. Close the replies.
+func (c *Client) start(ctx context.Context, name string, parameters any, more bool) (*replies, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", c.path)
+	if err != nil {
+		return nil, err
+	}
+	r := &replies{conn: conn, in: bufio.NewScanner(conn)}
+	r.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	r.in.Buffer(nil, maxReply)
+	r.in.Split(splitNUL)
+	if parameters == nil {
+		parameters = none{}
+	}
+	text, err := encode(struct {
+		Method     string `json:"method"`
+		Parameters any    `json:"parameters"`
+		More       bool   `json:"more,omitempty"`
+	}{name, parameters, more})
+	if err == nil {
+		_, err = conn.Write(text)
+	}
+	if err != nil {
+		r.close()
+		return nil, fmt.Errorf("call %s: %w", name, err)
+	}
+	return r, nil
+}
+
+func (r *replies) close() {
+	r.stop()
+	_ = r.conn.Close()
+}
+
+// splitNUL makes a bufio.Scanner read messages.
+func splitNUL(data []byte, _ bool) (int, []byte, error) {
+	if end := bytes.IndexByte(data, 0); end >= 0 {
+		return end + 1, data[:end], nil
+	}
+	return 0, nil, nil
+}
+
+// next reads a reply and reports whether another follows.
+func (r *replies) next(out any) (bool, error) {
+	if !r.in.Scan() {
+		return false, cmp.Or(r.in.Err(), io.ErrUnexpectedEOF)
+	}
+	var m struct {
+		Parameters json.RawMessage
+		Continues  bool
+		Error      string
+	}
+	if err := json.Unmarshal(r.in.Bytes(), &m); err != nil {
+		return false, fmt.Errorf("read reply: %w", err)
+	}
+	if m.Error != "" {
+		var t text
+		_ = json.Unmarshal(m.Parameters, &t) // errors of org.varlink.service have no message
+		return false, replyError(m.Error, t.Message)
+	}
+	if out == nil || len(m.Parameters) == 0 {
+		return m.Continues, nil
+	}
+	if err := json.Unmarshal(m.Parameters, out); err != nil {
+		return false, fmt.Errorf("read reply: %w", err)
+	}
+	return m.Continues, nil
+}
+
+// call calls a method that answers once.
+func (c *Client) call(ctx context.Context, name string, parameters, out any) error {
+	r, err := c.start(ctx, name, parameters, false)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	_, err = r.next(out)
+	return because(ctx, err)
+}
+
+// because is the error of a connection that ctx has closed.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Status implements control.Reader.
+func (c *Client) Status(ctx context.Context) (control.Status, error) {
+	var out statusReply
+	err := c.call(ctx, Interface+".GetStatus", nil, &out)
+	return out.Status.status(), err
+}
+
+// Jails implements control.Reader.
+func (c *Client) Jails(ctx context.Context) ([]control.JailStatus, error) {
+	var out jailsReply
+	err := c.call(ctx, Interface+".ListJails", nil, &out)
+	return each(out.Jails, jailRecord.jail), err
+}
+
+// Bans implements control.Reader.
+func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, string, error) {
+	return gather(p, func(in pageCall) ([]control.Ban, string, error) {
+		var out bansReply
+		err := c.call(ctx, Interface+".ListBans", in, &out)
+		bans, wrong := parse(out.Bans, banRecord.ban)
+		return bans, out.Next, errors.Join(err, wrong)
+	})
+}
+
+// Hosts implements control.Reader.
+func (c *Client) Hosts(ctx context.Context, p control.Page) ([]control.Host, string, error) {
+	return gather(p, func(in pageCall) ([]control.Host, string, error) {
+		var out hostsReply
+		err := c.call(ctx, Interface+".ListHosts", in, &out)
+		hosts, wrong := parse(out.Hosts, hostRecord.host)
+		return hosts, out.Next, errors.Join(err, wrong)
+	})
+}
+
+// gather makes a page out of the socket's, which are smaller.
+func gather[T any](p control.Page, get func(pageCall) ([]T, string, error)) (all []T, next string, err error) {
+	limit := min(cmp.Or(p.Max, 1000), 10_000)
+	for next = p.After; ; {
+		list, after, err := get(pageCall{p.Jail, next, limit - len(all)})
+		all = append(all, list...)
+		if err != nil || after == "" || after == next || len(all) >= limit {
+			return all, after, err
+		}
+		next = after
+	}
+}
+
+// Address implements control.Reader.
+func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, error) {
+	var out addressReply
+	if err := c.call(ctx, Interface+".DescribeAddress", addressCall{control.FormatPrefix(p)}, &out); err != nil {
+		return control.Address{}, err
+	}
+	return out.Address.address()
+}
+
+// Monitor calls event with what happens until ctx ends (then it returns nil), event fails (then it returns that error) or
+// the connection does. ready, which may be nil, is called when from now on nothing is missed.
+func (c *Client) Monitor(ctx context.Context, ready func(), event func(control.Event) error) error {
+	r, err := c.start(ctx, Interface+".Monitor", nil, true)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for {
+		var out monitorReply
+		if _, err := r.next(&out); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("monitor exiled: %w", err)
+		}
+		if out.Event == nil {
+			if ready != nil {
+				ready()
+			}
+			continue
+		}
+		e, err := out.Event.event()
+		if err == nil {
+			err = event(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Ban implements control.Writer.
+func (c *Client) Ban(ctx context.Context, r control.BanRequest) (control.Ban, error) {
+	var out banReply
+	err := c.call(ctx, Interface+".Ban", banCall{
+		Jail: r.Jail, Address: control.FormatPrefix(r.Prefix), Duration: r.Duration.Microseconds(), Permanent: r.Permanent,
+		Reason: r.Reason, Force: r.Force,
+	}, &out)
+	if err != nil {
+		return control.Ban{}, err
+	}
+	return out.Ban.ban()
+}
+
+// Unban implements control.Writer.
+func (c *Client) Unban(ctx context.Context, jail string, p netip.Prefix) (int, error) {
+	var out removedReply
+	if !p.IsValid() {
+		err := c.call(ctx, Interface+".Flush", flushCall{jail}, &out)
+		return out.Removed, err
+	}
+	err := c.call(ctx, Interface+".Unban", unbanCall{jail, control.FormatPrefix(p)}, &out)
+	return out.Removed, err
+}
+
+// Report implements control.Writer.
+func (c *Client) Report(ctx context.Context, r control.Report) error {
+	return c.call(ctx, Interface+".Report", reportCall{r.Jail, r.Addr.String(), r.User, r.Success}, nil)
+}
+
+// Pause implements control.Writer.
+func (c *Client) Pause(ctx context.Context, d time.Duration) error {
+	us := d.Microseconds()
+	return c.call(ctx, Interface+".Pause", pauseCall{&us}, nil)
+}
+
+// Reload implements control.Writer.
+func (c *Client) Reload(ctx context.Context) error { return c.call(ctx, Interface+".Reload", nil, nil) }
+
+// ResetStatistics implements control.Writer.
+func (c *Client) ResetStatistics(ctx context.Context) error {
+	return c.call(ctx, Interface+".ResetStatistics", nil, nil)
+}
+
+// ResetFirewall implements control.Writer.
+func (c *Client) ResetFirewall(ctx context.Context) error {
+	return c.call(ctx, Interface+".ResetFirewall", nil, nil)
+}

@@ -1,0 +1,317 @@
+package varlink
+
+import (
+	"cmp"
+	"context"
+	_ "embed" // the texts of the interfaces
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"exile/internal/control"
+)
+
+//go:embed org.exile1.varlink
+var description string
+
+//go:embed service.varlink
+var serviceDescription string
+
+// service is the interface that every Varlink service has.
+const service = "org.varlink.service"
+
+// method is how a call is carried out.
+type method struct {
+	root    bool // only for root
+	endless bool // has no time limit
+	serve   func(c *call) (any, error)
+}
+
+// methods is the table of the interface.
+func methods() map[string]method {
+	return map[string]method{
+		"GetStatus":       {serve: getStatus},
+		"ListJails":       {serve: listJails},
+		"ListBans":        {serve: listBans},
+		"ListHosts":       {serve: listHosts},
+		"DescribeAddress": {serve: describeAddress},
+		"Monitor":         {serve: watch, endless: true},
+		"Ban":             {serve: ban, root: true},
+		"Unban":           {serve: unban, root: true},
+		"Flush":           {serve: flush, root: true},
+		"Report":          {serve: report, root: true},
+		"Pause":           {serve: pause, root: true},
+		"Reload":          {serve: command(control.Writer.Reload), root: true},
+		"ResetStatistics": {serve: command(control.Writer.ResetStatistics), root: true},
+		"ResetFirewall":   {serve: command(control.Writer.ResetFirewall), root: true},
+	}
+}
+
+// find finds a method by its full name.
+func find(name string) (method, error) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return method{}, invalidParameter("method")
+	}
+	var m method
+	ok := false
+	switch in := name[:dot]; in {
+	case Interface:
+		m, ok = methods()[name[dot+1:]]
+	case service:
+		m, ok = serviceMethods()[name[dot+1:]]
+	default:
+		return m, &failure{service + ".InterfaceNotFound", map[string]string{"interface": in}}
+	}
+	if !ok {
+		return m, &failure{service + ".MethodNotFound", map[string]string{"method": name}}
+	}
+	return m, nil
+}
+
+func serviceMethods() map[string]method {
+	return map[string]method{"GetInfo": {serve: getInfo}, "GetInterfaceDescription": {serve: getDescription}}
+}
+
+func getInfo(c *call) (any, error) {
+	return serviceInfo{
+		Vendor: "exile", Product: "exiled", Version: c.server.cfg.Version, URL: "man:exiled.service(8)",
+		Interfaces: []string{service, Interface},
+	}, c.decode(&none{})
+}
+
+func getDescription(c *call) (any, error) {
+	var in struct {
+		Interface string `json:"interface"`
+	}
+	err := c.decode(&in)
+	switch {
+	case err != nil:
+		return nil, err
+	case in.Interface == Interface:
+		return serviceText{description}, nil
+	case in.Interface == service:
+		return serviceText{serviceDescription}, nil
+	}
+	return nil, &failure{service + ".InterfaceNotFound", map[string]string{"interface": in.Interface}}
+}
+
+func getStatus(c *call) (any, error) {
+	if err := c.decode(&none{}); err != nil {
+		return nil, err
+	}
+	s, err := c.server.cfg.Reader.Status(c.ctx)
+	return statusReply{toStatus(s)}, err
+}
+
+func listJails(c *call) (any, error) {
+	if err := c.decode(&none{}); err != nil {
+		return nil, err
+	}
+	jails, err := c.server.cfg.Reader.Jails(c.ctx)
+	return jailsReply{each(jails, toJail)}, err
+}
+
+// maxPage is how many records a reply has at most: it fits into what the kernel keeps for a slow reader.
+const maxPage = 500
+
+// page reads the parameters of a list.
+func (c *call) page() (control.Page, error) {
+	var in pageCall
+	if err := c.decode(&in); err != nil {
+		return control.Page{}, err
+	}
+	if len(in.Jail) > control.MaxText || len(in.After) > 2*control.MaxText {
+		return control.Page{}, fmt.Errorf("%w: the name of a jail or the start of a page is too long", control.ErrInvalid)
+	}
+	if in.Max < 0 {
+		return control.Page{}, invalidParameter("max")
+	}
+	return control.Page{Jail: in.Jail, After: in.After, Max: min(cmp.Or(in.Max, maxPage), maxPage)}, nil
+}
+
+func listBans(c *call) (any, error) {
+	return pages(c, c.server.cfg.Reader.Bans, func(bans []control.Ban, next string) any {
+		return bansReply{each(bans, toBan), next}
+	})
+}
+
+func listHosts(c *call) (any, error) {
+	return pages(c, c.server.cfg.Reader.Hosts, func(hosts []control.Host, next string) any {
+		return hostsReply{each(hosts, toHost), next}
+	})
+}
+
+// pages answers with one page, or with all of them when the caller wants more.
+func pages[T any](c *call, get func(context.Context, control.Page) ([]T, string, error), out func([]T, string) any) (any, error) {
+	p, err := c.page()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		list, next, err := get(c.ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if next == "" || !c.message.More {
+			return out(list, next), nil
+		}
+		if err := c.more(out(list, "")); err != nil {
+			return nil, err
+		}
+		p.After = next
+	}
+}
+
+func describeAddress(c *call) (any, error) {
+	var in addressCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	p, err := control.ParsePrefix(in.Address)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.server.cfg.Reader.Address(c.ctx, p)
+	return addressReply{toAddress(a)}, err
+}
+
+// watch is Monitor.
+func watch(c *call) (any, error) {
+	if err := c.decode(&none{}); err != nil {
+		return nil, err
+	}
+	if !c.message.More || c.message.Oneway {
+		return nil, &failure{service + ".ExpectedMore", none{}}
+	}
+	m := c.server.hub.subscribe(c.ctx)
+	if m == nil {
+		return nil, errGone
+	}
+	defer c.server.hub.unsubscribe(c.ctx, m)
+	if err := c.more(monitorReply{}); err != nil {
+		return nil, err
+	}
+	return nil, c.forward(m)
+}
+
+// forward sends what the hub has to say until the caller hangs up or is too slow. Either is the end of the connection.
+func (c *call) forward(m *monitor) error {
+	left := c.left()
+	for {
+		select {
+		case <-left:
+			return errGone
+		case message, ok := <-m.queue:
+			if !ok {
+				_ = c.send(errorReply(&failure{Interface + ".TooSlow", text{"too many events wait: read faster"}}))
+				return errGone
+			}
+			if err := c.write(message); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// target reads the address of a command and checks the text beside it.
+func target(address, jail, reason string) (netip.Prefix, error) {
+	p, err := control.ParsePrefix(address)
+	return p, errors.Join(err, control.CheckText("jail", jail), control.CheckText("reason", reason))
+}
+
+// duration turns microseconds into a duration.
+func duration(us int64) (time.Duration, error) {
+	if us < 0 || us > math.MaxInt64/int64(time.Microsecond) {
+		return 0, fmt.Errorf("%w: a duration of %d microseconds", control.ErrInvalid, us)
+	}
+	return time.Duration(us) * time.Microsecond, nil
+}
+
+func ban(c *call) (any, error) {
+	var in banCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	p, err := target(in.Address, in.Jail, in.Reason)
+	d, wrong := duration(in.Duration)
+	if err := errors.Join(err, wrong); err != nil {
+		return nil, err
+	}
+	b, err := c.server.cfg.Writer.Ban(c.ctx, control.BanRequest{
+		Jail: in.Jail, Prefix: p, Duration: d, Permanent: in.Permanent, Reason: in.Reason, Force: in.Force,
+	})
+	return banReply{toBan(b)}, err
+}
+
+func unban(c *call) (any, error) {
+	var in unbanCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	p, err := target(in.Address, in.Jail, "")
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.server.cfg.Writer.Unban(c.ctx, in.Jail, p)
+	return removedReply{n}, err
+}
+
+func flush(c *call) (any, error) {
+	var in flushCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := control.CheckText("jail", in.Jail); err != nil {
+		return nil, err
+	}
+	n, err := c.server.cfg.Writer.Unban(c.ctx, in.Jail, netip.Prefix{})
+	return removedReply{n}, err
+}
+
+func report(c *call) (any, error) {
+	var in reportCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	p, err := target(in.Address, in.Jail, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case !p.IsSingleIP():
+		return nil, fmt.Errorf("%w: %s is a network; a report is about one address", control.ErrInvalid, p)
+	case len(in.User) > control.MaxText:
+		return nil, fmt.Errorf("%w: a user name of %d bytes", control.ErrInvalid, len(in.User))
+	}
+	return none{}, c.server.cfg.Writer.Report(c.ctx, control.Report{
+		Jail: in.Jail, Addr: p.Addr(), User: in.User, Success: in.Success,
+	})
+}
+
+func pause(c *call) (any, error) {
+	var in pauseCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.Duration == nil { // a pause that was asked for by mistake would open the gate
+		return nil, invalidParameter("durationUSec")
+	}
+	d, err := duration(*in.Duration)
+	if err != nil {
+		return nil, err
+	}
+	return none{}, c.server.cfg.Writer.Pause(c.ctx, d)
+}
+
+// command is a method without parameters.
+func command(do func(control.Writer, context.Context) error) func(*call) (any, error) {
+	return func(c *call) (any, error) {
+		if err := c.decode(&none{}); err != nil {
+			return nil, err
+		}
+		return none{}, do(c.server.cfg.Writer, c.ctx)
+	}
+}

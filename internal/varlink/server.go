@@ -1,0 +1,136 @@
+// Package varlink speaks org.exile1 over Varlink, for programs that have no system bus: a socket, a JSON object, a NUL byte.
+// The interface is in org.exile1.varlink; everybody who reaches the socket may ask, only root may change anything.
+//
+// The server is our own because the generic one reads messages of any size, takes any number of connections and waits for
+// slow readers for ever.
+package varlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"exile/internal/control"
+)
+
+// Interface is the name of the interface.
+const Interface = "org.exile1"
+
+// Config is what a Server needs.
+type Config struct {
+	Reader  control.Reader // answers the questions
+	Writer  control.Writer // carries out the commands
+	Version string
+}
+
+// Server is the daemon on its socket.
+type Server struct {
+	cfg     Config
+	hub     *hub
+	dropped atomic.Uint64
+}
+
+// New makes a Server that does nothing until Serve.
+func New(cfg Config) *Server { return &Server{cfg: cfg, hub: newHub()} }
+
+// Announce tells those who monitor what happened. It never blocks: what comes too fast is lost and counted.
+func (s *Server) Announce(e control.Event) {
+	select {
+	case s.hub.events <- e:
+	default:
+		s.dropped.Add(1)
+	}
+}
+
+// Dropped returns how many announcements were lost since the start.
+func (s *Server) Dropped() uint64 { return s.dropped.Load() }
+
+// Serve answers on the listeners until ctx ends, and closes them and all connections. It is called once.
+func (s *Server) Serve(ctx context.Context, listeners ...*net.UnixListener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { s.hub.run(ctx); return nil })
+	for _, l := range listeners {
+		stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+		defer stop()
+		group.Go(func() error { return s.accept(ctx, l, group) })
+	}
+	return group.Wait()
+}
+
+// scarce is how long to wait when there is nothing left to accept a connection with.
+const scarce = 100 * time.Millisecond
+
+func (s *Server) accept(ctx context.Context, l *net.UnixListener, group *errgroup.Group) error {
+	for {
+		conn, err := l.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		case err == nil:
+			s.admit(ctx, conn, group)
+		case isScarcity(err):
+			select {
+			case <-time.After(scarce):
+			case <-ctx.Done():
+			}
+		default:
+			return fmt.Errorf("accept varlink connection: %w", err)
+		}
+	}
+}
+
+// isScarcity reports whether an error of accept(2) goes away by itself.
+func isScarcity(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit serves a connection, unless whoever made it has too many.
+func (s *Server) admit(ctx context.Context, conn *net.UnixConn, group *errgroup.Group) {
+	uid, err := peerUID(conn)
+	if err != nil {
+		_ = conn.Close() // who calls cannot be told
+		return
+	}
+	c := newConnection(s, conn, uid)
+	if !s.hub.enter(ctx, uid) {
+		c.refuse()
+		return
+	}
+	group.Go(func() error {
+		defer s.hub.leave(ctx, uid)
+		c.serve(ctx)
+		return nil
+	})
+}
+
+// peerUID is the user who connected, as the kernel noted it then.
+func peerUID(conn *net.UnixConn) (uint32, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return 0, fmt.Errorf("ask who connected: %w", err)
+	}
+	return cred.Uid, nil
+}

@@ -1,0 +1,277 @@
+package varlink
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"exile/internal/control"
+	"exile/internal/control/controltest"
+)
+
+var at = time.UnixMicro(1_700_000_000_123_456)
+
+// fake is a daemon with one jail, n bans and an address that is counted.
+func fake(n int) *controltest.Fake {
+	f := &controltest.Fake{Now: func() time.Time { return at }}
+	var bans []control.Ban
+	addr := netip.MustParseAddr("192.0.2.0")
+	for range n {
+		addr = addr.Next()
+		bans = append(bans, control.Ban{
+			Jail: "sshd", Prefix: netip.PrefixFrom(addr, 32), Since: at, Until: at.Add(time.Hour), Failures: 4, Offence: 2,
+			Origin: control.OriginJournal, Reason: "r",
+		})
+	}
+	f.Set(control.Status{
+		Version: "1", State: "degraded", Degraded: []string{"a"}, Remedies: []string{"b"}, Backend: "ipset", Why: "w",
+		Started: at, PausedTo: at, Failing: 3, Entries: 4, Failures: 5, Bans: 6, Unbans: 7, Repairs: 8, Gaps: 9, Suppressed: 10,
+		Skipped: 11, KernelErrors: 12, DiskErrors: 13, ReloadFailures: 14, LastEntry: at, Lag: time.Second, Position: "s=1",
+	}, []control.JailStatus{{
+		Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "threshold", MaxRetry: 4, FindTime: time.Minute,
+		BanTime: -1, Protected: []string{"::1"}, Failing: 1, Total: 2, Failures: 3, LastBan: at,
+	}}, bans, []control.Host{{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8::/64"), Failures: 3, First: at, Last: at}})
+	return f
+}
+
+// serve serves a daemon on a socket of the test's.
+func serve(t *testing.T, f *controltest.Fake) (*Server, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Reader: f, Writer: f, Version: "1.2.3"})
+	f.Announce = s.Announce
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s, path
+}
+
+// TestClient: what the client gets is what the daemon said.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	f := fake(1300)
+	_, path := serve(t, f)
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []control.Page{{}, {Max: 1}, {Jail: "sshd", Max: 10_000}, {After: "sshd 192.0.2.9/32", Max: 501}, {Jail: "none"}} {
+		compare(t, p, func(r control.Reader) (any, error) {
+			bans, next, err := r.Bans(t.Context(), p)
+			return map[string]any{"bans": bans, "next": next}, err
+		}, f, c)
+	}
+	compare(t, "hosts", func(r control.Reader) (any, error) {
+		hosts, _, err := r.Hosts(t.Context(), control.Page{})
+		return hosts, err
+	}, f, c)
+	compare(t, "status", func(r control.Reader) (any, error) { return r.Status(t.Context()) }, f, c)
+	compare(t, "jails", func(r control.Reader) (any, error) { return r.Jails(t.Context()) }, f, c)
+	compare(t, "address", func(r control.Reader) (any, error) {
+		return r.Address(t.Context(), netip.MustParsePrefix("192.0.2.9/32"))
+	}, f, c)
+}
+
+func compare(t *testing.T, what any, ask func(control.Reader) (any, error), f, c control.Reader) {
+	t.Helper()
+	want, wantErr := ask(f)
+	got, err := ask(c)
+	if (err == nil) != (wantErr == nil) || errors.Is(err, control.ErrNoSuchJail) != errors.Is(wantErr, control.ErrNoSuchJail) {
+		t.Errorf("%+v: error %v, want %v", what, err, wantErr)
+	}
+	opts := cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0)}
+	if diff := cmp.Diff(want, got, opts); diff != "" {
+		t.Errorf("%+v (-daemon +client):\n%s", what, diff)
+	}
+}
+
+// talk sends a call as it stands to a connection whose caller is uid, and returns the replies up to the last.
+func talk(t *testing.T, uid uint32, f *controltest.Fake, text string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	far, err := l.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Reader: f, Writer: f})
+	ended := make(chan struct{})
+	go func() { newConnection(s, far, uid).serve(t.Context()); close(ended) }()
+	go func() { _, _ = io.WriteString(near, text+"\x00"); _ = near.(*net.UnixConn).CloseWrite() }()
+	var lines []string
+	for in := bufio.NewReader(near); ; {
+		line, err := in.ReadString(0)
+		if err != nil {
+			<-ended
+			return lines
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\x00"))
+	}
+}
+
+// TestCalls: what is answered, to whom, and that nobody but root changes anything.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	const denied = `{"parameters":{},"error":"org.varlink.service.PermissionDenied"}`
+	tests := []struct {
+		name, call, want string
+		uid              uint32
+		commands         string
+	}{
+		{name: "garbage", call: "GET / HTTP/1.1\r\n", want: ""},
+		{name: "too large", call: `{"method":"` + strings.Repeat("x", maxMessage) + `"}`, want: ""},
+		{name: "deep", call: `{"method":"org.exile1.GetStatus","parameters":` + strings.Repeat("[", 8000), want: ""},
+		{name: "no method", call: `{}`, want: `{"parameters":{"parameter":"method"},"error":"org.varlink.service.InvalidParameter"}`},
+		{name: "unknown interface", call: `{"method":"a.b.C"}`, want: `{"parameters":{"interface":"a.b"},"error":"org.varlink.service.InterfaceNotFound"}`},
+		{name: "unknown method", call: `{"method":"org.exile1.C"}`, want: `{"parameters":{"method":"org.exile1.C"},"error":"org.varlink.service.MethodNotFound"}`},
+		{name: "unknown parameter", call: `{"method":"org.exile1.ListJails","parameters":{"x":1}}`, want: `{"parameters":{"parameter":"parameters"},"error":"org.varlink.service.InvalidParameter"}`},
+		{name: "wrong type", call: `{"method":"org.exile1.ListBans","parameters":{"max":"1"}}`, want: `{"parameters":{"parameter":"max"},"error":"org.varlink.service.InvalidParameter"}`},
+		{name: "no more", call: `{"method":"org.exile1.Monitor"}`, want: `{"parameters":{},"error":"org.varlink.service.ExpectedMore"}`},
+		{name: "unban", uid: 1000, call: `{"method":"org.exile1.Unban","parameters":{"address":"192.0.2.1"}}`, want: denied},
+		{name: "unban, nobody", uid: 65534, call: `{"method":"org.exile1.Flush"}`, want: denied},
+		{name: "oneway", uid: 1000, call: `{"method":"org.exile1.Flush","oneway":true}`, want: ""},
+		{name: "unban as root", call: `{"method":"org.exile1.Unban","parameters":{"address":"::ffff:192.0.2.1"}}`, want: `{"parameters":{"removed":1}}`, commands: `unban "" 192.0.2.1/32`},
+		{name: "oneway as root", call: `{"method":"org.exile1.Reload","oneway":true}`, want: "", commands: "reload"},
+		{name: "pause without a time", call: `{"method":"org.exile1.Pause"}`, want: `{"parameters":{"parameter":"durationUSec"},"error":"org.varlink.service.InvalidParameter"}`},
+		{name: "escape in a reason", call: `{"method":"org.exile1.Ban","parameters":{"address":"192.0.2.7","reason":"\u001b[2J"}}`, want: `{"parameters":{"message":"reason \"\\x1b[2J\": has unprintable characters: invalid argument"},"error":"org.exile1.InvalidArgument"}`},
+	}
+	for _, method := range []string{"Ban", "Report", "Pause", "Reload", "ResetStatistics", "ResetFirewall"} {
+		tests = append(tests, struct {
+			name, call, want string
+			uid              uint32
+			commands         string
+		}{name: method, uid: 1000, call: `{"method":"org.exile1.` + method + `"}`, want: denied})
+	}
+	for _, tt := range tests {
+		f := fake(2)
+		if got := strings.Join(talk(t, tt.uid, f, tt.call), "\n"); got != tt.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, got, tt.want)
+		}
+		if got := strings.Join(f.Commands(), "\n"); got != tt.commands {
+			t.Errorf("%s: the daemon was told %q, want %q", tt.name, got, tt.commands)
+		}
+	}
+}
+
+// TestMore: a list comes whole in several replies.
+func TestMore(t *testing.T) {
+	t.Parallel()
+	got := talk(t, 1000, fake(maxPage+1), `{"method":"org.exile1.ListBans","more":true}`)
+	if len(got) != 2 || strings.Count(strings.Join(got, ""), `"address"`) != maxPage+1 ||
+		!strings.HasSuffix(got[0], `"continues":true}`) || strings.Contains(got[1], "continues") {
+		t.Errorf("got %d replies: %.200q", len(got), got)
+	}
+}
+
+// TestMonitor: who monitors hears what others do, once from when it is ready.
+func TestMonitor(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: only root may change anything")
+	}
+	_, path := serve(t, fake(0))
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, events := make(chan struct{}), make(chan control.Event, 10)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.Monitor(ctx, func() { close(ready) }, func(e control.Event) error { events <- e; return nil })
+	}()
+	<-ready
+	p := netip.MustParsePrefix("203.0.113.0/24")
+	b, err := c.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Hour, Reason: "by hand"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := <-events
+	if e.Kind != control.BanNew || e.Ban != b || b.Prefix != p || b.Until.Sub(b.Since) != time.Hour {
+		t.Errorf("heard %+v, want the ban %+v", e, b)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSlowMonitor: who does not read is dropped, and nobody waits.
+func TestSlowMonitor(t *testing.T) {
+	t.Parallel()
+	h := newHub()
+	m := &monitor{queue: make(chan []byte, 2)}
+	h.monitors[m] = struct{}{}
+	for range 3 {
+		h.tell(control.Event{Kind: control.BanNew})
+	}
+	if len(h.monitors) != 0 {
+		t.Error("a monitor whose queue is full stays")
+	}
+	for range 2 {
+		<-m.queue
+	}
+	if _, ok := <-m.queue; ok {
+		t.Error("the queue of a slow monitor stays open")
+	}
+}
+
+// TestCrowd: a user has a share of the connections, and all users together leave root its own.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	h := newHub()
+	go h.run(t.Context())
+	admitted := 0
+	for uid := uint32(1000); uid < 1020; uid++ {
+		mine := 0
+		for range maxPerUser + 5 {
+			if h.enter(t.Context(), uid) {
+				mine++
+			}
+		}
+		if mine > maxPerUser {
+			t.Errorf("uid %d has %d connections", uid, mine)
+		}
+		admitted += mine
+	}
+	if admitted != maxConnections {
+		t.Errorf("%d connections, want %d", admitted, maxConnections)
+	}
+	if !h.enter(t.Context(), 0) {
+		t.Error("root is kept out")
+	}
+	h.leave(t.Context(), 1000)
+	if !h.enter(t.Context(), 1000) {
+		t.Error("who left makes no room")
+	}
+}
