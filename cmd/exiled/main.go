@@ -110,6 +110,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	planner := &planner{options: o, log: log, machine: machine, loaded: cfg}
 
 	events := announce.NewJournal(10_000, func(text string) { log.Info(text) })
+	passed := passedSockets(log)
 	var bus *dbusapi.Service
 	d := daemon.New(daemon.Config{
 		Plan:  planner.plan,
@@ -117,6 +118,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Announce: func(e control.Event) {
 			events.Announce(e)
 			bus.Announce(e)
+			passed.announce(e)
 		},
 		Notify:   notify,
 		Watchdog: watchdog(),
@@ -127,7 +129,8 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Address: o.bus, Reader: d, Writer: d, Version: version, LogLevel: level, LogTarget: "journal",
 		Connected: func(err error) { logBus(log, err) },
 	})
-	if err := serve(ctx, o, d, bus, events); err != nil {
+	passed.connect(d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
+	if err := serve(ctx, o, d, bus, events, passed); err != nil {
 		return err
 	}
 	notify(sd.SdNotifyStopping)
@@ -135,7 +138,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 }
 
 // serve runs the daemon and what speaks for it until ctx ends or the daemon cannot start.
-func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal) error {
+func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal, passed *sockets) error {
 	group, ctx := errgroup.WithContext(ctx)
 	telling, told := context.WithCancel(context.Background()) // outlives the daemon, whose last words are events
 	group.Go(func() error { defer told(); return d.Run(ctx) })
@@ -143,6 +146,9 @@ func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Servic
 	group.Go(func() error { hangup(ctx, d); return nil })
 	if o.bus != "none" {
 		group.Go(func() error { return bus.Serve(ctx) })
+	}
+	for _, work := range passed.works(ctx) {
+		group.Go(work)
 	}
 	return group.Wait()
 }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"exile/internal/control"
+	"exile/internal/metrics"
+	"exile/internal/varlink"
+)
+
+// sockets are the listeners that systemd passed, and who serves them. Without any the daemon runs all the same.
+type sockets struct {
+	log       *slog.Logger
+	varlink   []*net.UnixListener
+	metrics   []net.Listener
+	service   *varlink.Server
+	collector *metrics.Collector
+}
+
+// passedSockets takes the sockets by the FileDescriptorName= of their units. What has another name is closed.
+func passedSockets(log *slog.Logger) *sockets {
+	s := &sockets{log: log}
+	for name, files := range activation.FilesWithNames() {
+		for _, f := range files {
+			if err := s.take(name, f); err != nil {
+				log.Warn("Closed a socket that was passed", "name", name, "error", err)
+			}
+			_ = f.Close() // the listener has a descriptor of its own
+		}
+	}
+	return s
+}
+
+// take keeps a listener on the socket.
+func (s *sockets) take(name string, f *os.File) error {
+	if name != "varlink" && name != "metrics" {
+		return fmt.Errorf("unknown FileDescriptorName=%q: want varlink or metrics", name)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if name == "metrics" {
+		s.metrics = append(s.metrics, l)
+		return nil
+	}
+	unix, ok := l.(*net.UnixListener)
+	if !ok {
+		_ = l.Close()
+		return fmt.Errorf("varlink on %s: only a Unix socket tells who calls", l.Addr())
+	}
+	s.varlink = append(s.varlink, unix)
+	return nil
+}
+
+// connect says whom the sockets speak for.
+func (s *sockets) connect(r control.Reader, w control.Writer, dropped map[string]func() uint64) {
+	s.service = varlink.New(varlink.Config{Reader: r, Writer: w, Version: version})
+	if len(s.varlink) > 0 {
+		dropped["varlink"] = s.service.Dropped
+	}
+	s.collector = metrics.New(metrics.Config{Reader: r, Version: version, Dropped: dropped})
+}
+
+// announce tells those at the sockets what happened; it never blocks.
+func (s *sockets) announce(e control.Event) {
+	s.collector.Announce(e)
+	if len(s.varlink) > 0 {
+		s.service.Announce(e)
+	}
+}
+
+// works are what serves the sockets until ctx ends. A socket that fails is no reason to stop banning.
+func (s *sockets) works(ctx context.Context) []func() error {
+	var works []func() error
+	if len(s.varlink) > 0 {
+		works = append(works, func() error { return s.lost("varlink", s.service.Serve(ctx, s.varlink...)) })
+	}
+	for _, l := range s.metrics {
+		works = append(works, func() error { return s.lost("metrics", metrics.Serve(ctx, l, s.collector.Handler())) })
+	}
+	return works
+}
+
+func (s *sockets) lost(name string, err error) error {
+	if err != nil {
+		s.log.Warn("Lost a socket; banning goes on", "name", name, "error", err)
+	}
+	return nil
+}
