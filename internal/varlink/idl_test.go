@@ -25,8 +25,12 @@ func TestDescription(t *testing.T) {
 	if diff := cmp.Diff(errs, names(`(?m)^error (\w+)`)); diff != "" {
 		t.Errorf("errors (-code +text):\n%s", diff)
 	}
+	members := names(`(?m)^(?:type|method|error) (\w+)`)
+	if once := slices.Compact(slices.Clone(members)); len(once) != len(members) {
+		t.Errorf("a name is there twice, which Varlink does not allow: %q", members)
+	}
 	for name, record := range map[string]any{
-		"Ban": banRecord{}, "Host": hostRecord{}, "Jail": jailRecord{}, "Status": statusRecord{},
+		"BanRecord": banRecord{}, "Host": hostRecord{}, "Jail": jailRecord{}, "Status": statusRecord{},
 		"Address": addressRecord{}, "Event": eventRecord{},
 	} {
 		if diff := cmp.Diff(fields(record), written(name)); diff != "" {
