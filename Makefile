@@ -12,7 +12,7 @@ export CGO_ENABLED = 0
 # Everything is static; only the race detector needs a C compiler.
 RACE := CGO_ENABLED=1 $(GO) test -race
 # Packages with goroutines: the others gain nothing from -race and lose minutes.
-RACED := $(addsuffix /...,$(wildcard ./dbusapi ./firewall ./internal/daemon ./internal/metrics ./internal/state ./journal))
+RACED := $(addsuffix /...,$(wildcard ./dbusapi ./firewall ./internal/daemon ./internal/metrics ./internal/state ./internal/varlink ./journal))
 PACKAGES := $(addsuffix /...,$(wildcard ./cmd ./dbusapi ./firewall ./internal ./jail ./journal))
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
