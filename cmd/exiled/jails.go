@@ -31,7 +31,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
 	}
-	detector := newDetector(c)
+	detector := b.detector(c)
 	j, err := jail.New(c.Config, f, b.allow(c), detector)
 	if err != nil {
 		return nil, err
@@ -58,8 +58,8 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if c.Simulate {
 		d.Info.State = "simulating"
 	}
-	if m, ok := detector.(daemon.Memory); ok {
-		d.Memory = m
+	if a, ok := detector.(*jail.AdaptiveDetector); ok {
+		d.Memory, d.Explain = a, a.Explain
 	}
 	return d, b.command(c, d)
 }
@@ -119,12 +119,14 @@ func (b *builder) sentence(c *config.Jail) func(int, netip.Prefix) time.Duration
 	}
 }
 
-// newDetector is nil where the jail makes its own.
-func newDetector(c *config.Jail) jail.Detector {
+// detector is nil where the jail makes its own.
+func (b *builder) detector(c *config.Jail) jail.Detector {
 	if c.Detection != jail.Adaptive {
 		return nil
 	}
-	return jail.NewAdaptive(c.Adaptive)
+	d := jail.NewAdaptive(c.Adaptive)
+	b.learnAccounts(d)
+	return d
 }
 
 // mute is the filter of a jail that reads no log.

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,5 +85,24 @@ func TestReloadKeepsTheMemory(t *testing.T) {
 		w.expect("reloaded", "reloaded ")
 		w.attack("192.0.2.1", 1)
 		w.expect("the fifth guess", "ban 192.0.2.1/32 offence 1")
+	})
+}
+
+// Whoever asks about an address is told what the detector knows of it.
+func TestAddressIsExplained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			j := w.adaptive()
+			j.Explain = j.Memory.(*jail.AdaptiveDetector).Explain
+			return []*daemon.Jail{j}
+		}
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 2)
+		a, err := d.Address(t.Context(), netip.MustParsePrefix("192.0.2.1/32"))
+		if err != nil || len(a.Detail) == 0 || a.Failures["sshd"] != 2 {
+			t.Errorf("Address: %+v, %v; want 2 failures and what they weigh", a, err)
+		}
 	})
 }

@@ -198,6 +198,9 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 			wider, _ := p.Addr().Prefix(bits)
 			a.Offences = max(a.Offences, d.past[state.Who{Jail: j.Info.Name, Prefix: wider}].Offences)
 		}
+		if j.Explain != nil {
+			a.Detail = append(a.Detail, j.Explain(p.Addr(), time.Now())...)
+		}
 		if n := j.failures(p.Addr()); n > 0 {
 			a.Failures[j.Info.Name] = n
 		}
