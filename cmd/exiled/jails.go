@@ -29,7 +29,7 @@ type builder struct {
 func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
 	if err != nil {
-		return nil, fmt.Errorf("jail %q: %w", c.Name, err)
+		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
 	}
 	detector := b.detector(c)
 	j, err := jail.New(c.Config, f, b.allow(c), detector)

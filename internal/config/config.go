@@ -171,11 +171,14 @@ func (v value) explain(key string, err error) error {
 	return problem(v.file, v.line, "%s: %s", key, err)
 }
 
-// Origin is "file:line" of the value that key has in a jail ("" for the whole daemon), for messages about it.
+// Origin is "file:line" of the value that key has in a jail ("" for the whole daemon), for messages about it; of the jail
+// itself when no file gives it that value.
 func (c *Config) Origin(jailName, key string) string {
 	v, ok := c.tree.globals[key]
 	if jailName != "" {
-		v, ok = c.tree.lookup(jailName, key)
+		if v, ok = c.tree.lookup(jailName, key); !ok || v.layer == 0 {
+			v, ok = c.tree.named[jailName]
+		}
 	}
 	if !ok {
 		return builtinName

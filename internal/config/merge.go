@@ -14,14 +14,15 @@ type tree struct {
 	globals  section
 	defaults section
 	jails    map[string]section
-	builtin  *tree // what null falls back to; empty for the built-in tree itself
+	named    map[string]value // where each jail was named last
+	builtin  *tree            // what null falls back to; empty for the built-in tree itself
 }
 
 // maxJails bounds what a file can make the daemon do.
 const maxJails = 256
 
 func newTree(builtin *tree) *tree {
-	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, builtin: builtin}
+	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, builtin: builtin}
 	maps.Copy(t.globals, builtin.globals)
 	maps.Copy(t.defaults, builtin.defaults)
 	for name, s := range builtin.jails {
@@ -106,6 +107,7 @@ func (t *tree) mergeJail(name string, v value) (ps problems) {
 	if t.jails[name] == nil {
 		t.jails[name] = section{}
 	}
+	t.named[name] = v
 	for _, p := range pairs {
 		ps.add(t.setInJail(name, p.key, v.at(p)))
 	}

@@ -41,7 +41,7 @@ func New(name string, o Options) (jail.Filter, error) {
 		return nil, fmt.Errorf("publickey %q: must be one of %s", o.Publickey, strings.Join(publickeys, ", "))
 	}
 	if name != "sshd" {
-		return nil, fmt.Errorf("filter %q: there is none of that name", name)
+		return nil, fmt.Errorf("filter %q: there is none of that name, only sshd; is it misspelt, or filter: missing?", name)
 	}
 	return newSSHD(o), nil
 }
