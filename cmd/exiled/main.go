@@ -33,6 +33,7 @@ type options struct {
 	bus     string // address; empty: the system bus; "none"
 	dryRun  bool
 	debug   bool
+	reset   bool
 	version bool
 }
 
@@ -52,7 +53,11 @@ func main() {
 		level.Set(slog.LevelDebug)
 	}
 	log := newLog(level)
-	if err := run(o, level, log); err != nil {
+	do := func() error { return run(o, level, log) }
+	if o.reset {
+		do = func() error { return reset(context.Background()) }
+	}
+	if err := do(); err != nil {
 		for _, line := range splitErrors(err) {
 			log.Error(line)
 		}
@@ -67,6 +72,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.StringVar(&o.bus, "bus", "", "`address` of the bus instead of the system's; \"none\" for none")
 	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but change the kernel")
 	f.BoolVar(&o.debug, "debug", false, "log what would otherwise not be worth a line")
+	f.BoolVar(&o.reset, "reset-firewall", false, "remove from the kernel what exile put there, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err

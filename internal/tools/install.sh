@@ -22,6 +22,8 @@ put() {
 if [ "$verb" = uninstall ] && live; then
 	systemctl disable --now exiled.socket exiled-metrics.socket exiled-accounts.path exiled-accounts.service 2>/dev/null || :
 	systemctl disable --now exiled.service 2>/dev/null || :
+	# Stopping leaves the bans in place; a host that exile leaves gets its kernel back as it was.
+	"$prefix/lib/exile/exiled" --reset-firewall || :
 fi
 for f; do
 	case $verb in
