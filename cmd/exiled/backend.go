@@ -17,6 +17,10 @@ func (p *planner) open(ctx context.Context, cfg *config.Config) error {
 	if p.backend.Backend != nil && p.backend.wanted == wanted {
 		return nil
 	}
+	if p.backend.Backend != nil {
+		return fmt.Errorf("%s: backend %s: %s is in use, and a reload cannot exchange it: restart exiled",
+			cfg.Origin("", "backend"), wanted, p.backend.wanted)
+	}
 	backend, name, why, err := auto.Choose(ctx, wanted)
 	if err != nil {
 		return fmt.Errorf("backend %s: %w", wanted, err)
