@@ -72,7 +72,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console) error {
 	} else {
 		printStatus(c, s, jails)
 	}
-	if err == nil && (s.State == "degraded" || s.State == "paused") {
+	if err == nil && s.State == "degraded" {
 		return &exitError{status: exitDegraded}
 	}
 	return err
