@@ -78,7 +78,7 @@ func newRootCommand() *cobra.Command {
 		newListFailuresCommand(o), newShowCommand(o), newStatisticsCommand(o), newMonitorCommand(o), newTopCommand(o),
 		newBanCommand(o), newUnbanCommand(o), newIsBannedCommand(o), newFlushCommand(o), newExportCommand(o), newImportCommand(o),
 		newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o), newResetFirewallCommand(o),
-		newCatConfigCommand(o), newCheckConfigCommand(o), newMatchCommand(o), newMatchCommand(o),
+		newCatConfigCommand(o), newCheckConfigCommand(o), newMatchCommand(o),
 	)
 	return root
 }

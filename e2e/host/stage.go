@@ -160,17 +160,17 @@ func readOnly(dir string) error {
 }
 
 func makeDevices(dev string) error {
-	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {
+	for name, number := range map[string]uint64{
+		"null": unix.Mkdev(1, 3), "zero": unix.Mkdev(1, 5), "full": unix.Mkdev(1, 7),
+		"random": unix.Mkdev(1, 8), "urandom": unix.Mkdev(1, 9), "tty": unix.Mkdev(5, 0),
+	} {
 		path := filepath.Join(dev, name)
-		if err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))); err != nil {
+		if err := unix.Mknod(path, unix.S_IFCHR|0o666, int(number)); err != nil {
 			return fmt.Errorf("make device %s: %w", name, err)
 		}
 		if err := os.Chmod(path, 0o666); err != nil {
 			return err
 		}
-	}
-	if err := unix.Mknod(filepath.Join(dev, "tty"), unix.S_IFCHR|0o666, int(unix.Mkdev(5, 0))); err != nil {
-		return fmt.Errorf("make device tty: %w", err)
 	}
 	for name, target := range map[string]string{
 		"ptmx": "pts/ptmx", "fd": "/proc/self/fd",

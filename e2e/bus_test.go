@@ -1,0 +1,332 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// managerCall is a call of a method of the manager that does not wait for a human.
+var managerCall = []string{
+	"busctl", "--allow-interactive-authorization=no", "call", "org.exile1", "/org/exile1", "org.exile1.Manager",
+}
+
+// TestBusctl: what an admin tries first with any service of the system works with this one.
+func TestBusctl(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	for _, tt := range []struct {
+		ask  []string
+		want []string
+	}{
+		{[]string{"busctl", "tree", "org.exile1"}, []string{"/org/exile1", "/org/exile1/jail/sshd"}},
+		{[]string{"busctl", "introspect", "org.exile1", "/org/exile1"}, []string{
+			"org.exile1.Manager ", ".ListBans ", ".BanNew ", "org.freedesktop.DBus.ObjectManager ", "\"running\"",
+		}},
+		{[]string{"busctl", "introspect", "org.exile1", "/org/exile1/jail/sshd"}, []string{"org.exile1.Jail ", ".Name ", "\"sshd\""}},
+		{append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "by hand", "0"), []string{"t 1"}},
+		{append(managerCall, "ListBans", "ssut", "", "", "0", "0"), []string{`a(ssttuus)s 1 "sshd" "203.0.113.9"`, `"manual" ""`}},
+		{[]string{"systemctl", "service-log-level", "exiled.service"}, []string{"info"}},
+		{[]string{"systemctl", "service-log-level", "exiled.service", "debug"}, nil},
+		{[]string{"systemctl", "service-log-level", "exiled.service"}, []string{"debug"}},
+		{[]string{"systemctl", "service-log-target", "exiled.service"}, []string{"journal"}},
+	} {
+		got := inside(t, g, tt.ask...)
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q does not say %q:\n%s", tt.ask, want, got)
+			}
+		}
+	}
+}
+
+// TestBusMonitor: who listens hears of a ban and of the counter that it changed.
+func TestBusMonitor(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	inside(t, g, "sh", "-c", `
+		systemd-run -q --unit=listen exilectl monitor
+		systemd-run -q --unit=spy busctl monitor org.exile1`)
+	eventually(t, "busctl and exilectl hear of the ban", func() bool {
+		inside(t, g, "exilectl", "ban", "-q", "203.0.113.9") // again until both listen
+		spy, _ := g.Run(t.Context(), "journalctl", "-u", "spy", "-o", "cat")
+		listen, _ := g.Run(t.Context(), "journalctl", "-u", "listen", "-o", "cat")
+		return strings.Contains(spy, "Member=BanNew") && strings.Contains(spy, "Member=PropertiesChanged") &&
+			strings.Contains(spy, "NBanned") && strings.Contains(listen, "203.0.113.9")
+	})
+}
+
+// TestPolkit: what people may do who are not root, polkit decides each time.
+func TestPolkit(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.AddUser(t.Context(), "carol", "the admin's secret"); err != nil {
+		t.Fatal(err)
+	}
+	inside(t, g, "usermod", "-aG", "sudo", "carol")
+	ban := append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "", "0")
+	unban := append(managerCall, "Unban", "sst", "sshd", "203.0.113.9", "0")
+	report := append(managerCall, "Report", "sssbt", "sshd", "203.0.113.9", "root", "false", "0")
+	asAlice(t, g, "", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
+	asAlice(t, g, "nteractive authentication required", ban...)
+	asAlice(t, g, "nteractive authentication required", append(managerCall, "Reload")...)
+	asAlice(t, g, "ccess denied", report...)
+
+	const rule = `polkit.addRule(function(action, subject) {
+	if (action.id == "org.exile1.ban" && subject.user == "alice") return polkit.Result.YES;
+});`
+	if _, err := g.Feed(t.Context(), rule, "install", "-m", "0644", "/dev/stdin", "/etc/polkit-1/rules.d/10-alice.rules"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "polkit lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err == nil })
+	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, "203.0.113.9") {
+		t.Errorf("alice's ban is not there:\n%s", got)
+	}
+	asAlice(t, g, "nteractive authentication required", unban...)
+	inside(t, g, "rm", "/etc/polkit-1/rules.d/10-alice.rules")
+	eventually(t, "polkit no longer lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err != nil })
+
+	askAdmin(t, g)
+
+	inside(t, g, "systemctl", "mask", "--runtime", "--now", "polkit.service")
+	asAlice(t, g, "ccess denied", ban...)
+	asAlice(t, g, "ccess denied", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
+	inside(t, g, ban...)
+}
+
+// askAdmin lets alice unban at a terminal of her session, where exilectl asks for the password of an admin.
+func askAdmin(t *testing.T, g *target.Target) {
+	t.Helper()
+	inside(t, g, "exilectl", "ban", "-q", "203.0.113.9")
+	shell := attacker(t, g, "203.0.113.50")
+	for _, tt := range []struct{ password, want string }{
+		{"no secret of anybody", "AUTHENTICATION FAILED"},
+		{"the admin's secret", "Unbanned 203.0.113.9 (1 ban)."},
+	} {
+		said, err := shell.Login(limit(t, time.Minute), "alice", "a known secret", "password=\""+tt.password+"\"; "+typist)
+		if err != nil || !strings.Contains(said, tt.want) {
+			t.Errorf("unban with %q does not say %q but (%v):\n%s", tt.password, tt.want, err, said)
+		}
+	}
+}
+
+// typist types the password when it is asked for, and again should the prompt have swallowed it.
+const typist = `
+trap "" PIPE; rm -f keys said; mkfifo keys
+script -qefc "exilectl unban 203.0.113.9" said <keys >/dev/null & exec 3>keys
+for i in $(seq 100); do
+	kill -0 $! 2>/dev/null || break
+	if grep -q "assword:" said; then echo "$password" >&3; fi
+	sleep 0.2
+done
+cat said`
+
+// asAlice runs a command as an ordinary user; want is part of what is said to her no, empty if she may.
+func asAlice(t *testing.T, g *target.Target, want string, args ...string) {
+	t.Helper()
+	_, err := runAs(t, g, args...)
+	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("alice runs %q: %v, want %q", args, err, want)
+	}
+}
+
+func runAs(t *testing.T, g *target.Target, args ...string) (string, error) {
+	t.Helper()
+	return g.Run(limit(t, 30*time.Second), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
+}
+
+// TestReload: a new configuration is live when the reload returns; a bad one changes nothing and says where and why.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	a := attacker(t, g, "198.51.100.7")
+	guess(t, a, 2)
+	counted(t, g, a, 2)
+	write := func(text string) {
+		if _, err := g.Feed(t.Context(), text, "tee", "/etc/exile/exile.yaml"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(config("ipset") + "    maxretyr: 2\n")
+	for _, reload := range [][]string{{"exilectl", "reload"}, {"systemctl", "reload", "exiled"}} {
+		_, err := g.Run(limit(t, 30*time.Second), reload...)
+		if err == nil {
+			t.Errorf("%q took a bad configuration", reload)
+		}
+		if reload[0] != "exilectl" {
+			continue
+		}
+		for _, word := range []string{"/etc/exile/exile.yaml:7", "maxretyr", "maxretry"} {
+			if err != nil && !strings.Contains(err.Error(), word) {
+				t.Errorf("%q does not say %q: %v", reload, word, err)
+			}
+		}
+	}
+	if log := g.Log(t.Context()); !strings.Contains(log, "exile.yaml:7") {
+		t.Errorf("systemctl reload leaves no reason in the journal:\n%s", log)
+	}
+	inside(t, g, "systemctl", "is-active", "exiled")
+	counted(t, g, a, 2)
+	guess(t, a, 1)
+	counted(t, g, a, 3)
+
+	write(strings.Replace(config("ipset"), "maxretry: 4", "maxretry: 5", 1))
+	inside(t, g, "systemctl", "reload", "exiled")
+	if got := inside(t, g, "exilectl", "status", "sshd"); !strings.Contains(got, "5 attempts within") {
+		t.Errorf("the new configuration is not live:\n%s", got)
+	}
+	guess(t, a, 1)
+	counted(t, g, a, 4) // with maxretry 4 it would be banned
+	lastGuess(t, a)
+	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	if err != nil || ban.Failures != 5 {
+		t.Errorf("after the reload: banned after %d attempts, %v; want 5", ban.Failures, err)
+	}
+}
+
+// TestBusRestart: while the bus is dead, attackers are banned; when it is back, so is the name.
+func TestBusRestart(t *testing.T) {
+	t.Parallel()
+	busRestart(t, boot(t, config("ipset")), "dbus.service")
+}
+
+// TestDBusBroker: the same on the other bus that distributions have.
+func TestDBusBroker(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/usr/bin/dbus-broker-launch"); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: dbus-broker is not installed")
+	}
+	g := off(t, config("ipset"))
+	inside(t, g, "systemctl", "enable", "dbus-broker.service")
+	if err := g.PowerOff(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	inside(t, g, "systemctl", "is-active", "dbus-broker.service")
+	if got := inside(t, g, "busctl", "tree", "org.exile1"); !strings.Contains(got, "/org/exile1/jail/sshd") {
+		t.Errorf("no jail in the tree:\n%s", got)
+	}
+	everyVerb(t, g)
+	busRestart(t, g, "dbus-broker.service")
+}
+
+func busRestart(t *testing.T, g *target.Target, bus string) {
+	t.Helper()
+	first, second := attacker(t, g, "198.51.100.7"), attacker(t, g, "198.51.100.17")
+	pid := inside(t, g, "systemctl", "show", "-P", "MainPID", "exiled")
+	guess(t, first, 2)
+	inside(t, g, "systemctl", "mask", "--runtime", bus) // so that nobody's call starts it again
+	inside(t, g, "systemctl", "kill", "--kill-whom=all", "-s", "KILL", bus)
+	eventually(t, "the bus is dead", func() bool {
+		_, err := g.Run(t.Context(), "busctl", "--timeout=1", "status", "org.exile1")
+		return err != nil
+	})
+	for _, a := range []*host.Attacker{first, second} {
+		guess(t, a, map[*host.Attacker]int{first: 1, second: 3}[a])
+		lastGuess(t, a)
+		banned(t, g, a, 1)
+		silent(t, a)
+	}
+	// systemctl speaks to systemd itself where there is no bus.
+	inside(t, g, "systemctl", "unmask", "--runtime", bus)
+	inside(t, g, "systemctl", "restart", "dbus.socket")
+	inside(t, g, "systemctl", "start", bus)
+	eventually(t, "the name is back", func() bool {
+		out, err := g.Run(t.Context(), "exilectl", "list-bans")
+		return err == nil && strings.Contains(out, first.Addr.String()) && strings.Contains(out, second.Addr.String())
+	})
+	if now := inside(t, g, "systemctl", "show", "-P", "MainPID", "exiled"); now != pid {
+		t.Errorf("exiled was started again: PID %s, then %s", pid, now)
+	}
+}
+
+// TestVerbs runs every verb of exilectl once against the daemon that users have.
+func TestVerbs(t *testing.T) {
+	t.Parallel()
+	everyVerb(t, boot(t, config("ipset")))
+}
+
+func everyVerb(t *testing.T, g *target.Target) {
+	t.Helper()
+	const line = "sshd[7]: Failed password for root from 203.0.113.5 port 22 ssh2\n"
+	for _, tt := range []struct {
+		args, stdin string
+		status      int
+		want        string
+	}{
+		{args: "--version", want: "exile "},
+		{args: "status", want: "State: running"},
+		{args: "status sshd", want: "4 attempts within 10min"},
+		{args: "list-jails", want: "1 jail listed."},
+		{args: "is-banned 203.0.113.9", status: 3, want: "not banned"},
+		{args: "is-banned --jail=nosuch 203.0.113.9", status: 4},
+		{args: "ban 203.0.113.9 2001:db8:1::/64", want: "Banned 203.0.113.9 until"},
+		{args: "ban 127.0.0.1", status: 1},
+		{args: "is-banned 203.0.113.9", want: "banned"},
+		{args: "status 203.0.113.9", want: "State: banned"},
+		{args: "list-bans", want: "2 bans listed."},
+		{args: "list-bans nosuch", status: 1},
+		{args: "list-failures", want: "0 addresses listed."},
+		{args: "export", want: `"address":"2001:db8:1::/64"`},
+		{args: "unban 203.0.113.9", want: "Unbanned 203.0.113.9 (1 ban)."},
+		{args: "unban 203.0.113.9", want: "(0 bans)"},
+		{args: "unban --all", want: "Lifted 1 ban."},
+		{args: "import", stdin: `{"address":"203.0.113.8","jail":"sshd","until":null}` + "\n", want: "Imported 1 ban."},
+		{args: "flush sshd", want: "Lifted 1 ban."},
+		{args: "show -P State", want: "running"},
+		{args: "statistics", want: "sshd"},
+		{args: "statistics --reset"},
+		{args: "log-level", want: "info"},
+		{args: "pause 10m", want: "Nobody is banned for 10min."},
+		{args: "status", want: "State: paused"},
+		{args: "pause --off", want: "Banning again."},
+		{args: "reset-firewall"},
+		{args: "reload"},
+		{args: "cat-config", want: "maxretry: 4"},
+		{args: "check-config", want: "The configuration is valid."},
+		{args: "match -", stdin: line, want: "203.0.113.5"},
+		{args: "no-such-verb", status: 1},
+	} {
+		out, err := g.Feed(limit(t, 30*time.Second), tt.stdin, append([]string{"exilectl"}, strings.Fields(tt.args)...)...)
+		if status := exitStatus(err); status != tt.status || !strings.Contains(out, tt.want) {
+			t.Errorf("exilectl %s: status %d, want %d and %q:\n%s%v", tt.args, status, tt.status, tt.want, out, err)
+		}
+	}
+}
+
+func exitStatus(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// eventually waits until it is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx := limit(t, 20*time.Second)
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("not so after 20 s:", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
