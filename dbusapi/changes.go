@@ -12,8 +12,8 @@ import (
 // changeInterval is the least time between two PropertiesChanged of an object.
 const changeInterval = time.Second
 
-// settleInterval is how often a state is looked at that ends by itself, without an event.
-const settleInterval = 5 * time.Second
+// retryInterval is how long to wait when the daemon did not answer.
+const retryInterval = 5 * time.Second
 
 // changes is what was last told to the world of the objects' properties. It belongs to the session's goroutine.
 type changes struct {
@@ -56,14 +56,12 @@ func (c *changes) refresh(s *session) {
 	s.fetch(func(r refreshed) {
 		c.armed = false
 		if r.err != nil { // the daemon is busy or ending
-			c.timer.Reset(settleInterval)
+			c.timer.Reset(retryInterval)
 			return
 		}
 		c.update(s, views(s.service, r))
 		if c.again {
 			c.soon()
-		} else if st := r.status.State; st == "starting" || st == "catching-up" || st == "paused" {
-			c.timer.Reset(settleInterval)
 		}
 	})
 }

@@ -68,14 +68,14 @@ func TestChangesAreGathered(t *testing.T) {
 	}
 }
 
-// A state that ends by itself is noticed without an event.
-func TestStateIsNoticed(t *testing.T) {
+// A state that ends by itself is an event like another.
+func TestStateChanges(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.fake.Set(control.Status{State: "catching-up"}, nil, nil, nil)
 	signals := h.listen(t)
-	h.service.Announce(control.Event{Kind: control.Recovered})
 	for _, want := range []string{"catching-up", "running"} {
+		h.service.Announce(control.Event{Kind: control.StateChanged, Reason: want})
 		for got := ""; got != want; {
 			if s := <-signals; s.Path == "/org/exile1" && s.Name == "org.freedesktop.DBus.Properties.PropertiesChanged" {
 				got, _ = s.Body[1].(map[string]dbus.Variant)["State"].Value().(string)

@@ -29,6 +29,13 @@ type statusDoc struct {
 	Bans      uint64    `json:"bans"`
 	Unbans    uint64    `json:"unbans"`
 	Repairs   uint64    `json:"repairs"`
+	Gaps      uint64    `json:"gaps"`
+	Suppress  uint64    `json:"suppressed"`
+	Skipped   uint64    `json:"skipped_files"`
+	Kernel    uint64    `json:"kernel_errors"`
+	Disk      uint64    `json:"disk_errors"`
+	Reload    uint64    `json:"reload_failures"`
+	LastFix   *uint64   `json:"last_repair_usec"`
 	LastEntry *uint64   `json:"last_entry_usec"`
 	Lag       uint64    `json:"journal_lag_usec"`
 	Position  string    `json:"journal_cursor"`
@@ -77,6 +84,8 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
 		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Kernel: s.KernelErrors, Disk: s.DiskErrors,
+		Reload: s.ReloadFailures, LastFix: usecDoc(s.LastRepair),
 		LastEntry: usecDoc(s.LastEntry), Lag: durationUSec(max(s.Lag, 0)), Position: s.Position, List: []jailDoc{},
 	}
 	for _, j := range jails {
@@ -91,6 +100,8 @@ func (d statusDoc) status() control.Status {
 		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo),
 		Jails: d.Jails, Banned: d.Banned, Enforced: d.Enforced, Failing: d.Failing,
 		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Repairs: d.Repairs,
+		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, KernelErrors: d.Kernel, DiskErrors: d.Disk,
+		ReloadFailures: d.Reload, LastRepair: docUSec(d.LastFix),
 		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position,
 	}
 }

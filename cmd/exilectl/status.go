@@ -115,6 +115,12 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
 	field(c, "Failing", plural(s.Failing, "addresses"))
 	field(c, "Counted", fmt.Sprintf("%d entries, %d failures, %d bans, %d unbans, %d repairs", s.Entries, s.Failures, s.Bans, s.Unbans, s.Repairs))
+	if !s.LastRepair.IsZero() {
+		field(c, "Last repair", stamp(s.LastRepair)+"; "+span(c.now.Sub(s.LastRepair))+" ago")
+	}
+	if text := trouble(s); text != "" {
+		field(c, "Trouble", c.paint(yellow, text))
+	}
 	if !s.LastEntry.IsZero() {
 		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+span(s.Lag))
 	}
@@ -122,6 +128,23 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 		c.line("")
 		printJails(c, jails)
 	}
+}
+
+// trouble is what went wrong since the statistics were reset, whether or not it is over; empty: nothing.
+func trouble(s control.Status) string {
+	var parts []string
+	for _, t := range []struct {
+		n    uint64
+		noun string
+	}{
+		{s.Gaps, "gaps in the log"}, {s.Suppressed, "entries that journald dropped"}, {s.Skipped, "unreadable log files"},
+		{s.KernelErrors, "kernel errors"}, {s.DiskErrors, "disk errors"}, {s.ReloadFailures, "failed reloads"},
+	} {
+		if t.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", t.n, t.noun))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func parenthesis(s string) string {

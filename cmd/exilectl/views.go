@@ -24,6 +24,13 @@ type statusView struct {
 	Bans        uint64     `json:"bans"`
 	Unbans      uint64     `json:"unbans"`
 	Repairs     uint64     `json:"repairs"`
+	LastRepair  *int64     `json:"last_repair"`
+	Gaps        uint64     `json:"gaps"`
+	Suppressed  uint64     `json:"suppressed"`
+	Skipped     uint64     `json:"skipped_files"`
+	KernelErrs  uint64     `json:"kernel_errors"`
+	DiskErrs    uint64     `json:"disk_errors"`
+	ReloadErrs  uint64     `json:"reload_failures"`
 	LastEntry   *int64     `json:"last_entry"`
 	Lag         int64      `json:"lag"`
 	Cursor      string     `json:"journal_cursor"`
@@ -35,6 +42,8 @@ func toStatusView(s control.Status, jails []control.JailStatus) statusView {
 		Version: s.Version, State: s.State, Degraded: s.Degraded, Remedies: s.Remedies, Backend: s.Backend, Why: s.Why,
 		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), Banned: s.Banned, Enforced: s.Enforced,
 		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		LastRepair: micros(s.LastRepair), Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped,
+		KernelErrs: s.KernelErrors, DiskErrs: s.DiskErrors, ReloadErrs: s.ReloadFailures,
 		LastEntry: micros(s.LastEntry), Lag: s.Lag.Microseconds(), Cursor: s.Position, Jails: []jailView{},
 	}
 	for _, j := range jails {

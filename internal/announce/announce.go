@@ -36,6 +36,8 @@ func messageOf(k control.EventKind) message {
 		return message{"07f96bccf87f43ec987caa6164ba0da4", journal.PriNotice, reasonText("Recovered")}
 	case control.Repaired:
 		return message{"255061d00a9d424baadaf4b2171a8d83", journal.PriWarning, repairedText}
+	case control.StateChanged:
+		return message{"23abe1c118f043a89489acad3957d444", journal.PriInfo, reasonText("The state has changed")}
 	default:
 		return message{"fdde0ea7bcb94bbc815d56706838379d", journal.PriInfo, reasonText("Reloaded the configuration")}
 	}

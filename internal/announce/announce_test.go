@@ -16,6 +16,7 @@ import (
 
 var kinds = []control.EventKind{
 	control.BanNew, control.BanRemoved, control.Protected, control.Degraded, control.Recovered, control.Repaired, control.Reloaded,
+	control.StateChanged,
 }
 
 func TestEveryKindIsInTheCatalog(t *testing.T) {

@@ -81,14 +81,15 @@ type Status struct {
 	Failures uint64 // attempts counted
 	Bans     uint64
 	Unbans   uint64
-	Repairs  uint64
+	Repairs  uint64 // entries of the kernel that somebody else had changed
 	Gaps     uint64 // stretches of the log that were never read
 	// Suppressed is how many entries journald dropped by its rate limit; where it did not say how many, one each time.
 	Suppressed     uint64
-	Skipped        uint64 // files, or the rest of them, that could not be read
-	KernelErrors   uint64 // changes that the kernel refused
-	DiskErrors     uint64 // transactions that the disk refused
-	ReloadFailures uint64 // configurations that were not taken
+	Skipped        uint64    // files, or the rest of them, that could not be read
+	KernelErrors   uint64    // changes that the kernel refused
+	DiskErrors     uint64    // transactions that the disk refused
+	ReloadFailures uint64    // configurations that were not taken
+	LastRepair     time.Time // zero: never
 	LastEntry      time.Time
 	Lag            time.Duration // from the last entry's time to when it was handled
 	Position       string        // journal cursor
@@ -185,6 +186,8 @@ const (
 	Recovered  EventKind = "recovered"
 	Repaired   EventKind = "repaired"
 	Reloaded   EventKind = "reloaded"
+	// StateChanged: Status.State, or until when a pause lasts, is another.
+	StateChanged EventKind = "state"
 )
 
 // Event is an announcement to the world.
@@ -192,7 +195,7 @@ type Event struct {
 	Kind   EventKind
 	Time   time.Time
 	Ban    Ban    // for BanNew, BanRemoved and Protected
-	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why
+	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why; StateChanged: the state
 	Count  int    // Repaired: how many entries
 	// Latency is, for BanNew, the time from the deciding log entry to the ban in the kernel; 0 when nothing was to be
 	// done there.

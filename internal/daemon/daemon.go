@@ -68,7 +68,8 @@ type Daemon struct {
 	condemned []netip.Prefix // whose connections are still to be cut
 	health    *health
 	stats     stats
-	paused    time.Time
+	paused    time.Time // until when; zero: not
+	shown     stance    // what was last announced
 	started   time.Time
 	closed    chan struct{}
 }

@@ -77,6 +77,7 @@ type world struct {
 	source  *script
 	seq     uint64
 	told    []string
+	states  []string // told, too
 	d       *running
 	jails   func() []*daemon.Jail
 	change  func(*daemon.Plan)              // the plan before it is run
@@ -155,7 +156,7 @@ func (w *world) start() *running {
 			w.change(plan)
 			return plan, nil
 		},
-		Store: w.store(store), Announce: func(e control.Event) { w.told = append(w.told, tell(e)) },
+		Store: w.store(store), Announce: w.announce,
 		Notify: func(string) {}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
 	})
 	done := make(chan error)
@@ -175,6 +176,14 @@ func (w *world) hand() {
 	if _, err := w.d.Status(context.Background()); err != nil && w.d.stop != nil {
 		w.t.Errorf("Status: %v", err)
 	}
+}
+
+func (w *world) announce(e control.Event) {
+	if e.Kind == control.StateChanged {
+		w.states = append(w.states, e.Reason)
+		return
+	}
+	w.told = append(w.told, tell(e))
 }
 
 func tell(e control.Event) string {
@@ -448,9 +457,29 @@ func TestPauseUnbansAndResumes(t *testing.T) {
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("paused")
 		time.Sleep(10 * time.Minute)
+		w.expectStates("catching-up", "running", "paused", "running") // at once, not when somebody asks
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("resumed", "192.0.2.1/32")
+		for _, t := range []time.Duration{time.Minute, time.Hour, 0} { // another end is news too
+			if err := d.Pause(w.t.Context(), t); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.expectStates("paused", "paused", "running")
+		if s, err := d.Status(t.Context()); err != nil || !s.PausedTo.IsZero() {
+			t.Errorf("after the pause: paused until %v, %v", s.PausedTo, err)
+		}
 	})
+}
+
+func (w *world) expectStates(want ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, w.states); diff != "" {
+		w.t.Errorf("states (-want +got)\n%s", diff)
+	}
+	w.states = nil
+	w.hand()
 }
 
 func TestSourceThatFailsIsTriedAgain(t *testing.T) {

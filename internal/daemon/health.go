@@ -94,3 +94,23 @@ func (d *Daemon) announceRecovered(reason string) {
 	d.log.Info("Recovered", "reason", reason)
 	d.announce(control.Event{Kind: control.Recovered, Time: time.Now(), Reason: reason})
 }
+
+// stance is what the world is told of the state.
+type stance struct {
+	state  string
+	paused time.Time
+}
+
+// show ends a pause whose time is over, and announces a state that is new.
+func (d *Daemon) show() {
+	if !time.Now().Before(d.paused) {
+		d.paused = time.Time{}
+	}
+	now := stance{d.state(), d.paused}
+	if now == d.shown {
+		return
+	}
+	d.shown = now
+	d.announce(control.Event{Kind: control.StateChanged, Time: time.Now(), Reason: now.state})
+	d.tell()
+}

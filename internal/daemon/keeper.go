@@ -14,6 +14,7 @@ type keeper struct {
 	wait    time.Duration // before the next try
 	retry   time.Time     // zero: the last change went through
 	filled  bool          // compared at least once
+	swept   bool          // what other backends left is gone
 	held    int           // entries that the kernel held at the last comparison or change
 }
 
@@ -79,6 +80,19 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	}
 	d.kernel.filled, d.kernel.retry, d.kernel.wait = true, time.Time{}, 0
 	d.recovered(reasonBackend)
+	d.sweep(ctx)
+}
+
+// sweep removes what other backends left. Only now, so that no gate stands open meanwhile.
+func (d *Daemon) sweep(ctx context.Context) {
+	if d.kernel.swept || d.plan.Sweep == nil {
+		return
+	}
+	if err := d.plan.Sweep(ctx); err != nil {
+		d.log.Warn("Failed to remove what another backend left; it is tried again", "error", err)
+		return
+	}
+	d.kernel.swept = true
 }
 
 // verify compares the kernel, unless it is known to be wrong and waits for another try.

@@ -57,6 +57,7 @@ func (d *Daemon) loop(ctx context.Context) {
 			d.enforce(ctx)
 		}
 		d.expire(ctx)
+		d.show()
 		d.flush()
 		due.Reset(d.untilDue())
 	}
@@ -81,7 +82,6 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
 		d.introduce()
-		d.tell()
 	}
 }
 
@@ -275,7 +275,7 @@ func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Co
 // untilDue is how long nothing has to be done.
 func (d *Daemon) untilDue() time.Duration {
 	wait := verifyEvery
-	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.pending.due()} {
+	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.pending.due(), d.paused} {
 		if !at.IsZero() {
 			wait = min(wait, time.Until(at))
 		}

@@ -19,6 +19,9 @@ type Plan struct {
 	Backend firewall.Backend
 	Name    string // of the backend
 	Why     string // it was chosen
+	// Sweep removes what other backends left in the kernel, once this one holds every ban; nil: there is nothing to remove.
+	// It is called again after an error.
+	Sweep func(ctx context.Context) error
 	// Recidive is the jail, one of Jails, of those whom Recidivists find; both nil: there is none.
 	Recidive    *Jail
 	Recidivists *jail.Recidivists

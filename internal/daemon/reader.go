@@ -57,7 +57,7 @@ func (d *Daemon) status() control.Status {
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Repairs: d.stats.repairs,
 		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
-		LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
+		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
 	}
 	for _, j := range d.plan.Jails {
 		s.Failing += j.Failing()

@@ -174,7 +174,6 @@ func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
 			d.paused = time.Now().Add(t)
 			d.pardon("", netip.Prefix{}, "pause")
 		}
-		d.tell()
 		return nil
 	})
 }
@@ -233,7 +232,6 @@ func (d *Daemon) reload(ctx context.Context) error {
 	err = d.exchange(ctx, old)
 	d.launch(ctx, marks)
 	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})
-	d.tell()
 	return err
 }
 
@@ -250,7 +248,7 @@ func (d *Daemon) dropOrphans() {
 	}
 }
 
-// exchange fills the new backend before it empties the old one, so that no gate stands open meanwhile.
+// exchange fills the new backend before what the old one left is swept away, so that no gate stands open meanwhile.
 func (d *Daemon) exchange(ctx context.Context, old *Plan) error {
 	if d.plan.Backend == old.Backend {
 		d.kernel.filled = false
@@ -258,10 +256,7 @@ func (d *Daemon) exchange(ctx context.Context, old *Plan) error {
 		return nil
 	}
 	d.kernel = keeper{}
+	err := old.Backend.Close() // leaves the bans in place
 	d.reconcile(ctx)
-	var err error
-	if d.plan.Name != old.Name {
-		err = old.Backend.Destroy(ctx)
-	}
-	return errors.Join(err, old.Backend.Close())
+	return err
 }

@@ -80,6 +80,7 @@ type statusRecord struct {
 	KernelErrors   uint64   `json:"kernelErrors"`
 	DiskErrors     uint64   `json:"diskErrors"`
 	ReloadFailures uint64   `json:"reloadFailures"`
+	LastRepair     *int64   `json:"lastRepairUSec,omitempty"`
 	LastEntry      *int64   `json:"lastEntryUSec,omitempty"`
 	Lag            int64    `json:"lagUSec"`
 	Cursor         string   `json:"cursor,omitempty"`
@@ -247,7 +248,7 @@ func toStatus(s control.Status) statusRecord {
 		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
 		Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, KernelErrors: s.KernelErrors,
 		DiskErrors: s.DiskErrors, ReloadFailures: s.ReloadFailures,
-		LastEntry: optional(s.LastEntry), Lag: max(s.Lag, 0).Microseconds(), Cursor: s.Position,
+		LastRepair: optional(s.LastRepair), LastEntry: optional(s.LastEntry), Lag: max(s.Lag, 0).Microseconds(), Cursor: s.Position,
 	}
 }
 
@@ -259,7 +260,7 @@ func (r statusRecord) status() control.Status {
 		Entries: r.Entries, Failures: r.Failures, Bans: r.Bans, Unbans: r.Unbans, Repairs: r.Repairs,
 		Gaps: r.Gaps, Suppressed: r.Suppressed, Skipped: r.Skipped, KernelErrors: r.KernelErrors,
 		DiskErrors: r.DiskErrors, ReloadFailures: r.ReloadFailures,
-		LastEntry: fromMicros(r.LastEntry), Lag: time.Duration(r.Lag) * time.Microsecond, Position: r.Cursor,
+		LastRepair: fromMicros(r.LastRepair), LastEntry: fromMicros(r.LastEntry), Lag: time.Duration(r.Lag) * time.Microsecond, Position: r.Cursor,
 	}
 }
 
