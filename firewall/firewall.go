@@ -70,8 +70,9 @@ func (k Key) check() error {
 }
 
 // Backend is one way of banning. All verbs are idempotent: already there and already gone are not errors. A backend is
-// used from one goroutine at a time. Opening one takes the namespace's lock (see Acquire), Close gives it back. A backend
-// that cannot limit a ban to a port refuses the change with errors.ErrUnsupported and makes none of it.
+// used from one goroutine at a time. Whoever opens one holds the namespace's lock, see Acquire. Backends of different kinds
+// can be open beside each other, so that one can take the place of another without a gap. A backend that cannot limit a
+// ban to a port refuses the change with errors.ErrUnsupported and makes none of it.
 type Backend interface {
 	// List returns what the kernel ENFORCES in our set, table or route protocol, in any order: bans in a set that no rule
 	// asks any more are not listed.

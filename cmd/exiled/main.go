@@ -114,6 +114,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		return err
 	}
 	planner := &planner{options: o, log: log, machine: machine, loaded: cfg}
+	defer planner.close()
 
 	events := announce.NewJournal(10_000, func(text string) { log.Info(text) })
 	passed := passedSockets(log)

@@ -14,6 +14,7 @@ import (
 
 	"exile/dbusapi"
 	"exile/firewall"
+	"exile/firewall/auto"
 	"exile/firewall/sockdestroy"
 	"exile/internal/allow"
 	"exile/internal/config"
@@ -34,7 +35,9 @@ type planner struct {
 	machine string         // its id
 	loaded  *config.Config // of the start, checked before anything else was touched; nil afterwards
 
-	backend opened // in use; kept over a reload that does not change it
+	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: none did
+	backend auto.Choice    // in use; kept over a reload that does not change it
+	wanted  string         // what the configuration said when it was chosen
 }
 
 // plan reads the configuration and builds what it asks for.
@@ -48,10 +51,9 @@ func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
 	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
-	if err := p.open(ctx, cfg); err != nil {
+	if err := p.open(ctx, cfg, plan); err != nil {
 		return nil, err
 	}
-	plan.Backend, plan.Name, plan.Why = p.backend.Backend, p.backend.name, p.backend.why
 	if cfg.KillConnections && !p.options.dryRun {
 		plan.Kill = kill
 	}
@@ -171,12 +173,6 @@ func machineID() (string, error) {
 		return "", fmt.Errorf("read machine id: %w; run systemd-machine-id-setup", err)
 	}
 	return strings.TrimSpace(string(id)), nil
-}
-
-// opened is a backend and how it was chosen.
-type opened struct {
-	firewall.Backend
-	wanted, name, why string
 }
 
 // sessions asks logind, if there is a bus.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"exile/firewall"
 	"exile/firewall/ipset"
 	"exile/firewall/nftables"
@@ -33,6 +35,8 @@ type candidate struct {
 	name string
 	// open opens the backend; a probe is one with names of its own, beside the bans that are there already.
 	open func(probe bool) (firewall.Backend, error)
+	// remove takes away what an earlier run left of the backend.
+	remove func(ctx context.Context) error
 }
 
 // candidates are all the backends, the best first.
@@ -44,21 +48,21 @@ func candidates(netns int) []candidate {
 				c.Name = probeName
 			}
 			return some(ipset.New(c))
-		}},
+		}, func(ctx context.Context) error { return ipset.Remove(ctx, ipset.Config{NetNS: netns}) }},
 		{"nftables", func(probe bool) (firewall.Backend, error) {
 			c := nftables.Config{NetNS: netns}
 			if probe {
 				c.Table = probeName
 			}
 			return some(nftables.New(c))
-		}},
+		}, func(ctx context.Context) error { return nftables.Remove(ctx, nftables.Config{NetNS: netns}) }},
 		{"route", func(probe bool) (firewall.Backend, error) {
 			c := route.Config{NetNS: netns}
 			if probe {
 				c.Table, c.Protocol, c.Priority = probeTable, probeTable, probePriority
 			}
 			return some(route.New(c))
-		}},
+		}, func(ctx context.Context) error { return route.Remove(ctx, route.Config{NetNS: netns}) }},
 	}
 }
 
@@ -70,17 +74,23 @@ func some[B firewall.Backend](b B, err error) (firewall.Backend, error) {
 	return b, nil
 }
 
-// Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
-// in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
-// container allows. It returns the backend, its name, and why it was chosen. The error says why each one was not;
-// firewall.ErrHeld ends the search at once.
-func Choose(ctx context.Context, want string) (backend firewall.Backend, name, why string, err error) {
-	return choose(ctx, want, candidates(0))
+// Choice is a backend, its name, and why it was chosen, for people.
+type Choice struct {
+	firewall.Backend
+	Name, Why string
 }
 
-func choose(ctx context.Context, want string, all []candidate) (firewall.Backend, string, string, error) {
+// Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
+// in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
+// container allows. The one in use, if any, is known to work, and is not opened again. The error says why each one was not
+// chosen.
+func Choose(ctx context.Context, want string, using Choice) (Choice, error) {
+	return choose(ctx, want, using, candidates(0))
+}
+
+func choose(ctx context.Context, want string, using Choice, all []candidate) (Choice, error) {
 	if want == DryRun {
-		return firewall.NewDryRun(), DryRun, "asked for: nothing is banned", nil
+		return Choice{firewall.NewDryRun(), DryRun, "asked for: nothing is banned"}, nil
 	}
 	var names []string
 	var failures []error
@@ -89,19 +99,49 @@ func choose(ctx context.Context, want string, all []candidate) (firewall.Backend
 		if want != Auto && want != c.name {
 			continue
 		}
-		b, err := try(ctx, c)
-		switch {
-		case err == nil:
-			return b, c.name, reason(want, failures), nil
-		case errors.Is(err, firewall.ErrHeld) || ctx.Err() != nil:
-			return nil, "", "", err
+		b, err := using.Backend, error(nil)
+		if using.Name != c.name {
+			b, err = try(ctx, c)
+		}
+		if err == nil {
+			return Choice{b, c.name, reason(want, failures)}, nil
+		}
+		if ctx.Err() != nil {
+			return Choice{}, err
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", c.name, err))
 	}
 	if len(failures) == 0 {
-		return nil, "", "", fmt.Errorf("no backend %q: want auto, %s or dry-run", want, strings.Join(names, ", "))
+		return Choice{}, fmt.Errorf("no backend %q: want auto, %s or dry-run", want, strings.Join(names, ", "))
 	}
-	return nil, "", "", fmt.Errorf("no backend works here: %w", none(failures))
+	return Choice{}, fmt.Errorf("no backend works here: %w", none(failures))
+}
+
+// Sweep removes what the backends other than keep, a name, left in the kernel: in earlier runs, or before keep took their
+// place. No other backend may be open.
+func Sweep(ctx context.Context, keep string) error { return sweep(ctx, keep, candidates(0)) }
+
+func sweep(ctx context.Context, keep string, all []candidate) error {
+	var failures []error
+	for _, c := range all {
+		if c.name == keep {
+			continue
+		}
+		if err := c.remove(ctx); err != nil && !missing(err) {
+			failures = append(failures, fmt.Errorf("remove what %s left: %w", c.name, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// missing reports whether the kernel does not have the subsystem at all, in which case nothing can be left of it.
+func missing(err error) bool {
+	for _, errno := range []unix.Errno{unix.EINVAL, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // none is why no backend works, in one line for the log.

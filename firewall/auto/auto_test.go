@@ -3,8 +3,13 @@ package auto
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
@@ -17,11 +22,11 @@ func fakes(opened map[string]*firewalltest.Fake) []candidate {
 			f := firewalltest.NewFake()
 			opened[name] = f
 			return f, nil
-		}}
+		}, nil}
 	}
 	return []candidate{
-		{"closed", func(bool) (firewall.Backend, error) { return nil, errors.New("no module") }},
-		{"leaky", func(bool) (firewall.Backend, error) { return leaky{firewalltest.NewFake()}, nil }},
+		{"closed", func(bool) (firewall.Backend, error) { return nil, errors.New("no module") }, nil},
+		{"leaky", func(bool) (firewall.Backend, error) { return leaky{firewalltest.NewFake()}, nil }, nil},
 		fake("good"),
 		fake("spare"),
 	}
@@ -47,23 +52,88 @@ func TestChoose(t *testing.T) {
 		t.Run(c.want, func(t *testing.T) {
 			t.Parallel()
 			opened := make(map[string]*firewalltest.Fake)
-			b, name, why, err := choose(t.Context(), c.want, fakes(opened))
+			got, err := choose(t.Context(), c.want, Choice{}, fakes(opened))
 			if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Fatalf("error %v, want %q", err, c.err)
 			}
-			if name != c.name || !strings.Contains(why, c.why) || (b == nil) != (c.err != "") {
-				t.Errorf("chose %q because %q, want %q because %q", name, why, c.name, c.why)
+			if got.Name != c.name || !strings.Contains(got.Why, c.why) || (got.Backend == nil) != (c.err != "") {
+				t.Errorf("chose %q because %q, want %q because %q", got.Name, got.Why, c.name, c.why)
 			}
 		})
 	}
 }
 
-func TestChooseEndsAtTheLock(t *testing.T) {
+// TestChooseTheOneInUse: what is open is not opened a second time, which its protected tables would refuse.
+func TestChooseTheOneInUse(t *testing.T) {
 	t.Parallel()
-	held := candidate{"held", func(bool) (firewall.Backend, error) { return nil, firewall.ErrHeld }}
-	b, _, _, err := choose(t.Context(), Auto, append([]candidate{held}, fakes(make(map[string]*firewalltest.Fake))...))
-	if b != nil || !errors.Is(err, firewall.ErrHeld) {
-		t.Errorf("chose %v, error %v; want ErrHeld", b, err)
+	using := Choice{Backend: firewalltest.NewFake(), Name: "good"}
+	for want, same := range map[string]bool{"auto": true, "good": true, "spare": false} {
+		opened := make(map[string]*firewalltest.Fake)
+		got, err := choose(t.Context(), want, using, fakes(opened))
+		if err != nil || (got.Backend == using.Backend) != same || (opened["good"] != nil) {
+			t.Errorf("%s: chose %q, %v, and opened %v; want the one in use: %t", want, got.Name, err, opened, same)
+		}
+	}
+}
+
+// TestSweep has each backend leave bans behind and another take its place: from then on the kernel holds only the bans of
+// the new one, and what belongs to others is as it was.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	left := firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix("198.51.100.7/32")}, Until: time.Now().Add(time.Hour)}
+	for _, keep := range append([]string{DryRun}, "ipset", "nftables", "route") {
+		t.Run(keep, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			ns.Exec(t, "sh", "-c", `nft add table inet theirs; nft 'add set inet theirs s { type ipv4_addr; elements = { 198.51.100.9 }; }'
+				ipset create theirs hash:ip; ipset add theirs 198.51.100.9; ip route add blackhole 198.51.100.9 table 166`)
+			all := candidates(ns.FD)
+			for _, c := range all {
+				got, err := choose(t.Context(), c.name, Choice{}, all)
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = errors.Join(got.Apply(t.Context(), firewall.Change{Add: []firewall.Ban{left}}), got.Close())
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 { // the second finds nothing to do
+				if err := sweep(t.Context(), keep, all); err != nil {
+					t.Errorf("sweep: %v", err)
+				}
+			}
+			for name, traces := range map[string]string{
+				"ipset":    "ipset save | grep exile; nft list tables | grep -w 'ip[6]* exile'",
+				"nftables": "nft list tables | grep 'inet exile'",
+				"route":    "ip route show table 166 proto 166; ip rule | grep 166; ip -6 rule | grep 166",
+			} {
+				out := ns.Exec(t, "sh", "-c", traces+"; true")
+				if (out != "") != (name == keep) {
+					t.Errorf("left of %s:\n%s", name, out)
+				}
+			}
+			theirs := ns.Exec(t, "sh", "-c", "nft list ruleset; ipset save; ip route show table 166")
+			if n := strings.Count(theirs, "198.51.100.9"); n != 3 {
+				t.Errorf("%d of the 3 entries of others are left:\n%s", n, theirs)
+			}
+		})
+	}
+}
+
+// TestSweepWithoutTheSubsystem: a kernel that never heard of a backend has nothing of it, and other errors are told.
+func TestSweepWithoutTheSubsystem(t *testing.T) {
+	t.Parallel()
+	failing := func(err error) []candidate {
+		return []candidate{{name: "other", remove: func(context.Context) error { return err }}}
+	}
+	for _, err := range []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT} {
+		if err := sweep(t.Context(), "", failing(fmt.Errorf("list: %w", err))); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := sweep(t.Context(), "", failing(unix.EPERM)); !errors.Is(err, unix.EPERM) {
+		t.Errorf("sweep without the right to: %v, want EPERM", err)
 	}
 }
 
@@ -74,13 +144,13 @@ func TestChooseHere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ns := firewalltest.New(t)
-			b, name, why, err := choose(t.Context(), c.name, candidates(ns.FD))
+			got, err := choose(t.Context(), c.name, Choice{}, candidates(ns.FD))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close()
-			if c.name == Auto && name != "ipset" {
-				t.Errorf("auto chose %s: %s", name, why)
+			defer got.Close()
+			if c.name == Auto && got.Name != "ipset" {
+				t.Errorf("auto chose %s: %s", got.Name, got.Why)
 			}
 			all := ns.Exec(t, "sh", "-c", "nft list ruleset; ipset list -n; ip rule; ip route show table all")
 			if strings.Contains(all, "probe") || strings.Contains(all, "192.0.2") {

@@ -49,7 +49,6 @@ func Run(t *testing.T, open Open, lacks ...Lack) {
 		{"refuses bad keys", testBadKeys},
 		{"stops when told", testCancelled},
 		{"leaves bans at close", testReopen},
-		{"holds the lock", testLock},
 		{"destroys only its own", testDestroy},
 		{"survives a foreign flush", testForeignFlush},
 		{"holds many", testMany},
@@ -405,18 +404,4 @@ func testReopen(t *testing.T, b bench) {
 	}
 	b.del(t, bans...)
 	b.free(t, "10.9.0.2", "10.9.1.1", "fd09:0:1::1")
-}
-
-func testLock(t *testing.T, b bench) {
-	if l, err := firewall.Acquire(b.host.FD); !errors.Is(err, firewall.ErrHeld) {
-		t.Errorf("lock beside an open backend: %v, %v; want ErrHeld", l, err)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
-	}
-	l, err := firewall.Acquire(b.host.FD)
-	if err != nil {
-		t.Fatalf("lock after Close: %v", err)
-	}
-	defer l.Close()
 }

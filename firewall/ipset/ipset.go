@@ -6,6 +6,7 @@
 package ipset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,6 @@ const (
 // Backend is the firewall.Backend of this package.
 type Backend struct {
 	cfg    Config
-	lock   *firewall.Lock
 	kernel *kernel
 	rules  rules
 	port   uint32 // of the socket that changes the rules
@@ -53,37 +53,43 @@ var (
 	_ firewall.Watcher = (*Backend)(nil)
 )
 
-// New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds
-// firewall.ErrHeld and the kernel's errno.
+// New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds the
+// kernel's errno.
 func New(cfg Config) (*Backend, error) {
-	if cfg.Name == "" {
-		cfg.Name = defaultName
+	b, err := connect(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.MaxElem == 0 {
-		cfg.MaxElem = defaultMaxElem
+	if err = explain(b.rules.refuseForeign()); err == nil {
+		err = b.build()
 	}
-	if len(cfg.Name) > longestName {
-		return nil, fmt.Errorf("open ipset backend: name %q is longer than %d bytes", cfg.Name, longestName)
-	}
-	b := &Backend{cfg: cfg, long: make(map[firewall.Key]time.Time)}
-	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
-	b.sets = [4]*set{
-		{cfg.Name + "4", hashNet, ip4, unix.AF_INET, cfg.MaxElem},
-		{cfg.Name + "6", hashNet, ip6, unix.AF_INET6, cfg.MaxElem},
-		{cfg.Name + "4-port", hashNetPort, ip4, unix.AF_INET, cfg.MaxElem},
-		{cfg.Name + "6-port", hashNetPort, ip6, unix.AF_INET6, cfg.MaxElem},
-	}
-	if err := b.open(); err != nil {
-		b.Close()
-		return nil, fmt.Errorf("open ipset backend: %w", err)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open ipset backend: %w", err), b.Close())
 	}
 	return b, nil
 }
 
-func (b *Backend) open() (err error) {
-	if b.lock, err = firewall.Acquire(b.cfg.NetNS); err != nil {
-		return err
+// connect opens the sockets and changes nothing in the kernel.
+func connect(cfg Config) (*Backend, error) {
+	cfg.Name = cmp.Or(cfg.Name, defaultName)
+	cfg.MaxElem = cmp.Or(cfg.MaxElem, defaultMaxElem)
+	if len(cfg.Name) > longestName {
+		return nil, fmt.Errorf("open ipset backend: name %q is longer than %d bytes", cfg.Name, longestName)
 	}
+	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
+	b := &Backend{cfg: cfg, long: make(map[firewall.Key]time.Time), sets: [4]*set{
+		{cfg.Name + "4", hashNet, ip4, unix.AF_INET, cfg.MaxElem},
+		{cfg.Name + "6", hashNet, ip6, unix.AF_INET6, cfg.MaxElem},
+		{cfg.Name + "4-port", hashNetPort, ip4, unix.AF_INET, cfg.MaxElem},
+		{cfg.Name + "6-port", hashNetPort, ip6, unix.AF_INET6, cfg.MaxElem},
+	}}
+	if err := b.dial(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ipset backend: %w", err), b.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) dial() (err error) {
 	if b.kernel, err = dial(b.cfg.NetNS); err != nil {
 		return err
 	}
@@ -95,26 +101,53 @@ func (b *Backend) open() (err error) {
 	if b.port, err = conn.GetPortID(); err != nil {
 		return fmt.Errorf("find own port id: %w", err)
 	}
-	if err := b.rules.refuseForeign(); err != nil {
-		return explain(err)
-	}
-	return b.build()
+	return nil
 }
 
-// Close frees the sockets and the lock, and leaves the bans in place. A second call does nothing.
+// Remove removes what a backend of this configuration left behind in an earlier run. Tables or sets of those names that
+// such a backend would not adopt are another program's and stay.
+func Remove(ctx context.Context, cfg Config) (err error) {
+	b, err := connect(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.rules.refuseForeign(); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			return nil
+		}
+		return explain(err)
+	}
+	there := false
+	for _, s := range b.sets {
+		h, err := b.kernel.header(s.name)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+		case err != nil:
+			return fmt.Errorf("find ipset %s: %w", s.name, explain(err))
+		case !s.like(h):
+			return nil
+		default:
+			there = true
+		}
+	}
+	if !there {
+		return nil
+	}
+	return b.Destroy(ctx)
+}
+
+// Close frees the sockets and leaves the bans in place. A second call does nothing.
 func (b *Backend) Close() error {
-	var errs []error
+	var err error
 	if b.kernel != nil {
 		b.kernel.close()
 	}
 	if b.rules.conn != nil {
-		errs = append(errs, b.rules.conn.CloseLasting())
+		err = b.rules.conn.CloseLasting()
 	}
-	if b.lock != nil {
-		errs = append(errs, b.lock.Close())
-	}
-	b.kernel, b.rules.conn, b.lock = nil, nil, nil
-	return errors.Join(errs...)
+	b.kernel, b.rules.conn = nil, nil
+	return err
 }
 
 // Watch calls touched when another program may have changed our tables. Sets tell nobody when they are changed.

@@ -300,10 +300,12 @@ func TestForeignSet(t *testing.T) {
 			if !errors.Is(err, unix.EEXIST) || !strings.Contains(err.Error(), "ipset destroy "+args[0]) {
 				t.Errorf("error %v, want EEXIST with the remedy", err)
 			}
-			if l, err := firewall.Acquire(ns.FD); err != nil {
-				t.Errorf("the lock is still held: %v", err)
-			} else {
-				l.Close()
+			before := ns.Exec(t, "ipset", "save")
+			if err := Remove(t.Context(), Config{NetNS: ns.FD}); err != nil {
+				t.Errorf("Remove: %v", err)
+			}
+			if after := ns.Exec(t, "ipset", "save"); after != before {
+				t.Errorf("Remove took what is another's: %s, was %s", after, before)
 			}
 		})
 	}

@@ -45,12 +45,17 @@ func (b *Backend) adopt(s *set) error {
 	if err != nil {
 		return err
 	}
-	if h.typeName != s.kind.name || h.family != s.family || !h.timeouts {
+	if !s.like(h) {
 		return fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
 			h.typeName, s.name, unix.EEXIST)
 	}
 	s.maxElem = h.maxElem
 	return nil
+}
+
+// like reports whether h is of a set that we made, or could have made.
+func (s *set) like(h header) bool {
+	return h.typeName == s.kind.name && h.family == s.family && h.timeouts
 }
 
 // add puts any number of bans into the set, which may have to grow.

@@ -33,8 +33,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
-	"exile/firewall"
 	"exile/firewall/internal/bulk"
 	"exile/firewall/nftwatch"
 
@@ -51,7 +51,6 @@ type Config struct {
 // Backend bans by sets. It implements firewall.Backend and firewall.Watcher.
 type Backend struct {
 	config  Config
-	lock    *firewall.Lock
 	conn    *nft.Conn  // for transactions; the table belongs to this socket
 	ask     *bulk.Conn // for questions
 	claimed bool       // flags are decided
@@ -64,20 +63,17 @@ type Backend struct {
 // protected keeps others from changing the table, and keeps the table when we end.
 const protected = nft.TableFlagOwner | nft.TableFlagPersist
 
-// New opens the backend. It changes nothing in the kernel. The error is firewall.ErrHeld when another exiled runs here.
+// New opens the backend. It changes nothing in the kernel.
 func New(c Config) (_ *Backend, err error) {
 	if c.Table == "" {
 		c.Table = "exile"
 	}
 	b := &Backend{config: c, sets: map[class]*set{}}
-	if b.lock, err = firewall.Acquire(c.NetNS); err != nil {
+	if b.ask, err = bulk.Dial(unix.NETLINK_NETFILTER, c.NetNS); err != nil {
 		return nil, err
 	}
-	if b.ask, err = bulk.Dial(unix.NETLINK_NETFILTER, c.NetNS); err != nil {
-		return nil, errors.Join(err, b.lock.Close())
-	}
 	if b.conn, err = nft.New(nft.AsLasting(), nft.WithNetNSFd(c.NetNS)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open nftables: %w", err), b.ask.Close(), b.lock.Close())
+		return nil, errors.Join(fmt.Errorf("open nftables: %w", err), b.ask.Close())
 	}
 	return b, nil
 }
@@ -177,9 +173,32 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	return nil
 }
 
+// Remove removes what a backend of this configuration left behind in an earlier run. A table of that name without our chain
+// is another program's and stays.
+func Remove(ctx context.Context, c Config) (err error) {
+	b, err := New(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	chains, err := b.conn.ListChainsOfTableFamily(nft.TableFamilyINet)
+	if err != nil {
+		return fmt.Errorf("list nftables chains: %w", err)
+	}
+	if !slices.ContainsFunc(chains, b.isOurs) {
+		return nil
+	}
+	return b.Destroy(ctx)
+}
+
+func (b *Backend) isOurs(c *nft.Chain) bool {
+	ours := b.chain()
+	return c.Table.Name == ours.Table.Name && c.Name == ours.Name && c.Priority != nil && *c.Priority == *ours.Priority
+}
+
 // Close frees the sockets and leaves the table in place.
 func (b *Backend) Close() error {
-	return errors.Join(b.conn.CloseLasting(), b.ask.Close(), b.lock.Close())
+	return errors.Join(b.conn.CloseLasting(), b.ask.Close())
 }
 
 // Watch implements firewall.Watcher. Our own changes do not wake the caller.

@@ -1,22 +1,15 @@
 package nftables
 
 import (
-	"errors"
 	"testing"
-	"time"
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
 )
 
-// opened opens the backend. A child that another test is just starting may hold the lock of one that was closed for a moment.
 func opened(t testing.TB, ns firewalltest.NetNS) *Backend {
 	t.Helper()
 	b, err := New(Config{NetNS: ns.FD})
-	for try := 0; errors.Is(err, firewall.ErrHeld) && try < 100; try++ {
-		time.Sleep(10 * time.Millisecond)
-		b, err = New(Config{NetNS: ns.FD})
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -201,9 +201,6 @@ func TestTableOfAnother(t *testing.T) {
 	owner := opened(t, ns)
 	owner.config.Table = "taken"
 	apply(t, owner, firewall.Change{Add: everyClass()})
-	if err := owner.lock.Close(); err != nil { // only for the test: two of us at once
-		t.Fatal(err)
-	}
 	b := opened(t, ns)
 	b.config.Table = "taken"
 	if err := b.Apply(t.Context(), firewall.Change{Add: everyClass()}); err == nil {
@@ -216,9 +213,6 @@ func TestManyTransactionsOfOthers(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
 	other := opened(t, ns)
-	if err := other.lock.Close(); err != nil { // only for the test: two of us at once
-		t.Fatal(err)
-	}
 	other.config.Table = "theirs"
 	stop, stopped := make(chan struct{}), make(chan error, 1)
 	go func() {

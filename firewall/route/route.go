@@ -42,7 +42,6 @@ type Config struct {
 // Backend bans by routes. It implements firewall.Backend and firewall.Watcher.
 type Backend struct {
 	config Config
-	lock   *firewall.Lock
 	conn   *bulk.Conn
 	ends   map[netip.Prefix]time.Time // of the routes that the kernel had when we last listed or changed them
 }
@@ -50,21 +49,17 @@ type Backend struct {
 // unknown is the end of a route that an earlier run made.
 var unknown = time.Unix(0, 0)
 
-// New opens the backend. It changes nothing in the kernel. The error is firewall.ErrHeld when another exiled runs here.
+// New opens the backend. It changes nothing in the kernel.
 func New(c Config) (*Backend, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	lock, err := firewall.Acquire(c.NetNS)
+	conn, err := bulk.Dial(unix.NETLINK_ROUTE, c.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := bulk.Dial(unix.NETLINK_ROUTE, c.NetNS)
-	if err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return &Backend{config: c, lock: lock, conn: conn, ends: map[netip.Prefix]time.Time{}}, nil
+	return &Backend{config: c, conn: conn, ends: map[netip.Prefix]time.Time{}}, nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -199,7 +194,14 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	return nil
 }
 
-// Close frees the sockets and leaves the routes and rules in place.
-func (b *Backend) Close() error {
-	return errors.Join(b.conn.Close(), b.lock.Close())
+// Remove removes what a backend of this configuration left behind in an earlier run.
+func Remove(ctx context.Context, c Config) error {
+	b, err := New(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.Destroy(ctx), b.Close())
 }
+
+// Close frees the sockets and leaves the routes and rules in place.
+func (b *Backend) Close() error { return b.conn.Close() }
