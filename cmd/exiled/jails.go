@@ -59,7 +59,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		d.Info.State = "simulating"
 	}
 	if a, ok := detector.(*jail.AdaptiveDetector); ok {
-		d.Memory, d.Explain = a, a.Explain
+		d.Memory, d.Explain, d.Names = a, a.Explain, a
 	}
 	return d, b.command(c, d)
 }

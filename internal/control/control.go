@@ -167,6 +167,26 @@ type Writer interface {
 	ResetFirewall(ctx context.Context) error
 }
 
+// Name is a user name that only attackers try, as far as a jail has learned.
+type Name struct {
+	Jail  string
+	Name  string // as it was sent, of any bytes: QuoteName it
+	Hosts int    // addresses that failed on it; 8 stands for more
+	Last  time.Time
+}
+
+// Learner is what the detectors have learned. It is safe for concurrent use; a method returns when the change is on disk.
+type Learner interface {
+	// Names lists the names that are evidence now in a jail, or in all (""), the most tried first. A jail that learns no
+	// names has none.
+	Names(ctx context.Context, jail string) ([]Name, error)
+	// ForgetName forgets what a jail, or all (""), learned of a name, and reports whether there was anything.
+	ForgetName(ctx context.Context, jail, name string) (bool, error)
+	// ForgetAddress forgets the attempts and the past offences of the addresses in p, in one jail or in all (""), and
+	// reports whether there were any. Bans stay.
+	ForgetAddress(ctx context.Context, jail string, p netip.Prefix) (bool, error)
+}
+
 // Session is somebody who is logged in from another host.
 type Session struct {
 	Leader int32 // process

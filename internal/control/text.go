@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,4 +62,28 @@ func CheckText(what, s string) error {
 		return fmt.Errorf("%s %q: has unprintable characters: %w", what, s, ErrInvalid)
 	}
 	return nil
+}
+
+// QuoteName writes a user name, which may be of any bytes, as printable text that ParseName reads: as it is where that is
+// harmless, else quoted as Go does.
+func QuoteName(name string) string {
+	if !strings.HasPrefix(name, `"`) && name != "" && CheckText("name", name) == nil {
+		return name
+	}
+	return strconv.QuoteToASCII(name)
+}
+
+// ParseName reads what QuoteName wrote. Its errors are ErrInvalid.
+func ParseName(text string) (string, error) {
+	if !strings.HasPrefix(text, `"`) {
+		return text, CheckText("name", text)
+	}
+	if len(text) > 4*MaxText {
+		return "", fmt.Errorf("name of %d bytes: %w", len(text), ErrInvalid)
+	}
+	name, err := strconv.Unquote(text)
+	if err != nil {
+		return "", fmt.Errorf("name %q: a quoted name ends with a quote: %w", text, ErrInvalid)
+	}
+	return name, nil
 }

@@ -53,6 +53,7 @@ type Jail struct {
 	Origin                 control.Origin                            // of the bans that its lines cause
 	Aggregator             *jail.Aggregator                          // nil: bans are not grouped
 	Explain                func(a netip.Addr, at time.Time) []string // lines for people on what is known of an address; nil: nothing
+	Names                  Names                                     // nil: it learns none
 	Memory                 Memory                                    // nil: the counters are rebuilt by reading the log again
 	remembers              time.Time                                 // up to when the memory is on disk; zero: nothing of it
 	counters               counters
@@ -64,6 +65,12 @@ type Memory interface {
 	Snapshot() (version uint32, data []byte, err error)
 	// Restore takes a snapshot. After an error the memory is empty.
 	Restore(version uint32, data []byte) error
+}
+
+// Names is a detector that learns which names only attackers try.
+type Names interface {
+	Names(at time.Time) []jail.AttackName
+	ForgetName(name string) bool
 }
 
 // counters are what a jail has done since the statistics were reset.

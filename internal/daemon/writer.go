@@ -117,10 +117,8 @@ func (d *Daemon) pardon(name string, p netip.Prefix, reason string) int {
 		d.clearFailures(b.Jail, b.Prefix)
 	}
 	if p.IsValid() {
-		for _, j := range d.plan.Jails {
-			if name == "" || name == j.Info.Name {
-				d.clearFailures(j.Info.Name, p)
-			}
+		for _, j := range d.named(name) {
+			d.clearCounted(j, p)
 		}
 	}
 	return len(bans)

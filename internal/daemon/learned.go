@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+)
+
+// Names implements control.Learner.
+func (d *Daemon) Names(ctx context.Context, name string) (names []control.Name, err error) {
+	var unknown error
+	asked := d.ask(ctx, func(context.Context) {
+		if unknown = d.known(name); unknown != nil {
+			return
+		}
+		for _, j := range d.named(name) {
+			if j.Names == nil {
+				continue
+			}
+			for _, n := range j.Names.Names(time.Now()) {
+				names = append(names, control.Name{Jail: j.Info.Name, Name: n.Name, Hosts: n.Hosts, Last: n.Last})
+			}
+		}
+	})
+	if asked != nil {
+		return nil, asked
+	}
+	return names, unknown
+}
+
+// named returns the jail of that name, or all jails ("").
+func (d *Daemon) named(name string) []*Jail {
+	if name == "" {
+		return d.plan.Jails
+	}
+	if j := d.plan.jail(name); j != nil {
+		return []*Jail{j}
+	}
+	return nil
+}
+
+// ForgetName implements control.Learner.
+func (d *Daemon) ForgetName(ctx context.Context, name, user string) (known bool, err error) {
+	err = d.change(ctx, func() error {
+		if err := d.known(name); err != nil {
+			return err
+		}
+		for _, j := range d.named(name) {
+			if j.Names != nil && j.Names.ForgetName(user) {
+				known = true
+			}
+		}
+		if known {
+			d.memorized = time.Time{} // or the name would be back after a crash
+		}
+		return nil
+	})
+	return known, err
+}
+
+// ForgetAddress implements control.Learner.
+func (d *Daemon) ForgetAddress(ctx context.Context, name string, p netip.Prefix) (known bool, err error) {
+	if !p.IsValid() {
+		return false, fmt.Errorf("%w: no address", control.ErrInvalid)
+	}
+	err = d.change(ctx, func() error {
+		if err := d.known(name); err != nil {
+			return err
+		}
+		for _, j := range d.named(name) {
+			attempts, offences := d.clearCounted(j, p.Masked()), d.absolve(j, p.Masked())
+			known = known || attempts || offences
+		}
+		if known {
+			d.memorized = time.Time{}
+		}
+		return nil
+	})
+	return known, err
+}
+
+// clearCounted forgets the attempts from everywhere in p, for good, and reports whether there were any. What is counted is
+// a whole prefix, which may be wider than p, or narrower.
+func (d *Daemon) clearCounted(j *Jail, p netip.Prefix) bool {
+	if whole, err := p.Addr().Prefix(j.bits(p.Addr())); err == nil && whole.Bits() <= p.Bits() {
+		any := j.failures(p.Addr()) > 0
+		d.clearFailures(j.Info.Name, whole)
+		return any
+	}
+	any := false
+	for _, h := range j.Hosts(netip.Prefix{}, j.Failing()) {
+		if h.Prefix.Overlaps(p) {
+			d.clearFailures(j.Info.Name, h.Prefix)
+			any = true
+		}
+	}
+	d.clearFailures(j.Info.Name, p)
+	return any
+}
+
+// absolve forgets the offences of everybody in p, and reports whether there were any.
+func (d *Daemon) absolve(j *Jail, p netip.Prefix) bool {
+	var guilty []state.Who
+	for who, past := range d.past {
+		if who.Jail == j.Info.Name && past.Offences > 0 && who.Prefix.Overlaps(p) {
+			guilty = append(guilty, who)
+		}
+	}
+	for _, who := range guilty {
+		d.remember(who, state.Past{Cleared: d.past[who].Cleared})
+	}
+	return len(guilty) > 0
+}
