@@ -32,7 +32,9 @@ func Benchmark(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, tool
 		}
 	}
 	const present = 100_000
-	b.Run("restart", func(b *testing.B) { benchRestart(b, open, present) })
+	for _, n := range []int{present, 10 * present} {
+		b.Run(fmt.Sprintf("restart/%d", n), func(b *testing.B) { benchRestart(b, open, n) })
+	}
 	b.Run("one", func(b *testing.B) { benchOne(b, open, present) })
 	b.Run("list", func(b *testing.B) { benchList(b, open, present) })
 }

@@ -183,10 +183,14 @@ func (b *Backend) queueFrame(byClass map[class][]step) {
 // deleted is added first, and what is to be renewed is added, deleted and added with its new end.
 func (b *Backend) queueSteps(c class, steps []step) {
 	set := c.set(b.table())
-	var del, add []nft.SetElement
+	var del []nft.SetElement
+	add := make([]nft.SetElement, 0, len(steps))
+	keys := make([]byte, 0, len(steps)*c.keySize()) // of all elements, one behind the other
 	now := time.Now()
 	for _, s := range steps {
-		e := nft.SetElement{Key: c.appendKey(nil, s.key)}
+		from := len(keys)
+		keys = c.appendKey(keys, s.key)
+		e := nft.SetElement{Key: keys[from:len(keys):len(keys)]}
 		if !s.add || b.has(c, s.key) {
 			del = append(del, e)
 		}
