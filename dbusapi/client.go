@@ -23,8 +23,9 @@ type Client struct {
 }
 
 var (
-	_ control.Reader = (*Client)(nil)
-	_ control.Writer = (*Client)(nil)
+	_ control.Reader  = (*Client)(nil)
+	_ control.Writer  = (*Client)(nil)
+	_ control.Learner = (*Client)(nil)
 )
 
 // ClientConfig says how to reach the bus.

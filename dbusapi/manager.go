@@ -14,7 +14,7 @@ import (
 func manager() *iface {
 	return &iface{
 		name:       ManagerInterface,
-		methods:    append(managerQueries(), managerCommands()...),
+		methods:    slices.Concat(managerQueries(), managerCommands(), learnedMethods()),
 		signals:    managerSignals(),
 		properties: managerProperties(),
 	}

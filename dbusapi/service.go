@@ -16,6 +16,7 @@ type Config struct {
 	Address   string         // of the bus; empty: the system bus
 	Reader    control.Reader // answers the questions
 	Writer    control.Writer // carries out the commands
+	Learner   control.Learner
 	Version   string
 	LogLevel  *slog.LevelVar // read and set by org.freedesktop.LogControl1
 	LogTarget string         // "journal", "console": where the program logs

@@ -33,7 +33,7 @@ func start(t *testing.T) *host {
 	t.Helper()
 	h := &host{bus: dbustest.Start(t), fake: sample(), level: new(slog.LevelVar), states: make(chan error, 100)}
 	h.service = dbusapi.New(dbusapi.Config{
-		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
+		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Learner: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
 		Connected: func(err error) { h.states <- err },
 	})
 	h.fake.Announce = h.service.Announce
@@ -189,9 +189,10 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	h := start(t)
 	c := h.dial(t)
 	_, _, noJail := c.Bans(t.Context(), control.Page{Jail: "nope"})
-	_, noBan := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
 	_, protected := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("127.0.0.1/32")})
 	_, unprintable := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("203.0.113.1/32"), Reason: "\x1b[2J"})
+	h.fake.Fail = control.ErrNoSuchBan
+	_, noBan := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
 	for _, tt := range []struct{ err, want error }{
 		{noJail, control.ErrNoSuchJail}, {noBan, control.ErrNoSuchBan}, {protected, control.ErrProtected}, {unprintable, control.ErrInvalid},
 	} {

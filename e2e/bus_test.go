@@ -281,6 +281,8 @@ func everyVerb(t *testing.T, g *target.Target) {
 		{args: "list-bans", want: "2 bans listed."},
 		{args: "list-bans nosuch", status: 1},
 		{args: "list-failures", want: "0 addresses listed."},
+		{args: "list-names", want: "0 names listed."},
+		{args: "forget 203.0.113.5 oracle", want: "Nothing was known of oracle."},
 		{args: "export", want: `"address":"2001:db8:1::/64"`},
 		{args: "unban 203.0.113.9", want: "Unbanned 203.0.113.9 (1 ban)."},
 		{args: "unban 203.0.113.9", want: "(0 bans)"},

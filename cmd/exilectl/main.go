@@ -75,8 +75,8 @@ func newRootCommand() *cobra.Command {
 	o.register(root)
 	root.AddCommand(
 		newStatusCommand(o), newListJailsCommand(o), newListBansCommand(o),
-		newListFailuresCommand(o), newShowCommand(o), newStatisticsCommand(o), newMonitorCommand(o), newTopCommand(o),
-		newBanCommand(o), newUnbanCommand(o), newIsBannedCommand(o), newFlushCommand(o), newExportCommand(o), newImportCommand(o),
+		newListFailuresCommand(o), newListNamesCommand(o), newShowCommand(o), newStatisticsCommand(o), newMonitorCommand(o), newTopCommand(o),
+		newBanCommand(o), newUnbanCommand(o), newIsBannedCommand(o), newFlushCommand(o), newForgetCommand(o), newExportCommand(o), newImportCommand(o),
 		newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o), newResetFirewallCommand(o),
 		newCatConfigCommand(o), newCheckConfigCommand(o), newMatchCommand(o),
 	)

@@ -46,7 +46,8 @@ func setup(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	up, done := make(chan struct{}, 100), make(chan struct{})
 	s := dbusapi.New(dbusapi.Config{
-		Address: bus.Address, Reader: fake, Writer: fake, Version: "1.2", LogLevel: new(slog.LevelVar), LogTarget: "journal",
+		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Version: "1.2",
+		LogLevel: new(slog.LevelVar), LogTarget: "journal",
 		Connected: func(err error) {
 			if err == nil {
 				up <- struct{}{}
@@ -129,6 +130,10 @@ func fakeDaemon() *controltest.Fake {
 			{Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.1/32"), Failures: 2, First: hour(10), Last: hour(11)},
 			{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Failures: 1, First: hour(10), Last: hour(10)},
 		},
+	)
+	f.Learn(
+		control.Name{Jail: "sshd", Name: "oracle", Hosts: 8, Last: hour(10)},
+		control.Name{Jail: "sshd", Name: "\xff\x1b[2J", Hosts: 5, Last: hour(9)},
 	)
 	f.Protect(netip.MustParsePrefix("127.0.0.1/32"), "ignoreip 127.0.0.0/8")
 	return f

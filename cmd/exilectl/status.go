@@ -137,8 +137,12 @@ func trouble(s control.Status) string {
 		n    uint64
 		noun string
 	}{
-		{s.Gaps, "gaps in the log"}, {s.Suppressed, "entries that journald dropped"}, {s.Skipped, "unreadable log files"},
-		{s.KernelErrors, "kernel errors"}, {s.DiskErrors, "disk errors"}, {s.ReloadFailures, "failed reloads"},
+		{s.Gaps, "gaps in the log"},
+		{s.Suppressed, "entries that journald dropped"},
+		{s.Skipped, "unreadable log files"},
+		{s.KernelErrors, "kernel errors"},
+		{s.DiskErrors, "disk errors"},
+		{s.ReloadFailures, "failed reloads"},
 	} {
 		if t.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", t.n, t.noun))

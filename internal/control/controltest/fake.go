@@ -14,7 +14,7 @@ import (
 	"exile/internal/control"
 )
 
-// Fake is a control.Reader and control.Writer that keeps its bans in memory. The zero Fake has no jails.
+// Fake is a control.Reader, control.Writer and control.Learner that keeps its bans in memory. The zero Fake has no jails.
 type Fake struct {
 	// Now is the time of bans; nil: time.Now.
 	Now func() time.Time
@@ -28,6 +28,7 @@ type Fake struct {
 	jails    []control.JailStatus
 	bans     []control.Ban // in the order of pages
 	hosts    []control.Host
+	names    []control.Name
 	guarded  map[netip.Prefix]string
 	commands []string
 }
@@ -48,6 +49,13 @@ func (f *Fake) Protect(p netip.Prefix, rule string) {
 		f.guarded = map[netip.Prefix]string{}
 	}
 	f.guarded[p] = rule
+}
+
+// Learn sets the names.
+func (f *Fake) Learn(names ...control.Name) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names = names
 }
 
 // Commands returns what was asked of the Writer, one line each.
@@ -203,13 +211,46 @@ func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error
 		}
 		return match
 	})
-	if len(lifted) == 0 && p.IsValid() {
-		return 0, fmt.Errorf("unban %s: %w", p.Addr(), control.ErrNoSuchBan)
-	}
 	for _, b := range lifted {
 		f.tell(control.Event{Kind: control.BanRemoved, Time: f.now(), Ban: b, Reason: "unban"})
 	}
 	return len(lifted), nil
+}
+
+// Names implements control.Learner.
+func (f *Fake) Names(_ context.Context, jail string) ([]control.Name, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.known(jail); err != nil {
+		return nil, err
+	}
+	var out []control.Name
+	for _, n := range f.names {
+		if jail == "" || n.Jail == jail {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// ForgetName implements control.Learner.
+func (f *Fake) ForgetName(_ context.Context, jail, name string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("forget-name %q %q", jail, name)
+	n := len(f.names)
+	f.names = slices.DeleteFunc(f.names, func(k control.Name) bool { return (jail == "" || k.Jail == jail) && k.Name == name })
+	return len(f.names) < n, f.refuse(jail)
+}
+
+// ForgetAddress implements control.Learner.
+func (f *Fake) ForgetAddress(_ context.Context, jail string, p netip.Prefix) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("forget-address %q %s", jail, p)
+	n := len(f.hosts)
+	f.hosts = slices.DeleteFunc(f.hosts, func(h control.Host) bool { return (jail == "" || h.Jail == jail) && h.Prefix.Overlaps(p) })
+	return len(f.hosts) < n, f.refuse(jail)
 }
 
 // Reload implements control.Writer.

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"exile/dbusapi"
+	"exile/internal/control"
+)
+
+func newForgetCommand(o *options) *cobra.Command {
+	var jail string
+	var name bool
+	cmd := &cobra.Command{
+		Use:   "forget ADDRESS|NAME...",
+		Short: "Forget what was counted of addresses or learned of user names",
+		Long: "Forget the failures and past offences of addresses, whose bans stay, or what was learned of user names.\n" +
+			"What looks like an address is one, unless --name says that it is a name.",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeNames(o),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				return each(args, func(word string) error { return o.forget(ctx, d, c, jail, word, name) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&jail, "jail", "", "Forget in `JAIL` only")
+	cmd.Flags().BoolVar(&name, "name", false, "Take what looks like an address for a name")
+	completeJailFlag(o, cmd)
+	return cmd
+}
+
+func (o *options) forget(ctx context.Context, d control.Learner, c *console, jail, word string, name bool) error {
+	known, err := forgetWord(ctx, d, jail, word, name)
+	switch {
+	case err != nil:
+		return failure(err, "forget %s", word)
+	case known:
+		o.note(c, "Forgot %s.", word)
+	default:
+		o.note(c, "Nothing was known of %s.", word)
+	}
+	return nil
+}
+
+func forgetWord(ctx context.Context, d control.Learner, jail, word string, name bool) (bool, error) {
+	if p, err := dbusapi.ParsePrefix(word); err == nil && !name {
+		return d.ForgetAddress(ctx, jail, p)
+	}
+	user, err := control.ParseName(word)
+	if err != nil {
+		return false, err
+	}
+	return d.ForgetName(ctx, jail, user)
+}
+
+// completeNames offers learned names.
+func completeNames(o *options) completer {
+	return complete(o, func(ctx context.Context, d *dbusapi.Client) ([]string, error) {
+		names, err := d.Names(ctx, "")
+		var out []string
+		for _, n := range names {
+			out = append(out, control.QuoteName(n.Name))
+		}
+		return out, err
+	})
+}
