@@ -19,14 +19,18 @@ import (
 const exitDegraded = 3
 
 func newStatusCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	lines, dir := 10, ""
+	cmd := &cobra.Command{
 		Use:               "status [JAIL|ADDRESS...]",
 		Short:             "Show the state of the daemon, of jails or of addresses",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if lines < 0 {
+				return fmt.Errorf("cannot show %d lines", lines)
+			}
 			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
 				if len(args) == 0 {
-					return statusDaemon(ctx, d, c)
+					return statusDaemon(ctx, d, c, func() []logLine { return lastLines(o.journalDirs(dir), lines) })
 				}
 				for i, a := range args {
 					if i > 0 && !c.wantJSON() {
@@ -40,6 +44,9 @@ func newStatusCommand(o *options) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().IntVarP(&lines, "lines", "n", lines, "Show the last `N` lines of the daemon's log; 0 for none")
+	cmd.Flags().StringVarP(&dir, "directory", "D", "", "Read the log from the journal files in `DIR`")
+	return cmd
 }
 
 // statusOf shows a jail or an address, whichever the word is.
@@ -58,7 +65,8 @@ func statusOf(ctx context.Context, d control.Reader, c *console, word string) er
 	return statusAddress(ctx, d, c, p)
 }
 
-func statusDaemon(ctx context.Context, d control.Reader, c *console) error {
+// statusDaemon shows the daemon, its jails and the end of its log.
+func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() []logLine) error {
 	s, err := d.Status(ctx)
 	if err != nil {
 		return failure(err, "get status")
@@ -71,6 +79,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console) error {
 		err = c.document(toStatusView(s, jails))
 	} else {
 		printStatus(c, s, jails)
+		printLog(c, log())
 	}
 	if err == nil && s.State == "degraded" {
 		return &exitError{status: exitDegraded}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"exile/journal"
+	"exile/journal/follow"
+	"exile/journal/journalfile"
+)
+
+// The bounds of reading the journal.
+const (
+	maxJournals = 64 // files, the newest
+	maxLogLine  = 4096
+)
+
+// logLine is a line of the daemon's log.
+type logLine struct {
+	time       time.Time
+	identifier string
+	pid        int32
+	message    string
+}
+
+// ofDaemon selects what the daemon said and what systemd said of it. Nobody can forge the fields with an underscore.
+func ofDaemon() journal.Selector {
+	return journal.Selector{
+		{{Field: "_SYSTEMD_UNIT", Values: []string{"exiled.service"}}},
+		{{Field: "UNIT", Values: []string{"exiled.service"}}, {Field: "_PID", Values: []string{"1"}}},
+	}
+}
+
+// journalDirs is where the log of the daemon is that we talk to; none when that is not known.
+func (o *options) journalDirs(dir string) []string {
+	switch {
+	case dir != "":
+		return []string{dir}
+	case o.bridge() != nil || os.Getenv("DBUS_SYSTEM_BUS_ADDRESS") != "":
+		return nil
+	}
+	dirs, _ := follow.SystemDirs("") // without a machine id there is no journal
+	return dirs
+}
+
+// lastLines returns at most n last lines of the daemon's log, oldest first. What cannot be read is left out: whoever may not
+// read the journal may still ask for the state.
+func lastLines(dirs []string, n int) []logLine {
+	var lines []logLine
+	for _, path := range newestJournals(dirs) {
+		lines = append(lines, linesOf(path, n)...)
+	}
+	slices.SortStableFunc(lines, func(a, b logLine) int { return a.time.Compare(b.time) })
+	return lines[max(len(lines)-n, 0):]
+}
+
+// newestJournals lists the system's journal files that were written last.
+func newestJournals(dirs []string) []string {
+	type file struct {
+		path string
+		info fs.FileInfo
+	}
+	var files []file
+	for _, dir := range dirs {
+		paths, _ := filepath.Glob(filepath.Join(dir, "system*.journal")) // the pattern is well formed
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil {
+				files = append(files, file{path, info})
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int {
+		return cmp.Or(b.info.ModTime().Compare(a.info.ModTime()), strings.Compare(a.path, b.path))
+	})
+	var paths []string
+	for _, f := range files[:min(len(files), maxJournals)] {
+		paths = append(paths, f.path)
+	}
+	return paths
+}
+
+// linesOf reads the last lines of one file, backwards, until there are n or something cannot be read.
+func linesOf(path string, n int) (lines []logLine) {
+	f, err := journalfile.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	match, err := f.Match(ofDaemon())
+	if err != nil {
+		return nil
+	}
+	c := f.Cursor(match)
+	if err := c.SeekTail(); err != nil {
+		return nil
+	}
+	for len(lines) < n {
+		if ok, err := c.Previous(); err != nil || !ok {
+			break
+		}
+		var e journal.Entry
+		if _, _, err := c.Read(&e, nil, maxLogLine); err != nil {
+			break
+		}
+		lines = append(lines, logLine{e.Time, strings.Clone(e.Identifier), e.PID, string(e.Message)})
+	}
+	slices.Reverse(lines)
+	return lines
+}
+
+// printLog prints lines as "systemctl status" does.
+func printLog(c *console, lines []logLine) {
+	if len(lines) > 0 {
+		c.line("")
+	}
+	for _, l := range lines {
+		text := fmt.Sprintf("%s %s[%d]: %s", l.time.Local().Format("Jan 02 15:04:05"), clean(l.identifier), l.pid, clean(l.message))
+		if c.width > 0 {
+			text = ellipsize(text, c.width)
+		}
+		c.line(text)
+	}
+}
