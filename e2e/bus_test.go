@@ -272,6 +272,7 @@ func everyVerb(t *testing.T, g *target.Target) {
 		{args: "status", want: "State: running"},
 		{args: "status sshd", want: "4 attempts within 10min"},
 		{args: "list-jails", want: "1 jail listed."},
+		{args: "-M .host list-jails", want: "1 jail listed."},
 		{args: "is-banned 203.0.113.9", status: 3, want: "not banned"},
 		{args: "is-banned --jail=nosuch 203.0.113.9", status: 4},
 		{args: "ban 203.0.113.9 2001:db8:1::/64", want: "Banned 203.0.113.9 until"},

@@ -86,11 +86,12 @@ func clean(s string) string {
 
 func hostile(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }
 
-// quoteLines cleans a text of several lines.
+// quoteLines cleans a text of several lines, which may be indented by tabs.
 func quoteLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
-		lines[i] = clean(l)
+		text := strings.TrimLeft(l, "\t")
+		lines[i] = l[:len(l)-len(text)] + clean(text)
 	}
 	return strings.Join(lines, "\n")
 }

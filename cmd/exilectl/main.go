@@ -69,6 +69,7 @@ func newRootCommand() *cobra.Command {
 		Version:           version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("exile {{.Version}}\n")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ func (o *options) register(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVarP(&o.host, "host", "H", "", "Operate on remote host `[USER@]HOST`")
 	f.StringVarP(&o.machine, "machine", "M", "", "Operate on local container `CONTAINER`")
-	f.StringVar(&o.json, "json", jsonOff, "Generate JSON output: `MODE` is pretty, short or off")
+	f.StringVar(&o.json, "json", jsonOff, "Generate JSON output: `MODE` is pretty, short, off or help")
 	f.BoolVarP(&o.jsonAuto, "json-auto", "j", false, "Same as --json=pretty on a terminal, --json=short otherwise")
 	f.BoolVar(&o.noPager, "no-pager", false, "Do not pipe output into a pager")
 	f.BoolVar(&o.noLegend, "no-legend", false, "Do not print headings and footers")
@@ -48,8 +49,11 @@ func (o *options) register(root *cobra.Command) {
 func (o *options) check() error {
 	switch o.json {
 	case jsonOff, jsonShort, jsonPretty:
+	case "help":
+		fmt.Println(strings.Join([]string{jsonPretty, jsonShort, jsonOff}, "\n"))
+		return &exitError{status: 0}
 	default:
-		return fmt.Errorf("unknown JSON mode %q: use pretty, short or off", o.json)
+		return fmt.Errorf("unknown JSON mode %q: use pretty, short, off or help", o.json)
 	}
 	if o.host != "" && o.machine != "" {
 		return errors.New("--host and --machine exclude each other")
