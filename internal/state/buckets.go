@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -17,29 +19,43 @@ const (
 	marksBucket    = "marks"
 	bansBucket     = "bans"
 	pastBucket     = "past"
+	repeatsBucket  = "repeats"
 	snapshotBucket = "snapshots"
 )
 
-func dataBuckets() []string { return []string{marksBucket, bansBucket, pastBucket, snapshotBucket} }
+// dataBuckets are those of a schema; each schema has those of the one before it.
+func dataBuckets(schema uint32) []string {
+	buckets := []string{marksBucket, bansBucket, pastBucket, snapshotBucket}
+	if schema >= 2 {
+		buckets = append(buckets, repeatsBucket)
+	}
+	return buckets
+}
 
+// The keys of the bucket about the file.
 const (
 	schemaKey = "exile schema"
-	// schema is how many migrations a file has seen.
-	schema = 1
+	pausedKey = "paused until"
 )
+
+// schema is how many migrations a file has seen.
+const schema = 2
 
 // migrations lead from each schema to the next; 0 is an empty file.
 func migrations() []func(*bolt.Tx) error {
 	return []func(*bolt.Tx) error{
-		func(tx *bolt.Tx) error {
-			for _, name := range append(dataBuckets(), aboutBucket) {
-				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		func(tx *bolt.Tx) error { return addBuckets(tx, append(dataBuckets(1), aboutBucket)) },
+		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(2)) },
 	}
+}
+
+func addBuckets(tx *bolt.Tx, names []string) error {
+	for _, name := range names {
+		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func migrate(tx *bolt.Tx) error { return migrateWith(tx, migrations()) }
@@ -81,34 +97,51 @@ func schemaOf(tx *bolt.Tx, newest uint32) (uint32, error) {
 func (b *Batch) write(tx *bolt.Tx) error {
 	lifted := slices.Collect(maps.Keys(b.Lifted))
 	return errors.Join(
-		deleteAll(tx, bansBucket, lifted),
+		deleteAll(tx, bansBucket, lifted, Who.key),
 		putAll(tx, marksBucket, b.Marks, nameKey, encodeMark),
 		putAll(tx, bansBucket, b.Bans, Who.key, encodeBan),
 		putAll(tx, pastBucket, b.Past, Who.key, encodePast),
+		putAll(tx, repeatsBucket, b.Repeats, prefixKey, encodeTimes),
 		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
+		b.writePaused(tx),
 	)
 }
 
-// putAll writes in the order of the keys: in any other the database moves half of a large batch for each new key.
+func (b *Batch) writePaused(tx *bolt.Tx) error {
+	if b.Paused == nil {
+		return nil
+	}
+	return putAll(tx, aboutBucket, map[string]time.Time{pausedKey: *b.Paused}, nameKey, encodeTime)
+}
+
+// putAll writes, or deletes what is encoded as nothing, in the order of the keys: in any other the database moves half of
+// a large batch for each new key.
 func putAll[K comparable, V any](tx *bolt.Tx, bucket string, m map[K]V, keyOf func(K) []byte, encode func(V) []byte) error {
 	type pair struct{ key, value []byte }
 	pairs := make([]pair, 0, len(m))
 	for k, v := range m {
 		key := keyOf(k)
-		pairs = append(pairs, pair{key, seal(key, encode(v))})
+		pairs = append(pairs, pair{key, encode(v)})
 	}
 	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
 	for _, p := range pairs {
-		if err := tx.Bucket([]byte(bucket)).Put(p.key, p.value); err != nil {
+		if err := putOne(tx.Bucket([]byte(bucket)), p.key, p.value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func deleteAll(tx *bolt.Tx, bucket string, who []Who) error {
-	for _, w := range who {
-		if err := tx.Bucket([]byte(bucket)).Delete(w.key()); err != nil {
+func putOne(b *bolt.Bucket, key, value []byte) error {
+	if len(value) == 0 {
+		return b.Delete(key)
+	}
+	return b.Put(key, seal(key, value))
+}
+
+func deleteAll[K any](tx *bolt.Tx, bucket string, keys []K, keyOf func(K) []byte) error {
+	for _, k := range keys {
+		if err := tx.Bucket([]byte(bucket)).Delete(keyOf(k)); err != nil {
 			return err
 		}
 	}
@@ -116,7 +149,7 @@ func deleteAll(tx *bolt.Tx, bucket string, who []Who) error {
 }
 
 func clearBuckets(tx *bolt.Tx) error {
-	for _, name := range dataBuckets() {
+	for _, name := range dataBuckets(schema) {
 		if err := tx.DeleteBucket([]byte(name)); err != nil {
 			return err
 		}
@@ -135,17 +168,32 @@ func (c *Contents) read(tx *bolt.Tx) error {
 		return err
 	}
 	readers := map[string]func(key, value []byte) error{
-		marksBucket: func(k, v []byte) error { return store(c.Marks, string(k), v, decodeMark) },
-		bansBucket:  func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
-		pastBucket:  func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
+		marksBucket:   func(k, v []byte) error { return store(c.Marks, string(k), v, decodeMark) },
+		bansBucket:    func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
+		pastBucket:    func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
+		repeatsBucket: func(k, v []byte) error { return storePrefix(c.Repeats, k, v, decodeTimes) },
 		snapshotBucket: func(k, v []byte) error {
 			return store(c.Snapshots, string(k), v, decodeSnapshot)
 		},
 	}
-	for _, name := range dataBuckets() {
+	for _, name := range dataBuckets(have) {
 		if err := readBucket(tx, name, readers[name]); err != nil {
 			return err
 		}
+	}
+	return c.readPaused(tx)
+}
+
+func (c *Contents) readPaused(tx *bolt.Tx) error {
+	sealed := tx.Bucket([]byte(aboutBucket)).Get([]byte(pausedKey))
+	if sealed == nil {
+		return nil
+	}
+	v, ok := unseal([]byte(pausedKey), sealed)
+	d := &decoder{data: v}
+	c.Paused = d.time()
+	if !ok || d.bad || len(d.data) > 0 {
+		return fmt.Errorf("%w: it does not say until when there is a pause", ErrCorrupt)
 	}
 	return nil
 }
@@ -188,4 +236,12 @@ func storeWho[V any](into map[Who]V, key, data []byte, decode func(*decoder) V) 
 		return err
 	}
 	return store(into, who, data, decode)
+}
+
+func storePrefix[V any](into map[netip.Prefix]V, key, data []byte, decode func(*decoder) V) error {
+	var p netip.Prefix
+	if p.UnmarshalBinary(key) != nil || !p.IsValid() {
+		return errKey
+	}
+	return store(into, p, data, decode)
 }

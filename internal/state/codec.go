@@ -41,9 +41,12 @@ func checksum(key, value []byte) uint32 {
 
 // key is the jail, a zero byte, and the prefix; it sorts by jail.
 func (w Who) key() []byte {
-	k := append([]byte(w.Jail), 0)
-	prefix, _ := w.Prefix.MarshalBinary() // never fails
-	return append(k, prefix...)
+	return append(append([]byte(w.Jail), 0), prefixKey(w.Prefix)...)
+}
+
+func prefixKey(p netip.Prefix) []byte {
+	key, _ := p.MarshalBinary() // never fails
+	return key
 }
 
 // nameKey is the key of a source or a jail.
@@ -90,6 +93,25 @@ func encodePast(p Past) []byte {
 
 func decodePast(d *decoder) Past {
 	return Past{Offences: int(d.number()), Last: d.time(), Cleared: d.time()}
+}
+
+func encodeTime(t time.Time) []byte { return appendTime(nil, t) }
+
+func encodeTimes(times []time.Time) []byte {
+	var v []byte
+	for _, t := range times {
+		v = appendTime(v, t)
+	}
+	return v
+}
+
+func decodeTimes(d *decoder) []time.Time {
+	var times []time.Time
+	for len(d.data) > 0 && !d.bad {
+		times = append(times, d.time())
+	}
+	d.bad = d.bad || len(times) == 0
+	return times
 }
 
 func encodeSnapshot(s Snapshot) []byte {

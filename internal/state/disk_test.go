@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	s := open(t, dir)
 	want := NewContents()
 	commit(t, s, sample(1))
-	apply(want, sample(1))
+	apply(&want, sample(1))
 	fillDisk(t, dir+"/ballast")
 
 	big := Batch{Bans: map[Who]control.Ban{}, Lifted: map[Who]bool{who(1): true}}
@@ -70,8 +70,8 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, s, Batch{})
-	apply(want, big)
-	apply(want, next)
+	apply(&want, big)
+	apply(&want, next)
 	if err := errors.Join(s.Err(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +97,8 @@ func TestFullDiskAtOpen(t *testing.T) {
 	}
 	commit(t, s, sample(2))
 	want := NewContents()
-	apply(want, sample(1))
-	apply(want, sample(2))
+	apply(&want, sample(1))
+	apply(&want, sample(2))
 	if diff := cmp.Diff(want, load(t, s), compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -142,7 +142,7 @@ func TestReadOnly(t *testing.T) {
 	remount(unix.MS_RDONLY)
 	s = open(t, dir)
 	want := NewContents()
-	apply(want, sample(1))
+	apply(&want, sample(1))
 	if diff := cmp.Diff(want, load(t, s), compare); !errors.Is(s.Err(), ErrReadOnly) || diff != "" {
 		t.Fatalf("Err: %v; (-want +got):\n%s", s.Err(), diff)
 	}
@@ -151,8 +151,8 @@ func TestReadOnly(t *testing.T) {
 	}
 	remount(0)
 	commit(t, s, sample(3))
-	apply(want, sample(2))
-	apply(want, sample(3))
+	apply(&want, sample(2))
+	apply(&want, sample(3))
 	if diff := cmp.Diff(want, load(t, s), compare); diff != "" || s.Err() != nil {
 		t.Errorf("Err: %v; (-want +got):\n%s", s.Err(), diff)
 	}

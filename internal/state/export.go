@@ -32,6 +32,8 @@ type document struct {
 	Marks     []documentMark     `json:"positions"`
 	Bans      []documentBan      `json:"bans"`
 	Past      []documentPast     `json:"history"`
+	Repeats   []documentRepeats  `json:"repeats,omitempty"`
+	Paused    time.Time          `json:"paused_until,omitzero"`
 	Snapshots []documentSnapshot `json:"snapshots"`
 }
 
@@ -60,6 +62,11 @@ type documentPast struct {
 	Cleared  time.Time    `json:"cleared,omitzero"`
 }
 
+type documentRepeats struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Bans   []time.Time  `json:"bans"` // when they began
+}
+
 type documentSnapshot struct {
 	Jail    string `json:"jail"`
 	Version uint32 `json:"version"`
@@ -80,6 +87,7 @@ func (c Contents) document() document {
 	doc := document{
 		Format: exportFormat, Version: exportVersion,
 		Marks: []documentMark{}, Bans: []documentBan{}, Past: []documentPast{}, Snapshots: []documentSnapshot{},
+		Paused: c.Paused,
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Marks)) {
 		m := c.Marks[name]
@@ -94,6 +102,9 @@ func (c Contents) document() document {
 	for _, w := range sortedWho(c.Past) {
 		p := c.Past[w]
 		doc.Past = append(doc.Past, documentPast{w.Jail, w.Prefix, p.Offences, p.Last, p.Cleared})
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(c.Repeats), netip.Prefix.Compare) {
+		doc.Repeats = append(doc.Repeats, documentRepeats{p, c.Repeats[p]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Snapshots)) {
 		s := c.Snapshots[name]
@@ -153,6 +164,13 @@ func (doc document) contents() (Contents, error) {
 		}
 		c.Past[Who{p.Jail, p.Prefix}] = Past{Offences: p.Offences, Last: p.Last, Cleared: p.Cleared}
 	}
+	for _, r := range doc.Repeats {
+		if !valid("recidive", r.Prefix) || len(r.Bans) == 0 {
+			return c, fmt.Errorf("repeats of %q: %w", r.Prefix, errKey)
+		}
+		c.Repeats[r.Prefix] = r.Bans
+	}
+	c.Paused = doc.Paused
 	for _, s := range doc.Snapshots {
 		if !isName(s.Jail) {
 			return c, fmt.Errorf("snapshot of jail %q: %w", s.Jail, errKey)

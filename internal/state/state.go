@@ -62,7 +62,9 @@ type Contents struct {
 	Marks     map[string]Mark // by name of the source
 	Bans      map[Who]control.Ban
 	Past      map[Who]Past
-	Snapshots map[string]Snapshot // by jail; damaged ones are missing
+	Repeats   map[netip.Prefix][]time.Time // when the bans began that the recidive rule counts, oldest first
+	Snapshots map[string]Snapshot          // by jail; damaged ones are missing
+	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
 }
 
 // Batch is what changes at once. What it does not name stays as it is.
@@ -71,7 +73,9 @@ type Batch struct {
 	Bans      map[Who]control.Ban // new and changed ones
 	Lifted    map[Who]bool        // bans that have ended; in Bans as well: the ban wins
 	Past      map[Who]Past
+	Repeats   map[netip.Prefix][]time.Time // empty: none any more
 	Snapshots map[string]Snapshot
+	Paused    *time.Time
 }
 
 // NewContents is nothing stored yet.
@@ -80,6 +84,7 @@ func NewContents() Contents {
 		Marks:     map[string]Mark{},
 		Bans:      map[Who]control.Ban{},
 		Past:      map[Who]Past{},
+		Repeats:   map[netip.Prefix][]time.Time{},
 		Snapshots: map[string]Snapshot{},
 	}
 }
@@ -88,12 +93,16 @@ func NewContents() Contents {
 func (b *Batch) add(next Batch) {
 	merge(&b.Marks, next.Marks)
 	merge(&b.Past, next.Past)
+	merge(&b.Repeats, next.Repeats)
 	merge(&b.Snapshots, next.Snapshots)
 	for who := range next.Lifted {
 		delete(b.Bans, who)
 	}
 	merge(&b.Lifted, next.Lifted)
 	merge(&b.Bans, next.Bans)
+	if next.Paused != nil {
+		b.Paused = next.Paused
+	}
 }
 
 func merge[K comparable, V any](into *map[K]V, from map[K]V) {

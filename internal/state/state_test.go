@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,11 +45,14 @@ func sample(n int) Batch {
 	w, permanent := who(n), Who{"sshd", netip.MustParsePrefix("2001:db8::/64")}
 	forEver := ban(permanent, n)
 	forEver.Until = time.Time{}
+	paused := at(3 * n)
 	return Batch{
 		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
 		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n)}},
+		Repeats:   map[netip.Prefix][]time.Time{w.Prefix: {at(n), at(n + 1)}, permanent.Prefix: {at(n)}},
 		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
+		Paused:    &paused,
 	}
 }
 
@@ -80,7 +85,7 @@ func commit(t *testing.T, s *Store, b Batch) {
 }
 
 // apply is what a commit should do, on plain maps.
-func apply(c Contents, b Batch) {
+func apply(c *Contents, b Batch) {
 	for w := range b.Lifted {
 		delete(c.Bans, w)
 	}
@@ -88,6 +93,11 @@ func apply(c Contents, b Batch) {
 	merge(&c.Bans, b.Bans)
 	merge(&c.Past, b.Past)
 	merge(&c.Snapshots, b.Snapshots)
+	merge(&c.Repeats, b.Repeats)
+	maps.DeleteFunc(c.Repeats, func(_ netip.Prefix, times []time.Time) bool { return len(times) == 0 })
+	if b.Paused != nil {
+		c.Paused = *b.Paused
+	}
 }
 
 func TestCommitAndReopen(t *testing.T) {
@@ -99,11 +109,12 @@ func TestCommitAndReopen(t *testing.T) {
 		{Lifted: map[Who]bool{who(1): true}},
 		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
 		{Marks: map[string]Mark{"journal": mark(99)}},
+		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time)},
 		{},
 	} {
 		s := open(t, dir)
 		commit(t, s, b)
-		apply(want, b)
+		apply(&want, b)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -135,6 +146,7 @@ func TestReplaceAndPurge(t *testing.T) {
 	c := NewContents()
 	for i := range 10 {
 		c.Past[who(i)] = Past{Offences: 1, Last: at(i)}
+		c.Repeats[who(i).Prefix] = []time.Time{at(i), at(i + 1)}
 	}
 	c.Past[who(10)] = Past{Cleared: at(20)} // a pardon, and never banned
 	c.Bans[who(0)] = ban(who(0), 0)         // the oldest, but banned now
@@ -149,6 +161,8 @@ func TestReplaceAndPurge(t *testing.T) {
 	for i := 1; i <= 4; i++ {
 		delete(c.Past, who(i))
 	}
+	delete(c.Repeats, who(0).Prefix)
+	delete(c.Repeats, who(1).Prefix) // the second ban of 2 was at(3)
 	if diff := cmp.Diff(c, load(t, s), compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -157,8 +171,8 @@ func TestReplaceAndPurge(t *testing.T) {
 func TestExportImport(t *testing.T) {
 	t.Parallel()
 	want := NewContents()
-	apply(want, sample(1))
-	apply(want, sample(2))
+	apply(&want, sample(1))
+	apply(&want, sample(2))
 	var once, twice bytes.Buffer
 	if err := want.Export(&once); err != nil {
 		t.Fatal(err)
@@ -188,6 +202,7 @@ func TestImportRefuses(t *testing.T) {
 		"unmasked prefix": `{"format":"exile-state","version":1,"history":[{"jail":"sshd","prefix":"192.0.2.1/24"}]}`,
 		"mapped prefix":   `{"format":"exile-state","version":1,"bans":[{"jail":"sshd","prefix":"::ffff:192.0.2.1/128"}]}`,
 		"bad cursor":      `{"format":"exile-state","version":1,"positions":[{"source":"j","position":"x"}]}`,
+		"no repeats":      `{"format":"exile-state","version":1,"repeats":[{"prefix":"192.0.2.1/32","bans":[]}]}`,
 		"no source":       `{"format":"exile-state","version":1,"positions":[{"source":"","position":""}]}`,
 	} {
 		if _, err := Import(bytes.NewReader([]byte(text))); !errors.Is(err, ErrFormat) {
@@ -302,6 +317,40 @@ func TestMigration(t *testing.T) {
 	}
 }
 
+// A file of the first schema is read, where the disk is read-only as it is, and brought to the newest.
+func TestFirstSchema(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.db")
+	b := sample(1)
+	b.Repeats, b.Paused = nil, nil
+	if err := edit(path, func(tx *bolt.Tx) error {
+		old := func(tx *bolt.Tx) error {
+			return errors.Join(
+				putAll(tx, marksBucket, b.Marks, nameKey, encodeMark), putAll(tx, bansBucket, b.Bans, Who.key, encodeBan),
+				putAll(tx, pastBucket, b.Past, Who.key, encodePast), putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
+			)
+		}
+		return errors.Join(migrateWith(tx, migrations()[:1]), old(tx))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	if err := errors.Join(s.SetAside(), s.Err()); err != nil {
+		t.Fatal(err)
+	}
+	want := NewContents()
+	apply(&want, b)
+	if diff := cmp.Diff(want, load(t, s), compare); diff != "" {
+		t.Errorf("first schema (-want +got):\n%s", diff)
+	}
+	commit(t, s, sample(2))
+	apply(&want, sample(2))
+	if diff := cmp.Diff(want, load(t, s), compare); diff != "" {
+		t.Errorf("after a commit (-want +got):\n%s", diff)
+	}
+}
+
 // The file cut at every sector, as a power cut may leave it, opens or is set aside; what opens is one of the states
 // that were committed.
 func TestPowerCut(t *testing.T) {
@@ -314,8 +363,8 @@ func TestPowerCut(t *testing.T) {
 		b := sample(i)
 		commit(t, s, b)
 		c := NewContents()
-		apply(c, Batch{Marks: states[i].Marks, Bans: states[i].Bans, Past: states[i].Past, Snapshots: states[i].Snapshots})
-		apply(c, b)
+		apply(&c, *states[i].batch())
+		apply(&c, b)
 		states = append(states, c)
 	}
 	if err := s.Close(); err != nil {
@@ -415,6 +464,12 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_ = store(marks, 0, data, decodeMark)
+		times, again := map[int][]time.Time{}, map[int][]time.Time{}
+		if store(times, 0, data, decodeTimes) == nil {
+			if err := store(again, 0, encodeTimes(times[0]), decodeTimes); err != nil || !slices.Equal(again[0], times[0]) {
+				t.Errorf("%v read back as %v, error %v", times[0], again[0], err)
+			}
+		}
 		_, _ = parseWho(data)
 	})
 }

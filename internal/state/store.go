@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -92,11 +93,13 @@ func (s *Store) Replace(c Contents) error {
 }
 
 func (c Contents) batch() *Batch {
-	return &Batch{Marks: c.Marks, Bans: c.Bans, Past: c.Past, Snapshots: c.Snapshots}
+	return &Batch{
+		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Repeats: c.Repeats, Snapshots: c.Snapshots, Paused: &c.Paused,
+	}
 }
 
 // Purge forgets those whose last ban or pardon was before then, and if more than keep are left, those whose is longest
-// ago. It returns how many. Who is banned now is not forgotten.
+// ago. It returns how many. Who is banned now is not forgotten. Repeats are forgotten when the last one was before then.
 func (s *Store) Purge(then time.Time, keep int) (int, error) {
 	n := 0
 	err := s.write(func(tx *bolt.Tx) error {
@@ -106,7 +109,10 @@ func (s *Store) Purge(then time.Time, keep int) (int, error) {
 		}
 		old := c.outdated(then, keep)
 		n = len(old)
-		return deleteAll(tx, pastBucket, old)
+		return errors.Join(
+			deleteAll(tx, pastBucket, old, Who.key),
+			deleteAll(tx, repeatsBucket, c.outdatedRepeats(then), prefixKey),
+		)
 	})
 	return n, s.fail("purge", err)
 }
@@ -123,6 +129,16 @@ func (c Contents) outdated(then time.Time, keep int) []Who {
 	})
 	n, _ := slices.BinarySearchFunc(who, then, func(w Who, t time.Time) int { return c.Past[w].latest().Compare(t) })
 	return who[:min(len(who), max(n, len(c.Past)-keep))]
+}
+
+func (c Contents) outdatedRepeats(then time.Time) []netip.Prefix {
+	var old []netip.Prefix
+	for p, times := range c.Repeats {
+		if slices.MaxFunc(times, time.Time.Compare).Before(then) {
+			old = append(old, p)
+		}
+	}
+	return old
 }
 
 // write runs one transaction that changes the file, and opens the file first where that failed before.
