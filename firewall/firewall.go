@@ -86,6 +86,13 @@ type Backend interface {
 	Close() error
 }
 
+// Counter is what a backend also is when it can tell at little cost how many bans the kernel enforces.
+type Counter interface {
+	// Count returns how many bans List would return, without asking for each. It sees that a rule, set or table is gone and,
+	// where the kernel keeps the number, that bans are; where it does not, a change of single bans is for Watch to notice.
+	Count(ctx context.Context) (int, error)
+}
+
 // Watcher is what a backend also is when the kernel tells it that somebody else touched what is ours.
 type Watcher interface {
 	// Watch calls touched once when it listens, and then each time another program may have changed our table, rule or

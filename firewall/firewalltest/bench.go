@@ -36,6 +36,7 @@ func Benchmark(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, tool
 		b.Run(fmt.Sprintf("restart/%d", n), func(b *testing.B) { benchRestart(b, open, n) })
 	}
 	b.Run("one", func(b *testing.B) { benchOne(b, open, present) })
+	b.Run("count", func(b *testing.B) { benchCount(b, open, present) })
 	b.Run("list", func(b *testing.B) { benchList(b, open, present) })
 }
 
@@ -156,7 +157,18 @@ func benchOne(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, prese
 	}
 }
 
-// benchList is the comparison that runs each minute, when nobody has touched anything and when somebody may have.
+// benchCount is the look that the daemon takes each minute.
+func benchCount(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, present int) {
+	backend := open(b, New(b))
+	benchApply(b, backend, firewall.Change{Add: Many(present, false, time.Now().Add(time.Hour))})
+	for b.Loop() {
+		if n, err := backend.(firewall.Counter).Count(b.Context()); err != nil || n != present {
+			b.Fatalf("Count = %d, %v; want %d", n, err, present)
+		}
+	}
+}
+
+// benchList is the comparison after a doubt, when nobody has touched anything and when somebody may have.
 func benchList(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, n int) {
 	for _, doubt := range []bool{false, true} {
 		b.Run(map[bool]string{false: "calm", true: "doubt"}[doubt], func(b *testing.B) {

@@ -115,6 +115,19 @@ func (b bench) holds(t *testing.T, want []firewall.Ban) {
 		what := fmt.Sprint(c)
 		t.Errorf("kernel lacks %d bans and has %d too many: %s", len(c.Add), len(c.Del), what[:min(len(what), 300)])
 	}
+	b.counts(t, len(want))
+}
+
+// counts asserts that the backend, if it counts, counts so many.
+func (b bench) counts(t *testing.T, want int) {
+	t.Helper()
+	c, ok := b.Backend.(firewall.Counter)
+	if !ok {
+		return
+	}
+	if n, err := c.Count(t.Context()); err != nil || n != want {
+		t.Errorf("Count = %d, %v; want %d", n, err, want)
+	}
 }
 
 func (b bench) missing(t *testing.T, want []firewall.Ban) firewall.Change {

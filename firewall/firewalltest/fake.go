@@ -6,13 +6,14 @@ import (
 	"exile/firewall"
 )
 
-// Verb is one of the four things that a backend does.
+// Verb is one of the things that a backend does.
 type Verb string
 
 // The verbs of a backend.
 const (
 	List    Verb = "list"
 	Apply   Verb = "apply"
+	Count   Verb = "count"
 	Destroy Verb = "destroy"
 	Close   Verb = "close"
 )
@@ -26,6 +27,8 @@ type Fake struct {
 	Half bool
 	// Changes are the changes that were asked for, in order, also those that failed.
 	Changes []firewall.Change
+	// Listed counts the calls of List.
+	Listed int
 	// Closed and Destroyed count the calls that succeeded.
 	Closed, Destroyed int
 
@@ -36,6 +39,7 @@ type Fake struct {
 var (
 	_ firewall.Backend = (*Fake)(nil)
 	_ firewall.Watcher = (*Fake)(nil)
+	_ firewall.Counter = (*Fake)(nil)
 )
 
 // NewFake returns a backend that bans nobody yet and fails never.
@@ -52,10 +56,20 @@ func (f *Fake) fails(v Verb) error {
 
 // List returns the bans that have not expired.
 func (f *Fake) List(ctx context.Context) ([]firewall.Ban, error) {
+	f.Listed++
 	if err := f.fails(List); err != nil {
 		return nil, err
 	}
 	return f.kernel.List(ctx)
+}
+
+// Count returns how many bans have not expired.
+func (f *Fake) Count(ctx context.Context) (int, error) {
+	if err := f.fails(Count); err != nil {
+		return 0, err
+	}
+	bans, err := f.kernel.List(ctx)
+	return len(bans), err
 }
 
 // Apply makes the change, or Fail's error.

@@ -51,6 +51,7 @@ type Backend struct {
 var (
 	_ firewall.Backend = (*Backend)(nil)
 	_ firewall.Watcher = (*Backend)(nil)
+	_ firewall.Counter = (*Backend)(nil)
 )
 
 // New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds the
@@ -178,6 +179,26 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 		}
 	}
 	return bans, nil
+}
+
+// Count implements firewall.Counter: the kernel counts the elements of a set.
+func (b *Backend) Count(ctx context.Context) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	whole, err := b.intact()
+	if err != nil || !whole {
+		return 0, explain(err)
+	}
+	n := 0
+	for _, s := range b.sets {
+		h, err := b.kernel.header(s.name)
+		if err != nil {
+			return 0, fmt.Errorf("count bans in ipset %s: %w", s.name, explain(err))
+		}
+		n += int(h.elements)
+	}
+	return n, nil
 }
 
 // Apply makes the change in messages of some hundred elements. New bans go in before old ones go, so that a wider ban

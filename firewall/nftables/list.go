@@ -45,6 +45,35 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	return bans, nil
 }
 
+// Count implements firewall.Counter. While the generation is the one that we know, all is known; else the rules are looked
+// at, and the elements are taken to be there.
+func (b *Backend) Count(ctx context.Context) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	generation, err := b.generation()
+	if err != nil {
+		return 0, err
+	}
+	if b.listed == 0 {
+		bans, err := b.List(ctx)
+		return len(bans), err
+	}
+	var enforced map[class]bool
+	if b.listed != generation {
+		if enforced, err = b.enforced(); err != nil {
+			return 0, err
+		}
+	}
+	n, now := 0, time.Now()
+	for c, s := range b.sets {
+		if b.listed == generation || enforced[c] {
+			n += s.count(now)
+		}
+	}
+	return n, nil
+}
+
 // load finds out what the kernel has in this generation. If a new one begins meanwhile, the next List does it again.
 func (b *Backend) load(ctx context.Context, generation uint32) error {
 	sets, err := b.readSets(ctx)

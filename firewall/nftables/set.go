@@ -40,6 +40,16 @@ func (s *set) forget(now time.Time) {
 	}
 }
 
+// count is how many elements have not ended.
+func (s *set) count(now time.Time) (n int) {
+	for _, end := range s.ends {
+		if end.IsZero() || end.After(now) {
+			n++
+		}
+	}
+	return n
+}
+
 func classOf(k firewall.Key) class {
 	return class{v6: k.Prefix.Addr().Is6(), bits: uint8(k.Prefix.Bits()), port: k.Port != firewall.Port{}}
 }

@@ -39,7 +39,7 @@ type Config struct {
 	NetNS    int    // file descriptor of a network namespace; 0: the caller's own
 }
 
-// Backend bans by routes. It implements firewall.Backend and firewall.Watcher.
+// Backend bans by routes. It implements firewall.Backend, firewall.Watcher and firewall.Counter.
 type Backend struct {
 	config Config
 	conn   *bulk.Conn
@@ -110,6 +110,25 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	}
 	b.ends = ends
 	return bans, nil
+}
+
+// Count implements firewall.Counter. It asks whether the rules are there; the kernel does not count routes, so those that
+// we know of are taken to be there.
+func (b *Backend) Count(ctx context.Context) (int, error) {
+	ruled := make(map[uint8]bool, len(families))
+	for _, family := range families {
+		var err error
+		if ruled[family], err = b.hasRule(ctx, family); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	for p := range b.ends {
+		if ruled[familyOf(p)] {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Apply adds and deletes routes, and puts the rules back if they are gone. It refuses a change that limits a ban to a port

@@ -91,8 +91,7 @@ func (p *pending) due() time.Time {
 
 // enforce makes the kernel hold what the table says of the keys that were touched.
 func (d *Daemon) enforce(ctx context.Context) {
-	now := time.Now()
-	if d.kernel.due(now) {
+	if d.kernel.due(time.Now()) {
 		d.reconcile(ctx)
 		return
 	}
@@ -100,11 +99,8 @@ func (d *Daemon) enforce(ctx context.Context) {
 	if change.Empty() {
 		return
 	}
-	err := d.plan.Backend.Apply(ctx, change)
-	if err != nil && ctx.Err() == nil {
-		d.kernel.failed(now)
-		d.stats.kernelErrors++
-		d.degrade(reasonBackend, time.Time{}, err)
+	if err := d.plan.Backend.Apply(ctx, change); err != nil {
+		d.refused(ctx, err)
 		return
 	}
 	d.stampLatency(time.Now())

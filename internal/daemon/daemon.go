@@ -254,8 +254,9 @@ func (d *Daemon) serve(ctx context.Context) error {
 
 func (d *Daemon) watch(ctx context.Context, w firewall.Watcher) error {
 	for ctx.Err() == nil {
-		_ = w.Watch(ctx, d.touch) // an error costs only the early notice: the kernel is compared every minute anyway
+		_ = w.Watch(ctx, d.touch)
 		sleep(ctx, time.Minute)
+		d.touch() // nobody watched
 	}
 	return nil
 }

@@ -14,8 +14,9 @@ type keeper struct {
 	wait    time.Duration // before the next try
 	retry   time.Time     // zero: the last change went through
 	filled  bool          // compared at least once
+	at      time.Time     // of the last comparison that went well
 	swept   bool          // what other backends left is gone
-	held    int           // entries that the kernel held at the last comparison or change
+	held    int           // bans that the kernel had when it last refused something
 }
 
 func (k *keeper) touch(keys ...firewall.Key) {
@@ -62,11 +63,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 		err = d.plan.Backend.Apply(ctx, change)
 	}
 	if err != nil {
-		if ctx.Err() == nil {
-			d.kernel.failed(now)
-			d.stats.kernelErrors++
-			d.degrade(reasonBackend, time.Time{}, err)
-		}
+		d.refused(ctx, err)
 		return
 	}
 	repaired := len(change.Add) + len(change.Del)
@@ -78,7 +75,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 		d.log.Warn("Repaired the kernel", "backend", d.plan.Name, "added", len(change.Add), "deleted", len(change.Del))
 		d.later(control.Event{Kind: control.Repaired, Time: now, Count: repaired})
 	}
-	d.kernel.filled, d.kernel.retry, d.kernel.wait = true, time.Time{}, 0
+	d.kernel.filled, d.kernel.at, d.kernel.retry, d.kernel.wait = true, now, time.Time{}, 0
 	d.recovered(reasonBackend)
 	d.sweep(ctx)
 }
@@ -95,9 +92,46 @@ func (d *Daemon) sweep(ctx context.Context) {
 	d.kernel.swept = true
 }
 
-// verify compares the kernel, unless it is known to be wrong and waits for another try.
+// refused notes that the kernel did not do what it was asked, unless we are ending, and sees to another try.
+func (d *Daemon) refused(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	d.kernel.failed(time.Now())
+	d.kernel.held, _ = d.count(ctx) // 0 if nobody knows
+	d.stats.kernelErrors++
+	d.degrade(reasonBackend, time.Time{}, err)
+}
+
+// certainEvery is how often the kernel is compared although it has as many bans as it should: somebody may have exchanged
+// one for another.
+const certainEvery = time.Hour
+
+// verify makes sure that the kernel is as it should be, unless it is known to be wrong and waits for another try. The
+// number of bans costs so little that nobody waits for it; what it does not show, a watcher hears of.
 func (d *Daemon) verify(ctx context.Context) {
-	if d.kernel.retry.IsZero() {
+	switch {
+	case !d.kernel.retry.IsZero():
+	case time.Since(d.kernel.at) < certainEvery && d.complete(ctx):
+		d.sweep(ctx)
+	default:
 		d.reconcile(ctx)
 	}
+}
+
+// complete reports whether the kernel has as many bans as it should.
+func (d *Daemon) complete(ctx context.Context) bool {
+	n, ok := d.count(ctx)
+	least, most := d.plan.count(d.bans, time.Now())
+	return ok && least <= n && n <= most
+}
+
+// count asks how many bans the kernel has; false if that is not to be had.
+func (d *Daemon) count(ctx context.Context) (int, bool) {
+	c, ok := d.plan.Backend.(firewall.Counter)
+	if !ok {
+		return 0, false
+	}
+	n, err := c.Count(ctx)
+	return n, err == nil
 }
