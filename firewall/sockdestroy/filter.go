@@ -16,7 +16,7 @@ const (
 )
 
 // appendFilter appends the attribute with which the kernel shows only sockets whose remote address lies in one of the
-// prefixes, at most chunk of them. Each prefix is a condition and, for when it holds, a jump to the end, which accepts.
+// prefixes, at most atMost of them. Each prefix is a condition and, for when it holds, a jump to the end, which accepts.
 // The last condition, if it does not hold, jumps four bytes beyond the end, which rejects.
 func appendFilter(b []byte, prefixes []netip.Prefix) []byte {
 	size := 0

@@ -9,77 +9,63 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
-	"github.com/mdlayher/netlink"
+	"exile/firewall/internal/bulk"
+
+	"github.com/gaissmai/bart"
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// chunk is how many prefixes one look at all sockets takes: the kernel checks a filter in quadratic time.
-	chunk    = 200
-	patience = 10 * time.Second
-)
+// atMost is how many prefixes the kernel is given to filter by: it checks a filter in quadratic time. With more, it shows
+// every connection and we look.
+const atMost = 200
 
 // Kill aborts every TCP connection of this network namespace whose remote address lies in one of the prefixes, and returns
 // how many it aborted. A prefix of IPv4 also means the connections of IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The
 // process that has the connection gets ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back.
-// The kernel looks at all TCP sockets twice per 200 prefixes. On error some connections may be cut already.
+// The kernel looks at all TCP sockets twice, however many prefixes there are. On error some connections may be cut already.
 func Kill(ctx context.Context, prefixes []netip.Prefix) (n int, err error) {
 	if len(prefixes) == 0 {
 		return 0, nil
 	}
-	conn, err := netlink.Dial(unix.NETLINK_INET_DIAG, nil)
+	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
 	if err != nil {
 		return 0, fmt.Errorf("open socket for socket diagnosis: %w", err)
 	}
 	defer conn.Close()
-	for part := range slices.Chunk(prefixes, chunk) {
-		for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-			killed, err := killFamily(ctx, conn, family, part)
-			n += killed
-			if err != nil {
-				return n, err
-			}
+	banned := new(bart.Lite)
+	for _, p := range prefixes {
+		banned.Insert(p)
+	}
+	if len(prefixes) > atMost {
+		prefixes = nil
+	}
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		sockets, err := find(ctx, conn, family, prefixes, banned)
+		if err != nil {
+			return n, fmt.Errorf("list connections of banned addresses: %w", err)
+		}
+		cut, err := destroy(ctx, conn, sockets)
+		n += cut
+		if err != nil {
+			return n, err
 		}
 	}
 	return n, nil
 }
 
-func killFamily(ctx context.Context, conn *netlink.Conn, family uint8, prefixes []netip.Prefix) (n int, err error) {
-	sockets, err := find(ctx, conn, family, prefixes)
-	if err != nil {
-		return 0, fmt.Errorf("list connections of banned addresses: %w", err)
+// find returns the sockets of the family that are connected, or about to be, to a banned address. The kernel filters by
+// the prefixes, if there are any.
+func find(ctx context.Context, conn *bulk.Conn, family uint8, prefixes []netip.Prefix, banned *bart.Lite) ([]socket, error) {
+	body := socket{family: family}.appendRequest(nil)
+	if len(prefixes) > 0 {
+		body = appendFilter(body, prefixes)
 	}
-	for _, s := range sockets {
-		err := execute(ctx, conn, netlink.Message{
-			Header: netlink.Header{Type: unix.SOCK_DESTROY, Flags: netlink.Request | netlink.Acknowledge},
-			Data:   s.appendRequest(nil),
-		}, nil)
-		switch {
-		case errors.Is(err, unix.ENOENT): // it ended by itself
-		case errors.Is(err, unix.EOPNOTSUPP):
-			return n, fmt.Errorf("cut connection of %v: kernel is built without CONFIG_INET_DIAG_DESTROY: %w", s.remote(), err)
-		case err != nil:
-			return n, fmt.Errorf("cut connection of %v: %w", s.remote(), err)
-		default:
-			n++
-		}
-	}
-	return n, nil
-}
-
-// find returns the sockets of the family that are connected, or about to be, to an address in one of the prefixes.
-func find(ctx context.Context, conn *netlink.Conn, family uint8, prefixes []netip.Prefix) ([]socket, error) {
 	var found []socket
-	request := appendFilter(socket{family: family}.appendRequest(nil), prefixes)
-	err := execute(ctx, conn, netlink.Message{
-		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
-		Data:   request,
-	}, func(m []byte) error {
+	err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
 		s, err := parseSocket(m)
-		// The kernel has filtered; a kernel that did not must not make us cut everybody's connections.
-		if err == nil && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(s.remote()) }) {
+		// Whatever the kernel filtered: it must not make us cut everybody's connections.
+		if err == nil && banned.Contains(s.remote()) {
 			found = append(found, s)
 		}
 		return err
@@ -90,28 +76,29 @@ func find(ctx context.Context, conn *netlink.Conn, family uint8, prefixes []neti
 	return found, err
 }
 
-// execute asks the kernel and calls each with every answer.
-func execute(ctx context.Context, conn *netlink.Conn, request netlink.Message, each func([]byte) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	deadline := time.Now().Add(patience)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	answers, err := conn.Execute(request)
-	if err != nil || each == nil {
-		return err
-	}
-	for _, m := range answers {
-		if err := each(m.Data); err != nil {
-			return err
+// destroy cuts the connections and returns how many it cut.
+func destroy(ctx context.Context, conn *bulk.Conn, sockets []socket) (n int, err error) {
+	for part := range slices.Chunk(sockets, bulk.Max) {
+		requests := make([]bulk.Request, len(part))
+		for i, s := range part {
+			requests[i] = bulk.Request{Type: unix.SOCK_DESTROY, Body: s.appendRequest(nil)}
+		}
+		refused, err := conn.Exchange(ctx, requests, nil)
+		if err != nil {
+			return n, fmt.Errorf("cut connections of banned addresses: %w", err)
+		}
+		n += len(part) - len(refused)
+		for i, err := range refused {
+			switch {
+			case errors.Is(err, unix.ENOENT): // it ended by itself
+			case errors.Is(err, unix.EOPNOTSUPP):
+				return n, fmt.Errorf("cut connection of %v: kernel is built without CONFIG_INET_DIAG_DESTROY: %w", part[i].remote(), err)
+			default:
+				return n, fmt.Errorf("cut connection of %v: %w", part[i].remote(), err)
+			}
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // socket names one socket of the kernel.

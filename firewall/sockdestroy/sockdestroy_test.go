@@ -94,8 +94,10 @@ func TestKill(t *testing.T) {
 		{"IPv6 address", []string{"fd09::1/128"}, []string{"IPv6"}},
 		{"IPv6 network", []string{"fd09:0:0:1::/64"}, []string{"IPv6 in the /64"}},
 		{"all at once", []string{"127.1.0.0/30", "fd09::1/128", "127.1.7.9/32"}, []string{"IPv4", "IPv4 beside it", "IPv4 in the /24", "IPv6", "mapped"}},
-		{"last that the kernel takes at once", many(chunk-1, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
-		{"first of the next", many(chunk, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
+		{"last that the kernel takes at once", many(atMost-1, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
+		{"first that it does not", many(atMost, "127.1.0.1/32"), []string{"IPv4", "mapped"}},
+		{"what a restart brings", many(100_000, "127.1.7.0/24"), []string{"IPv4 in the /24"}},
+		{"none of many", many(1000, "192.0.2.0/24"), nil},
 		{"none", []string{"192.0.2.0/24", "2001:db8::/32"}, nil},
 		{"no prefixes", nil, nil},
 	}
@@ -138,9 +140,9 @@ func TestKill(t *testing.T) {
 func many(n int, last string) []string {
 	var out []string
 	for i := range n {
-		p := fmt.Sprintf("10.0.%d.0/24", i)
+		p := fmt.Sprintf("10.%d.%d.%d/32", i>>16, i>>8&255, i&255)
 		if i%2 == 0 {
-			p = fmt.Sprintf("2001:db8:%x::/64", i)
+			p = fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff)
 		}
 		out = append(out, p)
 	}
