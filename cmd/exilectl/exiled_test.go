@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"exile/dbusapi"
+	"exile/dbusapi/dbustest"
+)
+
+// The scripts of testdata/exiled run against the daemon that users have: built from this tree, on a bus, a journal and a
+// network of its own, with a backend that leaves the kernel alone.
+func TestExiled(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, NOT TESTED: a network namespace for exiled needs root")
+	}
+	if _, err := os.Stat(journalTool); err != nil {
+		t.Skip("SKIPPED, NOT TESTED: systemd-journal-remote is not installed")
+	}
+	program := filepath.Join(t.TempDir(), "exiled")
+	if out, err := exec.Command("go", "build", "-o", program, "exile/cmd/exiled").CombinedOutput(); err != nil {
+		t.Fatalf("build exiled: %v\n%s", err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/exiled",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			return setupExiled(env, program)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"journal":    journalCommand,
+			"eventually": eventually,
+			"exiled":     exiledCommand,
+		},
+	})
+}
+
+// journalTool writes journal files.
+const journalTool = "/lib/systemd/systemd-journal-remote"
+
+type exiledKey struct{}
+
+// guarded is an exiled and what it needs.
+type guarded struct {
+	program, dir, bus string
+	cmd               *exec.Cmd
+	said              *bytes.Buffer
+}
+
+func setupExiled(env *testscript.Env, program string) error {
+	bus := dbustest.Start(env.T().(testing.TB))
+	g := &guarded{program: program, dir: env.WorkDir, bus: bus.Address}
+	config := filepath.Join(g.dir, "exile.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return fmt.Errorf("a script needs a configuration: %w", err)
+	}
+	head := fmt.Sprintf("backend: dry-run\njournal: [%s]\nstate: %s\n", filepath.Join(g.dir, "journal"), filepath.Join(g.dir, "state"))
+	if err := os.WriteFile(config, append([]byte(head), text...), 0o600); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(g.dir, "journal"), 0o700); err != nil {
+		return err
+	}
+	if err := g.log("Server listening on 0.0.0.0 port 22."); err != nil {
+		return err
+	}
+	env.Values[exiledKey{}] = g
+	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
+	env.Setenv("TZ", "UTC")
+	env.Defer(func() {
+		g.end(syscall.SIGKILL)
+		if env.T().(testing.TB).Failed() {
+			env.T().Log("exiled said:\n" + g.said.String())
+		}
+	})
+	return g.start()
+}
+
+// start starts exiled in namespaces of its own: no network, and no /run where it would find the journal of this machine.
+func (g *guarded) start() error {
+	g.said = new(bytes.Buffer)
+	g.cmd = exec.Command("unshare", "--net", "--mount", "sh", "-ec", `mount -t tmpfs none /run; exec "$@"`, "sh",
+		g.program, "--config", filepath.Join(g.dir, "exile.yaml"), "--bus", g.bus)
+	g.cmd.Stdout, g.cmd.Stderr = g.said, g.said
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := g.cmd.Start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		err := g.up(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			g.end(syscall.SIGKILL)
+			return fmt.Errorf("exiled does not answer: %w; it said:\n%s", err, g.said)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// patience is how long anything may take.
+const patience = 20 * time.Second
+
+// up finds out whether the daemon has read its journal.
+func (g *guarded) up(ctx context.Context) error {
+	d, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: g.bus})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	status, err := d.Status(ctx)
+	if err == nil && status.State == "catching-up" {
+		err = errors.New("it is catching up")
+	}
+	return err
+}
+
+// end ends exiled with a signal.
+func (g *guarded) end(sig syscall.Signal) {
+	if g.cmd == nil {
+		return
+	}
+	_ = g.cmd.Process.Signal(sig)
+	_ = g.cmd.Wait()
+	g.cmd = nil
+}
+
+// log writes what sshd says, a process each, into the journal.
+func (g *guarded) log(messages ...string) error {
+	now := time.Now().UnixMicro()
+	var export bytes.Buffer
+	for i, m := range messages {
+		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032x\n", now+int64(i), now+int64(i), 7)
+		fmt.Fprintf(&export, "_TRANSPORT=syslog\n_UID=0\n_PID=%d\n_SYSTEMD_UNIT=ssh.service\nSYSLOG_IDENTIFIER=sshd\n", 1000+now%1e6+int64(i))
+		fmt.Fprintf(&export, "MESSAGE=%s\n\n", m)
+	}
+	cmd := exec.Command(journalTool, "--split-mode=none", "-o", filepath.Join(g.dir, "journal/system.journal"), "-")
+	cmd.Stdin = &export
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("write journal: %w: %s", err, out)
+	}
+	return nil
+}
+
+// journalCommand appends the lines of a file to the journal: journal FILE.
+func journalCommand(ts *testscript.TestScript, _ bool, args []string) {
+	text := strings.TrimSpace(ts.ReadFile(args[0]))
+	ts.Check(ts.Value(exiledKey{}).(*guarded).log(strings.Split(text, "\n")...))
+}
+
+// eventually runs exilectl until it succeeds and prints the text: eventually TEXT ARG...
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err := ts.Exec("exilectl", args[1:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("no %q after %s", args[0], patience)
+}
+
+// exiledCommand ends exiled in order or not, and starts it: exiled restart|kill.
+func exiledCommand(ts *testscript.TestScript, _ bool, args []string) {
+	g := ts.Value(exiledKey{}).(*guarded)
+	g.end(map[string]syscall.Signal{"restart": syscall.SIGTERM, "kill": syscall.SIGKILL}[args[0]])
+	ts.Check(g.start())
+}
