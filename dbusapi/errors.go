@@ -68,14 +68,14 @@ func busError(err error) *dbus.Error {
 	return fail(errFailed, "%s", sentence(err.Error()))
 }
 
-// sentence begins with a capital letter and ends with a full stop. A D-Bus string is UTF-8, so it is made that.
+// sentence begins with a capital letter and ends as sentences do. A D-Bus string is UTF-8, so it is made that.
 func sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if r == utf8.RuneError {
 		return fmt.Sprintf("%q.", s)
 	}
 	s = string(unicode.ToUpper(r)) + s[n:]
-	if s[len(s)-1] != '.' {
+	if !strings.ContainsAny(s[len(s)-1:], ".?!") {
 		s += "."
 	}
 	if !utf8.ValidString(s) {
