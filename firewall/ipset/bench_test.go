@@ -49,25 +49,11 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkRepair is a foreign `nft flush ruleset` with 100000 bans on a kernel that cannot protect our tables.
+// BenchmarkRepair is a foreign flush on a kernel that cannot protect our tables.
 func BenchmarkRepair(b *testing.B) {
-	ns := firewalltest.New(b)
-	backend := open(b, Config{NetNS: ns.FD})
-	unprotect(b, backend)
-	bans := firewalltest.Many(100_000, false, time.Now().Add(time.Hour))
-	if err := backend.Apply(b.Context(), firewall.Change{Add: bans}); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		b.StopTimer()
-		ns.Exec(b, "nft", "flush", "ruleset")
-		b.StartTimer()
-		have, err := backend.List(b.Context())
-		if err == nil {
-			err = backend.Apply(b.Context(), firewall.Diff(bans, have))
-		}
-		if err != nil || len(have) != 0 {
-			b.Fatalf("listed %d, %v", len(have), err)
-		}
-	}
+	firewalltest.BenchmarkRepair(b, func(t testing.TB, ns firewalltest.NetNS) firewall.Backend {
+		backend := open(t, Config{NetNS: ns.FD})
+		unprotect(t, backend)
+		return backend
+	}, "nft flush ruleset")
 }

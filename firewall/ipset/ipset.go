@@ -234,11 +234,32 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 		}
 	}
 	for i, s := range b.sets {
-		if err := b.del(ctx, s, del[i]); err != nil {
+		if err := b.drop(ctx, s, add[i], del[i]); err != nil {
 			return fmt.Errorf("lift ban in ipset %s: %w", s.name, explain(err))
 		}
 	}
+	b.disowned = false
 	return nil
+}
+
+// drop takes keys out of a set, and if its bans are void all others but those that were just put in. Only now, because void
+// bans are mostly wanted ones: with the rules back in place they hold while the caller's come in.
+func (b *Backend) drop(ctx context.Context, s *set, added []firewall.Ban, keys []firewall.Key) error {
+	if b.disowned {
+		keep := make(map[firewall.Key]struct{}, len(added))
+		for _, ban := range added {
+			keep[ban.Key] = struct{}{}
+		}
+		err := b.kernel.elements(s.name, func(ban firewall.Ban) {
+			if _, ok := keep[ban.Key]; !ok {
+				keys = append(keys, ban.Key)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return b.del(ctx, s, keys)
 }
 
 // Destroy removes our tables and sets. The backend makes them again when it is next asked to ban.
@@ -246,7 +267,7 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.whole = false
+	b.whole, b.disowned = false, false
 	clear(b.long)
 	if err := b.rules.destroy(); err != nil {
 		return fmt.Errorf("destroy tables %s: %w", b.rules.name, explain(err))
@@ -312,16 +333,11 @@ func (b *Backend) matches() (map[nftables.TableFamily][]match, error) {
 	return want, nil
 }
 
-// build makes the sets that are missing, and the rules anew. Void bans go first.
+// build makes the sets that are missing, and the rules anew.
 func (b *Backend) build() error {
 	for _, s := range b.sets {
 		if err := b.adopt(s); err != nil {
 			return fmt.Errorf("make ipset %s: %w", s.name, explain(err))
-		}
-		if b.disowned {
-			if err := b.kernel.flush(s.name); err != nil {
-				return fmt.Errorf("empty ipset %s: %w", s.name, explain(err))
-			}
 		}
 	}
 	want, err := b.matches()
@@ -331,6 +347,5 @@ func (b *Backend) build() error {
 	if err := b.rules.build(want); err != nil {
 		return fmt.Errorf("make nftables tables %s: %w", b.rules.name, explain(err))
 	}
-	b.disowned = false
 	return nil
 }

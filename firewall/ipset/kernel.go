@@ -109,10 +109,6 @@ func (k *kernel) create(set string, t setType, family uint8, maxElem uint32) err
 	return k.send(nl.IPSET_CMD_CREATE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b)
 }
 
-func (k *kernel) flush(set string) error {
-	return k.send(nl.IPSET_CMD_FLUSH, 0, k.begin(set))
-}
-
 // swap exchanges the contents of two sets at once: rules keep looking at the same name.
 func (k *kernel) swap(a, b string) error {
 	return k.send(nl.IPSET_CMD_SWAP, 0, appendString(k.begin(a), nl.IPSET_ATTR_SETNAME2, b))

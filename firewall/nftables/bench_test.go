@@ -32,3 +32,8 @@ func BenchmarkBackend(b *testing.B) {
 		Empty: "nft delete table inet exile",
 	})
 }
+
+// BenchmarkRepair is a foreign flush on a kernel that cannot protect our table.
+func BenchmarkRepair(b *testing.B) {
+	firewalltest.BenchmarkRepair(b, func(t testing.TB, ns firewalltest.NetNS) firewall.Backend { return plain(t, ns) }, "nft flush ruleset")
+}
