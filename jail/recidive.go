@@ -2,7 +2,10 @@ package jail
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -40,6 +43,60 @@ func (r *Recidivists) Observe(p netip.Prefix, at time.Time) (Verdict, bool) {
 	v.Prefix, v.Duration = p, r.rule.BanTime
 	v.Reason = fmt.Sprintf("recidive: %d bans within %v", v.Failures, r.rule.FindTime)
 	return v, true
+}
+
+// Counted returns the prefix that a ban of p counts for, and when the bans of it began that count, oldest first.
+func (r *Recidivists) Counted(p netip.Prefix) (netip.Prefix, []time.Time) {
+	unit := r.count.cfg.prefix(p.Addr())
+	id, ok := r.count.hosts.find(keyOf(unit))
+	if !ok {
+		return unit, nil
+	}
+	return unit, r.times(id)
+}
+
+// All calls yield with everybody whose bans count, in no order, and when they began.
+func (r *Recidivists) All() iter.Seq2[netip.Prefix, []time.Time] {
+	return func(yield func(netip.Prefix, []time.Time) bool) {
+		for id := range r.count.hosts.all {
+			if !yield(r.count.cfg.prefixOf(r.count.hosts.host(id).key), r.times(id)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Recidivists) times(id uint32) []time.Time {
+	h, marks := r.count.hosts.at(id)
+	times := make([]time.Time, h.n)
+	for i := range times {
+		times[i] = time.UnixMicro(marks[i].at).UTC()
+	}
+	return times
+}
+
+// Remind tells a rule that has seen no bans what another one has counted, see All. Where that is enough for a ban by
+// this rule, the next ban is.
+func (r *Recidivists) Remind(bans map[netip.Prefix][]time.Time) {
+	newest := func(p netip.Prefix) time.Time { return slices.MaxFunc(bans[p], time.Time.Compare) }
+	known := slices.DeleteFunc(slices.Collect(maps.Keys(bans)), func(p netip.Prefix) bool { return len(bans[p]) == 0 })
+	// Who was banned longest ago comes first, and is forgotten first where there are too many.
+	slices.SortFunc(known, func(a, b netip.Prefix) int { return newest(a).Compare(newest(b)) })
+	for _, p := range known {
+		r.remind(p, bans[p])
+	}
+}
+
+func (r *Recidivists) remind(p netip.Prefix, times []time.Time) {
+	times = times[max(0, len(times)-r.rule.MaxRetry+1):]
+	if len(times) == 0 {
+		return
+	}
+	h, marks := r.count.hosts.at(r.count.hosts.touch(keyOf(p)))
+	h.n = uint16(len(times))
+	for i, t := range times {
+		marks[i] = mark{at: t.UnixMicro()}
+	}
 }
 
 // Forget drops the bans of the addresses in p.
