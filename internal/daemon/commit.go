@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"time"
 
 	"exile/internal/control"
@@ -35,6 +36,7 @@ type pending struct {
 // written is what became of a transaction.
 type written struct {
 	what pending
+	all  bool // not only what, but everything was to be written
 	err  error
 }
 
@@ -42,6 +44,7 @@ func newPending() pending {
 	return pending{batch: state.Batch{
 		Bans:   make(map[state.Who]control.Ban),
 		Lifted: make(map[state.Who]bool), Past: make(map[state.Who]state.Past),
+		Repeats: make(map[netip.Prefix][]time.Time),
 	}}
 }
 
@@ -53,6 +56,18 @@ func (p *pending) put(b control.Ban) {
 func (p *pending) lift(b control.Ban) {
 	delete(p.batch.Bans, whoOf(b))
 	p.batch.Lifted[whoOf(b)] = true
+	p.urgent = true
+}
+
+// repeat notes which bans of a prefix the recidive rule counts.
+func (p *pending) repeat(prefix netip.Prefix, bans []time.Time) {
+	p.batch.Repeats[prefix] = bans
+	p.urgent = true
+}
+
+// pause notes until when nobody is banned; zero: everybody is.
+func (p *pending) pause(until time.Time) {
+	p.batch.Paused = &until
 	p.urgent = true
 }
 
@@ -127,8 +142,9 @@ func (d *Daemon) flush() {
 	}
 	what := d.take()
 	d.writing = true
+	all := d.rewrite
 	save := d.save(what.batch)
-	go func() { d.written <- written{what, save()} }()
+	go func() { d.written <- written{what, all, save()} }()
 }
 
 // take empties what is pending, and puts in how far the sources are.
@@ -171,9 +187,10 @@ func (d *Daemon) settle(w written) {
 		return
 	case errors.Is(w.err, state.ErrSetAside):
 		d.degrade(reasonAside, time.Time{}, w.err)
-		d.rewrite = true
+		d.rewrite, d.memorized = true, time.Time{}
 	default:
 		d.degrade(reasonState, time.Time{}, w.err)
+		d.rewrite = d.rewrite || w.all
 	}
 	d.stats.diskErrors++
 	d.pending.urgent = true
@@ -189,6 +206,7 @@ func (d *Daemon) save(b state.Batch) func() error {
 	}
 	d.rewrite = false
 	all := d.contents()
+	maps.Copy(all.Snapshots, b.Snapshots)
 	return func() error { return d.cfg.Store.Replace(all) }
 }
 
@@ -221,6 +239,8 @@ func (d *Daemon) contents() state.Contents {
 	c.Marks = d.marks()
 	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
 	maps.Copy(c.Past, d.past)
+	maps.Copy(c.Repeats, d.plan.repeats())
+	c.Paused = d.paused
 	return c
 }
 
@@ -231,8 +251,9 @@ func (d *Daemon) finish() error {
 	}
 	d.memorized = time.Time{}
 	what := d.take()
+	all := d.rewrite
 	err := d.save(what.batch)()
-	d.settle(written{what, err})
+	d.settle(written{what, all, err})
 	return err
 }
 

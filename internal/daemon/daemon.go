@@ -158,6 +158,10 @@ func (d *Daemon) restore() (map[string]state.Mark, error) {
 		d.bans.put(b)
 	}
 	d.past = contents.Past
+	d.plan.recount(contents.Repeats)
+	if left := contents.Paused.Sub(now); left > 0 && left <= longestPause { // longer: the clock was put back
+		d.paused = contents.Paused
+	}
 	d.remind(contents.Snapshots)
 	d.regroup()
 	return contents.Marks, nil

@@ -391,6 +391,50 @@ func TestFullDiskDoesNotStopBanning(t *testing.T) {
 	})
 }
 
+// losing is a store whose file was lost, on a disk that has no room for all of it at first.
+type losing struct {
+	daemon.Store
+	lost, refused *bool
+}
+
+func (l losing) Commit(b state.Batch) error {
+	if !*l.lost {
+		*l.lost = true
+		return state.ErrSetAside
+	}
+	return l.Store.Commit(b)
+}
+
+func (l losing) Replace(c state.Contents) error {
+	if !*l.refused {
+		*l.refused = true
+		return state.ErrFull
+	}
+	return l.Store.Replace(c)
+}
+
+// When the file is lost while the daemon runs, everything is written anew, also when that fails at first.
+func TestLostFileIsWrittenAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var lost, refused bool
+		w.store = func(s daemon.Store) daemon.Store { return losing{s, &lost, &refused} }
+		d := w.start()
+		if _, err := d.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Duration: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		w.attack("192.0.2.2", 3)
+		time.Sleep(time.Minute)
+		w.end(d)
+		if !refused {
+			t.Fatal("the disk was never full: nothing was tested")
+		}
+		if diff := cmp.Diff([]string{"192.0.2.2/32", "192.0.2.7/32"}, w.outcome().Disk); diff != "" {
+			t.Errorf("on disk (-want +got)\n%s", diff)
+		}
+	})
+}
+
 func TestProtectedAndManual(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -469,6 +513,32 @@ func TestPauseUnbansAndResumes(t *testing.T) {
 		if s, err := d.Status(t.Context()); err != nil || !s.PausedTo.IsZero() {
 			t.Errorf("after the pause: paused until %v, %v", s.PausedTo, err)
 		}
+	})
+}
+
+// A pause lasts as long as it was asked for, whatever happens to the daemon.
+func TestPauseSurvivesRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		if err := d.Pause(t.Context(), 10*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.end(d)
+		d = w.start()
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("paused")
+		time.Sleep(10 * time.Minute)
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("resumed", "192.0.2.1/32")
+		if err := errors.Join(d.Pause(t.Context(), time.Hour), d.Pause(t.Context(), 0)); err != nil {
+			t.Fatal(err)
+		}
+		w.end(d)
+		d = w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.expectBanned("the pause was ended", "192.0.2.1/32")
 	})
 }
 

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"time"
 
 	"exile/internal/control"
@@ -68,6 +70,7 @@ func (d *Daemon) relapse(b control.Ban) {
 		return
 	}
 	v, ok := d.plan.Recidivists.Observe(b.Prefix, b.Since)
+	d.pending.repeat(d.plan.Recidivists.Counted(b.Prefix))
 	if !ok {
 		return
 	}
@@ -79,4 +82,32 @@ func (d *Daemon) relapse(b control.Ban) {
 		again.Until = again.Since.Add(v.Duration)
 	}
 	d.impose(d.plan.Recidive, again)
+}
+
+// forgetRepeats forgets the bans of everybody in p that the recidive rule counts, and reports whether there were any.
+func (d *Daemon) forgetRepeats(p netip.Prefix) bool {
+	known := false
+	for prefix := range d.plan.repeats() {
+		if prefix.Overlaps(p) {
+			d.pending.repeat(prefix, nil)
+			d.plan.Recidivists.Forget(prefix)
+			known = true
+		}
+	}
+	return known
+}
+
+// repeats are the bans that the recidive rule counts, if there is one.
+func (p *Plan) repeats() map[netip.Prefix][]time.Time {
+	if p.Recidivists == nil {
+		return nil
+	}
+	return maps.Collect(p.Recidivists.All())
+}
+
+// recount tells the recidive rule of a new plan what was counted before.
+func (p *Plan) recount(repeats map[netip.Prefix][]time.Time) {
+	if p.Recidivists != nil {
+		p.Recidivists.Remind(repeats)
+	}
 }

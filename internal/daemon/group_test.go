@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +18,7 @@ import (
 func TestManyBansBecomeOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.jails = func() []*daemon.Jail {
-			j := w.jail("sshd", nil)
-			j.Aggregator = jail.NewAggregator(jail.Aggregate{IPv6: 3}, func(netip.Prefix) bool { return false })
-			return []*daemon.Jail{j}
-		}
+		w.grouped(3)
 		d := w.start()
 		for i := range 3 {
 			w.attack(fmt.Sprintf("2001:db8:0:%d::1", i), 3)
@@ -43,17 +41,77 @@ func TestManyBansBecomeOne(t *testing.T) {
 	})
 }
 
+// recidive makes plans with the rule that who is banned so often in a day is banned for a week, from everywhere.
+func (w *world) recidive(bans int) {
+	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil), w.jail("recidive", nil)} }
+	w.change = func(p *daemon.Plan) {
+		p.Sources[0].Jails = p.Jails[:1]
+		p.Recidive = p.Jails[1]
+		p.Recidivists = jail.NewRecidivists(jail.Recidive{
+			Enabled: true, MaxRetry: bans, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour,
+		})
+	}
+}
+
+// grouped makes plans whose jail bans a /56 in place of so many /64 of it.
+func (w *world) grouped(bans int) {
+	w.jails = func() []*daemon.Jail {
+		j := w.jail("sshd", nil)
+		j.Aggregator = jail.NewAggregator(jail.Aggregate{IPv6: bans}, func(netip.Prefix) bool { return false })
+		return []*daemon.Jail{j}
+	}
+}
+
+// The bans of a day are counted through a restart and a reload. What is counted starts over after a ban for a
+// week, and when it is forgotten by hand.
+func TestRecidivistIsRemembered(t *testing.T) {
+	for name, interrupt := range map[string]func(w *world) *running{
+		"restart": func(w *world) *running { w.end(w.d); return w.start() },
+		"reload": func(w *world) *running {
+			if err := w.d.Reload(w.t.Context()); err != nil {
+				w.t.Error(err)
+			}
+			return w.d
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.recidive(3)
+				d := w.start()
+				for i := range 7 { // 3 bans, the week, and 3 bans more
+					w.attack("192.0.2.1", 3)
+					d = interrupt(w)
+					w.hand()
+					if _, err := d.Unban(t.Context(), "", netip.MustParsePrefix("192.0.2.1/32")); err != nil {
+						t.Fatal(err)
+					}
+					again := slices.Contains(w.told, "unban 192.0.2.1/32 unban") && strings.Count(strings.Join(w.told, "\n"), "offence") == 2
+					if want := i == 2 || i == 5; again != want {
+						t.Errorf("ban %d: told %q; want the ban for a week: %t", i+1, w.told, want)
+					}
+					w.told = nil
+				}
+				if known, err := d.ForgetAddress(t.Context(), "recidive", netip.MustParsePrefix("192.0.2.0/24")); !known || err != nil {
+					t.Errorf("ForgetAddress: %t, %v", known, err)
+				}
+				d = interrupt(w)
+				defer w.end(d)
+				w.told = nil
+				w.attack("192.0.2.1", 3)
+				if len(w.told) != 1 {
+					t.Errorf("after it was forgotten: told %q, want one ban", w.told)
+				}
+			})
+		})
+	}
+}
+
 // Who is banned twice in a day is banned for a week, from everywhere.
 func TestRecidivist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		recidive := w.jail("recidive", nil)
-		rule := jail.NewRecidivists(jail.Recidive{Enabled: true, MaxRetry: 2, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour})
-		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil), recidive} }
-		w.change = func(p *daemon.Plan) {
-			p.Sources[0].Jails = p.Jails[:1]
-			p.Recidive, p.Recidivists = recidive, rule
-		}
+		w.recidive(2)
 		d := w.start()
 		defer w.end(d)
 		w.attack("192.0.2.1", 3)

@@ -75,6 +75,9 @@ func (d *Daemon) ForgetAddress(ctx context.Context, name string, p netip.Prefix)
 			attempts, offences := d.clearCounted(j, p.Masked()), d.absolve(j, p.Masked())
 			known = known || attempts || offences
 		}
+		if name == "" || d.plan.Recidive == d.plan.jail(name) {
+			known = d.forgetRepeats(p.Masked()) || known
+		}
 		if known {
 			d.memorized = time.Time{}
 		}

@@ -150,9 +150,6 @@ func (d *Daemon) convict(j *Jail, b control.Ban) {
 		d.sentence(j, &b)
 	}
 	d.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
-	if over(b, time.Now()) {
-		return // the log was read late, and the time is served
-	}
 	d.impose(j, b)
 	d.relapse(b)
 }
@@ -181,8 +178,12 @@ func (d *Daemon) offences(j *Jail, b control.Ban) int {
 	return n
 }
 
-// impose bans, and more than was asked for when that makes a group.
+// impose bans, and more than was asked for when that makes a group. Where the log was read late and the time is served
+// already, it does not.
 func (d *Daemon) impose(j *Jail, b control.Ban) {
+	if over(b, time.Now()) {
+		return
+	}
 	d.enter(j, b)
 	d.group(j, b)
 }

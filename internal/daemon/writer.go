@@ -161,9 +161,12 @@ func (d *Daemon) Report(ctx context.Context, r control.Report) error {
 	})
 }
 
+// longestPause is where a pause would be better called a stop.
+const longestPause = 24 * time.Hour
+
 // Pause implements control.Writer.
 func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
-	if t < 0 || t > 24*time.Hour {
+	if t < 0 || t > longestPause {
 		return fmt.Errorf("%w: a pause of %s: at most a day", control.ErrInvalid, t)
 	}
 	return d.change(ctx, func() error {
@@ -172,6 +175,7 @@ func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
 			d.paused = time.Now().Add(t)
 			d.pardon("", netip.Prefix{}, "pause")
 		}
+		d.pending.pause(d.paused)
 		return nil
 	})
 }
@@ -224,6 +228,7 @@ func (d *Daemon) reload(ctx context.Context) error {
 	memories, marks := d.memorize(time.Now()), d.marks()
 	old := d.plan
 	d.plan = next
+	d.plan.recount(old.repeats())
 	d.remind(memories)
 	d.dropOrphans()
 	d.regroup()
