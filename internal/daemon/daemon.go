@@ -61,6 +61,7 @@ type Daemon struct {
 	pending   pending
 	writing   bool           // a transaction is under way
 	rewrite   bool           // the state file was lost: write everything
+	orphans   bool           // the state file was lost before: take over what the kernel holds
 	memorized time.Time      // when the memories of detectors were last taken
 	purged    time.Time      // when the past was last forgotten
 	asked     []question     // to be put to an ignorecommand
@@ -142,11 +143,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(d.finish(), d.plan.Backend.Close(), group.Wait())
 }
 
-// restore loads the bans, drops those that are over or whose jail is gone, and returns how far the sources
-// were read.
+// restore loads the bans, drops those that are over, whose jail is gone or who are protected now, and returns how far the
+// sources were read.
 func (d *Daemon) restore() (map[string]state.Mark, error) {
 	contents, err := d.cfg.Store.Load()
-	if err != nil {
+	switch {
+	case errors.Is(err, state.ErrSetAside):
+		d.degrade(reasonAside, time.Time{}, err)
+		d.orphans = true
+	case err != nil:
 		return nil, fmt.Errorf("load state: %w", err)
 	}
 	now := time.Now()
@@ -163,6 +168,7 @@ func (d *Daemon) restore() (map[string]state.Mark, error) {
 		d.paused = contents.Paused
 	}
 	d.remind(contents.Snapshots)
+	d.release()
 	d.regroup()
 	return contents.Marks, nil
 }

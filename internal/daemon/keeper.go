@@ -57,6 +57,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	have, err := d.plan.Backend.List(ctx)
 	var change firewall.Change
 	if err == nil {
+		d.adopt(have)
 		change = firewall.Diff(d.plan.wanted(d.bans), have)
 	}
 	if !change.Empty() {
@@ -110,6 +111,7 @@ const certainEvery = time.Hour
 // verify makes sure that the kernel is as it should be, unless it is known to be wrong and waits for another try. The
 // number of bans costs so little that nobody waits for it; what it does not show, a watcher hears of.
 func (d *Daemon) verify(ctx context.Context) {
+	d.release()
 	switch {
 	case !d.kernel.retry.IsZero():
 	case time.Since(d.kernel.at) < certainEvery && d.complete(ctx):

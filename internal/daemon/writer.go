@@ -231,6 +231,7 @@ func (d *Daemon) reload(ctx context.Context) error {
 	d.plan.recount(old.repeats())
 	d.remind(memories)
 	d.dropOrphans()
+	d.release()
 	d.regroup()
 	err = d.exchange(ctx, old)
 	d.launch(ctx, marks)

@@ -71,7 +71,7 @@ func open(t *testing.T, dir string) *Store {
 func load(t *testing.T, s *Store) Contents {
 	t.Helper()
 	c, err := s.Load()
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrSetAside) {
 		t.Fatal(err)
 	}
 	return c
@@ -254,6 +254,9 @@ func TestSetAside(t *testing.T) {
 			s := open(t, dir)
 			if !errors.Is(s.SetAside(), ErrSetAside) || s.Err() != nil {
 				t.Fatalf("set aside: %v; error: %v", s.SetAside(), s.Err())
+			}
+			if c, err := s.Load(); !errors.Is(err, ErrSetAside) || !cmp.Equal(c, NewContents()) {
+				t.Errorf("loaded %+v, %v; want nothing, %v", c, err, ErrSetAside)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "state.db.damaged")); err != nil {
 				t.Error(err)

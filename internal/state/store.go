@@ -52,7 +52,7 @@ func (s *Store) Close() error {
 	return db.Close()
 }
 
-// Load reads everything that is on disk.
+// Load reads everything that is on disk. ErrSetAside says that this is nothing, because a damaged file was set aside.
 func (s *Store) Load() (Contents, error) {
 	if s.db == nil {
 		return NewContents(), nil
@@ -62,7 +62,7 @@ func (s *Store) Load() (Contents, error) {
 	if err != nil {
 		return NewContents(), fmt.Errorf("load state: %w", err)
 	}
-	return c, nil
+	return c, s.setAside
 }
 
 // Commit writes b in one transaction and returns when it is on disk. When the disk does not take it, the error is

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"time"
+
+	"exile/firewall"
+	"exile/internal/control"
+	"exile/internal/state"
+	"exile/jail"
+)
+
+// adopt takes over the bans that the kernel holds, when the state file that told of them is lost. Whose they were is lost
+// with it: the first jail that bans on that port answers for them from now on.
+func (d *Daemon) adopt(have []firewall.Ban) {
+	if !d.orphans {
+		return
+	}
+	d.orphans = false
+	now := time.Now()
+	for _, k := range have {
+		if j := d.plan.guardian(k.Port); j != nil {
+			d.adoptBan(j, control.Ban{
+				Jail: j.Info.Name, Prefix: k.Prefix, Since: now, Until: k.Until, Offence: 1, Origin: j.Origin,
+				Reason: "state lost: the ban was found in the kernel",
+			})
+		}
+	}
+	d.regroup()
+}
+
+func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
+	if old, ok := d.bans.get(j.Info.Name, b.Prefix); ok {
+		b.Until = laterEnd(b.Until, old.Until)
+	}
+	if over(b, b.Since) { // a routing table does not know when a ban ends
+		b.Until = time.Time{}
+		if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
+			b.Until = b.Since.Add(t)
+		}
+	}
+	d.bans.put(b)
+	d.pending.put(b)
+	// What was logged up to now had this for its consequence.
+	d.remember(whoOf(b), state.Past{Offences: 1, Last: b.Since, Cleared: b.Since})
+}
+
+// guardian is the first jail that bans on that port, or nil.
+func (p *Plan) guardian(port firewall.Port) *Jail {
+	for _, j := range p.Jails {
+		if !j.Simulate && j.has(port) {
+			return j
+		}
+	}
+	return nil
+}
+
+// release lifts the bans of those who are protected by now: the configuration may have changed while nobody ran, and a
+// name its address. A ban by hand was made knowingly, and stays.
+func (d *Daemon) release() {
+	now := time.Now()
+	var friends []control.Ban
+	d.bans.every("", func(b control.Ban) {
+		if j := d.plan.jail(b.Jail); j != nil && b.Origin != control.OriginManual && j.protects(b, now) {
+			friends = append(friends, b)
+		}
+	})
+	for _, b := range friends {
+		d.lift(b, "protected")
+	}
+}
+
+// protects reports whether a ban hits somebody who is never banned.
+func (j *Jail) protects(b control.Ban, now time.Time) bool {
+	_, allowed := j.Allowed(b.Prefix.Addr(), now)
+	_, touches := j.Touches(b.Prefix, now)
+	return allowed || touches
+}

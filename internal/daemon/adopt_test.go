@@ -1,0 +1,101 @@
+package daemon_test
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"exile/firewall"
+	"exile/firewall/firewalltest"
+	"exile/internal/control"
+	"exile/internal/daemon"
+)
+
+// endless is a kernel that has one ban more when it is first asked, of which it does not know the end.
+type endless struct {
+	*firewalltest.Fake
+	more firewall.Ban
+}
+
+func (e *endless) List(ctx context.Context) ([]firewall.Ban, error) {
+	bans, err := e.Fake.List(ctx)
+	if e.more.Prefix.IsValid() {
+		bans = append(bans, e.more)
+	}
+	e.more = firewall.Ban{}
+	return bans, err
+}
+
+// A state file that was damaged while nobody ran costs no ban: the kernel has them all, and gives each the end that it had.
+func TestDamagedStateIsRebuilt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		forEver := control.BanRequest{Prefix: netip.MustParsePrefix("192.0.2.2/32"), Permanent: true}
+		if _, err := d.Ban(t.Context(), forEver); err != nil {
+			t.Fatal(err)
+		}
+		w.end(d)
+		if err := os.WriteFile(filepath.Join(w.dir, "state.db"), []byte("no database"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.told = nil
+		w.backend = &endless{w.kernel, firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix("192.0.2.3/32")}, Until: time.Unix(0, 0)}}
+		d = w.start()
+		w.expectBanned("damaged", "192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32")
+		w.expect("damaged", "degraded state-set-aside")
+		w.end(d)
+		d = w.start()
+		defer w.end(d)
+		w.expectBanned("restarted", "192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32")
+		time.Sleep(2 * time.Hour)
+		w.expectBanned("an hour was served, and is not served again", "192.0.2.2/32")
+		w.attack("192.0.2.1", 3)
+		if !slices.Contains(w.told, "ban 192.0.2.1/32 offence 2") {
+			t.Errorf("told %q; want the second offence of one who was found banned", w.told)
+		}
+	})
+}
+
+// Whoever is protected by a new configuration, or by a name that has another address by now, is free: at a start, at a
+// reload, and a minute later at most. A ban by hand stays.
+func TestProtectedAreReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var allowed allowList
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", allowed)} }
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		w.attack("192.0.2.2", 3)
+		byHand := netip.MustParsePrefix("192.0.2.3/32")
+		if _, err := d.Ban(t.Context(), control.BanRequest{Prefix: byHand, Duration: 24 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		allowed = allowList{netip.MustParsePrefix("192.0.2.1/32"), byHand}
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expectBanned("reloaded", "192.0.2.2/32", "192.0.2.3/32")
+		w.end(d)
+		allowed = append(allowed, netip.MustParsePrefix("192.0.2.2/32"))
+		d = w.start()
+		w.expectBanned("restarted", "192.0.2.3/32")
+		allowed = make(allowList, 1) // the jail of this plan has the same memory
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer w.end(d)
+		w.attack("192.0.2.4", 3)
+		w.expectBanned("nobody is protected", "192.0.2.3/32", "192.0.2.4/32")
+		allowed[0] = netip.MustParsePrefix("192.0.2.4/32")
+		w.hand()
+		time.Sleep(time.Minute)
+		w.expectBanned("a name has another address", "192.0.2.3/32")
+	})
+}
