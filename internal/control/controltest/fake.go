@@ -37,7 +37,7 @@ type Fake struct {
 func (f *Fake) Set(status control.Status, jails []control.JailStatus, bans []control.Ban, hosts []control.Host) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state, f.jails, f.bans, f.hosts = status, jails, slices.Clone(bans), hosts
+	f.state, f.jails, f.bans, f.hosts = status, slices.Clone(jails), slices.Clone(bans), slices.Clone(hosts)
 	slices.SortFunc(f.bans, compareBans)
 }
 
@@ -55,7 +55,7 @@ func (f *Fake) Protect(p netip.Prefix, rule string) {
 func (f *Fake) Learn(names ...control.Name) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.names = names
+	f.names = slices.Clone(names) // ForgetName deletes in place
 }
 
 // Commands returns what was asked of the Writer, one line each.
