@@ -47,6 +47,9 @@ func start(t *testing.T) *host {
 		}
 	})
 	h.wait(t, true)
+	for h.fake.Asked() == 0 { // what the service announces are changes against what it saw first
+		time.Sleep(time.Millisecond)
+	}
 	return h
 }
 
@@ -191,7 +194,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	_, _, noJail := c.Bans(t.Context(), control.Page{Jail: "nope"})
 	_, protected := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("127.0.0.1/32")})
 	_, unprintable := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("203.0.113.1/32"), Reason: "\x1b[2J"})
-	h.fake.Fail = control.ErrNoSuchBan
+	h.fake.Fail(control.ErrNoSuchBan)
 	_, noBan := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
 	for _, tt := range []struct{ err, want error }{
 		{noJail, control.ErrNoSuchJail}, {noBan, control.ErrNoSuchBan}, {protected, control.ErrProtected}, {unprintable, control.ErrInvalid},

@@ -20,10 +20,9 @@ type Fake struct {
 	Now func() time.Time
 	// Announce is called with what the commands caused, when set.
 	Announce func(control.Event)
-	// Fail is returned by every command, when set.
-	Fail error
-
 	mu       sync.Mutex // callers of a Fake are concurrent
+	asked    int        // calls of Jails
+	fail     error      // what every command returns
 	state    control.Status
 	jails    []control.JailStatus
 	bans     []control.Ban // in the order of pages
@@ -39,6 +38,20 @@ func (f *Fake) Set(status control.Status, jails []control.JailStatus, bans []con
 	defer f.mu.Unlock()
 	f.state, f.jails, f.bans, f.hosts = status, slices.Clone(jails), slices.Clone(bans), slices.Clone(hosts)
 	slices.SortFunc(f.bans, compareBans)
+}
+
+// Fail makes every command return err, unless nil.
+func (f *Fake) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
+}
+
+// Asked is how often Jails was called.
+func (f *Fake) Asked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }
 
 // Protect makes Ban refuse p unless forced.
@@ -82,6 +95,7 @@ func (f *Fake) Status(context.Context) (control.Status, error) {
 func (f *Fake) Jails(context.Context) ([]control.JailStatus, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked++
 	out := slices.Clone(f.jails)
 	for i := range out {
 		for _, b := range f.bans {
@@ -274,7 +288,7 @@ func (f *Fake) command(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note(format, args...)
-	return f.Fail
+	return f.fail
 }
 
 func (f *Fake) note(format string, args ...any) {
@@ -283,8 +297,8 @@ func (f *Fake) note(format string, args ...any) {
 
 // refuse is why a command about a jail fails.
 func (f *Fake) refuse(jail string) error {
-	if f.Fail != nil {
-		return f.Fail
+	if f.fail != nil {
+		return f.fail
 	}
 	return f.known(jail)
 }
