@@ -98,7 +98,7 @@ func (b *Backend) dial() (err error) {
 	if err != nil {
 		return fmt.Errorf("open nftables socket: %w", err)
 	}
-	b.rules = rules{conn: conn, name: b.cfg.Name, flags: protected}
+	b.rules = rules{conn: conn, name: b.cfg.Name, flags: protected, extension: "set"}
 	if b.port, err = conn.GetPortID(); err != nil {
 		return fmt.Errorf("find own port id: %w", err)
 	}
@@ -333,13 +333,36 @@ func (b *Backend) matches() (map[nftables.TableFamily][]match, error) {
 	return want, nil
 }
 
-// build makes the sets that are missing, and the rules anew.
+// build makes the sets that are missing, and the rules anew. If that cannot be, it leaves no set of its making behind.
 func (b *Backend) build() error {
+	made, err := b.makeSets()
+	if err == nil {
+		err = b.makeRules()
+	}
+	if err == nil {
+		return nil
+	}
+	for _, s := range made {
+		err = errors.Join(err, b.kernel.destroy(context.Background(), s.name))
+	}
+	return err
+}
+
+// makeSets returns the sets that were not there.
+func (b *Backend) makeSets() (made []*set, err error) {
 	for _, s := range b.sets {
-		if err := b.adopt(s); err != nil {
-			return fmt.Errorf("make ipset %s: %w", s.name, explain(err))
+		fresh, err := b.adopt(s)
+		if err != nil {
+			return made, fmt.Errorf("make ipset %s: %w", s.name, explain(err))
+		}
+		if fresh {
+			made = append(made, s)
 		}
 	}
+	return made, nil
+}
+
+func (b *Backend) makeRules() error {
 	want, err := b.matches()
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type rules struct {
 	conn  *nftables.Conn // lasting: the socket is the owner
 	name  string
 	flags nftables.TableFlags
+	// extension is the match of xtables that asks a set. Tests name one that no kernel has.
+	extension string
 }
 
 // match is one rule: drop what the set names.
@@ -45,10 +47,10 @@ func (m match) info() []byte {
 	return append(b, dim, flags, 0, 0, 0, 0) // padded to 8
 }
 
-func (m match) exprs() []expr.Any {
+func (m match) exprs(extension string) []expr.Any {
 	info := xt.Unknown(m.info())
 	return []expr.Any{
-		&expr.Match{Name: "set", Rev: 1, Info: &info},
+		&expr.Match{Name: extension, Rev: 1, Info: &info},
 		&expr.Counter{},
 		&expr.Verdict{Kind: expr.VerdictDrop},
 	}
@@ -108,6 +110,9 @@ func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) 
 func (r *rules) refuseForeign() error {
 	for family, word := range map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"} {
 		foreign, err := r.foreign(family)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
+			return fmt.Errorf("%w: %w", errNoTables, err)
+		}
 		if err != nil {
 			return fmt.Errorf("look at nftables table %s %s: %w", word, r.name, err)
 		}
@@ -172,7 +177,7 @@ func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
 			Hooknum: nftables.ChainHookPrerouting, Priority: new(priority),
 		})
 		for _, m := range matches {
-			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs()})
+			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs(r.extension)})
 		}
 	}
 	return r.conn.Flush()

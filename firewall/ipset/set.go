@@ -36,21 +36,21 @@ func setOf(k firewall.Key) int {
 }
 
 // adopt makes the set, or takes the one that is there if it is of our kind.
-func (b *Backend) adopt(s *set) error {
-	err := b.kernel.create(s.name, s.kind, s.family, s.maxElem)
+func (b *Backend) adopt(s *set) (made bool, err error) {
+	err = b.kernel.create(s.name, s.kind, s.family, s.maxElem)
 	if !errors.Is(err, unix.EEXIST) {
-		return err
+		return err == nil, err
 	}
 	h, err := b.kernel.header(s.name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !s.like(h) {
-		return fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
+		return false, fmt.Errorf("another program has a set of this name, type %q: destroy it (ipset destroy %s): %w",
 			h.typeName, s.name, unix.EEXIST)
 	}
 	s.maxElem = h.maxElem
-	return nil
+	return false, nil
 }
 
 // like reports whether h is of a set that we made, or could have made.

@@ -132,7 +132,7 @@ func (b *Backend) makeTable() error {
 func (b *Backend) generation() (uint32, error) {
 	g, err := b.conn.GetGen()
 	if err != nil {
-		return 0, fmt.Errorf("ask for generation of nftables: %w", err)
+		return 0, fmt.Errorf("ask for generation of nftables (a kernel without module nf_tables has none): %w", err)
 	}
 	return g.ID, nil
 }
