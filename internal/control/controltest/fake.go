@@ -20,6 +20,7 @@ type Fake struct {
 	Now func() time.Time
 	// Announce is called with what the commands caused, when set.
 	Announce func(control.Event)
+
 	mu       sync.Mutex // callers of a Fake are concurrent
 	asked    int        // calls of Jails
 	fail     error      // what every command returns
