@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"runtime"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +15,9 @@ import (
 
 // ErrHeld says that another exiled already bans in this network namespace.
 var ErrHeld = errors.New("another exiled is running in this network namespace: stop it first")
+
+// account is the system user that exiled runs as.
+const account = "exile"
 
 // lockName is an abstract socket: such names belong to one network namespace, as the firewall does, and go with the process.
 const lockName = "@org.exile1.firewall"
@@ -23,9 +28,9 @@ type Lock struct {
 }
 
 // Acquire takes the lock of the network namespace that netns, an open file, stands for; 0 is the caller's own. The error is
-// ErrHeld when root or our own user has it. Anybody may bind an abstract name, so a name in the hands of another user
-// counts for nothing: it must not keep the daemon from starting. (Where the kernel has owned tables, a second instance
-// beside such a stranger is still refused by ipset and nftables.)
+// ErrHeld when root, exile's own user or the caller's has it. Anybody may bind an abstract name, so a name in the hands of
+// another user counts for nothing: it must not keep the daemon from starting. (Where the kernel has owned tables, a second
+// instance beside such a stranger is still refused by ipset and nftables.)
 func Acquire(netns int) (*Lock, error) {
 	var l Lock
 	err := InNamespace(netns, l.listen)
@@ -101,10 +106,19 @@ func holder() error {
 	if err := errors.Join(err, credErr); err != nil {
 		return fmt.Errorf("ask who holds %s: %w", lockName, err)
 	}
-	if cred.Uid == 0 || int(cred.Uid) == os.Getuid() {
+	if trusted(cred.Uid) {
 		return fmt.Errorf("%w (process %d)", ErrHeld, cred.Pid)
 	}
 	return nil
+}
+
+// trusted reports whether a process of the user can be an exiled.
+func trusted(uid uint32) bool {
+	if uid == 0 || int(uid) == os.Getuid() {
+		return true
+	}
+	u, err := user.Lookup(account)
+	return err == nil && u.Uid == strconv.FormatUint(uint64(uid), 10)
 }
 
 // InNamespace calls f on a thread that is in the network namespace which netns, an open file, stands for; 0 is the
