@@ -15,6 +15,9 @@ need='
 /usr/sbin/ip                              iproute2               iproute
 /usr/sbin/nft                             nftables               nftables
 /usr/sbin/ipset                           ipset                  ipset
+/usr/sbin/iptables                        iptables               iptables-nft
+/usr/sbin/firewalld                       firewalld              firewalld
+/usr/sbin/ufw                             ufw                    ufw
 /usr/bin/mandoc                           mandoc                 mandoc
 /usr/lib/systemd/systemd-journal-remote   systemd-journal-remote systemd-journal-remote
 /usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
@@ -35,8 +38,8 @@ if [ "$(id -u)" != 0 ]; then
 	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
 	exit 1
 fi
-had_sshd=$(command -v /usr/sbin/sshd || :)
-had_prometheus=$(command -v prometheus || :)
+servers='ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service'
+off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
 	# Debian starts what it installs unless this file says no (101).
@@ -58,9 +61,6 @@ else
 	exit 1
 fi
 
-if [ -z "$had_sshd" ] && command -v systemctl >/dev/null; then
-	systemctl disable ssh.service sshd.service ssh.socket >/dev/null 2>&1 || :
-fi
-if [ -z "$had_prometheus" ] && command -v systemctl >/dev/null; then
-	systemctl disable prometheus.service >/dev/null 2>&1 || :
-fi
+for s in $off; do
+	systemctl disable "$s" >/dev/null 2>&1 || :
+done

@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// neighbour is a firewall of Debian that many hosts run beside exile.
+type neighbour struct {
+	program string
+	prepare string   // so that it lets ssh through
+	steps   []string // what an administrator does with it, one after the other
+	shows   string   // prints its rules, nothing if it has none
+}
+
+var neighbours = map[string]neighbour{
+	"firewalld": {
+		program: "/usr/sbin/firewalld",
+		prepare: "systemctl start firewalld && firewall-cmd --permanent --add-service=ssh",
+		steps: []string{
+			"firewall-cmd --reload", "firewall-cmd --complete-reload", "systemctl reload firewalld", "systemctl restart firewalld",
+			"systemctl stop firewalld", "systemctl start firewalld",
+		},
+		shows: "nft list tables | grep firewalld || true",
+	},
+	"ufw": {
+		program: "/usr/sbin/ufw",
+		prepare: "ufw allow ssh && ufw --force enable && systemctl start ufw",
+		steps:   []string{"ufw reload", "systemctl restart ufw", "ufw disable", "ufw --force enable"},
+		shows:   "iptables -S | grep ufw-user-input || true",
+	},
+	"iptables": {
+		program: "/usr/sbin/iptables-restore",
+		prepare: "iptables -A INPUT -p tcp --dport 22 -j ACCEPT && iptables -A INPUT -p tcp --dport 8080 -j DROP",
+		steps: []string{
+			"iptables-save >/run/saved && iptables -F && iptables -t raw -F && iptables-restore </run/saved",
+			"ip6tables-save >/run/saved6 && ip6tables -F && ip6tables-restore </run/saved6",
+		},
+		shows: "iptables -S | grep 8080 || true",
+	},
+	"nftables.service": {
+		program: "/usr/sbin/nft",
+		prepare: `printf '#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter { chain input { type filter hook input priority filter; tcp dport 22 accept; }; }\n' \
+			>/etc/nftables.conf && systemctl start nftables`,
+		steps: []string{"systemctl reload nftables", "systemctl restart nftables", "nft flush ruleset", "systemctl restart nftables"},
+		shows: "nft list tables | grep 'inet filter' || true",
+	},
+}
+
+// TestBeside: whatever another firewall does to its own rules, who is banned stays out at every moment, who is not comes in,
+// and whatever exile does, the other firewall's rules stay.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	for name, n := range neighbours {
+		for _, backend := range backends {
+			t.Run(name+"/"+backend, func(t *testing.T) {
+				t.Parallel()
+				if _, err := os.Stat(n.program); err != nil {
+					t.Skip("SKIPPED, NOTHING WAS TESTED (make deps installs it):", err)
+				}
+				beside(t, boot(t, config(backend)), n)
+			})
+		}
+	}
+}
+
+func beside(t *testing.T, g *target.Target, n neighbour) {
+	t.Helper()
+	exiles := []*host.Attacker{attacker(t, g, families["IPv4"].attacker), attacker(t, g, families["IPv6"].attacker)}
+	for _, a := range exiles {
+		inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+	}
+	stop := besiege(t, exiles)
+	for _, step := range append([]string{n.prepare}, n.steps...) {
+		inside(t, g, "sh", "-c", step)
+		greeted(t, attacker(t, g, families["IPv4"].bystander))
+		greeted(t, attacker(t, g, families["IPv6"].bystander))
+	}
+	var before string
+	eventually(t, "the other firewall has its rules", func() bool {
+		before = inside(t, g, "sh", "-c", n.shows)
+		return before != ""
+	})
+	inside(t, g, "systemctl", "restart", "exiled")
+	stop()
+	inside(t, g, "exilectl", "reset-firewall")
+	inside(t, g, "systemctl", "stop", "exiled")
+	inside(t, g, "/usr/lib/exile/exiled", "--reset-firewall")
+	if after := inside(t, g, "sh", "-c", n.shows); after != before {
+		t.Errorf("the other firewall's rules were\n%s\nand are\n%s", before, after)
+	}
+	if left := inside(t, g, "sh", "-c", ours); left != "" {
+		t.Errorf("left of exile:\n%s", left)
+	}
+}
+
+// ours is a command that prints all that exile has in the kernel, by whatever backend.
+const ours = `nft list tables | grep -w exile; ipset list -n | grep exile; ip rule | grep 166; ip -6 rule | grep 166
+	ip route show table 166; ip -6 route show table 166; true`
+
+// besiege has each of the banned knock every few milliseconds, until the function that it returns is called: a gap of
+// enforcement that is shorter than the repeat of a lost packet shows too.
+func besiege(t *testing.T, exiles []*host.Attacker) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var knocking sync.WaitGroup
+	for _, a := range exiles {
+		knocking.Go(func() {
+			knocks := 0
+			for ctx.Err() == nil {
+				knocks++
+				moment, done := context.WithTimeout(ctx, 20*time.Millisecond)
+				conn, err := a.Dial(moment, 22)
+				done()
+				if err == nil {
+					_ = conn.Close() // that it was opened is bad enough
+					t.Errorf("%s got in", a.Addr)
+				}
+			}
+			t.Logf("%s knocked %d times", a.Addr, knocks)
+		})
+	}
+	stop = sync.OnceFunc(func() { cancel(); knocking.Wait() })
+	t.Cleanup(stop)
+	return stop
+}
+
+// TestSecondInstance: two daemons in one network namespace would undo each other's bans, so the second says who is there
+// and goes, whoever starts it and wherever it keeps its state, and the first one's bans hold.
+func TestSecondInstance(t *testing.T) {
+	t.Parallel()
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			g := boot(t, config(backend))
+			a := attacker(t, g, families["IPv4"].attacker)
+			inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+			if _, err := g.Feed(t.Context(), config(backend)+"state: /var/lib/second\n", "tee", "/etc/second.yaml"); err != nil {
+				t.Fatal(err)
+			}
+			for _, user := range []string{"root", "exile"} {
+				refuses(t, g, user, "/etc/exile/exile.yaml", "is another exiled running?")
+				refuses(t, g, user, "/etc/second.yaml", "another exiled is running in this network namespace: stop it first")
+			}
+			silent(t, a)
+			inside(t, g, "exilectl", "ban", "-q", families["IPv6"].attacker)
+			silent(t, attacker(t, g, families["IPv6"].attacker))
+		})
+	}
+}
+
+// refuses starts an exiled that must say why it does not want to, and end.
+func refuses(t *testing.T, g *target.Target, user, config, want string) {
+	t.Helper()
+	out, err := g.Command(limit(t, time.Minute), "systemd-run", "--quiet", "--wait", "--pipe", "--collect",
+		"--property=User="+user, "--property=SupplementaryGroups=systemd-journal", "--property=AmbientCapabilities=CAP_NET_ADMIN",
+		"--property=StateDirectory=exile second", "--property=RuntimeMaxSec=20",
+		"/usr/lib/exile/exiled", "--bus=none", "--config="+config).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("a second exiled of user %s with %s: %v, and does not say %q:\n%s", user, config, err, want, out)
+	}
+}
+
+// TestResetFirewall: the verb takes all bans out of the kernel and puts those that are wanted back; the option of a daemon
+// that is not running takes all out for good, of every backend, and nothing of anybody else.
+func TestResetFirewall(t *testing.T) {
+	t.Parallel()
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			g := boot(t, config(backend))
+			inside(t, g, "systemctl", "stop", "exiled")
+			inside(t, g, "/usr/lib/exile/exiled", "--reset-firewall")
+			inside(t, g, "sh", "-c", `nft add table inet theirs && ipset create theirs hash:ip && ipset add theirs 203.0.113.77 &&
+				nft add table ip theirs && ip route add blackhole 203.0.113.77 table 166 && ip rule add pref 99 table 166`)
+			before := kernel(t, g)
+			inside(t, g, "systemctl", "start", "exiled")
+			var exiles []*host.Attacker
+			for _, f := range families {
+				a := attacker(t, g, f.attacker)
+				inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+				exiles = append(exiles, a)
+			}
+			inside(t, g, "exilectl", "reset-firewall")
+			if kernel(t, g) == before {
+				t.Error("the kernel shows nothing of the bans")
+			}
+			if out, err := g.Run(t.Context(), "/usr/lib/exile/exiled", "--reset-firewall"); err == nil {
+				t.Errorf("--reset-firewall beside a running daemon succeeds: %s", out)
+			}
+			for _, a := range exiles {
+				silent(t, a)
+			}
+			inside(t, g, "systemctl", "stop", "exiled")
+			for _, a := range exiles {
+				silent(t, a)
+			}
+			inside(t, g, "/usr/lib/exile/exiled", "--reset-firewall")
+			for _, a := range exiles {
+				greeted(t, a)
+			}
+			if after := kernel(t, g); after != before {
+				t.Errorf("the kernel had\n%s\nand has\n%s", before, after)
+			}
+		})
+	}
+}
+
+// kernel is all that anybody's firewall may have in the kernel.
+func kernel(t *testing.T, g *target.Target) string {
+	t.Helper()
+	return inside(t, g, "sh", "-c", "nft list ruleset; ipset save; ip rule; ip -6 rule; ip route show table 166; ip -6 route show table 166; true")
+}
+
+// TestLeftovers: a backend that was chosen before another leaves nothing behind when the other is in force, and nobody who
+// is banned gets in meanwhile.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("route"))
+	a := attacker(t, g, families["IPv4"].attacker)
+	inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+	stop := besiege(t, []*host.Attacker{a})
+	for _, step := range []struct{ backend, left, want string }{
+		{"nftables", "ip rule | grep 166; ip route show table 166", "nft list tables | grep 'inet exile'"},
+		{"ipset", "nft list tables | grep inet", "ipset list -n | grep exile4"},
+		{"route", "nft list tables; ipset list -n", "ip route show table 166"},
+	} {
+		if _, err := g.Feed(t.Context(), config(step.backend), "tee", "/etc/exile/exile.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		inside(t, g, "systemctl", "restart", "exiled")
+		if got := inside(t, g, "sh", "-c", step.left+"; true"); got != "" {
+			t.Errorf("%s at work, and left of the one before it:\n%s", step.backend, got)
+		}
+		if got := inside(t, g, "sh", "-c", step.want+"; true"); got == "" {
+			t.Errorf("%s has nothing in the kernel", step.backend)
+		}
+		silent(t, a)
+	}
+	stop()
+}
