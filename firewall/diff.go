@@ -1,6 +1,9 @@
 package firewall
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // slack is how far the end of a ban may differ before it is renewed: kernels keep timeouts in seconds, round them when they
 // are set and when they are listed, and a long list takes its time.
@@ -12,7 +15,7 @@ func Diff(want, have []Ban) Change {
 	for _, b := range have {
 		left[b.Key] = b.Until
 	}
-	var c Change
+	c := Change{Add: slices.Grow([]Ban(nil), max(len(want)-len(have), 0))} // so many are lacking at least
 	for _, b := range want {
 		until, ok := left[b.Key]
 		if !ok || !sameEnd(until, b.Until) {

@@ -65,43 +65,46 @@ type step struct {
 	add bool
 }
 
-// plan makes one step for each key, the last one that c has for it, and for each that a stale set has to get back.
+// plan makes a step for each key of c, and for each that a stale set has to get back. Of two for one key the later counts.
 func (b *Backend) plan(c firewall.Change) []step {
 	steps := make([]step, 0, len(c.Add)+len(c.Del))
-	at := make(map[firewall.Key]int, cap(steps))
-	put := func(s step) {
-		if i, ok := at[s.key]; ok {
-			steps[i] = s
-			return
-		}
-		at[s.key] = len(steps)
-		steps = append(steps, s)
-	}
 	for _, s := range b.sets {
 		if s.stale {
 			for k, end := range s.ends {
-				put(step{k, end, true})
+				steps = append(steps, step{k, end, true})
 			}
 		}
 	}
 	for _, k := range c.Del {
-		put(step{key: k})
+		steps = append(steps, step{key: k})
 	}
 	now := time.Now()
 	for _, ban := range c.Add {
 		over := !ban.Until.IsZero() && !ban.Until.After(now)
-		put(step{ban.Key, ban.Until, !over})
+		steps = append(steps, step{ban.Key, ban.Until, !over})
 	}
 	return steps
 }
 
-// commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand.
-func (b *Backend) commit(ctx context.Context, steps []step) error {
-	byClass := map[class][]step{}
+// classify sorts the steps of a transaction by class and leaves one for each key, the last.
+func classify(steps []step) map[class][]step {
+	byClass := make(map[class][]step)
+	at := make(map[firewall.Key]int, len(steps))
 	for _, s := range steps {
 		c := classOf(s.key)
+		if i, ok := at[s.key]; ok {
+			byClass[c][i] = s
+			continue
+		}
+		at[s.key] = len(byClass[c])
 		byClass[c] = append(byClass[c], s)
 	}
+	return byClass
+}
+
+// commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand.
+func (b *Backend) commit(ctx context.Context, steps []step) error {
+	byClass := classify(steps)
 	for try := range attempts {
 		if err := ctx.Err(); err != nil {
 			return err
