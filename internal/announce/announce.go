@@ -93,7 +93,8 @@ func address(b control.Ban) string {
 
 // fields are the event for programs.
 func fields(e control.Event) map[string]string {
-	f := map[string]string{"EXILE_EVENT": string(e.Kind)}
+	// Without an identifier, readers of the journal show a bare process id.
+	f := map[string]string{"SYSLOG_IDENTIFIER": "exiled", "EXILE_EVENT": string(e.Kind)}
 	if e.Reason != "" {
 		f["EXILE_REASON"] = e.Reason
 	}
