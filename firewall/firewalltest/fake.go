@@ -2,6 +2,7 @@ package firewalltest
 
 import (
 	"context"
+	"time"
 
 	"exile/firewall"
 )
@@ -27,6 +28,8 @@ type Fake struct {
 	Half bool
 	// Changes are the changes that were asked for, in order, also those that failed.
 	Changes []firewall.Change
+	// Takes is how long List takes.
+	Takes time.Duration
 	// Listed counts the calls of List.
 	Listed int
 	// Closed and Destroyed count the calls that succeeded.
@@ -57,6 +60,7 @@ func (f *Fake) fails(v Verb) error {
 // List returns the bans that have not expired.
 func (f *Fake) List(ctx context.Context) ([]firewall.Ban, error) {
 	f.Listed++
+	time.Sleep(f.Takes)
 	if err := f.fails(List); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,21 +25,23 @@ var errDead = errors.New("the process is dead")
 
 // fuse stops the process at one step of one commit: from then on nothing that it does has an effect.
 type fuse struct {
-	step string // "before kernel", "after kernel", ...
-	skip int    // how often the step passes before
-	dead bool
+	step string      // "before kernel", "after kernel", ...
+	skip int         // how often the step passes before
+	dead atomic.Bool // the disk is written by a goroutine of its own
 }
 
 // at passes a step; it reports false when the process is dead.
 func (f *fuse) at(step string) bool {
-	if f.dead {
+	if f.dead.Load() {
 		return false
 	}
 	if step == f.step {
 		f.skip--
-		f.dead = f.skip < 0
+		if f.skip < 0 {
+			f.dead.Store(true)
+		}
 	}
-	return !f.dead
+	return !f.dead.Load()
 }
 
 // mortal is a kernel that a dead process cannot reach.
@@ -48,7 +51,7 @@ type mortal struct {
 }
 
 func (m mortal) List(ctx context.Context) ([]firewall.Ban, error) {
-	if m.fuse.dead {
+	if m.fuse.dead.Load() {
 		return nil, errDead
 	}
 	return m.Fake.List(ctx)
@@ -177,19 +180,18 @@ func changes() map[string]func(w *world, d *running) {
 }
 
 // crash runs a change, stops the process as f says, and lets a second process take over.
-func crash(t *testing.T, f fuse, name string) (outcome, bool) {
+func crash(t *testing.T, f *fuse, name string) (outcome, bool) {
 	w := newWorld(t)
 	if set := settings()[name]; set != nil {
 		set(w)
 	}
 	fake := w.kernel
-	w.backend = mortal{fake, &f}
-	w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, &f} }
+	w.backend = mortal{fake, f}
+	w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, f} }
 	d := w.start()
 	changes()[name](w, d)
 	w.hand()
-	crashed := f.dead
-	f.dead = true
+	crashed := f.dead.Swap(true)
 	_ = d.stop()
 	announced := slices.Clone(w.told)
 	w.backend = fake
@@ -222,14 +224,14 @@ func TestCrashTable(t *testing.T) {
 	unanswered := []string{"unban", "ban by hand", "pause"}
 	for _, name := range slices.Sorted(maps.Keys(changes())) {
 		var want outcome
-		synctest.Test(t, func(t *testing.T) { want, _ = crash(t, fuse{step: "never"}, name) })
+		synctest.Test(t, func(t *testing.T) { want, _ = crash(t, &fuse{step: "never"}, name) })
 		for _, step := range []string{"before kernel", "after kernel", "before disk", "after disk"} {
 			for skip := 0; ; skip++ {
 				var crashed bool
 				t.Run(fmt.Sprintf("%s/%s %d", name, step, skip), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						var got outcome
-						got, crashed = crash(t, fuse{step: step, skip: skip}, name)
+						got, crashed = crash(t, &fuse{step: step, skip: skip}, name)
 						if diff := cmp.Diff(got.Kernel, got.Disk); diff != "" {
 							t.Errorf("kernel and disk differ (-kernel +disk)\n%s", diff)
 						}

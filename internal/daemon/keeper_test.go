@@ -65,11 +65,13 @@ func TestReloadExchangesTheBackend(t *testing.T) {
 	})
 }
 
-// Each minute the bans are counted, which costs nothing, and only what the count cannot show waits an hour to be compared.
+// Each minute the bans are counted, which costs nothing, and only what the count cannot show waits to be compared: a minute
+// where a list is to be had at once, an hour at most where it takes seconds.
 func TestVerifyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil), w.jail("other", nil)} }
+		w.kernel.Takes = 3 * time.Second
 		d := w.start()
 		defer w.end(d)
 		for _, addr := range []string{"192.0.2.1", "192.0.2.2"} { // by both jails
@@ -98,8 +100,8 @@ func TestVerifyCounts(t *testing.T) {
 		if len(bans) != 2 {
 			t.Fatalf("%d bans in the kernel, want 2", len(bans))
 		}
-		if n := listed(50 * time.Minute); n != 0 {
-			t.Errorf("listed %d times in 50 quiet minutes", n)
+		if n := listed(45 * time.Minute); n != 0 {
+			t.Errorf("listed %d times in 45 quiet minutes", n)
 		}
 		silently(firewall.Change{Del: []firewall.Key{bans[0].Key}})
 		if n := listed(time.Minute); n != 1 {
@@ -111,6 +113,53 @@ func TestVerifyCounts(t *testing.T) {
 			t.Errorf("a ban was exchanged: listed %d times in an hour, want 1", n)
 		}
 		w.expectBanned("repaired again", "192.0.2.1/32", "192.0.2.2/32")
+		w.kernel.Takes = 0
+		if n := listed(2 * time.Hour); n < 60 || n > 120 {
+			t.Errorf("listed %d times in two hours, want it once more after its rest and then once a minute", n)
+		}
+		silently(firewall.Change{Del: []firewall.Key{bans[0].Key}, Add: firewalltest.Many(1, false, time.Time{})})
+		if n := listed(time.Minute); n != 1 {
+			t.Errorf("a ban was exchanged and a list is to be had at once: listed %d times in a minute, want 1", n)
+		}
+		w.expectBanned("repaired at once", "192.0.2.1/32", "192.0.2.2/32")
+	})
+}
+
+// Whoever asks how many bans the kernel has is not told what it had a minute ago.
+func TestStatusAsksTheKernel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.attack("192.0.2.2", 3)
+		enforced := func(what string, want int, repairs uint64) {
+			t.Helper()
+			w.hand()
+			time.Sleep(6 * time.Second)
+			if s, err := d.Status(t.Context()); err != nil || s.Banned != 2 || s.Enforced != want || s.Repairs != repairs {
+				t.Errorf("%s: banned %d, enforced %d, repairs %d, %v; want 2, %d, %d", what, s.Banned, s.Enforced, s.Repairs, err, want, repairs)
+			}
+			synctest.Wait()
+		}
+		enforced("calm", 2, 0)
+		gone := firewall.Change{Del: []firewall.Key{w.kernel.Bans()[0].Key}}
+		if err := w.kernel.Apply(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		enforced("one was taken and is back", 2, 1)
+		if err := w.kernel.Apply(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		w.kernel.Fail = func(v firewalltest.Verb) error {
+			if v == firewalltest.Apply {
+				return errors.New("no memory")
+			}
+			return nil
+		}
+		enforced("one was taken and the kernel refuses", 1, 1)
+		w.kernel.Fail = nil
+		enforced("the kernel is well again", 2, 1)
 	})
 }
 

@@ -68,7 +68,7 @@ func TestForgetName(t *testing.T) {
 		if _, err := d.ForgetName(t.Context(), "nosuch", "oracle"); !errors.Is(err, control.ErrNoSuchJail) {
 			t.Errorf("ForgetName in a jail that is none: %v", err)
 		}
-		f.dead = true // what is not on disk now is lost
+		f.dead.Store(true) // what is not on disk now is lost
 		w.hand()
 		_ = d.stop() // the disk is dead
 		w.store = func(s daemon.Store) daemon.Store { return s }

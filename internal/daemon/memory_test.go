@@ -53,7 +53,7 @@ func TestMemoryAndLogAreOne(t *testing.T) {
 				w.attack("192.0.2.1", 1)
 				time.Sleep(2 * time.Second)
 				w.attack("192.0.2.1", 1)
-				f.dead = killed
+				f.dead.Store(killed)
 				w.hand()
 				if err := d.stop(); err != nil && !killed {
 					t.Error(err)

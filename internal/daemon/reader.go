@@ -44,7 +44,10 @@ func (d *Daemon) ask(ctx context.Context, f func(life context.Context)) error {
 
 // Status implements control.Reader.
 func (d *Daemon) Status(ctx context.Context) (s control.Status, err error) {
-	err = d.ask(ctx, func(context.Context) { s = d.status() })
+	err = d.ask(ctx, func(life context.Context) {
+		d.look(life)
+		s = d.status()
+	})
 	return s, err
 }
 
@@ -81,13 +84,8 @@ func (d *Daemon) state() string {
 	return "running"
 }
 
-// enforced is how many of the wanted bans the kernel has: all, unless a change failed.
-func (d *Daemon) enforced() int {
-	if d.kernel.retry.IsZero() {
-		return d.bans.len()
-	}
-	return d.kernel.held
-}
+// enforced is how many of the bans in force the kernel has. One that is in the kernel for several ports is one only.
+func (d *Daemon) enforced() int { return max(d.bans.len()-d.kernel.lacking, 0) }
 
 // position is where the journal source stands; that of a text log when there is no journal.
 func (d *Daemon) position() string {
