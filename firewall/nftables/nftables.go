@@ -95,8 +95,16 @@ func (b *Backend) claim() error {
 	if b.claimed {
 		return nil
 	}
+	foreign, _, err := b.owner()
+	if err != nil {
+		return err
+	}
+	if foreign {
+		return fmt.Errorf("nftables table inet %[1]s is another program's: remove it (nft delete table inet %[1]s): %[2]w",
+			b.config.Table, unix.EEXIST)
+	}
 	b.flags = protected
-	err := b.makeTable()
+	err = b.makeTable()
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		b.flags = 0
 		err = b.makeTable()
@@ -128,11 +136,14 @@ func (b *Backend) makeTable() error {
 	return err
 }
 
+// noModule is what an error that says little means.
+const noModule = "(a kernel without module nf_tables has none)"
+
 // generation counts the transactions of everybody in this namespace. It is never 0.
 func (b *Backend) generation() (uint32, error) {
 	g, err := b.conn.GetGen()
 	if err != nil {
-		return 0, fmt.Errorf("ask for generation of nftables (a kernel without module nf_tables has none): %w", err)
+		return 0, fmt.Errorf("ask for generation of nftables %s: %w", noModule, err)
 	}
 	return g.ID, nil
 }
@@ -181,19 +192,39 @@ func Remove(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	chains, err := b.conn.ListChainsOfTableFamily(nft.TableFamilyINet)
-	if err != nil {
-		return fmt.Errorf("list nftables chains: %w", err)
-	}
-	if !slices.ContainsFunc(chains, b.isOurs) {
-		return nil
+	if foreign, ours, err := b.owner(); err != nil || foreign || !ours {
+		return err
 	}
 	return b.Destroy(ctx)
 }
 
+// owner looks at the table of our name: foreign if there are chains or rules in it that we never make, ours if there are
+// those that we make. It is neither if it is empty or not there.
+func (b *Backend) owner() (foreign, ours bool, err error) {
+	chains, err := b.conn.ListChainsOfTableFamily(nft.TableFamilyINet)
+	if err != nil {
+		return false, false, fmt.Errorf("list chains of nftables %s: %w", noModule, err)
+	}
+	for _, c := range chains {
+		if c.Table.Name != b.config.Table {
+			continue
+		}
+		if !b.isOurs(c) {
+			return true, false, nil
+		}
+		rules, err := b.conn.GetRules(b.table(), c)
+		if err != nil {
+			return false, false, unlessMissing("rules", err)
+		}
+		ours = true
+		foreign = len(rules) > 0 && !slices.ContainsFunc(rules, func(r *nft.Rule) bool { _, ok := ruleClass(r); return ok })
+	}
+	return foreign, ours, nil
+}
+
 func (b *Backend) isOurs(c *nft.Chain) bool {
 	ours := b.chain()
-	return c.Table.Name == ours.Table.Name && c.Name == ours.Name && c.Priority != nil && *c.Priority == *ours.Priority
+	return c.Name == ours.Name && c.Priority != nil && *c.Priority == *ours.Priority
 }
 
 // Close frees the sockets and leaves the table in place.

@@ -1,7 +1,9 @@
 package nftables
 
 import (
+	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +207,40 @@ func TestTableOfAnother(t *testing.T) {
 	b.config.Table = "taken"
 	if err := b.Apply(t.Context(), firewall.Change{Add: everyClass()}); err == nil {
 		t.Error("Apply changes the table of another program")
+	}
+}
+
+// TestForeignTable has another program hold the name of our table, owned by nobody: it keeps it.
+func TestForeignTable(t *testing.T) {
+	t.Parallel()
+	for _, commands := range []string{
+		"add table inet exile; add chain inet exile input { type filter hook input priority 0; }",
+		"add table inet exile; add chain inet exile input { type filter hook input priority 0; }; " +
+			"add chain inet exile prerouting { type filter hook prerouting priority -310; }",
+		"add table inet exile; add chain inet exile prerouting { type filter hook prerouting priority -310; }; " +
+			"add rule inet exile prerouting tcp dport 22 accept",
+	} {
+		t.Run(commands, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			ns.Exec(t, "nft", commands)
+			before := ns.Exec(t, "nft", "list", "ruleset")
+			b := opened(t, ns)
+			for verb, err := range map[string]error{
+				"Apply":   b.Apply(t.Context(), firewall.Change{Add: everyClass()}),
+				"Destroy": b.Destroy(t.Context()),
+			} {
+				if !errors.Is(err, unix.EEXIST) || !strings.Contains(err.Error(), "nft delete table inet exile") {
+					t.Errorf("%s: error %v, want EEXIST with the remedy", verb, err)
+				}
+			}
+			if err := Remove(t.Context(), Config{NetNS: ns.FD}); err != nil {
+				t.Errorf("Remove: %v", err)
+			}
+			if after := ns.Exec(t, "nft", "list", "ruleset"); after != before {
+				t.Errorf("their table was\n%s\nand is\n%s", before, after)
+			}
+		})
 	}
 }
 
