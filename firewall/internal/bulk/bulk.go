@@ -32,6 +32,7 @@ type Conn struct {
 	next uint32 // number of the next request, never 0
 	in   []byte
 	out  []byte
+	late bool // answers to an exchange that was given up may be waiting
 }
 
 // Request is what the kernel is asked for. Flags are the NLM_F_ ones, without NLM_F_REQUEST.
@@ -133,6 +134,9 @@ func (c *Conn) send(ctx context.Context, requests []Request) (uint32, error) {
 	if err := c.setDeadline(ctx); err != nil {
 		return 0, err
 	}
+	if err := c.drain(); err != nil {
+		return 0, err
+	}
 	if c.next > 1<<31 { // far from where it would overflow
 		c.next = 1
 	}
@@ -162,6 +166,27 @@ func (c *Conn) send(ctx context.Context, requests []Request) (uint32, error) {
 	return first, nil
 }
 
+// drain throws away what is left of an exchange that failed. The kernel tells nothing to a socket that has once overflowed
+// until it is empty.
+func (c *Conn) drain() error {
+	if !c.late {
+		return nil
+	}
+	err := c.raw.Read(func(fd uintptr) bool {
+		for {
+			_, _, err := unix.Recvfrom(int(fd), c.in, unix.MSG_DONTWAIT)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				return true // it is empty, or broken, which the caller is about to find out
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("empty netlink socket: %w", err)
+	}
+	c.late = false
+	return nil
+}
+
 // setDeadline bounds the wait for an answer by ctx and by patience: the kernel answers within the system call that asks, so
 // in truth nobody ever waits. It returns the error of a ctx that has ended.
 func (c *Conn) setDeadline(ctx context.Context) error {
@@ -183,6 +208,7 @@ func (c *Conn) receive(each func(syscall.NetlinkMessage) (bool, error)) (done bo
 		return !again(err)
 	})
 	if err = errors.Join(waited, err); err != nil {
+		c.late = true
 		return false, fmt.Errorf("receive from kernel: %w", err)
 	}
 	if flags&unix.MSG_TRUNC != 0 {

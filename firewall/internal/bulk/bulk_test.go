@@ -74,6 +74,31 @@ func TestDump(t *testing.T) {
 	}
 }
 
+// TestOverrun has the kernel answer more than the socket has room for: the exchange says that answers are lost, and what is
+// left of them does not disturb the ones after it.
+func TestOverrun(t *testing.T) {
+	t.Parallel()
+	c := dial(t)
+	if err := c.conn.SetReadBuffer(1); err != nil { // the kernel rounds it up, to a few answers
+		t.Fatal(err)
+	}
+	requests := make([]Request, Max)
+	for i := range requests {
+		requests[i] = rule(unix.RTM_DELRULE, 0, 77) // there is none: each is refused
+	}
+	for range 3 {
+		if _, err := c.Exchange(t.Context(), requests, nil); !errors.Is(err, unix.ENOBUFS) {
+			t.Errorf("Exchange = %v, want ENOBUFS", err)
+		}
+	}
+	for range 2 {
+		refused, err := c.Exchange(t.Context(), requests[:1], nil)
+		if diff := cmp.Diff(map[int]error{0: unix.ENOENT}, refused); diff != "" || err != nil {
+			t.Errorf("Exchange after it = %v, refusals (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
 func TestContext(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
