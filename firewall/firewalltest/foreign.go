@@ -57,7 +57,7 @@ func (l lab) ruleset(t *testing.T) string {
 }
 
 // testDestroy compares the whole host before the backend existed with the host after Destroy.
-func testDestroy(t *testing.T, b bench) {
+func testDestroy(t *testing.T, b *bench) {
 	if err := b.Destroy(t.Context()); err != nil {
 		t.Fatalf("Destroy: %v", err)
 	}
@@ -84,7 +84,7 @@ func testDestroy(t *testing.T, b bench) {
 
 // testForeignFlush has another program wipe what it can, in every way there is. Whatever is left, List tells the truth, so
 // that one comparison repairs it.
-func testForeignFlush(t *testing.T, b bench) {
+func testForeignFlush(t *testing.T, b *bench) {
 	for _, args := range [][]string{
 		{"nft", "flush", "ruleset"},
 		{"ipset", "flush"},
@@ -125,7 +125,7 @@ func (ns NetNS) tryExec(t *testing.T, args ...string) string {
 }
 
 // watch returns a channel that hears of touches, or nil if the backend does not watch.
-func (b bench) watch(t *testing.T) <-chan struct{} {
+func (b *bench) watch(t *testing.T) <-chan struct{} {
 	t.Helper()
 	w, ok := b.Backend.(firewall.Watcher)
 	if !ok {
@@ -150,7 +150,7 @@ func (b bench) watch(t *testing.T) <-chan struct{} {
 	return touched
 }
 
-func (b bench) told(t *testing.T, touched <-chan struct{}, what string) {
+func (b *bench) told(t *testing.T, touched <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-touched:
@@ -179,7 +179,7 @@ func Many(n int, v6 bool, until time.Time) []firewall.Ban {
 }
 
 // testMany bans so many that every message, buffer and set size is passed. EXILE_TEST_MILLION=1 adds the big one.
-func testMany(t *testing.T, b bench) {
+func testMany(t *testing.T, b *bench) {
 	counts := []int{1000, 100_000}
 	if testing.Short() {
 		counts = counts[:1]
