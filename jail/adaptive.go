@@ -252,7 +252,7 @@ func (d *AdaptiveDetector) Expire(now time.Time) {
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // Failing implements Lister: the addresses that have points.
-func (d *AdaptiveDetector) Failing() int { return len(d.scores.index) }
+func (d *AdaptiveDetector) Failing() int { return d.scores.len() }
 
 // Evicted implements Lister: the addresses whose points were forgotten early because there were too many.
 func (d *AdaptiveDetector) Evicted() uint64 { return d.scores.evicted }

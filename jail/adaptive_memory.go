@@ -250,11 +250,8 @@ func (k *known) login(a Attempt, at stamp) {
 
 // last is when a key was touched last.
 func last[K comparable, V any](r *recent[K, V], k K) (stamp, bool) {
-	i, ok := r.index[k]
-	if !ok {
-		return 0, false
-	}
-	return stamp(r.nodes[i].touched), true
+	at, ok := r.touched(k)
+	return stamp(at), ok
 }
 
 // neighbour reports whether the address or one beside it logged in less than span before at.

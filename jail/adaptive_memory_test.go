@@ -36,8 +36,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("the memory takes %d bytes", used)
 	}
 	for what, n := range map[string]int{
-		"names": len(d.names.index) - 4096, "addresses": len(d.scores.index) - 16384, "offenders": len(d.hosts.index) - 16384,
-		"networks": len(d.known.nets.index) - 2048, "owners": len(d.known.names.index) - 2048, "wide": len(d.wides.banned.index) - 2048,
+		"names": d.names.len() - 4096, "addresses": d.scores.len() - 16384, "offenders": d.hosts.len() - 16384,
+		"networks": d.known.nets.len() - 2048, "owners": d.known.names.len() - 2048, "wide": d.wides.banned.len() - 2048,
 	} {
 		if n > 0 {
 			t.Errorf("%d %s more than the cap", n, what)

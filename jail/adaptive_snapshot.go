@@ -64,7 +64,7 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 type snapshotWriter []byte
 
 func writeAll[K comparable, V any](w *snapshotWriter, r *recent[K, V], one func(*snapshotWriter, K, *V)) {
-	w.number(uint64(len(r.index)))
+	w.number(uint64(r.len()))
 	for node := range r.all {
 		w.number(uint64(node.touched))
 		one(w, node.key, &node.value)

@@ -131,8 +131,8 @@ func TestSessionsAreBounded(t *testing.T) {
 		ev := Event{Kind: Success, Addr: netip.AddrFrom4(a), Port: 1, Method: "publickey"}
 		s.Observe(ev, &journal.Entry{PID: i + 1})
 	}
-	if len(s.open) != maxSessions || len(s.keys.index) != maxKeys {
-		t.Errorf("%d sessions, %d keys", len(s.open), len(s.keys.index))
+	if len(s.open) != maxSessions || s.keys.len() != maxKeys {
+		t.Errorf("%d sessions, %d keys", len(s.open), s.keys.len())
 	}
 }
 

@@ -4,9 +4,9 @@ package jail
 // in any unit. It allocates nothing once it is full.
 type recent[K comparable, V any] struct {
 	limit   int
-	index   map[K]int32
+	index   index[K]
 	nodes   []node[K, V] // nodes[0] is the ring's head: its next is the newest, its prev the oldest
-	free    []int32
+	free    []uint32
 	evicted uint64
 }
 
@@ -14,40 +14,54 @@ type node[K comparable, V any] struct {
 	key        K
 	value      V
 	touched    int64
-	next, prev int32
+	next, prev uint32
 }
 
 func newRecent[K comparable, V any](limit int) *recent[K, V] {
-	return &recent[K, V]{limit: limit, index: make(map[K]int32), nodes: make([]node[K, V], 1)}
+	r := &recent[K, V]{limit: limit, nodes: make([]node[K, V], 1)}
+	r.index = newIndex(limit, func(i uint32) K { return r.nodes[i].key })
+	return r
 }
+
+func (r *recent[K, V]) len() int { return r.index.used }
 
 // get returns the value of k, or nil. The pointer is valid until the next touch.
 func (r *recent[K, V]) get(k K) *V {
-	i, ok := r.index[k]
-	if !ok {
+	i := r.index.find(k)
+	if i == 0 {
 		return nil
 	}
 	return &r.nodes[i].value
 }
 
+// touched returns when k was touched last.
+func (r *recent[K, V]) touched(k K) (at int64, ok bool) {
+	i := r.index.find(k)
+	return r.nodes[i].touched, i != 0
+}
+
 // touch makes k the newest key, a new one with the zero value if need be, and evicts the oldest when there are too many.
 func (r *recent[K, V]) touch(k K, at int64) *V {
-	i, ok := r.index[k]
-	switch {
-	case ok:
+	i := r.index.find(k)
+	if i != 0 {
 		r.unlink(i)
-	default:
-		if len(r.index) >= r.limit {
-			r.drop(r.nodes[0].prev)
-			r.evicted++
-		}
-		i = r.take()
-		r.nodes[i].key = k
-		r.index[k] = i
+	} else {
+		i = r.add(k)
 	}
 	r.nodes[i].touched = at
 	r.pushFront(i)
 	return &r.nodes[i].value
+}
+
+func (r *recent[K, V]) add(k K) uint32 {
+	if r.len() >= r.limit {
+		r.drop(r.nodes[0].prev)
+		r.evicted++
+	}
+	i := r.take()
+	r.nodes[i].key = k
+	r.index.put(k, i)
+	return i
 }
 
 // expire drops the keys at the old end whose touch is more than age away from now, in either direction: a clock may have
@@ -62,34 +76,34 @@ func (r *recent[K, V]) expire(now, age int64) {
 }
 
 func (r *recent[K, V]) delete(k K) {
-	if i, ok := r.index[k]; ok {
+	if i := r.index.find(k); i != 0 {
 		r.drop(i)
 	}
 }
 
-func (r *recent[K, V]) drop(i int32) {
+func (r *recent[K, V]) drop(i uint32) {
 	r.unlink(i)
-	delete(r.index, r.nodes[i].key)
+	r.index.remove(r.nodes[i].key)
 	r.nodes[i] = node[K, V]{}
 	r.free = append(r.free, i)
 }
 
-func (r *recent[K, V]) take() int32 {
+func (r *recent[K, V]) take() uint32 {
 	if n := len(r.free); n > 0 {
 		i := r.free[n-1]
 		r.free = r.free[:n-1]
 		return i
 	}
 	r.nodes = append(r.nodes, node[K, V]{})
-	return int32(len(r.nodes) - 1)
+	return uint32(len(r.nodes) - 1)
 }
 
-func (r *recent[K, V]) unlink(i int32) {
+func (r *recent[K, V]) unlink(i uint32) {
 	n := &r.nodes[i]
 	r.nodes[n.prev].next, r.nodes[n.next].prev = n.next, n.prev
 }
 
-func (r *recent[K, V]) pushFront(i int32) {
+func (r *recent[K, V]) pushFront(i uint32) {
 	first := r.nodes[0].next
 	r.nodes[i].prev, r.nodes[i].next = 0, first
 	r.nodes[first].prev, r.nodes[0].next = i, i

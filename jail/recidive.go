@@ -59,7 +59,7 @@ func (r *Recidivists) Counted(p netip.Prefix) (netip.Prefix, []time.Time) {
 func (r *Recidivists) All() iter.Seq2[netip.Prefix, []time.Time] {
 	return func(yield func(netip.Prefix, []time.Time) bool) {
 		for id := range r.count.hosts.all {
-			if !yield(r.count.cfg.prefixOf(r.count.hosts.host(id).key), r.times(id)) {
+			if !yield(r.count.cfg.prefixOf(r.count.hosts.key(id)), r.times(id)) {
 				return
 			}
 		}

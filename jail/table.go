@@ -1,10 +1,6 @@
 package jail
 
-import (
-	"encoding/binary"
-	"hash/maphash"
-	"net/netip"
-)
+import "net/netip"
 
 const (
 	chunkBits    = 10
@@ -22,37 +18,41 @@ func keyOf(p netip.Prefix) key { return p.Addr().As16() }
 type table struct {
 	limit   int
 	slots   int // marks of a prefix
-	seed    maphash.Seed
-	index   []uint32 // open addressing, linear probing: 1 + number of the host, 0: free; the length is a power of two
-	chunks  []chunk  // so that growing copies nothing
-	used    int      // hosts in the index
-	fresh   uint32   // hosts ever handed out
-	free    uint32   // 1 + first of the freed hosts, linked by next
-	newest  uint32   // 1 + number
+	index   index[key]
+	chunks  []chunk // so that growing copies nothing
+	fresh   uint32  // hosts ever handed out
+	free    uint32  // 1 + first of the freed hosts, linked by next
+	newest  uint32  // 1 + number
 	oldest  uint32
 	evicted uint64
 }
 
+// chunk keeps the keys apart: who changes the order by age looks at hosts that have nothing else to do with it, and the
+// smaller those are, the more of them the cache holds.
 type chunk struct {
+	keys  []key
 	hosts []host
 	marks []mark
 }
 
 type host struct {
-	key        key
 	next, prev uint32 // 1 + number: next is older, prev is newer
 	n          uint16 // marks in use
 }
 
 // newTable returns a table for about limit prefixes: fewer if each has so many marks that they took more memory than
 // limit prefixes of five marks.
-func newTable(limit, slots int) table {
+func newTable(limit, slots int) *table {
 	size := 48 + 16*slots
 	if size > bytesPerHost {
 		limit = max(1, limit/size*bytesPerHost)
 	}
-	return table{limit: limit, slots: slots, seed: maphash.MakeSeed(), index: make([]uint32, 64)}
+	t := &table{limit: limit, slots: slots}
+	t.index = newIndex(limit, func(n uint32) key { return t.key(n - 1) })
+	return t
 }
+
+func (t *table) len() int { return t.index.used }
 
 // at returns a host and its marks, all of them.
 func (t *table) at(id uint32) (*host, []mark) {
@@ -63,80 +63,44 @@ func (t *table) at(id uint32) (*host, []mark) {
 
 func (t *table) host(id uint32) *host { return &t.chunks[id>>chunkBits].hosts[id&(chunkSize-1)] }
 
-// slot is where k stands in the index, or where it would.
-func (t *table) slot(k key) int {
-	mask := len(t.index) - 1
-	for i := t.home(k); ; i = (i + 1) & mask {
-		if n := t.index[i]; n == 0 || t.host(n-1).key == k {
-			return i
-		}
-	}
-}
+func (t *table) key(id uint32) key { return t.chunks[id>>chunkBits].keys[id&(chunkSize-1)] }
 
-func (t *table) home(k key) int {
-	return int(maphash.Comparable(t.seed, [2]uint64{binary.LittleEndian.Uint64(k[:]), binary.LittleEndian.Uint64(k[8:])})) & (len(t.index) - 1)
-}
-
-func (t *table) find(k key) (uint32, bool) {
-	n := t.index[t.slot(k)]
+func (t *table) find(k key) (id uint32, ok bool) {
+	n := t.index.find(k)
 	return n - 1, n != 0
 }
 
 // touch returns the host of k and makes it the newest; a new one, for which the oldest may have to go, has no marks.
-func (t *table) touch(k key) uint32 {
-	i := t.slot(k)
-	if n := t.index[i]; n != 0 {
-		if n != t.newest {
-			t.unlink(n)
-			t.pushNewest(n)
-		}
+func (t *table) touch(k key) (id uint32) {
+	n := t.index.find(k)
+	switch {
+	case n == 0:
+		n = t.add(k)
+	case n == t.newest:
 		return n - 1
+	default:
+		t.unlink(n)
 	}
-	if t.used >= t.limit {
-		t.remove(t.oldest - 1)
-		t.evicted++
-		i = t.slot(k)
-	}
-	n := t.take()
-	t.host(n - 1).key = k
-	t.index[i] = n
 	t.pushNewest(n)
-	if t.used++; t.used > len(t.index)/4*3 {
-		t.grow()
-	}
 	return n - 1
 }
 
+func (t *table) add(k key) (n uint32) {
+	if t.len() >= t.limit {
+		t.remove(t.oldest - 1)
+		t.evicted++
+	}
+	n = t.take()
+	t.chunks[(n-1)>>chunkBits].keys[(n-1)&(chunkSize-1)] = k
+	t.index.put(k, n)
+	return n
+}
+
 func (t *table) remove(id uint32) {
-	h := t.host(id)
-	t.vacate(t.slot(h.key))
+	t.index.remove(t.key(id))
 	t.unlink(id + 1)
-	*h = host{next: t.free}
+	*t.host(id) = host{next: t.free}
 	t.free = id + 1
-	t.used--
-}
-
-// vacate frees a place in the index and moves those behind it up, so that no search stops too early.
-func (t *table) vacate(hole int) {
-	mask := len(t.index) - 1
-	for i := (hole + 1) & mask; t.index[i] != 0; i = (i + 1) & mask {
-		home := t.home(t.host(t.index[i] - 1).key)
-		if (i-home)&mask >= (i-hole)&mask {
-			t.index[hole] = t.index[i]
-			hole = i
-		}
-	}
-	t.index[hole] = 0
-}
-
-func (t *table) grow() {
-	old := t.index
-	t.index = make([]uint32, 2*len(old))
-	for _, n := range old {
-		if n != 0 {
-			t.index[t.slot(t.host(n-1).key)] = n
-		}
-	}
 }
 
 func (t *table) take() uint32 {
@@ -146,7 +110,7 @@ func (t *table) take() uint32 {
 		return n
 	}
 	if t.fresh&(chunkSize-1) == 0 {
-		t.chunks = append(t.chunks, chunk{make([]host, chunkSize), make([]mark, chunkSize*t.slots)})
+		t.chunks = append(t.chunks, chunk{make([]key, chunkSize), make([]host, chunkSize), make([]mark, chunkSize*t.slots)})
 	}
 	t.fresh++
 	return t.fresh

@@ -54,14 +54,14 @@ func TestTableAgainstList(t *testing.T) {
 	}
 	var got []key
 	for id := range table.all {
-		got = append(got, table.host(id).key)
+		got = append(got, table.key(id))
 	}
 	slices.Reverse(got)
 	if diff := cmp.Diff(list, got); diff != "" {
 		t.Errorf("keys, oldest first (-want +got):\n%s", diff)
 	}
-	if table.used != len(list) || table.evicted != evicted || evicted == 0 {
-		t.Errorf("used %d, evicted %d, want %d and %d, not 0", table.used, table.evicted, len(list), evicted)
+	if table.len() != len(list) || table.evicted != evicted || evicted == 0 {
+		t.Errorf("used %d, evicted %d, want %d and %d, not 0", table.len(), table.evicted, len(list), evicted)
 	}
 }
 

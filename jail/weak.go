@@ -19,12 +19,9 @@ func (c *Connections) settle(addr netip.Addr, at int64) {
 
 // settled reports whether there was strong evidence about addr within LoginGrace of that time.
 func (c *Connections) settled(addr netip.Addr, at int64) bool {
-	i, ok := c.strong.index[addr.As16()]
-	if !ok {
-		return false
-	}
-	d := c.strong.nodes[i].touched - at
-	return d <= LoginGrace.Microseconds() && d >= -LoginGrace.Microseconds()
+	last, ok := c.strong.touched(addr.As16())
+	d := last - at
+	return ok && d <= LoginGrace.Microseconds() && d >= -LoginGrace.Microseconds()
 }
 
 // delay queues weak evidence. When the queue is full its head is judged early: a flood must not make us blind.

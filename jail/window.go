@@ -11,7 +11,7 @@ import (
 // bounded by Config.MaxTracked; the prefixes whose last attempt is oldest are forgotten first.
 type threshold struct {
 	cfg    Config
-	hosts  table
+	hosts  *table
 	traces origins
 }
 
@@ -79,7 +79,7 @@ func (t *threshold) forgive(prefix netip.Prefix, n int) {
 }
 
 func (t *threshold) verdict(prefix netip.Prefix, marks []mark) Verdict {
-	v := Verdict{Prefix: prefix, Failures: len(marks)}
+	v := Verdict{Prefix: prefix, Failures: len(marks), Evidence: make([]Trace, 0, min(len(marks), maxEvidence))}
 	v.Reason = fmt.Sprintf("failed logins: %d within %v", len(marks), t.cfg.FindTime)
 	for i, m := range marks {
 		if i > 0 && m == marks[i-1] || len(v.Evidence) == maxEvidence {
@@ -99,7 +99,7 @@ func (t *threshold) Forget(p netip.Prefix) {
 		return
 	}
 	for id := range t.hosts.all {
-		if p.Overlaps(t.cfg.prefixOf(t.hosts.host(id).key)) {
+		if p.Overlaps(t.cfg.prefixOf(t.hosts.key(id))) {
 			t.hosts.remove(id)
 		}
 	}
@@ -120,7 +120,7 @@ func (t *threshold) Expire(now time.Time) {
 }
 
 // Failing implements Lister.
-func (t *threshold) Failing() int { return t.hosts.used }
+func (t *threshold) Failing() int { return t.hosts.len() }
 
 // Evicted implements Lister.
 func (t *threshold) Evicted() uint64 { return t.hosts.evicted }
@@ -130,7 +130,7 @@ func (t *threshold) Hosts(after netip.Prefix, limit int) []Host {
 	var hosts []Host
 	for id := range t.hosts.all {
 		h, marks := t.hosts.at(id)
-		p := t.cfg.prefixOf(h.key)
+		p := t.cfg.prefixOf(t.hosts.key(id))
 		if h.n == 0 || after.IsValid() && p.Compare(after) <= 0 {
 			continue
 		}
