@@ -73,10 +73,10 @@ func (t *table) find(k key) (id uint32, ok bool) {
 // touch returns the host of k and makes it the newest; a new one, for which the oldest may have to go, has no marks.
 func (t *table) touch(k key) (id uint32) {
 	n := t.index.find(k)
-	switch {
-	case n == 0:
+	switch n {
+	case 0:
 		n = t.add(k)
-	case n == t.newest:
+	case t.newest:
 		return n - 1
 	default:
 		t.unlink(n)
