@@ -60,40 +60,42 @@ func TestForeignDescriptorsAreClosed(t *testing.T) {
 
 func TestLargeMessagesAreRefused(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	conn := h.raw(t)
-	manager := conn.Object("org.exile1", "/org/exile1")
-	for _, size := range []int{40 << 10, 1 << 20, 20 << 20} {
-		err := manager.Call("org.exile1.Manager.DescribeAddress", 0, strings.Repeat("x", size)).Err
-		if errorName(err) != limits {
-			t.Errorf("%d bytes: %v", size, err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		conn := h.raw(t)
+		manager := conn.Object("org.exile1", "/org/exile1")
+		for _, size := range []int{40 << 10, 1 << 20, 20 << 20} {
+			err := manager.Call("org.exile1.Manager.DescribeAddress", 0, strings.Repeat("x", size)).Err
+			if errorName(err) != limits {
+				t.Errorf("%d bytes: %v", size, err)
+			}
 		}
-	}
-	err := manager.Call("org.exile1.Manager.DescribeAddress", 0, strings.Repeat("x", 20<<10)).Err
-	if errorName(err) != "org.freedesktop.DBus.Error.InvalidArgs" {
-		t.Errorf("20 KiB: %v", err)
-	}
+		err := manager.Call("org.exile1.Manager.DescribeAddress", 0, strings.Repeat("x", 20<<10)).Err
+		if errorName(err) != "org.freedesktop.DBus.Error.InvalidArgs" {
+			t.Errorf("20 KiB: %v", err)
+		}
+	})
 }
 
 // A peer that calls faster than it is answered is refused; another is answered all the same.
 func TestFloodHitsOnlyItsSender(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	conn := h.raw(t)
-	victim := h.dial(t)
-	const n = 5000
-	calls := make(chan *dbus.Call, n)
-	for range n {
-		conn.Object("org.exile1", "/org/exile1").Go("org.exile1.Manager.ListBans", 0, calls, "", "", uint32(0), uint64(0))
-	}
-	if _, err := victim.Status(t.Context()); err != nil {
-		t.Errorf("a peaceful peer: %v", err)
-	}
-	for range n {
-		if err := (<-calls).Err; err != nil && errorName(err) != limits {
-			t.Fatal(err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		conn := h.raw(t)
+		victim := h.dial(t)
+		const n = 5000
+		calls := make(chan *dbus.Call, n)
+		for range n {
+			conn.Object("org.exile1", "/org/exile1").Go("org.exile1.Manager.ListBans", 0, calls, "", "", uint32(0), uint64(0))
 		}
-	}
+		if _, err := victim.Status(t.Context()); err != nil {
+			t.Errorf("a peaceful peer: %v", err)
+		}
+		for range n {
+			if err := (<-calls).Err; err != nil && errorName(err) != limits {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func TestReportsAreLimited(t *testing.T) {
@@ -131,15 +133,16 @@ func TestAnnounceNeverWaits(t *testing.T) {
 // Subscribers that vanish do no harm.
 func TestSubscribersThatVanish(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	for range 50 {
-		conn := h.raw(t)
-		if err := conn.Object("org.exile1", "/org/exile1").Call("org.exile1.Manager.Subscribe", 0).Err; err != nil {
-			t.Fatal(err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		for range 50 {
+			conn := h.raw(t)
+			if err := conn.Object("org.exile1", "/org/exile1").Call("org.exile1.Manager.Subscribe", 0).Err; err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
 		}
-		_ = conn.Close()
-	}
-	if _, err := h.dial(t).Status(t.Context()); err != nil {
-		t.Error(err)
-	}
+		if _, err := h.dial(t).Status(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

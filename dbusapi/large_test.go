@@ -27,34 +27,35 @@ func manyBans(t testing.TB) []control.Ban {
 // A hundred thousand bans come whole, in pages and in a file, and the service does not keep them.
 func TestManyBans(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	h.fake.Set(control.Status{}, []control.JailStatus{{Name: "sshd"}}, manyBans(t), nil)
-	c := h.dial(t)
-	page := control.Page{Max: 10_000}
-	n, begin := 0, time.Now()
-	for {
-		bans, next, err := c.Bans(t.Context(), page)
-		if err != nil {
-			t.Fatal(err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		h.fake.Set(control.Status{}, []control.JailStatus{{Name: "sshd"}}, manyBans(t), nil)
+		c := h.dial(t)
+		page := control.Page{Max: 10_000}
+		n, begin := 0, time.Now()
+		for {
+			bans, next, err := c.Bans(t.Context(), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(bans)
+			if next == "" {
+				break
+			}
+			page.After = next
 		}
-		n += len(bans)
-		if next == "" {
-			break
+		t.Logf("pages: %v", time.Since(begin))
+		begin = time.Now()
+		fromFile := 0
+		err := c.EachBan(t.Context(), "", func(b control.Ban) error {
+			fromFile++
+			if b.Reason == "" {
+				t.Errorf("ban %v lost its reason", b)
+			}
+			return nil
+		})
+		t.Logf("file: %v", time.Since(begin))
+		if err != nil || n != many || fromFile != many {
+			t.Errorf("%d bans in pages, %d in the file, %v", n, fromFile, err)
 		}
-		page.After = next
-	}
-	t.Logf("pages: %v", time.Since(begin))
-	begin = time.Now()
-	fromFile := 0
-	err := c.EachBan(t.Context(), "", func(b control.Ban) error {
-		fromFile++
-		if b.Reason == "" {
-			t.Errorf("ban %v lost its reason", b)
-		}
-		return nil
 	})
-	t.Logf("file: %v", time.Since(begin))
-	if err != nil || n != many || fromFile != many {
-		t.Errorf("%d bans in pages, %d in the file, %v", n, fromFile, err)
-	}
 }

@@ -31,7 +31,23 @@ type host struct {
 
 func start(t *testing.T) *host {
 	t.Helper()
-	h := &host{bus: dbustest.Start(t), fake: sample(), level: new(slog.LevelVar), states: make(chan error, 100)}
+	return startOn(t, dbustest.Start(t))
+}
+
+// onEachBus runs a test of what differs between the implementations of the bus.
+func onEachBus(t *testing.T, test func(*testing.T, *host)) {
+	t.Helper()
+	for name, run := range dbustest.Buses() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, startOn(t, run(t)))
+		})
+	}
+}
+
+func startOn(t *testing.T, bus *dbustest.Bus) *host {
+	t.Helper()
+	h := &host{bus: bus, fake: sample(), level: new(slog.LevelVar), states: make(chan error, 100)}
 	h.service = dbusapi.New(dbusapi.Config{
 		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Learner: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
 		Connected: func(err error) { h.states <- err },
@@ -109,21 +125,22 @@ func sample() *controltest.Fake {
 // A client on the bus must give the answers that the daemon gives.
 func TestClientAnswersAsTheDaemonDoes(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	c := h.dial(t)
-	answers := func(r control.Reader) []any {
-		status, err1 := r.Status(t.Context())
-		jails, err2 := r.Jails(t.Context())
-		hosts, _, err3 := r.Hosts(t.Context(), control.Page{Jail: "sshd"})
-		addr, err4 := r.Address(t.Context(), netip.MustParsePrefix("192.0.2.7/32"))
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
-			t.Fatal(err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		c := h.dial(t)
+		answers := func(r control.Reader) []any {
+			status, err1 := r.Status(t.Context())
+			jails, err2 := r.Jails(t.Context())
+			hosts, _, err3 := r.Hosts(t.Context(), control.Page{Jail: "sshd"})
+			addr, err4 := r.Address(t.Context(), netip.MustParsePrefix("192.0.2.7/32"))
+			if err := errors.Join(err1, err2, err3, err4); err != nil {
+				t.Fatal(err)
+			}
+			return []any{status, jails, hosts, addr}
 		}
-		return []any{status, jails, hosts, addr}
-	}
-	if diff := cmp.Diff(answers(h.fake), answers(c), equal); diff != "" {
-		t.Errorf("over the bus (-daemon +client):\n%s", diff)
-	}
+		if diff := cmp.Diff(answers(h.fake), answers(c), equal); diff != "" {
+			t.Errorf("over the bus (-daemon +client):\n%s", diff)
+		}
+	})
 }
 
 func TestPagesJoinToTheWholeList(t *testing.T) {
@@ -207,55 +224,57 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 
 func TestSubscribersHearOfBans(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	events := make(chan control.Event, 10)
-	watcher, speaker := h.dial(t), h.dial(t)
-	done := make(chan error, 1)
-	go func() { done <- watcher.Watch(ctx, func(e control.Event) { events <- e }) }()
-	p := netip.MustParsePrefix("203.0.113.9/32")
-	var got control.Event
-	for got.Kind == "" { // the subscription comes at its own time
-		if _, err := speaker.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Minute}); err != nil {
+	onEachBus(t, func(t *testing.T, h *host) {
+		ctx, cancel := context.WithCancel(t.Context())
+		events := make(chan control.Event, 10)
+		watcher, speaker := h.dial(t), h.dial(t)
+		done := make(chan error, 1)
+		go func() { done <- watcher.Watch(ctx, func(e control.Event) { events <- e }) }()
+		p := netip.MustParsePrefix("203.0.113.9/32")
+		var got control.Event
+		for got.Kind == "" { // the subscription comes at its own time
+			if _, err := speaker.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case got = <-events:
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		want := control.Ban{Jail: "sshd", Prefix: p, Since: got.Time, Until: day(12).Add(time.Minute), Origin: control.OriginManual}
+		if diff := cmp.Diff(want, got.Ban, equal); got.Kind != control.BanNew || diff != "" {
+			t.Errorf("event %s (-want +got):\n%s", got.Kind, diff)
+		}
+		if _, err := speaker.Unban(t.Context(), "", p); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case got = <-events:
-		case <-time.After(10 * time.Millisecond):
+		for got.Kind != control.BanRemoved {
+			got = <-events
 		}
-	}
-	want := control.Ban{Jail: "sshd", Prefix: p, Since: got.Time, Until: day(12).Add(time.Minute), Origin: control.OriginManual}
-	if diff := cmp.Diff(want, got.Ban, equal); got.Kind != control.BanNew || diff != "" {
-		t.Errorf("event %s (-want +got):\n%s", got.Kind, diff)
-	}
-	if _, err := speaker.Unban(t.Context(), "", p); err != nil {
-		t.Fatal(err)
-	}
-	for got.Kind != control.BanRemoved {
-		got = <-events
-	}
-	if got.Reason != "unban" || got.Ban.Prefix != p {
-		t.Errorf("removed: %+v", got)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Watch: %v", err)
-	}
+		if got.Reason != "unban" || got.Ban.Prefix != p {
+			t.Errorf("removed: %+v", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
 }
 
 func TestServiceReturnsAfterTheBusRestarts(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	for range 2 {
-		h.bus.Stop()
-		h.wait(t, false)
-		h.service.Announce(control.Event{Kind: control.BanNew}) // must not block, must not count as dropped
-		if err := h.bus.Run(context.Background()); err != nil {
-			t.Fatal(err)
+	onEachBus(t, func(t *testing.T, h *host) {
+		for range 2 {
+			h.bus.Stop()
+			h.wait(t, false)
+			h.service.Announce(control.Event{Kind: control.BanNew}) // must not block, must not count as dropped
+			if err := h.bus.Run(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			h.wait(t, true)
+			if _, err := h.dial(t).Status(t.Context()); err != nil {
+				t.Error(err)
+			}
 		}
-		h.wait(t, true)
-		if _, err := h.dial(t).Status(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
+	})
 }

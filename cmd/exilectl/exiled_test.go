@@ -33,18 +33,15 @@ func TestExiled(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "exile/cmd/exiled").CombinedOutput(); err != nil {
 		t.Fatalf("build exiled: %v\n%s", err, out)
 	}
-	testscript.Run(t, testscript.Params{
+	onEachBus(t, testscript.Params{
 		Dir:                 "testdata/exiled",
 		RequireExplicitExec: true,
-		Setup: func(env *testscript.Env) error {
-			return setupExiled(env, program)
-		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"journal":    journalCommand,
 			"eventually": eventually,
 			"exiled":     exiledCommand,
 		},
-	})
+	}, func(env *testscript.Env, bus *dbustest.Bus) error { return setupExiled(env, bus, program) })
 }
 
 // journalTool writes journal files.
@@ -59,8 +56,7 @@ type guarded struct {
 	said              *bytes.Buffer
 }
 
-func setupExiled(env *testscript.Env, program string) error {
-	bus := dbustest.Start(env.T().(testing.TB))
+func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
 	g := &guarded{program: program, dir: env.WorkDir, bus: bus.Address}
 	config := filepath.Join(g.dir, "exile.yaml")
 	text, err := os.ReadFile(config)

@@ -25,23 +25,33 @@ func TestMain(m *testing.M) {
 // fake daemon.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
+	onEachBus(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"commands": commands,
 			"announce": announce,
 			"state":    state,
 		},
-	})
+	}, setup)
+}
+
+// onEachBus runs scripts on each of the buses that distributions have.
+func onEachBus(t *testing.T, p testscript.Params, setup func(*testscript.Env, *dbustest.Bus) error) {
+	t.Helper()
+	for name, start := range dbustest.Buses() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p.Setup = func(env *testscript.Env) error { return setup(env, start(env.T().(testing.TB))) }
+			testscript.Run(t, p)
+		})
+	}
 }
 
 type fakeKey struct{}
 
-func setup(env *testscript.Env) error {
-	bus := dbustest.Start(env.T().(testing.TB))
+func setup(env *testscript.Env, bus *dbustest.Bus) error {
 	fake := fakeDaemon()
 	ctx, cancel := context.WithCancel(context.Background())
 	up, done := make(chan struct{}, 100), make(chan struct{})

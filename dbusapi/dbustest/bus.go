@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,27 +36,43 @@ const config = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 </busconfig>
 `
 
-// Bus is a running dbus-daemon.
+// Bus is a running bus.
 type Bus struct {
 	Address string // for DBUS_SYSTEM_BUS_ADDRESS
 
-	dir string
-	cmd *exec.Cmd
+	dir    string
+	launch func(b *Bus, ctx context.Context, file string) error // starts cmd
+	cmd    *exec.Cmd
+	log    *net.UnixConn // of dbus-broker
 }
 
-// Start starts a bus that ends with the test. The test is skipped where there is no dbus-daemon.
+// Start starts a dbus-daemon that ends with the test. The test is skipped where there is none.
 func Start(t testing.TB) *Bus {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		t.Skip("SKIPPED, NOT TESTED: dbus-daemon is not installed")
 	}
+	return start(t, (*Bus).daemon)
+}
+
+// Buses are the implementations of the bus that distributions have, by name.
+func Buses() map[string]func(testing.TB) *Bus {
+	return map[string]func(testing.TB) *Bus{"dbus-daemon": Start, "dbus-broker": StartBroker}
+}
+
+func start(t testing.TB, launch func(*Bus, context.Context, string) error) *Bus {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "bus") // a socket's path must be short, t.TempDir's may not be
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bus{dir: dir, Address: "unix:path=" + filepath.Join(dir, "socket")}
+	b := &Bus{dir: dir, launch: launch}
+	b.Address = "unix:path=" + b.socket()
 	t.Cleanup(func() {
 		b.Stop()
+		if b.log != nil {
+			_ = b.log.Close()
+		}
 		_ = os.RemoveAll(dir)
 	})
 	if err := os.Chmod(dir, 0o755); err != nil { // other users connect too
@@ -67,31 +84,46 @@ func Start(t testing.TB) *Bus {
 	return b
 }
 
-// Run starts the daemon, again after Stop, and returns when it listens.
+func (b *Bus) socket() string { return filepath.Join(b.dir, "bus") }
+
+// Run starts the bus, again after Stop, and returns when it listens.
 func (b *Bus) Run(ctx context.Context) error {
 	file := filepath.Join(b.dir, "bus.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(b.dir, "socket")), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, b.socket()), 0o600); err != nil {
 		return err
 	}
-	_ = os.Remove(filepath.Join(b.dir, "socket"))
-	b.cmd = exec.CommandContext(ctx, "dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no bus behind
+	_ = os.Remove(b.socket())
+	if err := b.launch(b, ctx, file); err != nil {
+		b.Stop()
+		return fmt.Errorf("start a bus: %w", err)
+	}
+	return nil
+}
+
+func (b *Bus) daemon(ctx context.Context, file string) error {
+	b.cmd = command(ctx, "dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	if err := b.cmd.Start(); err != nil {
-		return fmt.Errorf("start dbus-daemon: %w", err)
+		b.cmd = nil
+		return err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "unix:") {
-		b.Stop()
-		return fmt.Errorf("start dbus-daemon: it said %q: %w", line, err)
+		return fmt.Errorf("dbus-daemon said %q: %w", line, err)
 	}
 	return nil
 }
 
-// Stop ends the daemon and waits for it.
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no bus behind
+	return cmd
+}
+
+// Stop ends the bus and waits for it.
 func (b *Bus) Stop() {
 	if b.cmd == nil {
 		return

@@ -10,6 +10,7 @@ need='
 /usr/lib/systemd/systemd                  systemd                systemd
 /usr/bin/unshare                          util-linux             util-linux
 /usr/bin/dbus-daemon                      dbus                   dbus-daemon
+/usr/bin/dbus-broker                      dbus-broker            dbus-broker
 /usr/sbin/sshd                            openssh-server         openssh-server
 /usr/bin/ssh                              openssh-client         openssh-clients
 /usr/sbin/ip                              iproute2               iproute
@@ -38,7 +39,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
 	exit 1
 fi
-servers='ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service'
+servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
@@ -63,4 +64,5 @@ fi
 
 for s in $off; do
 	systemctl disable "$s" >/dev/null 2>&1 || :
+	systemctl --global disable "$s" >/dev/null 2>&1 || : # the bus of users, too
 done
