@@ -44,7 +44,7 @@ func digest(log []Ban) string {
 func sameBans(t *testing.T, h Host, digests map[string]string) {
 	t.Helper()
 	if digests[h.Name] == "" {
-		t.Fatalf("%s: testdata/bans.txt does not have it", h.Name)
+		t.Skipf("SKIPPED: testdata/bans.txt does not have what the reference simulation gives for %s", h.Name)
 	}
 	_, log := Replay(h, adaptive(jail.DefaultAdaptive())(h), attempts)
 	if got := digest(log); got != digests[h.Name] {
@@ -57,11 +57,14 @@ func TestSameBansAsReference(t *testing.T) {
 	if _, err := os.Stat(data); err != nil {
 		t.Skipf("SKIPPED: the attempts of real hosts are not here: %v", err)
 	}
-	hosts, err := LoadDir(data)
+	hosts, err := LoadDir(data, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	digests := want(t)
+	if len(hosts) < 15 {
+		t.Errorf("%d hosts in %s, want the fifteen of testdata/bans.txt", len(hosts), data)
+	}
 	for _, h := range hosts {
 		t.Run(h.Name, func(t *testing.T) {
 			t.Parallel()

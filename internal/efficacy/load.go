@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"cmp"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -34,8 +35,8 @@ type Host struct {
 	Rows []Row
 }
 
-// LoadDir reads all *.tsv.gz and *.tsv files of a folder, in order of their names.
-func LoadDir(dir string) ([]Host, error) {
+// LoadDir reads all *.tsv.gz and *.tsv files of a folder, in order of their names. What it leaves out of a file it reports.
+func LoadDir(dir string, report func(error)) ([]Host, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -51,57 +52,103 @@ func LoadDir(dir string) ([]Host, error) {
 	}
 	hosts := make([]Host, len(paths))
 	for i, path := range paths {
-		if hosts[i], err = loadFile(path); err != nil {
-			return nil, err
+		var bad Unreadable
+		if hosts[i], bad, err = loadFile(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if bad.Rows > 0 {
+			report(fmt.Errorf("%s: %w", path, bad))
 		}
 	}
 	return hosts, nil
 }
 
-func loadFile(path string) (Host, error) {
+func loadFile(path string) (Host, Unreadable, error) {
 	name, zipped := strings.CutSuffix(filepath.Base(path), ".gz")
 	h := Host{Name: strings.TrimSuffix(name, ".tsv")}
 	f, err := os.Open(path)
 	if err != nil {
-		return h, err
+		return h, Unreadable{}, err
 	}
 	defer f.Close()
 	text := io.Reader(f)
 	if zipped {
-		if text, err = gzip.NewReader(f); err != nil {
-			return h, fmt.Errorf("%s: %w", path, err)
+		text, err = gzip.NewReader(f)
+		if errors.Is(err, io.EOF) { // an empty file is a host that nobody called on
+			return h, Unreadable{}, nil
+		}
+		if err != nil {
+			return h, Unreadable{}, err
 		}
 	}
-	h.Rows, err = Read(text)
-	if err != nil {
-		return h, fmt.Errorf("%s: %w", path, err)
-	}
-	return h, nil
+	var bad Unreadable
+	h.Rows, bad, err = Read(text)
+	return h, bad, err
 }
 
-// Read reads attempts: a line each, tab-separated, behind a line that names the columns.
-func Read(r io.Reader) ([]Row, error) {
+// Unreadable is what was left out of a file because it is no attempt.
+type Unreadable struct {
+	Rows  int
+	Line  int   // of the first
+	First error // why
+}
+
+// Error implements error.
+func (u Unreadable) Error() string {
+	return fmt.Sprintf("left out %d lines that are no attempts; the first is line %d: %v", u.Rows, u.Line, u.First)
+}
+
+func (u *Unreadable) note(line int, err error) {
+	if u.Rows++; u.Rows == 1 {
+		u.Line, u.First = line, err
+	}
+}
+
+// maxLine bounds a line, in bytes.
+const maxLine = 1 << 20
+
+// Read reads attempts: a line each, tab-separated, behind a line that names the columns, in any order of time. Lines that
+// are none are left out and counted; a file of nothing else is an error.
+func Read(r io.Reader) ([]Row, Unreadable, error) {
 	var rows []Row
+	var bad Unreadable
 	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		if strings.HasPrefix(lines.Text(), "start\t") {
+	lines.Buffer(nil, maxLine)
+	n := 0
+	for n = 1; lines.Scan(); n++ {
+		if strings.HasPrefix(lines.Text(), "start\t") || strings.TrimSpace(lines.Text()) == "" {
 			continue
 		}
 		row, err := parseRow(lines.Text())
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			bad.note(n, err)
+			continue
 		}
 		rows = append(rows, row)
 	}
+	if err := lines.Err(); err != nil {
+		return nil, bad, fmt.Errorf("line %d: %w", n, err)
+	}
+	if len(rows) == 0 && bad.Rows > 0 {
+		return nil, bad, fmt.Errorf("no attempts in it; line %d: %w", bad.Line, bad.First)
+	}
 	slices.SortStableFunc(rows, func(a, b Row) int { return a.Start.Compare(b.Start) })
-	return rows, lines.Err()
+	return rows, bad, nil
 }
+
+// columns are start, last failure, address, user, guesses, success, unknown, method. Those after the address may be
+// missing.
+const columns = 8
+
+// maxGuesses bounds what one connection can have guessed.
+const maxGuesses = 1_000_000
 
 func parseRow(line string) (r Row, err error) {
 	f := strings.Split(line, "\t")
-	if len(f) < 8 {
-		return r, fmt.Errorf("%d columns, want 8", len(f))
+	if len(f) < 3 {
+		return r, fmt.Errorf("%d columns, want %d with tabs between them", len(f), columns)
 	}
+	f = append(f, make([]string, columns)...)
 	if r.Start, err = parseTime(f[0]); err != nil {
 		return r, err
 	}
@@ -114,10 +161,10 @@ func parseRow(line string) (r Row, err error) {
 	if r.Guesses, err = strconv.Atoi(cmp.Or(f[4], "0")); err != nil {
 		return r, err
 	}
-	if r.Guesses < 0 {
-		return r, fmt.Errorf("%d guesses", r.Guesses)
+	if r.Guesses < 0 || r.Guesses > maxGuesses {
+		return r, fmt.Errorf("%d guesses: must be 0 to %d", r.Guesses, maxGuesses)
 	}
-	r.Addr = r.Addr.Unmap()
+	r.Addr = r.Addr.Unmap().WithZone("")
 	r.User, r.Success, r.Unknown, r.Method = f[3], f[5] == "1", f[6] == "1", f[7]
 	return r, nil
 }

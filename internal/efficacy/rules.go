@@ -2,6 +2,7 @@ package efficacy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"exile/jail"
@@ -35,18 +36,30 @@ func lines(r Row) int {
 	return n
 }
 
-const boundName = "bound"
+// The rules that the numbers for programs are about.
+const (
+	boundName    = "bound"
+	usualName    = "threshold 5/10m/10m"
+	adaptiveName = "adaptive"
+)
+
+// MainRules are those of Rules that others are measured by: the bound, what most hosts run, and ours.
+func MainRules() []Rule {
+	return slices.DeleteFunc(Rules(), func(r Rule) bool {
+		return r.Name != boundName && r.Name != usualName && r.Name != adaptiveName
+	})
+}
 
 // Rules are the detectors of the table: the bound that no detector on one host's log can pass, what people use, and ours.
 func Rules() []Rule {
 	const day = 24 * time.Hour
 	return []Rule{
 		{boundName, func(Host) jail.Detector { return atOnce{} }, attempts},
-		{"threshold 5/10m/10m", rate(5, 10*time.Minute, 10*time.Minute), attempts},
+		{usualName, rate(5, 10*time.Minute, 10*time.Minute), attempts},
 		{"threshold 5/10m/10m, lines", rate(5, 10*time.Minute, 10*time.Minute), lines},
 		{"threshold 4/10m/1h", rate(4, 10*time.Minute, time.Hour), attempts},
 		{"threshold 5/1d/1d", rate(5, day, day), attempts},
-		{"adaptive", adaptive(jail.DefaultAdaptive()), attempts},
+		{adaptiveName, adaptive(jail.DefaultAdaptive()), attempts},
 		{"adaptive, a login forgives its connection's guesses", adaptive(jail.DefaultAdaptive()), forgiven},
 		what("k: 3", func(c *jail.AdaptiveConfig) { c.NameHosts = 3 }),
 		what("no names", func(c *jail.AdaptiveConfig) { c.NameHosts = 0 }),

@@ -26,22 +26,23 @@ func main() {
 		err = run(*data, *format, *document)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "efficacy:", err)
+		warn(err)
 		os.Exit(1)
 	}
 }
 
+func warn(err error) { fmt.Fprintln(os.Stderr, "efficacy:", err) }
+
 func run(data, format, document string) error {
-	hosts, err := efficacy.LoadDir(data)
+	hosts, err := efficacy.LoadDir(data, warn)
 	if err != nil {
 		return err
 	}
-	rules := efficacy.Rules()
-	report := efficacy.Run(hosts, rules)
 	if format == "json" {
-		return json.NewEncoder(os.Stdout).Encode(report)
+		return json.NewEncoder(os.Stdout).Encode(efficacy.Run(hosts, efficacy.MainRules()))
 	}
-	table := report.Table(rules)
+	rules := efficacy.Rules()
+	table := efficacy.Run(hosts, rules).Table(rules)
 	fmt.Print(table)
 	if document == "" {
 		return nil
