@@ -3,6 +3,8 @@ PREFIX  ?= /usr
 DESTDIR ?=
 FUZZTIME ?= 30s
 COUNT   ?= 6
+BIN     ?= bin
+DIST    ?= dist
 DATA    ?= ../shared/data/attempts
 FORMAT  ?= table
 
@@ -21,7 +23,7 @@ include units/files.mk
 all: build
 
 build: ## Build bin/exiled and bin/exilectl, static
-	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
 check: deps lint test e2e ## Everything: lint, unit tests, kernel tests, a booted host (as root; under 15 minutes)
 
@@ -35,7 +37,7 @@ test: deps ## Unit tests; as root also the backends in network namespaces; what 
 	$(GO) test $(PACKAGES)
 	$(RACE) -short $(RACED)
 
-e2e: deps build ## Attack a real systemd host, booted in namespaces (as root)
+e2e: deps build bin/nfpm ## Attack a real systemd host, booted in namespaces (as root)
 	$(GO) test -count=1 -parallel 6 -timeout 12m ./e2e/...
 
 demo: deps build ## Watch a real attacker being exiled (as root)
@@ -58,6 +60,14 @@ install: build ## Install to DESTDIR/PREFIX; without DESTDIR also enable and sta
 uninstall: ## Stop, disable and remove what install installed; /etc/exile and /var/lib/exile stay
 	@internal/tools/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" $(FILES)
 
+package: bin/nfpm ## Make DIST/exile*.deb and DIST/exile*.rpm (dist); two runs give the same bytes
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	$(MAKE) -s install BIN="$$work/bin" DESTDIR="$$work/root" PREFIX=/usr && \
+	internal/tools/package.sh "$(VERSION)" "$$work/root" "$(DIST)"
+
+bin/nfpm: internal/tools/nfpm/go.mod
+	cd internal/tools/nfpm && $(GO) build -o ../../../bin/ tool
+
 deps: ## Install what the other targets need and is missing, with apt or dnf (as root)
 	@internal/tools/deps.sh
 
@@ -67,4 +77,4 @@ clean: ## Remove what was built
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-.PHONY: all build check lint test e2e demo fuzz bench efficacy install uninstall deps clean help
+.PHONY: all build check lint test e2e demo fuzz bench efficacy install uninstall package deps clean help

@@ -1,7 +1,7 @@
 # Where each file is installed below PREFIX, as SOURCE:DESTINATION. A file is added by putting it in its folder.
 to = $(foreach f,$(wildcard $(1)),$(f):$(2)/$(notdir $(f)))
 
-FILES := bin/exiled:lib/exile/exiled bin/exiled-accounts:lib/exile/exiled-accounts bin/exilectl:bin/exilectl \
+FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exilectl:bin/exilectl \
   $(call to,units/systemd/*.service units/systemd/*.socket units/systemd/*.path,lib/systemd/system) \
   $(call to,units/sysusers.d/*.conf,lib/sysusers.d) \
   $(call to,units/modules-load.d/*.conf,lib/modules-load.d) \

@@ -210,7 +210,7 @@ func dropCapabilities() error {
 // outers are the outer machine's own settings and data, which a copy of its root must not run with.
 var outers = []string{
 	"etc/systemd/system", "etc/systemd/user", "etc/fstab", "etc/crypttab", "etc/exile", "etc/ssh/sshd_config.d", "etc/cron.d",
-	"etc/resolv.conf", "root/.ssh", "var/lib/exile", "var/lib/systemd", "var/log/journal",
+	"etc/resolv.conf", "root/.ssh", "usr/sbin/policy-rc.d", "var/lib/exile", "var/lib/systemd", "var/log/journal",
 }
 
 // prepare turns a copy of the outer machine's root into a host of its own: nothing enabled but what s brings.

@@ -84,17 +84,21 @@ func Boot(ctx context.Context, tree Tree, config string) (*Target, error) {
 	return &Target{h}, nil
 }
 
-// Activate enables and starts exiled as make install does on a live system.
+// Activate enables and starts exiled as the packages and make install do on a live system.
 func (t *Target) Activate(ctx context.Context) error {
 	source, err := sourceDir()
 	if err != nil {
 		return err
 	}
-	script, err := os.ReadFile(filepath.Join(source, "internal/tools/install.sh"))
+	script, err := os.ReadFile(filepath.Join(source, "units/package/postinstall.sh"))
 	if err != nil {
 		return err
 	}
-	if _, err := t.Feed(ctx, string(script), "sh", "-s", "activate", "", "/usr"); err != nil {
+	_, err = t.Feed(ctx, string(script), "sh", "-s", "1", "")
+	if err == nil {
+		_, err = t.Run(ctx, "systemctl", "is-active", "exiled.service")
+	}
+	if err != nil {
 		return fmt.Errorf("activate exile: %w:\n%s", err, t.Log(ctx))
 	}
 	return nil

@@ -22,6 +22,7 @@ need='
 /usr/bin/mandoc                           mandoc                 mandoc
 /usr/lib/systemd/systemd-journal-remote   systemd-journal-remote systemd-journal-remote
 /usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
+/usr/bin/rpm                              rpm                    rpm
 /usr/bin/promtool                         prometheus             /usr/bin/promtool
 '
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
@@ -30,6 +31,8 @@ missing() { # COLUMN
 	echo "$need" | while read -r file deb rpm; do
 		[ -z "$file" ] || [ -e "$file" ] || [ -e "${file#/usr}" ] || eval "echo \$$1"
 	done
+	# What judges a .deb is Debian's.
+	[ "$1" != deb ] || [ -e /usr/bin/lintian ] || echo lintian
 	[ -n "$pam_systemd" ] || case $1 in deb) echo libpam-systemd ;; rpm) echo systemd-pam ;; esac
 }
 

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Tells a host of exile's files, after a package or make install has put them there.
+#
+# The first time (dpkg: configure "", rpm: 1) exiled is enabled and started. An upgrade (configure VERSION, 2) restarts it and
+# leaves what the administrator has disabled as it is. The bans stay in the kernel meanwhile.
+set -e
+case $1:$2 in
+configure: | 1:*) first=yes ;;
+configure:* | 2:*) first= ;;
+*) exit 0 ;; # dpkg takes something back: exiled was never stopped
+esac
+
+systemd-sysusers exile.conf
+journalctl --update-catalog || :
+[ -z "$first" ] || systemctl -q enable exiled.service
+[ -d /run/systemd/system ] || exit 0 # an image is being made: exiled starts when that boots
+systemctl daemon-reload
+busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig || : # no bus, nothing to reload
+
+if [ -z "$first" ] && ! exilectl -q check-config; then
+	echo "exile: this version does not take the configuration above; the exiled that runs goes on." >&2
+	echo "exile: after a correction, which 'exilectl check-config' confirms: systemctl restart exiled" >&2
+	exit 0
+fi
+if [ -n "$DPKG_MAINTSCRIPT_NAME" ]; then
+	deb-systemd-invoke restart exiled.service # heeds policy-rc.d, and starts nothing that is disabled
+elif [ -n "$first" ]; then
+	systemctl restart exiled.service # enable --now would leave an older version running
+else
+	systemctl try-restart exiled.service
+fi || echo "exile: exiled did not start and tries again; see journalctl -u exiled" >&2
