@@ -241,12 +241,14 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 		banned(t, g, a, 1)
 		silent(t, a)
 	}
+	inside(t, g, "exilectl", "is-banned", first.Addr.String()) // over the Varlink socket
+	inside(t, g, "exilectl", "reload")
 	// systemctl speaks to systemd itself where there is no bus.
 	inside(t, g, "systemctl", "unmask", "--runtime", bus)
 	inside(t, g, "systemctl", "restart", "dbus.socket")
 	inside(t, g, "systemctl", "start", bus)
 	eventually(t, "the name is back", func() bool {
-		out, err := g.Run(t.Context(), "exilectl", "list-bans")
+		out, err := g.Run(t.Context(), append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
 		return err == nil && strings.Contains(out, first.Addr.String()) && strings.Contains(out, second.Addr.String())
 	})
 	if now := inside(t, g, "systemctl", "show", "-P", "MainPID", "exiled"); now != pid {

@@ -26,7 +26,7 @@ func newBanCommand(o *options) *cobra.Command {
 				}
 				r.Duration, r.Permanent = d, permanent
 			}
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				return each(args, func(addr string) error { return o.ban(ctx, d, c, r, addr) })
 			})
 		},
@@ -40,7 +40,7 @@ func newBanCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-func (o *options) ban(ctx context.Context, d *dbusapi.Client, c *console, r control.BanRequest, addr string) error {
+func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRequest, addr string) error {
 	p, err := dbusapi.ParsePrefix(addr)
 	if err != nil {
 		return failure(err, "ban %s", addr)

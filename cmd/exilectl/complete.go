@@ -20,7 +20,7 @@ type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCo
 
 // completeJails offers the names of the jails that the daemon has.
 func completeJails(o *options) completer {
-	return complete(o, func(ctx context.Context, d *dbusapi.Client) ([]string, error) {
+	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
 		jails, err := d.Jails(ctx)
 		var names []string
 		for _, j := range jails {
@@ -32,7 +32,7 @@ func completeJails(o *options) completer {
 
 // completeBanned offers banned addresses.
 func completeBanned(o *options) completer {
-	return complete(o, func(ctx context.Context, d *dbusapi.Client) ([]string, error) {
+	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
 		bans, _, err := d.Bans(ctx, control.Page{Max: maxCompletions})
 		var out []string
 		for _, b := range bans {
@@ -43,7 +43,7 @@ func completeBanned(o *options) completer {
 }
 
 // complete asks the daemon, without a password; when it cannot be asked there is nothing to offer.
-func complete(o *options, f func(context.Context, *dbusapi.Client) ([]string, error)) completer {
+func complete(o *options, f func(context.Context, daemon) ([]string, error)) completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		o.noAsk = true
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)

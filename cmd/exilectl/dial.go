@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -12,22 +13,27 @@ import (
 	"exile/dbusapi"
 )
 
-// dial connects to the daemon: here, on another host, or in a container.
-func (o *options) dial(ctx context.Context) (*dbusapi.Client, error) {
+// dial connects to the daemon: here, on another host, or in a container. Where there is no bus here it looks for the
+// Varlink socket.
+func (o *options) dial(ctx context.Context) (daemon, error) {
 	cfg := dbusapi.ClientConfig{Interactive: !o.noAsk}
-	if argv := o.bridge(); argv != nil {
-		stream, err := startBridge(ctx, argv)
+	argv := o.bridge()
+	if argv == nil {
+		c, err := dbusapi.Dial(ctx, cfg)
 		if err != nil {
-			return nil, failure(err, "start %s", argv[0])
+			return dialSocket(ctx, err)
 		}
-		cfg.Stream = stream
+		return c, nil
 	}
-	c, err := dbusapi.Dial(ctx, cfg)
-	if err != nil && cfg.Stream != nil {
-		_ = cfg.Stream.Close()
-	}
+	bridge, err := startBridge(ctx, argv)
 	if err != nil {
-		return nil, failure(err, "reach exiled")
+		return nil, failure(err, "start %s", argv[0])
+	}
+	cfg.Stream = bridge
+	c, err := dbusapi.Dial(ctx, cfg)
+	if err != nil {
+		_ = bridge.Close()
+		return nil, failure(fmt.Errorf("%s: %w (%s)", strings.Join(argv, " "), err, bridge.cmd.ProcessState), "reach exiled")
 	}
 	return c, nil
 }

@@ -27,7 +27,7 @@ func newExportCommand(o *options) *cobra.Command {
 			if len(args) == 1 {
 				jail = args[0]
 			}
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				c.json = jsonShort
 				if err := d.EachBan(ctx, jail, func(b control.Ban) error { return c.document(toBanRow(b)) }); err != nil {
 					return failure(err, "export bans")
@@ -53,7 +53,7 @@ func newImportCommand(o *options) *cobra.Command {
 				in = f
 			}
 			defer in.Close()
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				n, err := importBans(ctx, d, in, c.now)
 				o.note(c, "Imported %s.", plural(n, "bans"))
 				return err

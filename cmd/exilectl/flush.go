@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"exile/dbusapi"
 )
 
 func newFlushCommand(o *options) *cobra.Command {
@@ -14,7 +12,7 @@ func newFlushCommand(o *options) *cobra.Command {
 		Short:             "Lift every ban of jails, or of all",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(jails) == 0 {
 					return o.unbanAll(ctx, d, c, "")
 				}

@@ -20,7 +20,7 @@ func newForgetCommand(o *options) *cobra.Command {
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeNames(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				return each(args, func(word string) error { return o.forget(ctx, d, c, jail, word, name) })
 			})
 		},
@@ -57,7 +57,7 @@ func forgetWord(ctx context.Context, d control.Learner, jail, word string, name 
 
 // completeNames offers learned names.
 func completeNames(o *options) completer {
-	return complete(o, func(ctx context.Context, d *dbusapi.Client) ([]string, error) {
+	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
 		names, err := d.Names(ctx, "")
 		var out []string
 		for _, n := range names {

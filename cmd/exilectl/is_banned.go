@@ -25,7 +25,7 @@ func newIsBannedCommand(o *options) *cobra.Command {
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeBanned(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if err := checkJail(ctx, d, jail); err != nil {
 					return err
 				}

@@ -17,7 +17,7 @@ func newListBansCommand(o *options) *cobra.Command {
 		Short:             "List bans of jails, or of all",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				bans, err := allBans(ctx, d, jails)
 				if err != nil {
 					return failure(err, "list bans")
@@ -34,7 +34,7 @@ const pageSize = 2000
 // maxExpected bounds what is believed of a number that came over the bus.
 const maxExpected = 1_000_000
 
-// allBans turns the pages.
+// allBans holds every ban: a table is as wide as its widest row.
 func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.Ban, error) {
 	status, err := d.Status(ctx)
 	if err != nil {
@@ -45,20 +45,36 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 	}
 	out := make([]control.Ban, 0, min(max(status.Banned, 0), maxExpected)) // growing would cost twice the memory
 	for _, jail := range jails {
-		page := control.Page{Jail: jail, Max: pageSize}
-		for {
-			bans, next, err := d.Bans(ctx, page)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, bans...)
-			if next == "" {
-				break
-			}
-			page.After = next
+		err := eachBan(ctx, d, jail, func(b control.Ban) error {
+			b.Reason = "" // status has it, and the bus leaves it out of lists
+			out = append(out, b)
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// eachBan calls f with the bans of a jail, or of all (""), a page at a time.
+func eachBan(ctx context.Context, d control.Reader, jail string, f func(control.Ban) error) error {
+	page := control.Page{Jail: jail, Max: pageSize}
+	for {
+		bans, next, err := d.Bans(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, b := range bans {
+			if err := f(b); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		page.After = next
+	}
 }
 
 // banRow is a ban in JSON: the headings of the table, raw values.

@@ -16,7 +16,7 @@ func newListFailuresCommand(o *options) *cobra.Command {
 		Short:             "List addresses that are counted and not banned",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				hosts, err := allHosts(ctx, d, jails)
 				if err != nil {
 					return failure(err, "list failures")

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
@@ -17,7 +16,7 @@ func newListJailsCommand(o *options) *cobra.Command {
 		Short: "List jails",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				jails, err := d.Jails(ctx)
 				if err != nil {
 					return failure(err, "list jails")

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
@@ -16,7 +15,7 @@ func newListNamesCommand(o *options) *cobra.Command {
 		Short:             "List user names that only attackers try, as far as jails have learned",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				names, err := allNames(ctx, d, jails)
 				if err != nil {
 					return failure(err, "list names")

@@ -15,7 +15,7 @@ func newLogLevelCommand(o *options) *cobra.Command {
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: dbusapi.LogLevelNames(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(args) == 1 {
 					if err := d.SetLogLevel(ctx, args[0]); err != nil {
 						return failure(err, "set log level")

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"exile/dbusapi/dbustest"
 	"exile/internal/control"
 	"exile/internal/control/controltest"
+	"exile/internal/varlink"
 )
 
 // TestMain makes the test binary the command, so that scripts run what users run.
@@ -21,11 +25,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"exilectl": main})
 }
 
-// TestScripts runs the scenarios, each against a daemon of its own on a bus of its own: the real service in front of a
-// fake daemon.
+// TestScripts runs the scenarios, each against a daemon of its own: the real service in front of a fake daemon, on a bus
+// or, where there is none, behind a Varlink socket.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	onEachBus(t, testscript.Params{
+	p := testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
@@ -34,7 +38,23 @@ func TestScripts(t *testing.T) {
 			"announce": announce,
 			"state":    state,
 		},
-	}, setup)
+	}
+	onEachBus(t, p, serveBus)
+	t.Run("varlink", func(t *testing.T) {
+		t.Parallel()
+		p.Setup, p.Condition = serveSocket, onBus(false)
+		testscript.Run(t, p)
+	})
+}
+
+// onBus makes the condition [bus] of scripts.
+func onBus(is bool) func(string) (bool, error) {
+	return func(condition string) (bool, error) {
+		if condition != "bus" {
+			return false, fmt.Errorf("unknown condition %q", condition)
+		}
+		return is, nil
+	}
 }
 
 // onEachBus runs scripts on each of the buses that distributions have.
@@ -43,6 +63,7 @@ func onEachBus(t *testing.T, p testscript.Params, setup func(*testscript.Env, *d
 	for name, start := range dbustest.Buses() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			p.Condition = onBus(true)
 			p.Setup = func(env *testscript.Env) error { return setup(env, start(env.T().(testing.TB))) }
 			testscript.Run(t, p)
 		})
@@ -51,10 +72,8 @@ func onEachBus(t *testing.T, p testscript.Params, setup func(*testscript.Env, *d
 
 type fakeKey struct{}
 
-func setup(env *testscript.Env, bus *dbustest.Bus) error {
-	fake := fakeDaemon()
-	ctx, cancel := context.WithCancel(context.Background())
-	up, done := make(chan struct{}, 100), make(chan struct{})
+func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
+	fake, up := fakeDaemon(), make(chan struct{}, 100)
 	s := dbusapi.New(dbusapi.Config{
 		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Version: "1.2",
 		LogLevel: new(slog.LevelVar), LogTarget: "journal",
@@ -65,19 +84,43 @@ func setup(env *testscript.Env, bus *dbustest.Bus) error {
 		},
 	})
 	fake.Announce = s.Announce
-	go func() {
-		defer close(done)
-		_ = s.Serve(ctx) // returns nil
-	}()
-	env.Defer(func() {
-		cancel()
-		<-done
-	})
+	untilDone(env, s.Serve)
 	<-up
 	env.Values[fakeKey{}] = fake
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
 	env.Setenv("TZ", "UTC")
 	return nil
+}
+
+func serveSocket(env *testscript.Env) error {
+	path := filepath.Join(env.T().(testing.TB).TempDir(), "socket")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	fake := fakeDaemon()
+	s := varlink.New(varlink.Config{Reader: fake, Writer: fake, Version: "1.2"})
+	fake.Announce = s.Announce
+	untilDone(env, func(ctx context.Context) error { return s.Serve(ctx, l) })
+	env.Values[fakeKey{}] = fake
+	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+	env.Setenv("EXILE_VARLINK_SOCKET", path)
+	env.Setenv("TZ", "UTC")
+	return nil
+}
+
+// untilDone serves until the script ends.
+func untilDone(env *testscript.Env, serve func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = serve(ctx) // what fails is seen by the script
+	}()
+	env.Defer(func() {
+		cancel()
+		<-done
+	})
 }
 
 // commands compares what was asked of the daemon with a file.

@@ -72,7 +72,7 @@ func (o *options) jsonMode(terminal bool) string {
 }
 
 // query asks the daemon something and prints the answer, through a pager where that helps.
-func (o *options) query(ctx context.Context, f func(context.Context, *dbusapi.Client, *console) error) error {
+func (o *options) query(ctx context.Context, f func(context.Context, daemon, *console) error) error {
 	d, err := o.dial(ctx)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (o *options) query(ctx context.Context, f func(context.Context, *dbusapi.Cl
 }
 
 // command tells the daemon to do something; a human may be asked for a password first.
-func (o *options) command(ctx context.Context, f func(context.Context, *dbusapi.Client, *console) error) error {
+func (o *options) command(ctx context.Context, f func(context.Context, daemon, *console) error) error {
 	stop := o.startAgent()
 	defer stop()
 	d, err := o.dial(ctx)

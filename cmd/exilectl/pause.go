@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"exile/dbusapi"
 )
 
 func newPauseCommand(o *options) *cobra.Command {
@@ -39,7 +37,7 @@ func newPauseCommand(o *options) *cobra.Command {
 }
 
 func (o *options) pause(ctx context.Context, length time.Duration) error {
-	return o.command(ctx, func(ctx context.Context, d *dbusapi.Client, c *console) error {
+	return o.command(ctx, func(ctx context.Context, d daemon, c *console) error {
 		if err := d.Pause(ctx, length); err != nil {
 			return failure(err, "pause")
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"exile/dbusapi"
 )
 
 func newReloadCommand(o *options) *cobra.Command {
@@ -15,7 +13,7 @@ func newReloadCommand(o *options) *cobra.Command {
 		Long:  "Read the configuration again. Returns when it is in force; a configuration with a mistake changes nothing.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, _ *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, _ *console) error {
 				if err := d.Reload(ctx); err != nil {
 					return failure(err, "reload")
 				}

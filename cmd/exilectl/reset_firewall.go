@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"exile/dbusapi"
 )
 
 func newResetFirewallCommand(o *options) *cobra.Command {
@@ -14,7 +12,7 @@ func newResetFirewallCommand(o *options) *cobra.Command {
 		Short: "Remove all that is ours from the kernel and fill it anew",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, _ *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, _ *console) error {
 				if err := d.ResetFirewall(ctx); err != nil {
 					return failure(err, "reset the firewall")
 				}

@@ -24,7 +24,7 @@ func newShowCommand(o *options) *cobra.Command {
 				jails = []string{""}
 			}
 			v := propertyView{names: append(names, only...), bare: value || len(only) > 0, all: all}
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				for i, jail := range jails {
 					if i > 0 && !v.bare && !c.wantJSON() {
 						c.line("")

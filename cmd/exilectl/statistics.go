@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
@@ -19,7 +18,7 @@ func newStatisticsCommand(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if reset {
-				return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+				return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 					if err := d.ResetStatistics(ctx); err != nil {
 						return failure(err, "reset statistics")
 					}
@@ -27,7 +26,7 @@ func newStatisticsCommand(o *options) *cobra.Command {
 					return nil
 				})
 			}
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				return statistics(ctx, d, c)
 			})
 		},

@@ -28,7 +28,7 @@ func newStatusCommand(o *options) *cobra.Command {
 			if lines < 0 {
 				return fmt.Errorf("cannot show %d lines", lines)
 			}
-			return o.query(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(args) == 0 {
 					return statusDaemon(ctx, d, c, func() []logLine { return lastLines(o.journalDirs(dir), lines) })
 				}

@@ -21,7 +21,7 @@ func newUnbanCommand(o *options) *cobra.Command {
 			if all == (len(args) > 0) {
 				return errors.New("say which addresses, or --all")
 			}
-			return o.command(cmd.Context(), func(ctx context.Context, d *dbusapi.Client, c *console) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if all {
 					return o.unbanAll(ctx, d, c, jail)
 				}
@@ -35,7 +35,7 @@ func newUnbanCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-func (o *options) unban(ctx context.Context, d *dbusapi.Client, c *console, jail, addr string) error {
+func (o *options) unban(ctx context.Context, d daemon, c *console, jail, addr string) error {
 	p, err := dbusapi.ParsePrefix(addr)
 	if err != nil {
 		return failure(err, "unban %s", addr)
@@ -48,7 +48,7 @@ func (o *options) unban(ctx context.Context, d *dbusapi.Client, c *console, jail
 	return nil
 }
 
-func (o *options) unbanAll(ctx context.Context, d *dbusapi.Client, c *console, jail string) error {
+func (o *options) unbanAll(ctx context.Context, d daemon, c *console, jail string) error {
 	n, err := d.Unban(ctx, jail, netip.Prefix{})
 	if err != nil {
 		return failure(err, "lift all bans")

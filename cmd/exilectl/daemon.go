@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"exile/dbusapi"
+	"exile/internal/control"
+	"exile/internal/varlink"
+)
+
+// daemon is exiled as the verbs see it, whichever way it is reached.
+type daemon interface {
+	control.Reader
+	control.Writer
+	control.Learner
+	settings
+	stream
+}
+
+// settings are what programs read and an admin turns while the daemon runs. Only the bus has them.
+type settings interface {
+	Properties(ctx context.Context, jail string) ([]dbusapi.Property, error)
+	LogLevel(ctx context.Context) (string, error)
+	SetLogLevel(ctx context.Context, name string) error
+}
+
+// stream is what is too long for one answer.
+type stream interface {
+	// EachBan calls f with every ban of a jail, or of all (""), until it fails.
+	EachBan(ctx context.Context, jail string, f func(control.Ban) error) error
+	// Watch calls emit with each ban and unban until ctx or the connection ends.
+	Watch(ctx context.Context, emit func(control.Event)) error
+	Close() error
+}
+
+var (
+	_ daemon = (*dbusapi.Client)(nil)
+	_ daemon = socket{}
+)
+
+// socketPath is where the daemon's Varlink socket is.
+func socketPath() string {
+	if path := os.Getenv("EXILE_VARLINK_SOCKET"); path != "" {
+		return path
+	}
+	return varlink.Path
+}
+
+// socket is the daemon behind its Varlink socket, for hosts and times without a bus.
+type socket struct {
+	*varlink.Client
+	noBus error // why there is none
+}
+
+// dialSocket looks for the daemon where no bus is.
+func dialSocket(ctx context.Context, noBus error) (daemon, error) {
+	c, err := varlink.Dial(ctx, socketPath())
+	if err != nil {
+		return nil, fmt.Errorf("failed to reach exiled: %w; without a bus: %w", noBus, err)
+	}
+	return socket{c, noBus}, nil
+}
+
+// Close implements stream: each call is a connection of its own.
+func (s socket) Close() error { return nil }
+
+// EachBan implements stream.
+func (s socket) EachBan(ctx context.Context, jail string, f func(control.Ban) error) error {
+	return eachBan(ctx, s, jail, f)
+}
+
+// Watch implements stream.
+func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
+	return s.Monitor(ctx, nil, func(e control.Event) error {
+		if e.Kind == control.BanNew || e.Kind == control.BanRemoved {
+			emit(e)
+		}
+		return nil
+	})
+}
+
+// onlyBus is why the socket cannot do what only the bus can.
+func (s socket) onlyBus() error { return fmt.Errorf("this needs the bus: %w", s.noBus) }
+
+// Names implements control.Learner.
+func (s socket) Names(context.Context, string) ([]control.Name, error) { return nil, s.onlyBus() }
+
+// ForgetName implements control.Learner.
+func (s socket) ForgetName(context.Context, string, string) (bool, error) { return false, s.onlyBus() }
+
+// ForgetAddress implements control.Learner.
+func (s socket) ForgetAddress(context.Context, string, netip.Prefix) (bool, error) {
+	return false, s.onlyBus()
+}
+
+// Properties implements settings.
+func (s socket) Properties(context.Context, string) ([]dbusapi.Property, error) {
+	return nil, s.onlyBus()
+}
+
+// LogLevel implements settings.
+func (s socket) LogLevel(context.Context) (string, error) { return "", s.onlyBus() }
+
+// SetLogLevel implements settings.
+func (s socket) SetLogLevel(context.Context, string) error { return s.onlyBus() }
