@@ -24,8 +24,9 @@ const (
 // rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
 type Connections struct {
 	conns  *recent[connID, conn]
-	strong *recent[key, struct{}] // addresses with evidence that is not weak, touched at its time
-	weak   []weakEvidence         // waits for something stronger, oldest first
+	strong *recent[key, struct{}]            // addresses with evidence that is not weak, touched at its time
+	logins *recent[netip.AddrPort, struct{}] // far ends that logged in, so that the end of a session is not a probe
+	weak   []weakEvidence                    // waits for something stronger, oldest first
 }
 
 // connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
@@ -63,11 +64,32 @@ func NewConnections() *Connections {
 	return &Connections{
 		conns:  newRecent[connID, conn](maxConnections),
 		strong: newRecent[key, struct{}](maxConnections),
+		logins: newRecent[netip.AddrPort, struct{}](maxConnections),
 	}
 }
 
 // Evicted is the number of connections that were forgotten early because there were too many.
 func (c *Connections) Evicted() uint64 { return c.conns.evicted }
+
+// Resolve settles what an event is that depends on its connection: call it before Observe. The process that tells of the end
+// of a session is not the one that told of its login, but the far end's address and port are the same.
+func (c *Connections) Resolve(ev Event, at time.Time) Event {
+	if !ev.Addr.IsValid() || ev.Port == 0 {
+		return ev
+	}
+	remote := netip.AddrPortFrom(ev.Addr, ev.Port)
+	if ev.OrEnd && c.logins.get(remote) != nil {
+		ev.Kind, ev.Counts = End, false
+	}
+	switch ev.Kind {
+	case Success:
+		c.logins.touch(remote, at.UnixMicro())
+	case End:
+		c.logins.delete(remote)
+	default:
+	}
+	return ev
+}
 
 // Observe appends to out the attempts that are new with ev, which e said. Weak evidence comes later, see Advance.
 func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attempt {

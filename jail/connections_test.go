@@ -35,7 +35,7 @@ func tell(t testing.TB, o filter.Options, lines []said) (told []string) {
 	for _, l := range lines {
 		e := entry(l.at, l.pid, l.message)
 		e.Boot = journal.ID{l.boot}
-		attempts = c.Observe(f.Parse(e.Message), e, c.Advance(e.Time, attempts))
+		attempts = c.Observe(c.Resolve(f.Parse(e.Message), e.Time), e, c.Advance(e.Time, attempts))
 		last = l.at
 	}
 	for _, a := range c.Advance(start.Add(last+time.Hour), attempts) {
@@ -126,6 +126,17 @@ func TestConnections(t *testing.T) {
 			{0, 5, 0, "error: kex_exchange_identification: Connection closed by remote host"},
 			{1, 5, 0, "Connection closed by 192.0.2.1 port 1000"},
 		}, []string{"192.0.2.1 1 kex"}},
+		{"who comes and goes at once is a probe", ddos, []said{
+			{0, 5, 0, "Connection closed by 192.0.2.1 port 1000"},
+		}, []string{"192.0.2.1 1 closed"}},
+		{"the end of a session is no probe, whichever process tells it", ddos, []said{
+			{0, 5, 0, acceptA},
+			{time.Hour, 6, 0, "Connection closed by 192.0.2.1 port 1000"},
+			{2 * time.Hour, 7, 0, "Connection closed by 192.0.2.1 port 1000"},
+		}, []string{"192.0.2.1 login, 0 forgiven", "192.0.2.1 1 closed"}},
+		{"a login that begins without a password is no guess", filter.Options{}, []said{
+			{0, 5, 0, "Failed none for root from 192.0.2.1 port 1000 ssh2"}, {1, 5, 0, acceptA},
+		}, []string{"192.0.2.1 login, 0 forgiven"}},
 		{"a login forgives its slips", filter.Options{}, []said{
 			{0, 5, 0, failedA}, {1, 5, 0, failedA}, {2, 5, 0, acceptA},
 		}, []string{"192.0.2.1 1 failed", "192.0.2.1 1 failed", "192.0.2.1 login, 2 forgiven"}},

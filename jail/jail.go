@@ -73,7 +73,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 		j.recall = recall{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	ev := j.filter.Parse(e.Message)
+	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
 	j.counters.Lines[ev.Kind]++
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)

@@ -110,7 +110,7 @@ func count(f jail.Filter, entries []journal.Entry) (n int, lines string) {
 	for i := range entries {
 		e := &entries[i]
 		added := 0
-		for _, a := range c.Observe(f.Parse(e.Message), e, c.Advance(e.Time, nil)) {
+		for _, a := range c.Observe(c.Resolve(f.Parse(e.Message), e.Time), e, c.Advance(e.Time, nil)) {
 			added += a.Guesses - a.Forgiven
 		}
 		n += added

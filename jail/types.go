@@ -56,6 +56,7 @@ type Event struct {
 	PID      int32      // of the process that serves the connection, when the line names it; 0: the one that logged
 	Alone    bool       // the process that logged serves many connections: the line belongs to none of those seen
 	Last     bool       // the connection is over
+	OrEnd    bool       // a Probe, unless the connection had logged in: then it is the End of its session, see Connections.Resolve
 }
 
 // strong reports whether the event tells by itself, and not through PAM, how a connection's logins went.

@@ -138,7 +138,7 @@ func (m *matcher) observe(text []byte) error {
 	m.settle()
 	var ev jail.Event
 	if len(line.Identifier) == 0 || m.identifiers == nil || slices.Contains(m.identifiers, string(line.Identifier)) {
-		ev = m.filter.Parse(line.Message)
+		ev = m.conns.Resolve(m.filter.Parse(line.Message), m.now)
 	}
 	m.queue = append(m.queue, newMatched(m.number, &ev, line.Message))
 	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(m.number)}}

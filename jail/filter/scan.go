@@ -95,6 +95,9 @@ func address(b []byte) (netip.Addr, bool) {
 			return netip.Addr{}, false
 		}
 	}
+	if _, ok := before(b, ":"); ok && !bytes.HasSuffix(b, []byte("::")) {
+		return netip.Addr{}, false // punctuation: netip's error would be an allocation
+	}
 	// Nobody keeps this string: an address without a zone holds none of its text. A copy would be an allocation a line.
 	addr, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(b), len(b)))
 	return addr.Unmap(), err == nil

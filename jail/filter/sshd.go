@@ -58,10 +58,20 @@ func (s *sshd) Parse(message []byte) (ev jail.Event) {
 	l.scan(&ev)
 	ev.Count *= times
 	ev.Counts = s.counts[ev.Kind]
-	if ev.Method == "publickey" && ev.Kind == jail.Failure {
-		s.key(&ev)
+	if ev.Kind == jail.Failure {
+		s.weigh(&ev)
 	}
 	return ev
+}
+
+// weigh decides about methods that a client tries by itself, before it asks its user.
+func (s *sshd) weigh(ev *jail.Event) {
+	switch ev.Method {
+	case "publickey":
+		s.key(ev)
+	case "none": // where empty passwords are permitted, every login begins so
+		ev.Counts = ev.Unknown
+	}
 }
 
 // key decides about a refused key. A client tries all that it has, so they are one guess unless all shall count.
@@ -109,7 +119,7 @@ func (l *line) scan(ev *jail.Event) {
 	case 'D':
 		l.scanD(ev)
 	case 'F':
-		l.verdict(ev, "Failed ", jail.Failure, "failed")
+		l.scanF(ev)
 	case 'I':
 		l.invalidUser(ev)
 	case 'P', 'p':
@@ -140,14 +150,24 @@ func (l *line) scanB(ev *jail.Event) {
 		l.badProtocol(rest, ev)
 	} else if _, ok := after(l.text, "Bad packet length "); ok {
 		set(ev, jail.Probe, jail.Once, "corrupt")
+	} else if _, ok := after(l.text, "Bad remote protocol version identification: "); ok {
+		set(ev, jail.Probe, jail.Once, "bad-protocol")
 	}
 }
 
 func (l *line) scanC(ev *jail.Event) {
-	rest, ok := after(l.text, "Connection ")
-	if !ok {
-		return
+	if rest, ok := after(l.text, "Connection "); ok {
+		l.scanConnection(rest, ev)
+	} else if rest, ok := after(l.text, "Closing connection to "); ok {
+		ended(rest, ev)
+	} else if rest, ok := after(l.text, "Could not write ident string to "); ok {
+		probe(rest, ev, "no-identification")
+	} else if _, ok := after(l.text, "Corrupted MAC on input"); ok {
+		set(ev, jail.Probe, jail.Once, "corrupt")
 	}
+}
+
+func (l *line) scanConnection(rest []byte, ev *jail.Event) {
 	if by, ok := after(rest, "closed by "); ok {
 		l.farewell(by, ev)
 	} else if by, ok := after(rest, "reset by "); ok {
@@ -169,6 +189,14 @@ func (l *line) scanD(ev *jail.Event) {
 	}
 }
 
+func (l *line) scanF(ev *jail.Event) {
+	if rest, ok := after(l.text, "Finished discarding for "); ok {
+		probe(rest, ev, "corrupt")
+		return
+	}
+	l.verdict(ev, "Failed ", jail.Failure, "failed")
+}
+
 func (l *line) scanP(ev *jail.Event) {
 	if rest, ok := after(l.text, "PAM: "); ok {
 		l.pamError(rest, ev)
@@ -178,6 +206,8 @@ func (l *line) scanP(ev *jail.Event) {
 		pamModule(rest, ev)
 	} else if rest, ok := after(l.text, "Protocol major versions differ for "); ok {
 		probe(rest, ev, "bad-protocol")
+	} else if _, ok := after(l.text, "Protocol major versions differ: "); ok {
+		set(ev, jail.Probe, jail.Once, "bad-protocol")
 	} else if rest, ok := after(l.text, "probed from "); ok {
 		probe(rest, ev, "scanned")
 	}
@@ -190,6 +220,8 @@ func (l *line) scanR(ev *jail.Event) {
 		rootRefused(rest, ev)
 	} else if rest, ok := after(l.text, "refused connect from "); ok {
 		l.refused(rest, ev)
+	} else if rest, ok := after(l.text, "Read error from remote host "); ok {
+		ended(rest, ev)
 	} else if bytes.HasPrefix(l.text, []byte("Read from socket failed: Connection reset by peer")) {
 		set(ev, jail.Probe, jail.Once, "closed")
 	}
@@ -203,6 +235,8 @@ func (l *line) scanS(ev *jail.Event) {
 	} else if rest, ok := after(l.text, "scanned from "); ok {
 		probe(rest, ev, "scanned")
 	} else if rest, ok := after(l.text, "Session process "); ok {
+		crash(rest, ev)
+	} else if rest, ok := after(l.text, "session process "); ok {
 		crash(rest, ev)
 	}
 }
@@ -222,6 +256,10 @@ func (l *line) scanU(ev *jail.Event) {
 func (l *line) scanRest(ev *jail.Event) {
 	if rest, ok := after(l.text, "Timeout before authentication for "); ok {
 		timeout(rest, ev)
+	} else if rest, ok := after(l.text, "Timeout, client not responding from "); ok {
+		l.farewell(rest, ev)
+	} else if rest, ok := after(l.text, "terminating inactive connection from "); ok {
+		l.farewell(rest, ev)
 	} else if rest, ok := after(l.text, "maximum authentication attempts exceeded for "); ok {
 		l.maximum(rest, ev)
 	} else if _, ok := after(l.text, "kex_exchange_identification: "); ok {

@@ -22,10 +22,8 @@ func (l *line) farewell(b []byte, ev *jail.Event) {
 		set(ev, jail.End, jail.Once, "session-end")
 		l.farewellOf(rest, ev)
 	} else if r, rest, ok := headRemote(b); ok && len(rest) == 0 {
-		set(ev, jail.End, jail.Once, "closed")
-		if l.preauth {
-			ev.Kind = jail.Probe
-		}
+		set(ev, jail.Probe, jail.Once, "closed")
+		ev.OrEnd = !l.preauth
 		r.to(ev)
 	}
 }
@@ -38,16 +36,28 @@ func (l *line) farewellOf(b []byte, ev *jail.Event) {
 	}
 }
 
-// connection reads "H port P on L port P2 ...", and "[... user U ]H port P timed out".
+// ended reads "H port P..." of a session that is over.
+func ended(b []byte, ev *jail.Event) {
+	if r, _, ok := headRemote(b); ok {
+		set(ev, jail.End, jail.Once, "session-end")
+		ev.Last = true
+		r.to(ev)
+	}
+}
+
+// connection reads "H port P on L port P2 ...", "H port P with IP opts: ..." and "[... user U ]H port P timed out".
 func (l *line) connection(b []byte, ev *jail.Event) {
 	if rest, ok := before(b, " timed out"); ok {
 		if l.farewell(rest, ev); ev.Rule == "closed" {
-			ev.Kind, ev.Rule = jail.Probe, "timeout"
+			ev.Rule = "timeout"
 		}
 		return
 	}
-	if r, _, ok := headRemote(b); ok {
+	if r, rest, ok := headRemote(b); ok {
 		set(ev, jail.None, jail.Once, "connection")
+		if bytes.HasPrefix(rest, []byte(" with IP opts: ")) { // source routing
+			set(ev, jail.Probe, jail.Once, "ip-options")
+		}
 		r.to(ev)
 	}
 }
@@ -190,13 +200,16 @@ func timeout(b []byte, ev *jail.Event) {
 	}
 }
 
-// crash reads "N unpriv child crash for connection from H to L", from the listener.
+// crash reads "N unpriv child crash for connection from H to L" and "N for connection from H to L killed by signal S" or
+// "terminated abnormally", from the listener. A signal that is no crash (an administrator's kill) is logged for debugging
+// only, with a prefix.
 func crash(b []byte, ev *jail.Event) {
 	pid, rest, ok := leadingNumber(b)
 	if !ok || pid == 0 {
 		return
 	}
-	if rest, ok = after(rest, " unpriv child crash for connection from "); !ok {
+	rest, _ = after(rest, " unpriv child crash")
+	if rest, ok = after(rest, " for connection from "); !ok {
 		return
 	}
 	h, _ := word(rest)

@@ -74,10 +74,10 @@ func methodName(b []byte) string {
 
 func evidenceOf(method string) jail.Evidence {
 	switch method {
-	case "password", "hostbased", "gssapi-with-mic", "gssapi-keyex":
+	case "password":
 		return jail.Guess
-	case "none", "publickey":
-		// A client asks with none what is allowed, and tries all its keys: that is one guess at most.
+	case "none", "publickey", "hostbased", "gssapi-with-mic", "gssapi-keyex":
+		// A client asks with none what is allowed, and tries all its keys and tickets: that is one guess at most.
 		return jail.Once
 	default:
 		return jail.Dialog

@@ -104,6 +104,7 @@ func flags(ev jail.Event) []string {
 	add(ev.Weak, "weak")
 	add(ev.Alone, "alone")
 	add(ev.Last, "last")
+	add(ev.OrEnd, "orend")
 	add(ev.Count > 1, fmt.Sprintf("x%d", ev.Count))
 	add(ev.PID != 0, fmt.Sprintf("pid=%d", ev.PID))
 	return f
