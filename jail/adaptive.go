@@ -82,7 +82,7 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 		d.forgive(a)
 		return out
 	}
-	if !counted(a.Addr) {
+	if !counted(a.Addr) || d.banned(a.Addr, at) {
 		return out
 	}
 	e := d.weigh(a, at)
@@ -108,6 +108,15 @@ func (d *AdaptiveDetector) forgive(a Attempt) {
 	if s.forgive(a.Forgiven); len(*s) == 0 {
 		d.scores.delete(hostOf(a.Addr))
 	}
+}
+
+// banned reports whether the address, or a network around it, is banned at that time. What comes from it all the same
+// was under way, or is read from before the daemon was there: it counts no more than if it had been stopped.
+func (d *AdaptiveDetector) banned(a netip.Addr, at stamp) bool {
+	if d.hosts.banned(hostOf(a), at) {
+		return true
+	}
+	return d.wides.len() > 0 && slices.ContainsFunc(around(a), func(wide netip.Prefix) bool { return d.wides.offences.banned(wide, at) })
 }
 
 // evidence is what one attempt weighs, and why.
@@ -184,6 +193,7 @@ func (d *AdaptiveDetector) convict(a Attempt, at stamp, e evidence, out []Verdic
 		ladder = d.cfg.NameLadder
 	}
 	n := d.hosts.next(hostOf(a.Addr), at, d.cfg.Remember)
+	d.hosts.ban(hostOf(a.Addr), stampOf(a.Time.Add(d.step(ladder, n))))
 	v := Verdict{
 		Prefix: hostOf(a.Addr).host(), Duration: d.step(ladder, n), Failures: e.attempts, Offence: n,
 		Reason:   e.reason(a.User, n, min(n, len(ladder))),
@@ -212,6 +222,7 @@ func (d *AdaptiveDetector) widen(a Attempt, at stamp, v Verdict, out []Verdict) 
 	n := d.wides.next(wide, at, d.cfg.Remember)
 	v.Prefix, v.Offence = wide, n
 	v.Duration = quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
+	d.wides.offences.ban(wide, stampOf(a.Time.Add(v.Duration)))
 	v.Reason = wideReason(hosts, n, d.cfg)
 	return append(out, v)
 }
@@ -237,6 +248,14 @@ func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 		}
 	}
 	d.wides.forgetAll(p)
+}
+
+// Release implements Releaser.
+func (d *AdaptiveDetector) Release(p netip.Prefix) {
+	if host := hostOf(p.Addr()); host.host() == p {
+		d.hosts.ban(host, 0)
+	}
+	d.wides.offences.ban(p, 0)
 }
 
 // Expire implements Lister. It changes no decision: what it forgets counts no more.

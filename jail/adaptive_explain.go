@@ -17,11 +17,12 @@ func (e evidence) reason(user string, offence, step int) string {
 	b := make([]byte, 0, 128)
 	if e.name > 0 {
 		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(user))
-		b = append(append(append(b, ", on which "...), addresses(e.name)...), " failed"...)
+		b = append(append(append(b, ", on which "...), addresses(e.name)...), " failed, "...)
 	} else {
-		b = append(append(append(b, "count: "...), e.total.String()...), " of "...)
-		b = append(append(append(b, e.limit.String()...), " points in "...), days(e.span)...)
+		b = append(b, "count: "...)
 	}
+	b = append(append(append(b, e.total.String()...), " of "...), e.limit.String()...)
+	b = append(append(b, " points in "...), days(e.span)...)
 	if e.known {
 		b = append(b, ", weighed as a known neighbour"...)
 	}
@@ -30,7 +31,7 @@ func (e evidence) reason(user string, offence, step int) string {
 }
 
 func wideReason(hosts, offence int, cfg AdaptiveConfig) string {
-	return fmt.Sprintf("prefix: %s in it banned within %s, offence %d", addresses(hosts), days(cfg.PrefixTime), offence)
+	return fmt.Sprintf("prefix: %s in it banned within %s, offence %d, step %d", addresses(hosts), days(cfg.PrefixTime), offence, offence)
 }
 
 // Explain says in lines for people what is known of an address at that time: its points in both windows, its offences

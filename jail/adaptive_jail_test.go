@@ -41,7 +41,7 @@ func TestAdaptiveJailBansByName(t *testing.T) {
 	}
 	want := []jail.Decision{{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.7/32"), At: start.Add(time.Minute), Until: start.Add(time.Minute + 7*24*time.Hour),
-		Failures: 1, Offence: 1, Reason: `name: "ora\"cle", on which 2 addresses failed, offence 1, step 1`,
+		Failures: 1, Offence: 1, Reason: `name: "ora\"cle", on which 2 addresses failed, 5 of 5 points in 1d, offence 1, step 1`,
 	}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)
@@ -64,5 +64,36 @@ func TestAdaptiveJailForgives(t *testing.T) {
 			t.Fatalf("connection %d: %d addresses still have points", i, n)
 		}
 		j.Observe(entry(at, pid, "Disconnected from user alice 192.0.2.10 port 4000")) // an open session alone would protect
+	}
+}
+
+// Where somebody is protected in a network that would be banned, only the address is, and its neighbours still count.
+func TestAdaptiveJailCountsBesideTheProtected(t *testing.T) {
+	t.Parallel()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	friend := jail.NewFriends([]jail.Friend{{Prefix: netip.MustParsePrefix("192.0.2.200/32"), Why: "ignoreip 192.0.2.200"}})
+	cfg := tutorial()
+	cfg.Detection = jail.Adaptive
+	j, err := jail.New(cfg, f, friend, jail.NewAdaptive(jail.DefaultAdaptive()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for host := range 5 {
+		for range 5 {
+			a := jail.Attempt{Time: start, Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(host)}), User: "root", Guesses: 1}
+			for _, d := range j.ObserveAttempt(a) {
+				got = append(got, d.Prefix.String())
+			}
+		}
+	}
+	want := []string{
+		"192.0.2.0/32", "192.0.2.1/32", "192.0.2.2/32", "192.0.2.2/32", "192.0.2.3/32", "192.0.2.3/32", "192.0.2.4/32", "192.0.2.4/32",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("banned (-want +got):\n%s", diff)
 	}
 }

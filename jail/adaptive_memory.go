@@ -284,8 +284,8 @@ func (k *known) owner(name string, at stamp, span time.Duration) bool {
 type offences[K comparable] struct{ *recent[K, offence] }
 
 type offence struct {
-	count uint16
-	last  stamp
+	count       uint16
+	last, until stamp // when the ban began, and its end; until 0: it was lifted, or never made
 }
 
 // next counts an offence and returns its number. Offences are forgotten after a quiet time.
@@ -294,8 +294,22 @@ func (o offences[K]) next(k K, at stamp, quiet time.Duration) int {
 	if !at.near(was.last, quiet) {
 		was.count = 0
 	}
-	*was = offence{saturated(was.count, 1), at}
+	*was = offence{count: saturated(was.count, 1), last: at}
 	return int(was.count)
+}
+
+// ban notes until when the offence that was counted last bans.
+func (o offences[K]) ban(k K, until stamp) {
+	if was := o.get(k); was != nil {
+		was.until = until
+	}
+}
+
+// banned reports whether the last offence bans at that time. A ban that began in the future says only that a clock was
+// wrong.
+func (o offences[K]) banned(k K, at stamp) bool {
+	was := o.get(k)
+	return was != nil && at >= was.last && at < was.until
 }
 
 // soFar is how many offences count at that time.

@@ -12,7 +12,7 @@ import (
 // so that the same are forgotten next. Numbers are varints, texts have their length before them.
 
 // snapshotVersion names the form of a snapshot.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
 
@@ -105,6 +105,7 @@ func (w *snapshotWriter) score(s score) {
 func (w *snapshotWriter) offence(o *offence) {
 	w.number(uint64(o.count))
 	w.number(uint64(o.last))
+	w.number(uint64(o.until))
 }
 
 // snapshotReader reads what a disk gave back: every number is in its range, or all of it is bad.
@@ -179,5 +180,5 @@ func (r *snapshotReader) score() score {
 }
 
 func (r *snapshotReader) offence() offence {
-	return offence{uint16(r.number(math.MaxUint16)), r.stamp()}
+	return offence{uint16(r.number(math.MaxUint16)), r.stamp(), r.stamp()}
 }

@@ -168,6 +168,7 @@ func TestForgetAndExpire(t *testing.T) {
 	for range 5 {
 		s.fail(addr4(192, 0, 2, 1), "root", false)
 	}
+	s.Release(netip.MustParsePrefix("192.0.2.1/32"))
 	for range 4 {
 		s.fail(addr4(192, 0, 2, 1), "root", false)
 		s.fail(addr4(192, 0, 2, 2), "root", false)
@@ -205,6 +206,7 @@ func TestExplain(t *testing.T) {
 	bad := "\x1b[31m\n" + strings.Repeat("x", 300)
 	s.fail(addr4(192, 0, 2, 1), bad, true)
 	s.fail(addr4(203, 0, 113, 1), bad, true)
+	s.Release(netip.MustParsePrefix("203.0.113.1/32"))
 	s.wait(time.Hour)
 	s.fail(addr4(203, 0, 113, 1), "pi", true)
 	got := map[string][]string{

@@ -113,6 +113,13 @@ func (j *Jail) Forget(p netip.Prefix) {
 	}
 }
 
+// Release says that a ban which was decided ended early, or was not made: attempts from the prefix count again.
+func (j *Jail) Release(p netip.Prefix) {
+	if r, ok := j.detector.(Releaser); ok {
+		r.Release(p)
+	}
+}
+
 func (j *Jail) detectors() [3]Detector { return [...]Detector{j.detector, j.protected, j.lenient} }
 
 // Sessions is who is logged in; the caller may tell it of sessions that began before the log.
@@ -221,6 +228,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 		d.Until = a.Time.Add(duration)
 	}
 	if why, ok := j.Touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
+		j.Release(v.Prefix)
 		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
 		d.Reason += "; only the address, because around it is: " + why
 	}

@@ -132,6 +132,14 @@ type Detector interface {
 	Forget(p netip.Prefix)
 }
 
+// Releaser is a Detector that does not count what comes from an address while it is banned. Jail asks for it by
+// assertion.
+type Releaser interface {
+	// Release says that the ban of exactly that prefix ended early, or was not made: its attempts count from now on. Its
+	// offences stay.
+	Release(p netip.Prefix)
+}
+
 // Verdict is what a detector decided.
 type Verdict struct {
 	Prefix   netip.Prefix

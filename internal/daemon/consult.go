@@ -69,8 +69,11 @@ func (d *Daemon) answer(a answer) {
 	}
 	j := d.plan.jail(a.ban.Jail)
 	switch {
-	case j == nil || d.served(a.ban) || time.Now().Before(d.paused):
+	case j == nil || d.served(a.ban):
+	case time.Now().Before(d.paused):
+		j.Release(a.ban.Prefix)
 	case a.ignored:
+		j.Release(a.ban.Prefix)
 		d.spare(a.ban, "ignorecommand")
 	default:
 		d.convict(j, a.ban)

@@ -123,7 +123,9 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	switch {
 	case dec.Protected != "":
 		d.spare(b, dec.Protected)
-	case d.served(b) || time.Now().Before(d.paused):
+	case d.served(b):
+	case time.Now().Before(d.paused):
+		j.Release(b.Prefix)
 	case j.Ignored != nil:
 		d.consult(j, b)
 	default:
@@ -206,6 +208,9 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 func (d *Daemon) lift(b control.Ban, reason string) {
 	if j := d.plan.jail(b.Jail); j != nil {
 		d.kernel.touch(j.keys(b.Prefix)...)
+		if reason != "covered" {
+			j.Release(b.Prefix)
+		}
 		if j.Aggregator != nil {
 			j.Aggregator.Remove(b.Prefix)
 		}
