@@ -83,7 +83,7 @@ func (s *sockets) works(ctx context.Context) []func() error {
 		works = append(works, func() error { return s.lost("varlink", s.service.Serve(ctx, s.varlink...)) })
 	}
 	for _, l := range s.metrics {
-		works = append(works, func() error { return s.lost("metrics", metrics.Serve(ctx, l, s.collector.Handler())) })
+		works = append(works, func() error { return s.lost("metrics", metrics.Serve(ctx, l, s.collector)) })
 	}
 	return works
 }

@@ -11,7 +11,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/miekg/dns"
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 )
 
@@ -108,7 +108,7 @@ func readReply(r *bufio.Reader) ([]byte, error) {
 func (r *reply) addresses() ([]netip.Addr, error) {
 	switch {
 	case r.Error == "io.systemd.Resolve.NoSuchResourceRecord",
-		r.Error == "io.systemd.Resolve.DNSError" && r.Parameters.RCode == dns.RcodeNameError:
+		r.Error == "io.systemd.Resolve.DNSError" && r.Parameters.RCode == int(dnsmessage.RCodeNameError):
 		return nil, nil
 	case r.Error != "":
 		return nil, fmt.Errorf("systemd-resolved: %q", r.Error)
@@ -126,71 +126,4 @@ func (r *reply) addresses() ([]netip.Addr, error) {
 		addrs = append(addrs, addr)
 	}
 	return addrs, nil
-}
-
-func (s System) resolveByDNS(ctx context.Context, host string) ([]netip.Addr, time.Duration, error) {
-	path := s.Config
-	if path == "" {
-		path = resolvConf
-	}
-	cfg, err := dns.ClientConfigFromFile(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", path, err)
-	}
-	if s.port != "" {
-		cfg.Port = s.port
-	}
-	var addrs []netip.Addr
-	ttl := maxTTL
-	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		r, err := exchange(ctx, cfg, host, kind)
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, record := range r.Answer {
-			ttl = min(ttl, time.Duration(record.Header().Ttl)*time.Second)
-			if a, ok := addressOf(record); ok {
-				addrs = append(addrs, a)
-			}
-		}
-	}
-	if len(addrs) == 0 {
-		ttl = noSuchTTL
-	}
-	return addrs, ttl, nil
-}
-
-// exchange asks one server after the other. That there is no such name is an answer, too.
-func exchange(ctx context.Context, cfg *dns.ClientConfig, host string, kind uint16) (*dns.Msg, error) {
-	question := new(dns.Msg)
-	question.SetQuestion(dns.Fqdn(host), kind)
-	failed := errors.New("no server is named in resolv.conf")
-	for _, server := range cfg.Servers {
-		address := net.JoinHostPort(server, cfg.Port)
-		r, _, err := (&dns.Client{Timeout: 3 * time.Second}).ExchangeContext(ctx, question, address)
-		if err == nil && r.Truncated {
-			r, _, err = (&dns.Client{Net: "tcp", Timeout: 3 * time.Second}).ExchangeContext(ctx, question, address)
-		}
-		switch {
-		case err != nil:
-			failed = err
-		case r.Rcode == dns.RcodeSuccess || r.Rcode == dns.RcodeNameError:
-			return r, nil
-		default:
-			failed = fmt.Errorf("server %s answered %s", address, dns.RcodeToString[r.Rcode])
-		}
-	}
-	return nil, failed
-}
-
-func addressOf(record dns.RR) (netip.Addr, bool) {
-	switch r := record.(type) {
-	case *dns.A:
-		a, ok := netip.AddrFromSlice(r.A.To4())
-		return a, ok
-	case *dns.AAAA:
-		return netip.AddrFromSlice(r.AAAA)
-	default:
-		return netip.Addr{}, false
-	}
 }

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/miekg/dns"
 )
 
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -86,72 +83,5 @@ func checkAnswer(t *testing.T, addrs []netip.Addr, err error, want []string, fai
 	}
 	if diff := cmp.Diff(wanted, addrs, sameAddr); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// server is a name server on the loopback, and the resolv.conf that names it.
-func server(t *testing.T, zone map[uint16][]string, rcode int) System {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		r := new(dns.Msg)
-		r.SetRcode(q, rcode)
-		for _, text := range zone[q.Question[0].Qtype] {
-			record, err := dns.NewRR(text)
-			if err != nil {
-				t.Error(err)
-			}
-			r.Answer = append(r.Answer, record)
-		}
-		_ = w.WriteMsg(r)
-	})}
-	started, done := make(chan struct{}), make(chan struct{})
-	s.NotifyStartedFunc = func() { close(started) }
-	go func() { defer close(done); _ = s.ActivateAndServe() }()
-	<-started
-	t.Cleanup(func() { _ = s.Shutdown(); <-done })
-	conf := filepath.Join(t.TempDir(), "resolv.conf")
-	if err := os.WriteFile(conf, []byte("nameserver 127.0.0.1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(conn.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return System{Socket: "/nowhere/socket", Config: conf, port: port}
-}
-
-func TestDNS(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		zone   map[uint16][]string
-		rcode  int
-		want   []string
-		ttl    time.Duration
-		failed string
-	}{
-		"both families, the lowest TTL, behind an alias": {
-			map[uint16][]string{
-				dns.TypeA:    {"host.example. 600 IN CNAME real.example.", "real.example. 900 IN A 192.0.2.1"},
-				dns.TypeAAAA: {"host.example. 700 IN AAAA 2001:db8::1"},
-			},
-			dns.RcodeSuccess,
-			[]string{"192.0.2.1", "2001:db8::1"},
-			10 * time.Minute, "",
-		},
-		"no such name":  {nil, dns.RcodeNameError, nil, noSuchTTL, ""},
-		"server failed": {nil, dns.RcodeServerFailure, nil, 0, "SERVFAIL"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			addrs, ttl, err := server(t, c.zone, c.rcode).Resolve(context.Background(), "host.example")
-			checkAnswer(t, addrs, err, c.want, c.failed)
-			if ttl != c.ttl {
-				t.Errorf("TTL %v, want %v", ttl, c.ttl)
-			}
-		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -48,30 +47,19 @@ const (
 	typeOpen = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
 
-// Handler serves the page at /metrics and nothing else.
-func (c *Collector) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", c)
-	return mux
-}
-
-// ServeHTTP implements http.Handler.
-func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+// page makes the page in the format that an Accept header asks for.
+func (c *Collector) page(ctx context.Context, accept string) (kind string, page []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	t := &text{open: strings.Contains(r.Header.Get("Accept"), "application/openmetrics-text")}
+	t := &text{open: strings.Contains(accept, "application/openmetrics-text")}
 	if err := c.write(ctx, t); err != nil {
-		http.Error(w, "exiled does not answer: "+err.Error(), http.StatusServiceUnavailable)
-		return
+		return "", nil, err
 	}
-	kind := typeText
+	kind = typeText
 	if t.open {
 		kind = typeOpen
 	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(t.Bytes()) // a scraper that went away is not our business
+	return kind, t.Bytes(), nil
 }
 
 // write asks the daemon and writes the page.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,28 +49,27 @@ func collector() *Collector {
 	return c
 }
 
-// get asks for the page as a scraper does.
-func get(t *testing.T, h http.Handler, accept string) *httptest.ResponseRecorder {
+// get asks for the page.
+func get(t *testing.T, accept string) (kind, page string) {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
-	r.Header.Set("Accept", accept)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	kind, text, err := collector().page(t.Context(), accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kind, string(text)
 }
 
 func TestPage(t *testing.T) {
 	t.Parallel()
-	h := collector().Handler()
 	for file, tt := range map[string]struct{ accept, kind string }{
 		"page.txt":         {"*/*", typeText},
 		"page.openmetrics": {"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", typeOpen},
 	} {
-		w := get(t, h, tt.accept)
-		if got := w.Header().Get("Content-Type"); got != tt.kind || w.Code != http.StatusOK {
-			t.Errorf("%s: status %d, type %q, want %q", file, w.Code, got, tt.kind)
+		kind, page := get(t, tt.accept)
+		if kind != tt.kind {
+			t.Errorf("%s: type %q, want %q", file, kind, tt.kind)
 		}
-		got := strings.ReplaceAll(w.Body.String(), runtime.Version(), "GOVERSION")
+		got := strings.ReplaceAll(page, runtime.Version(), "GOVERSION")
 		name := filepath.Join("testdata", file)
 		if *update {
 			if err := os.WriteFile(name, []byte(got), 0o666); err != nil {
@@ -107,7 +104,7 @@ const monitoring = "../../docs/monitoring"
 
 func TestPromtool(t *testing.T) {
 	t.Parallel()
-	page := get(t, collector().Handler(), "").Body.String()
+	_, page := get(t, "")
 	promtool(t, page, "check", "metrics")
 	promtool(t, "", "check", "rules", "alerts.yaml")
 	promtool(t, "", "test", "rules", "alerts_test.yaml")
@@ -116,7 +113,7 @@ func TestPromtool(t *testing.T) {
 // TestDocuments finds every metric that the dashboard and the alerts name on the page.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
-	page := get(t, collector().Handler(), "").Body.String()
+	_, page := get(t, "")
 	for _, file := range []string{"alerts.yaml", "alerts_test.yaml", "grafana.json"} {
 		data, err := os.ReadFile(filepath.Join(monitoring, file))
 		if err != nil {
@@ -155,10 +152,9 @@ func TestUnavailable(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, r := range map[string]control.Reader{"deaf": deaf{}, "half": half{new(controltest.Fake)}} {
-		w := httptest.NewRecorder()
-		New(Config{Reader: r}).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", nil))
-		if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "exile_") {
-			t.Errorf("%s: status %d and %q", name, w.Code, w.Body)
+		a := New(Config{Reader: r}).answer(ctx, request{method: "GET", path: "/metrics"}, nil)
+		if !strings.HasPrefix(a.status, "503 ") || strings.Contains(string(a.body), "exile_") {
+			t.Errorf("%s: status %q and %q", name, a.status, a.body)
 		}
 	}
 }

@@ -1,16 +1,20 @@
 package metrics
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
-	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
 )
 
 // Limits on what clients may cost: a page is some kilobytes and is asked for every few seconds by one or two scrapers.
@@ -19,22 +23,120 @@ const (
 	maxHeader      = 8 << 10 // bytes
 	readTime       = 5 * time.Second
 	writeTime      = askTime + 5*time.Second
+	scarce         = 100 * time.Millisecond // to wait when there is nothing left to accept a connection with
 )
 
-// Serve answers HTTP on the listener until ctx ends, and closes it. More connections than it takes wait to be accepted;
+// Serve answers HTTP/1 on the listener until ctx ends, and closes it. More connections than it takes wait to be accepted;
 // each serves one request, so that none is held for longer than the time limits.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readTime, ReadTimeout: readTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog:    log.New(io.Discard, "", 0), // what a client does wrong is not worth a line of the log
+//
+// It is our own because the standard library's server brings TLS and HTTP/2 along, a fifth of the daemon, for one page
+// that is read on this host.
+func Serve(ctx context.Context, l net.Listener, c *Collector) error {
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	group.Go(func() error {
+		limited := netutil.LimitListener(l, maxConnections)
+		for {
+			conn, err := limited.Accept()
+			switch errno, _ := errors.AsType[syscall.Errno](err); {
+			case err == nil:
+				group.Go(func() error { c.serve(ctx, conn); return nil })
+			case ctx.Err() != nil:
+				return nil
+			case errno.Temporary():
+				time.Sleep(scarce)
+			default:
+				return fmt.Errorf("serve metrics: %w", err)
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// serve answers one request. What a client does wrong is not worth a line of the log.
+func (c *Collector) serve(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if conn.SetReadDeadline(time.Now().Add(readTime)) != nil {
+		return
 	}
-	server.SetKeepAlivesEnabled(false)
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics: %w", err)
+	r, err := readRequest(conn)
+	if err != nil && !errors.Is(err, errRequest) {
+		return // it hung up, or said nothing
 	}
-	return nil
+	a := c.answer(ctx, r, err)
+	if conn.SetWriteDeadline(time.Now().Add(writeTime)) == nil {
+		_, _ = conn.Write(a.bytes(r.method == "HEAD"))
+	}
+}
+
+// request is what matters of one.
+type request struct {
+	method, path, accept string
+}
+
+// errRequest is that of a request which is no HTTP/1.
+var errRequest = errors.New("bad request")
+
+// readRequest reads the head of a request; a body is not looked at.
+func readRequest(conn io.Reader) (request, error) {
+	in := textproto.NewReader(bufio.NewReader(&io.LimitedReader{R: conn, N: maxHeader}))
+	line, err := in.ReadLine()
+	if err != nil {
+		return request{}, err
+	}
+	words := strings.Split(line, " ")
+	if len(words) != 3 || !strings.HasPrefix(words[2], "HTTP/1.") {
+		return request{}, errRequest
+	}
+	header, err := in.ReadMIMEHeader()
+	if err != nil {
+		return request{}, errRequest // too large as well: what is left is not worth reading
+	}
+	path, _, _ := strings.Cut(words[1], "?")
+	return request{method: words[0], path: path, accept: strings.Join(header.Values("Accept"), ",")}, nil
+}
+
+// answer is one response.
+type answer struct {
+	status string
+	kind   string // of the body
+	body   []byte
+}
+
+func plain(status, text string) answer {
+	return answer{status, "text/plain; charset=utf-8", []byte(text + "\n")}
+}
+
+// answer finds the page, which is the only thing there is.
+func (c *Collector) answer(ctx context.Context, r request, err error) answer {
+	switch {
+	case err != nil:
+		return plain("400 Bad Request", "This is no HTTP.")
+	case r.path != "/metrics":
+		return plain("404 Not Found", "There is only /metrics.")
+	case r.method != "GET" && r.method != "HEAD":
+		return plain("405 Method Not Allowed", "There is only GET.")
+	}
+	kind, page, err := c.page(ctx, r.accept)
+	if err != nil {
+		return plain("503 Service Unavailable", "exiled does not answer: "+err.Error())
+	}
+	return answer{"200 OK", kind, page}
+}
+
+// bytes are the response on the wire.
+func (a answer) bytes(headOnly bool) []byte {
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 " + a.status + "\r\n")
+	for _, line := range [...]string{
+		"Content-Type: " + a.kind, "Content-Length: " + strconv.Itoa(len(a.body)), "Cache-Control: no-store",
+		"X-Content-Type-Options: nosniff", "Allow: GET, HEAD", "Connection: close", "",
+	} {
+		b.WriteString(line + "\r\n")
+	}
+	if !headOnly {
+		b.Write(a.body)
+	}
+	return []byte(b.String())
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ func serve(t *testing.T) (dial func() net.Conn, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, l, collector().Handler()) }()
+	go func() { ended <- Serve(ctx, l, collector()) }()
 	stop = func() error { cancel(); return <-ended }
 	return func() net.Conn {
 		conn, err := net.Dial("unix", path)
@@ -49,7 +50,7 @@ func ask(t *testing.T, conn net.Conn, request string) (int, string) {
 	return r.StatusCode, string(body)
 }
 
-const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+const scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 func TestServe(t *testing.T) {
 	t.Parallel()
@@ -58,11 +59,15 @@ func TestServe(t *testing.T) {
 		request string
 		status  int
 	}{
-		"page":         {request, http.StatusOK},
+		"page":         {scrape, http.StatusOK},
 		"elsewhere":    {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", http.StatusNotFound},
 		"profile":      {"GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n", http.StatusNotFound},
 		"other method": {"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", http.StatusMethodNotAllowed},
+		"with a query": {"GET /metrics?a=b HTTP/1.0\r\n\r\n", http.StatusOK},
 		"not HTTP":     {"\x00\x01\x02\r\n\r\n", http.StatusBadRequest},
+		"no version":   {"GET /metrics\r\n\r\n", http.StatusBadRequest},
+		"HTTP/2":       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", http.StatusBadRequest},
+		"no header":    {"GET /metrics HTTP/1.1\r\nHost\r\n\r\n", http.StatusBadRequest},
 	} {
 		if status, body := ask(t, dial(), tt.request); status != tt.status {
 			t.Errorf("%s: status %d, want %d: %s", name, status, tt.status, body)
@@ -88,11 +93,11 @@ func TestCrowd(t *testing.T) {
 	}
 	late := dial()
 	for _, conn := range silent {
-		if status, _ := ask(t, conn, request); status != http.StatusOK {
+		if status, _ := ask(t, conn, scrape); status != http.StatusOK {
 			t.Errorf("status %d", status)
 		}
 	}
-	if status, body := ask(t, late, request); status != http.StatusOK || !strings.Contains(body, "exile_state") {
+	if status, body := ask(t, late, scrape); status != http.StatusOK || !strings.Contains(body, "exile_state") {
 		t.Errorf("the late one got %d: %s", status, body)
 	}
 	if err := stop(); err != nil {
@@ -105,7 +110,7 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	dial, stop := serve(t)
 	conn := dial()
-	if status, _ := ask(t, dial(), request); status != http.StatusOK {
+	if status, _ := ask(t, dial(), scrape); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
 	if err := stop(); err != nil {
@@ -114,4 +119,27 @@ func TestStop(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("a silent connection outlives the end")
 	}
+}
+
+// FuzzRequest: no request makes the server read more than it will, or answer anything but HTTP.
+func FuzzRequest(f *testing.F) {
+	f.Add(scrape)
+	f.Add("HEAD /metrics HTTP/1.0\r\nAccept: application/openmetrics-text\r\n\r\n")
+	f.Add("GET /\r\n\tx HTTP/1.1\r\n:\r\n\r\n")
+	c := collector()
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := readRequest(strings.NewReader(text + strings.Repeat("x", maxHeader)))
+		if len(r.path)+len(r.accept) > maxHeader {
+			t.Errorf("%d bytes", len(r.path)+len(r.accept))
+		}
+		a := c.answer(t.Context(), r, err)
+		response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(a.bytes(false))), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", a.bytes(false), err)
+		}
+		defer response.Body.Close()
+		if body, err := io.ReadAll(response.Body); err != nil || len(body) == 0 {
+			t.Errorf("body %q: %v", body, err)
+		}
+	})
 }

@@ -182,16 +182,22 @@ func TestTopLevelFolders(t *testing.T) {
 	}
 }
 
-// TestStatic builds the programs and looks whether they need a loader or a library.
+// maxProgram is how large a program may be, in bytes.
+const maxProgram = 10_000_000
+
+// TestStatic builds the programs as make does, and looks whether they need a loader or a library, and how large they are.
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/...")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir+"/", "./cmd/...")
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, name := range []string{"exiled", "exilectl"} {
+	for _, name := range []string{"exiled", "exiled-accounts", "exilectl"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() > maxProgram {
+			t.Errorf("%s has more than %d bytes, or none: %v", name, maxProgram, err)
+		}
 		f, err := elf.Open(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
