@@ -3,6 +3,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,11 +15,15 @@ import (
 	"exile/e2e/target"
 )
 
+// root is whose systemd, sshd and libraries the hosts run.
+var root = flag.String("root", "/", "the root file system that the hosts boot, which is only read")
+
 // tree is exile as make install lays it out; made once, before the tests.
 var tree target.Tree
 
 func TestMain(m *testing.M) {
 	host.Main()
+	flag.Parse()
 	os.Exit(run(m))
 }
 
@@ -51,7 +56,7 @@ func off(t *testing.T, config string) *target.Target {
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
-	g, err := target.Boot(limit(t, time.Minute), tree, config)
+	g, err := target.Boot(limit(t, time.Minute), *root, tree, config)
 	if err != nil {
 		t.Fatal(err)
 	}

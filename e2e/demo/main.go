@@ -66,7 +66,7 @@ func boot(ctx context.Context, s *story) (t *target.Target, end func() error, er
 	}
 	s.note("make install", "put exile's files in place")
 	s.start = time.Now()
-	if t, err = target.Boot(ctx, tree, config); err != nil {
+	if t, err = target.Boot(ctx, "/", tree, config); err != nil {
 		return nil, nil, errors.Join(err, tree.Remove())
 	}
 	end = func() error { return errors.Join(t.Close(), tree.Remove()) }

@@ -75,9 +75,11 @@ func sourceDir() (string, error) {
 	return "", errors.Join(errors.New("run this in the source folder of exile"), err)
 }
 
-// Boot boots a host with exile's files and this configuration file in place. exiled does not run yet.
-func Boot(ctx context.Context, tree Tree, config string) (*Target, error) {
-	h, err := host.Boot(ctx, host.Options{Tree: string(tree), Files: map[string]string{"/etc/exile/exile.yaml": config}})
+// Boot boots a host of that root file system, which is only read, with exile's files and this configuration file in place.
+// exiled does not run yet.
+func Boot(ctx context.Context, root string, tree Tree, config string) (*Target, error) {
+	files := map[string]string{"/etc/exile/exile.yaml": config}
+	h, err := host.Boot(ctx, host.Options{Lower: root, Tree: string(tree), Files: files})
 	if err != nil {
 		return nil, err
 	}

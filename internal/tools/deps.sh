@@ -24,6 +24,7 @@ need='
 /usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
 /usr/bin/rpm                              rpm                    rpm
 /usr/bin/promtool                         prometheus             /usr/bin/promtool
+/usr/sbin/debootstrap                     debootstrap            debootstrap
 '
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
 
