@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,8 +67,8 @@ func (p *planner) config() (*config.Config, error) {
 	return config.Load(config.Sources{File: p.options.config})
 }
 
-func kill(ctx context.Context, prefixes []netip.Prefix) error {
-	_, err := sockdestroy.Kill(ctx, prefixes)
+func kill(ctx context.Context, keys []firewall.Key) error {
+	_, err := sockdestroy.Kill(ctx, keys)
 	return err
 }
 

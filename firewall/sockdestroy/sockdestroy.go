@@ -10,9 +10,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"exile/firewall"
 	"exile/firewall/internal/bulk"
 
-	"github.com/gaissmai/bart"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,12 +20,14 @@ import (
 // every connection and we look.
 const atMost = 200
 
-// Kill aborts every TCP connection of this network namespace whose remote address lies in one of the prefixes, and returns
-// how many it aborted. A prefix of IPv4 also means the connections of IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The
-// process that has the connection gets ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back.
-// The kernel looks at all TCP sockets twice, however many prefixes there are. On error some connections may be cut already.
-func Kill(ctx context.Context, prefixes []netip.Prefix) (n int, err error) {
-	if len(prefixes) == 0 {
+// Kill aborts every TCP connection of this network namespace that one of the keys bans: whose remote address lies in the
+// prefix and, if the ban is limited to a port, whose port here is that one. It returns how many it aborted. A prefix of IPv4
+// also means the connections of IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The process that has the connection gets
+// ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back. The kernel looks at all TCP sockets
+// twice, however many keys there are. On error some connections may be cut already.
+func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
+	banned := newBans(keys)
+	if len(banned.prefixes) == 0 {
 		return 0, nil
 	}
 	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
@@ -33,15 +35,8 @@ func Kill(ctx context.Context, prefixes []netip.Prefix) (n int, err error) {
 		return 0, fmt.Errorf("open socket for socket diagnosis: %w", err)
 	}
 	defer conn.Close()
-	banned := new(bart.Lite)
-	for _, p := range prefixes {
-		banned.Insert(p)
-	}
-	if len(prefixes) > atMost {
-		prefixes = nil
-	}
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		sockets, err := find(ctx, conn, family, prefixes, banned)
+		sockets, err := find(ctx, conn, family, banned)
 		if err != nil {
 			return n, fmt.Errorf("list connections of banned addresses: %w", err)
 		}
@@ -54,24 +49,27 @@ func Kill(ctx context.Context, prefixes []netip.Prefix) (n int, err error) {
 	return n, nil
 }
 
-// find returns the sockets of the family that are connected, or about to be, to a banned address. The kernel filters by
-// the prefixes, if there are any.
-func find(ctx context.Context, conn *bulk.Conn, family uint8, prefixes []netip.Prefix, banned *bart.Lite) ([]socket, error) {
+// find returns the sockets of the family that are connected, or about to be, and banned. The kernel filters by the prefixes,
+// if they are few enough.
+func find(ctx context.Context, conn *bulk.Conn, family uint8, banned bans) ([]socket, error) {
 	body := socket{family: family}.appendRequest(nil)
-	if len(prefixes) > 0 {
-		body = appendFilter(body, prefixes)
+	if len(banned.prefixes) <= atMost {
+		body = appendFilter(body, banned.prefixes)
 	}
 	var found []socket
 	err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
 		s, err := parseSocket(m)
 		// Whatever the kernel filtered: it must not make us cut everybody's connections.
-		if err == nil && banned.Contains(s.remote()) {
+		if err == nil && banned.have(s) {
 			found = append(found, s)
 		}
 		return err
 	})
 	if errors.Is(err, unix.ENOENT) && family == unix.AF_INET6 { // the kernel runs without IPv6
 		return nil, nil
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("load modules inet_diag and tcp_diag: %w", err)
 	}
 	return found, err
 }
@@ -109,7 +107,7 @@ type socket struct {
 
 const (
 	sizeofID   = 48
-	remoteAt   = 20 // in struct inet_diag_sockid, behind two ports and the local address
+	remoteAt   = 20 // in struct inet_diag_sockid, behind two ports, of which ours is the first, and the local address
 	headerSize = 4  // of struct inet_diag_msg, in front of the id
 )
 
@@ -129,6 +127,9 @@ func (s socket) remote() netip.Addr {
 	}
 	return netip.AddrFrom16([16]byte(s.id[remoteAt:])).Unmap()
 }
+
+// port is the port of this side.
+func (s socket) port() uint16 { return binary.BigEndian.Uint16(s.id[:]) }
 
 // connected are the states of sockets that may be cut: not those that listen, are closed or wait for late packets.
 const connected = uint32(1<<1 | // ESTABLISHED

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"exile/firewall"
 	"exile/firewall/firewalltest"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,22 +23,34 @@ type pair struct {
 	server, client net.Conn
 }
 
-// connect makes a connection from src to a listener of the network at host.
-func connect(t *testing.T, ns firewalltest.NetNS, network, host, src string) pair {
+// listeners are the ends that connections are made to in a namespace, by their networks.
+type listeners map[string]net.Listener
+
+// listen makes them: IPv4 at port 2201, IPv6 at 2203, one for both at 2202.
+func listen(t *testing.T, ns firewalltest.NetNS) listeners {
+	t.Helper()
+	ls := make(listeners)
+	for network, address := range map[string]string{"tcp4": ":2201", "tcp": ":2202", "tcp6": ":2203"} {
+		ns.Do(t, func() (err error) {
+			ls[network], err = net.Listen(network, address)
+			return err
+		})
+		t.Cleanup(func() { ls[network].Close() })
+	}
+	return ls
+}
+
+// connect makes a connection from src to the listener of the network at host.
+func (ls listeners) connect(t *testing.T, ns firewalltest.NetNS, network, host, src string) pair {
 	t.Helper()
 	var p pair
-	ns.Do(t, func() error {
-		l, err := net.Listen(network, net.JoinHostPort("", "0"))
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	ns.Do(t, func() (err error) {
+		port := fmt.Sprint(ls[network].Addr().(*net.TCPAddr).Port)
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(src)}}
 		if p.client, err = d.Dial("tcp", net.JoinHostPort(host, port)); err != nil {
 			return err
 		}
-		p.server, err = l.Accept()
+		p.server, err = ls[network].Accept()
 		return err
 	})
 	t.Cleanup(func() { p.client.Close(); p.server.Close() })
@@ -61,15 +74,24 @@ func (p pair) state(t *testing.T) string {
 	}
 }
 
-func kill(t *testing.T, ns firewalltest.NetNS, prefixes ...string) int {
+// kill cuts what prefixes ban; "192.0.2.1/32 6 22" is a ban from TCP port 22.
+func kill(t *testing.T, ns firewalltest.NetNS, bans ...string) int {
 	t.Helper()
-	var parsed []netip.Prefix
-	for _, p := range prefixes {
-		parsed = append(parsed, netip.MustParsePrefix(p))
+	var keys []firewall.Key
+	for _, b := range bans {
+		var k firewall.Key
+		prefix, port, limited := strings.Cut(b, " ")
+		k.Prefix = netip.MustParsePrefix(prefix)
+		if limited {
+			if _, err := fmt.Sscan(port, &k.Port.Proto, &k.Port.Number); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys = append(keys, k)
 	}
 	var n int
 	ns.Do(t, func() (err error) {
-		n, err = Kill(t.Context(), parsed)
+		n, err = Kill(t.Context(), keys)
 		return err
 	})
 	return n
@@ -85,9 +107,9 @@ func TestKill(t *testing.T) {
 		"mapped": "127.1.0.1", "mapped beside it": "127.2.0.1", "IPv6": "fd09::1", "IPv6 in the /64": "fd09:0:0:1::5",
 	}
 	tests := []struct {
-		name     string
-		prefixes []string
-		cut      []string
+		name string
+		bans []string
+		cut  []string
 	}{
 		{"IPv4 address", []string{"127.1.0.1/32"}, []string{"IPv4", "mapped"}},
 		{"IPv4 network", []string{"127.1.7.0/24"}, []string{"IPv4 in the /24"}},
@@ -100,6 +122,14 @@ func TestKill(t *testing.T) {
 		{"none of many", many(1000, "192.0.2.0/24"), nil},
 		{"none", []string{"192.0.2.0/24", "2001:db8::/32"}, nil},
 		{"no prefixes", nil, nil},
+		{"port", []string{"127.1.0.1/32 6 2201"}, []string{"IPv4"}},
+		{"port of IPv6, and of another protocol", []string{"fd09::/32 6 2203", "127.1.0.0/16 17 2201"}, []string{"IPv6", "IPv6 in the /64"}},
+		{"port of the other side", []string{"127.0.0.1/32 6 2201"}, nil},
+		{
+			"port, and all of another",
+			[]string{"127.1.0.1/32 6 2202", "127.1.0.0/24 6 1", "127.1.0.2/32"},
+			[]string{"IPv4 beside it", "mapped"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,6 +138,7 @@ func TestKill(t *testing.T) {
 			// Any address of these networks is the namespace's own.
 			ns.Exec(t, "ip", "-6", "route", "add", "local", "fd09::/32", "dev", "lo")
 			ns.Do(t, func() error { return os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0) })
+			ls := listen(t, ns)
 			want, got := sources{}, sources{}
 			pairs := map[string]pair{}
 			for name, src := range all {
@@ -117,13 +148,13 @@ func TestKill(t *testing.T) {
 				} else if strings.HasPrefix(name, "IPv6") {
 					network, host = "tcp6", "::1"
 				}
-				pairs[name] = connect(t, ns, network, host, src)
+				pairs[name] = ls.connect(t, ns, network, host, src)
 				want[name] = "alive"
 			}
 			for _, name := range tt.cut {
 				want[name] = "aborted"
 			}
-			if n := kill(t, ns, tt.prefixes...); n != len(tt.cut) {
+			if n := kill(t, ns, tt.bans...); n != len(tt.cut) {
 				t.Errorf("Kill = %d, want %d", n, len(tt.cut))
 			}
 			for name, p := range pairs {
@@ -153,7 +184,7 @@ func TestKillStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Kill(ctx, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")})
+	_, err := Kill(ctx, []firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Kill = %v, want context.Canceled", err)
 	}

@@ -74,7 +74,7 @@ type Status struct {
 	Started  time.Time
 	PausedTo time.Time // zero: not paused
 	Jails    int
-	Banned   int    // bans wanted
+	Banned   int    // bans wanted: all but those of jails that simulate
 	Enforced int    // of those, the kernel has
 	Failing  int    // addresses that are counted now
 	Entries  uint64 // read from the sources

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,7 +65,7 @@ type Daemon struct {
 	purged    time.Time      // when the past was last forgotten
 	asked     []question     // to be put to an ignorecommand
 	open      int            // questions without an answer
-	condemned []netip.Prefix // whose connections are still to be cut
+	condemned []firewall.Key // whose connections are still to be cut
 	health    *health
 	stats     stats
 	paused    time.Time // until when; zero: not

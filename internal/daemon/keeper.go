@@ -69,6 +69,9 @@ func (d *Daemon) reconcile(ctx context.Context) {
 		d.refused(ctx, err)
 		return
 	}
+	for _, b := range change.Add { // whoever got in while the kernel did not have the ban
+		d.condemn(b.Key)
+	}
 	repaired := len(change.Add) + len(change.Del)
 	clear(d.kernel.touched)
 	done := time.Now()

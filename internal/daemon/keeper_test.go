@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"exile/firewall"
 	"exile/firewall/firewalltest"
 	"exile/internal/control"
@@ -160,6 +162,73 @@ func TestStatusAsksTheKernel(t *testing.T) {
 		enforced("one was taken and the kernel refuses", 1, 1)
 		w.kernel.Fail = nil
 		enforced("the kernel is well again", 2, 1)
+	})
+}
+
+// A jail that simulates decides and tells, and the kernel hears nothing of it: neither of its bans nor of connections to
+// cut, not even when a comparison repairs what others did.
+func TestSimulate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			j := w.jail("sshd", nil)
+			j.Simulate = true
+			return []*daemon.Jail{j}
+		}
+		w.change = func(p *daemon.Plan) {
+			p.Kill = func(context.Context, []firewall.Key) error { t.Error("connections are cut"); return nil }
+		}
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		w.expect("third guess", "ban 192.0.2.1/32 offence 1")
+		w.kernel.Touch()
+		time.Sleep(30 * time.Minute)
+		if s, err := d.Status(t.Context()); err != nil || s.Bans != 1 || s.Banned != 0 || s.Enforced != 0 || s.Repairs != 0 {
+			t.Errorf("bans %d, wanted %d, enforced %d, repairs %d, %v; want 1, 0, 0, 0", s.Bans, s.Banned, s.Enforced, s.Repairs, err)
+		}
+		time.Sleep(30 * time.Minute)
+		w.expect("an hour later", "unban 192.0.2.1/32 expired")
+		if n := len(w.kernel.Changes); n != 0 {
+			t.Errorf("the kernel was asked for %d changes: %v", n, w.kernel.Changes)
+		}
+	})
+}
+
+// A ban cuts the connections that it closes the way for, on its ports only; so does a repair, for those who got in before.
+func TestKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			j := w.jail("sshd", nil)
+			j.Ports = []firewall.Port{{Proto: 6, Number: 22}}
+			return []*daemon.Jail{j}
+		}
+		var killed []firewall.Key
+		w.change = func(p *daemon.Plan) {
+			p.Kill = func(_ context.Context, keys []firewall.Key) error {
+				killed = append(killed, keys...)
+				return errors.New("no module: it is told, and banning goes on")
+			}
+		}
+		d := w.start()
+		defer w.end(d)
+		want := []firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Port: firewall.Port{Proto: 6, Number: 22}}}
+		expect := func(what string) {
+			t.Helper()
+			synctest.Wait()
+			if diff := cmp.Diff(want, killed, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+				t.Errorf("%s: connections cut (-want +got)\n%s", what, diff)
+			}
+			killed = nil
+		}
+		w.attack("192.0.2.1", 3)
+		expect("ban")
+		w.hand()
+		w.kernel.Flush()
+		synctest.Wait()
+		w.expectBanned("repaired", "192.0.2.1/32")
+		expect("repair")
 	})
 }
 

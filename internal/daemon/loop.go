@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"exile/firewall"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -195,9 +196,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 	d.bans.put(b)
 	d.pending.put(b)
 	d.kernel.touch(j.keys(b.Prefix)...)
-	if d.plan.Kill != nil && !j.Simulate {
-		d.condemned = append(d.condemned, b.Prefix)
-	}
+	d.condemn(j.keys(b.Prefix)...)
 	d.stats.bans++
 	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
@@ -269,13 +268,20 @@ func (d *Daemon) sourceFailed(f failure) {
 	d.degrade(reasonSource, time.Time{}, fmt.Errorf("%s: %w", f.from.Name, f.err))
 }
 
+// condemn has the connections cut that the keys ban, if that is asked for.
+func (d *Daemon) condemn(keys ...firewall.Key) {
+	if d.plan.Kill != nil {
+		d.condemned = append(d.condemned, keys...)
+	}
+}
+
 // nextKill returns the channel of the killer and the work for it; both nil when there is none.
 func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Context) error) {
 	if len(d.condemned) == 0 || d.plan.Kill == nil {
 		return nil, nil
 	}
-	kill, prefixes := d.plan.Kill, slices.Clone(d.condemned)
-	return d.kills, func(ctx context.Context) error { return kill(ctx, prefixes) }
+	kill, keys := d.plan.Kill, slices.Clone(d.condemned)
+	return d.kills, func(ctx context.Context) error { return kill(ctx, keys) }
 }
 
 // untilDue is how long nothing has to be done.

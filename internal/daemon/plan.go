@@ -27,8 +27,8 @@ type Plan struct {
 	Recidivists *jail.Recidivists
 	// PurgeAge is how long the past of an offender is kept; 0: for ever.
 	PurgeAge time.Duration
-	// Kill cuts the established connections of the prefixes; nil: they are left alone.
-	Kill func(ctx context.Context, prefixes []netip.Prefix) error
+	// Kill cuts the established connections that the keys ban; nil: they are left alone.
+	Kill func(ctx context.Context, keys []firewall.Key) error
 	// Sessions asks who is logged in from elsewhere, for sessions that began before the log; nil: nobody is asked.
 	Sessions func(ctx context.Context) ([]control.Session, error)
 	// Serve does the plan's background work (names to resolve, addresses to follow) until ctx ends; nil: there is none.

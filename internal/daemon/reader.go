@@ -56,7 +56,7 @@ func (d *Daemon) status() control.Status {
 	s := control.Status{
 		Version: d.cfg.Version, State: d.state(), Degraded: reasons, Remedies: remedy,
 		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused,
-		Jails: len(d.plan.Jails), Banned: d.bans.len(), Enforced: d.enforced(),
+		Jails: len(d.plan.Jails), Banned: d.wanted(), Enforced: d.enforced(),
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Repairs: d.stats.repairs,
 		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
@@ -85,7 +85,18 @@ func (d *Daemon) state() string {
 }
 
 // enforced is how many of the bans in force the kernel has. One that is in the kernel for several ports is one only.
-func (d *Daemon) enforced() int { return max(d.bans.len()-d.kernel.lacking, 0) }
+func (d *Daemon) enforced() int { return max(d.wanted()-d.kernel.lacking, 0) }
+
+// wanted is how many bans the kernel should have: all but those of jails that simulate.
+func (d *Daemon) wanted() int {
+	n := d.bans.len()
+	for _, j := range d.plan.Jails {
+		if j.Simulate {
+			n -= d.bans.count[j.Info.Name]
+		}
+	}
+	return n
+}
 
 // position is where the journal source stands; that of a text log when there is no journal.
 func (d *Daemon) position() string {
