@@ -2,45 +2,76 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"exile/firewall"
 	"exile/firewall/auto"
+	"exile/firewall/sockdestroy"
 	"exile/internal/config"
 	"exile/internal/daemon"
 )
 
 // open gives the plan the backend that is asked for, which may be the one in use.
 func (p *planner) open(ctx context.Context, cfg *config.Config, plan *daemon.Plan) error {
-	wanted := cfg.Backend
+	wanted := wish{cfg.Backend, limited(plan.Jails)}
 	if p.options.dryRun {
-		wanted = auto.DryRun
+		wanted.backend = auto.DryRun
 	}
 	if p.backend.Backend == nil || p.wanted != wanted {
-		if err := p.choose(ctx, wanted); err != nil {
-			return fmt.Errorf("backend %s: %w", wanted, err)
+		err := p.choose(ctx, wanted)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return fmt.Errorf("%s: jail %q: port: backend %s: %w; set port: all, or backend: ipset or nftables",
+				cfg.Origin(wanted.limited, "port"), wanted.limited, wanted.backend, err)
+		}
+		if err != nil {
+			return fmt.Errorf("backend %s: %w", wanted.backend, err)
 		}
 	}
 	plan.Backend, plan.Name, plan.Why = p.backend.Backend, p.backend.Name, p.backend.Why
+	if cfg.KillConnections && plan.Name != auto.DryRun {
+		plan.Kill = kill
+	}
 	if p.lock != nil {
 		plan.Sweep = func(ctx context.Context) error { return auto.Sweep(ctx, plan.Name) }
 	}
 	return nil
 }
 
+func kill(ctx context.Context, keys []firewall.Key) error {
+	_, err := sockdestroy.Kill(ctx, keys)
+	return err
+}
+
+// wish is what the configuration says of the backend.
+type wish struct {
+	backend string
+	limited string // a jail that bans from some ports only; empty: none does
+}
+
+// limited is the first jail that bans from some ports only, if any.
+func limited(jails []*daemon.Jail) string {
+	for _, j := range jails {
+		if len(j.Ports) > 0 && !j.Simulate {
+			return j.Info.Name
+		}
+	}
+	return ""
+}
+
 // choose locks the firewall, if it is to be changed, and chooses the backend.
-func (p *planner) choose(ctx context.Context, wanted string) (err error) {
-	if wanted != auto.DryRun && p.lock == nil {
+func (p *planner) choose(ctx context.Context, wanted wish) (err error) {
+	if wanted.backend != auto.DryRun && p.lock == nil {
 		if p.lock, err = firewall.Acquire(0); err != nil {
 			return err
 		}
 	}
-	choice, err := auto.Choose(ctx, wanted, p.backend)
+	choice, err := auto.Choose(ctx, wanted.backend, wanted.limited != "", p.backend)
 	if err != nil {
 		return err
 	}
-	p.backend, p.wanted = choice, wanted
 	p.log.Info("Chose the backend", "backend", choice.Name, "why", choice.Why)
+	p.backend, p.wanted = choice, wanted
 	return nil
 }
 

@@ -51,6 +51,9 @@ func TestExchange(t *testing.T) {
 		if plan.Name != step.name || last != nil && (plan.Backend == last.Backend) != step.same {
 			t.Errorf("%s: got %s, the same as before: %t", step.backend, plan.Name, last != nil && plan.Backend == last.Backend)
 		}
+		if (plan.Kill == nil) != (step.name == "dry-run") {
+			t.Errorf("%s: cuts connections: %t", step.name, plan.Kill != nil)
+		}
 		if last == nil {
 			if plan.Sweep != nil {
 				t.Error("a dry run would change the firewall of another exiled")
@@ -82,12 +85,46 @@ func TestExchange(t *testing.T) {
 // TestBackendThatFails: the one in use stays in use.
 func TestBackendThatFails(t *testing.T) {
 	t.Parallel()
-	p := &planner{backend: auto.Choice{Backend: firewall.NewDryRun(), Name: auto.DryRun}, wanted: auto.DryRun, lock: new(firewall.Lock)}
-	if err := p.choose(t.Context(), "iptables"); err == nil || !strings.Contains(err.Error(), `no backend "iptables"`) {
+	p := &planner{backend: auto.Choice{Backend: firewall.NewDryRun(), Name: auto.DryRun}, wanted: wish{backend: auto.DryRun}, lock: new(firewall.Lock)}
+	if err := p.choose(t.Context(), wish{backend: "iptables"}); err == nil || !strings.Contains(err.Error(), `no backend "iptables"`) {
 		t.Errorf("error %v", err)
 	}
-	if p.wanted != auto.DryRun || p.backend.Name != auto.DryRun {
-		t.Errorf("in use now: %q, %q", p.wanted, p.backend.Name)
+	if p.wanted.backend != auto.DryRun || p.backend.Name != auto.DryRun {
+		t.Errorf("in use now: %v, %q", p.wanted, p.backend.Name)
+	}
+}
+
+// TestPortsByRoute: what no ban could ever be made by is refused with the place in the configuration, not when a ban is due;
+// for a jail that bans nobody it does not matter.
+func TestPortsByRoute(t *testing.T) {
+	t.Parallel()
+	enter(t, firewalltest.New(t))
+	for _, c := range []struct{ jail, says string }{
+		{"port: ssh", `exile.yaml:5: jail "sshd": port: backend route: no backend works here: route: it cannot limit a ban to a port`},
+		{"port: all", ""},
+		{"port: ssh\n    simulate: yes", ""},
+	} {
+		cfg, err := config.Parse("exile.yaml", []byte("backend: route\njails:\n  sshd:\n    enabled: yes\n    "+c.jail+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &builder{planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg}
+		plan := new(daemon.Plan)
+		for i := range cfg.Jails {
+			j, err := b.build(&cfg.Jails[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan.Jails = append(plan.Jails, j)
+		}
+		err = b.open(t.Context(), cfg, plan)
+		if (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: error %v, want %q", c.jail, err, c.says)
+		}
+		if err == nil {
+			_ = plan.Backend.Close() // its namespace goes as well
+		}
+		b.close()
 	}
 }
 

@@ -100,6 +100,9 @@ func splitErrors(err error) []string {
 func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before anything takes time: it must never end us
+	defer signal.Stop(hup)
 	cfg, err := config.Load(config.Sources{File: o.config})
 	if err != nil {
 		return err
@@ -137,7 +140,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Connected: func(err error) { logBus(log, err) },
 	})
 	passed.connect(d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
-	if err := serve(ctx, o, d, bus, events, passed); err != nil {
+	if err := serve(ctx, o, d, bus, events, passed, hup); err != nil {
 		return err
 	}
 	notify(sd.SdNotifyStopping)
@@ -145,12 +148,14 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 }
 
 // serve runs the daemon and what speaks for it until ctx ends or the daemon cannot start.
-func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal, passed *sockets) error {
+func serve(
+	ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal, passed *sockets, hup <-chan os.Signal,
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	telling, told := context.WithCancel(context.Background()) // outlives the daemon, whose last words are events
 	group.Go(func() error { defer told(); return d.Run(ctx) })
 	group.Go(func() error { events.Run(telling); return nil })
-	group.Go(func() error { hangup(ctx, d); return nil })
+	group.Go(func() error { hangup(ctx, d, hup); return nil })
 	if o.bus != "none" {
 		group.Go(func() error { return bus.Serve(ctx) })
 	}
@@ -161,13 +166,10 @@ func serve(ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Servic
 }
 
 // hangup compares the kernel at SIGHUP.
-func hangup(ctx context.Context, d *daemon.Daemon) {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	defer signal.Stop(c)
+func hangup(ctx context.Context, d *daemon.Daemon, hup <-chan os.Signal) {
 	for {
 		select {
-		case <-c:
+		case <-hup:
 			_ = d.Reconcile(ctx) // fails only when the daemon is ending
 		case <-ctx.Done():
 			return

@@ -14,7 +14,6 @@ import (
 	"exile/dbusapi"
 	"exile/firewall"
 	"exile/firewall/auto"
-	"exile/firewall/sockdestroy"
 	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
@@ -36,7 +35,7 @@ type planner struct {
 
 	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: none did
 	backend auto.Choice    // in use; kept over a reload that does not change it
-	wanted  string         // what the configuration said when it was chosen
+	wanted  wish           // what the configuration said when it was chosen
 }
 
 // plan reads the configuration and builds what it asks for.
@@ -53,9 +52,6 @@ func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
 	if err := p.open(ctx, cfg, plan); err != nil {
 		return nil, err
 	}
-	if cfg.KillConnections && !p.options.dryRun {
-		plan.Kill = kill
-	}
 	return plan, nil
 }
 
@@ -65,11 +61,6 @@ func (p *planner) config() (*config.Config, error) {
 		return cfg, nil
 	}
 	return config.Load(config.Sources{File: p.options.config})
-}
-
-func kill(ctx context.Context, keys []firewall.Key) error {
-	_, err := sockdestroy.Kill(ctx, keys)
-	return err
 }
 
 // jails adds the enabled jails and the sources that they read.

@@ -32,7 +32,8 @@ const (
 
 // candidate is a backend that may be chosen.
 type candidate struct {
-	name string
+	name  string
+	ports bool // it can limit a ban to a port
 	// open opens the backend; a probe is one with names of its own, beside the bans that are there already.
 	open func(probe bool) (firewall.Backend, error)
 	// remove takes away what an earlier run left of the backend.
@@ -42,21 +43,21 @@ type candidate struct {
 // candidates are all the backends, the best first.
 func candidates(netns int) []candidate {
 	return []candidate{
-		{"ipset", func(probe bool) (firewall.Backend, error) {
+		{"ipset", true, func(probe bool) (firewall.Backend, error) {
 			c := ipset.Config{NetNS: netns}
 			if probe {
 				c.Name = probeName
 			}
 			return some(ipset.New(c))
 		}, func(ctx context.Context) error { return ipset.Remove(ctx, ipset.Config{NetNS: netns}) }},
-		{"nftables", func(probe bool) (firewall.Backend, error) {
+		{"nftables", true, func(probe bool) (firewall.Backend, error) {
 			c := nftables.Config{NetNS: netns}
 			if probe {
 				c.Table = probeName
 			}
 			return some(nftables.New(c))
 		}, func(ctx context.Context) error { return nftables.Remove(ctx, nftables.Config{NetNS: netns}) }},
-		{"route", func(probe bool) (firewall.Backend, error) {
+		{"route", false, func(probe bool) (firewall.Backend, error) {
 			c := route.Config{NetNS: netns}
 			if probe {
 				c.Table, c.Protocol, c.Priority = probeTable, probeTable, probePriority
@@ -82,13 +83,13 @@ type Choice struct {
 
 // Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
 // in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
-// container allows. The one in use, if any, is known to work, and is not opened again. The error says why each one was not
-// chosen.
-func Choose(ctx context.Context, want string, using Choice) (Choice, error) {
-	return choose(ctx, want, using, candidates(0))
+// container allows. With ports it must be able to limit a ban to a port; else the error is errors.ErrUnsupported. The one in
+// use, if any, is known to work, and is not opened again. The error says why each one was not chosen.
+func Choose(ctx context.Context, want string, ports bool, using Choice) (Choice, error) {
+	return choose(ctx, want, ports, using, candidates(0))
 }
 
-func choose(ctx context.Context, want string, using Choice, all []candidate) (Choice, error) {
+func choose(ctx context.Context, want string, ports bool, using Choice, all []candidate) (Choice, error) {
 	if want == DryRun {
 		return Choice{firewall.NewDryRun(), DryRun, "asked for: nothing is banned"}, nil
 	}
@@ -99,10 +100,7 @@ func choose(ctx context.Context, want string, using Choice, all []candidate) (Ch
 		if want != Auto && want != c.name {
 			continue
 		}
-		b, err := using.Backend, error(nil)
-		if using.Name != c.name {
-			b, err = try(ctx, c)
-		}
+		b, err := c.take(ctx, ports, using)
 		if err == nil {
 			return Choice{b, c.name, reason(want, failures)}, nil
 		}
@@ -115,6 +113,20 @@ func choose(ctx context.Context, want string, using Choice, all []candidate) (Ch
 		return Choice{}, fmt.Errorf("no backend %q: want auto, %s or dry-run", want, strings.Join(names, ", "))
 	}
 	return Choice{}, fmt.Errorf("no backend works here: %w", none(failures))
+}
+
+// errNoPorts is why a backend does not do for a jail with "port:".
+var errNoPorts = fmt.Errorf("it cannot limit a ban to a port: %w", errors.ErrUnsupported)
+
+// take returns the backend in use if it is the candidate's, else a new one that passes the probe.
+func (c candidate) take(ctx context.Context, ports bool, using Choice) (firewall.Backend, error) {
+	switch {
+	case ports && !c.ports:
+		return nil, errNoPorts
+	case using.Name == c.name:
+		return using.Backend, nil
+	}
+	return try(ctx, c)
 }
 
 // Sweep removes what the backends other than keep, a name, left in the kernel: in earlier runs, or before keep took their

@@ -18,15 +18,15 @@ import (
 // fakes are candidates in memory: one refuses to open, one takes bans and does not keep them, two work.
 func fakes(opened map[string]*firewalltest.Fake) []candidate {
 	fake := func(name string) candidate {
-		return candidate{name, func(bool) (firewall.Backend, error) {
+		return candidate{name, name == "spare", func(bool) (firewall.Backend, error) {
 			f := firewalltest.NewFake()
 			opened[name] = f
 			return f, nil
 		}, nil}
 	}
 	return []candidate{
-		{"closed", func(bool) (firewall.Backend, error) { return nil, errors.New("no module") }, nil},
-		{"leaky", func(bool) (firewall.Backend, error) { return leaky{firewalltest.NewFake()}, nil }, nil},
+		{"closed", true, func(bool) (firewall.Backend, error) { return nil, errors.New("no module") }, nil},
+		{"leaky", true, func(bool) (firewall.Backend, error) { return leaky{firewalltest.NewFake()}, nil }, nil},
 		fake("good"),
 		fake("spare"),
 	}
@@ -40,19 +40,23 @@ func (leaky) Apply(context.Context, firewall.Change) error { return nil }
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		want, name, why, err string
+		want           string
+		ports          bool
+		name, why, err string
 	}{
 		{want: "auto", name: "good", why: "not closed: no module; not leaky: probe: the kernel took 3 bans and holds 0"},
 		{want: "spare", name: "spare", why: "asked for"},
 		{want: "closed", err: "closed: no module"},
 		{want: "leaky", err: "the kernel took 3 bans and holds 0"},
-		{want: "dry-run", name: "dry-run", why: "nothing is banned"},
+		{want: "auto", ports: true, name: "spare", why: "not good: it cannot limit a ban to a port"},
+		{want: "good", ports: true, err: "good: it cannot limit a ban to a port"},
+		{want: "dry-run", ports: true, name: "dry-run", why: "nothing is banned"},
 		{want: "iptables", err: `no backend "iptables": want auto, closed, leaky, good, spare or dry-run`},
 	} {
-		t.Run(c.want, func(t *testing.T) {
+		t.Run(fmt.Sprint(c.want, c.ports), func(t *testing.T) {
 			t.Parallel()
 			opened := make(map[string]*firewalltest.Fake)
-			got, err := choose(t.Context(), c.want, Choice{}, fakes(opened))
+			got, err := choose(t.Context(), c.want, c.ports, Choice{}, fakes(opened))
 			if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Fatalf("error %v, want %q", err, c.err)
 			}
@@ -63,13 +67,26 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// TestChooseWithPorts: the one in use has to go when a reload asks for what it cannot do.
+func TestChooseWithPorts(t *testing.T) {
+	t.Parallel()
+	using := Choice{Backend: firewalltest.NewFake(), Name: "good"}
+	got, err := choose(t.Context(), Auto, true, using, fakes(make(map[string]*firewalltest.Fake)))
+	if err != nil || got.Name != "spare" {
+		t.Errorf("chose %q, %v; want spare", got.Name, err)
+	}
+	if _, err := choose(t.Context(), "good", true, using, fakes(nil)); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("error %v, want one that is errors.ErrUnsupported", err)
+	}
+}
+
 // TestChooseTheOneInUse: what is open is not opened a second time, which its protected tables would refuse.
 func TestChooseTheOneInUse(t *testing.T) {
 	t.Parallel()
 	using := Choice{Backend: firewalltest.NewFake(), Name: "good"}
 	for want, same := range map[string]bool{"auto": true, "good": true, "spare": false} {
 		opened := make(map[string]*firewalltest.Fake)
-		got, err := choose(t.Context(), want, using, fakes(opened))
+		got, err := choose(t.Context(), want, false, using, fakes(opened))
 		if err != nil || (got.Backend == using.Backend) != same || (opened["good"] != nil) {
 			t.Errorf("%s: chose %q, %v, and opened %v; want the one in use: %t", want, got.Name, err, opened, same)
 		}
@@ -89,7 +106,7 @@ func TestSweep(t *testing.T) {
 				ipset create theirs hash:ip; ipset add theirs 198.51.100.9; ip route add blackhole 198.51.100.9 table 166`)
 			all := candidates(ns.FD)
 			for _, c := range all {
-				got, err := choose(t.Context(), c.name, Choice{}, all)
+				got, err := choose(t.Context(), c.name, false, Choice{}, all)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +161,7 @@ func TestChooseHere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ns := firewalltest.New(t)
-			got, err := choose(t.Context(), c.name, Choice{}, candidates(ns.FD))
+			got, err := choose(t.Context(), c.name, false, Choice{}, candidates(ns.FD))
 			if err != nil {
 				t.Fatal(err)
 			}
