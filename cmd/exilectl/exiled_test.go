@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,10 +30,7 @@ func TestExiled(t *testing.T) {
 	if _, err := os.Stat(journalTool); err != nil {
 		t.Skip("SKIPPED, NOT TESTED: systemd-journal-remote is not installed")
 	}
-	program := filepath.Join(t.TempDir(), "exiled")
-	if out, err := exec.Command("go", "build", "-o", program, "exile/cmd/exiled").CombinedOutput(); err != nil {
-		t.Fatalf("build exiled: %v\n%s", err, out)
-	}
+	program := buildExiled(t)
 	onEachBus(t, testscript.Params{
 		Dir:                 "testdata/exiled",
 		RequireExplicitExec: true,
@@ -42,6 +40,15 @@ func TestExiled(t *testing.T) {
 			"exiled":     exiledCommand,
 		},
 	}, func(env *testscript.Env, bus *dbustest.Bus) error { return setupExiled(env, bus, program) })
+}
+
+func buildExiled(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "exiled")
+	if out, err := exec.Command("go", "build", "-o", program, "exile/cmd/exiled").CombinedOutput(); err != nil {
+		t.Fatalf("build exiled: %v\n%s", err, out)
+	}
+	return program
 }
 
 // journalTool writes journal files.
@@ -57,24 +64,17 @@ type guarded struct {
 }
 
 func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
-	g := &guarded{program: program, dir: env.WorkDir, bus: bus.Address}
-	config := filepath.Join(g.dir, "exile.yaml")
-	text, err := os.ReadFile(config)
+	text, err := os.ReadFile(filepath.Join(env.WorkDir, "exile.yaml"))
 	if err != nil {
 		return fmt.Errorf("a script needs a configuration: %w", err)
 	}
-	head := fmt.Sprintf("backend: dry-run\njournal: [%s]\nstate: %s\n", filepath.Join(g.dir, "journal"), filepath.Join(g.dir, "state"))
-	if err := os.WriteFile(config, append([]byte(head), text...), 0o600); err != nil {
-		return err
-	}
-	if err := os.Mkdir(filepath.Join(g.dir, "journal"), 0o700); err != nil {
-		return err
-	}
-	if err := g.log("Server listening on 0.0.0.0 port 22."); err != nil {
+	g := &guarded{program: program, dir: env.WorkDir, bus: bus.Address}
+	if err := g.configure("backend: dry-run\n" + string(text)); err != nil {
 		return err
 	}
 	env.Values[exiledKey{}] = g
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
+	env.Setenv("EXILE_VARLINK_SOCKET", g.varlink())
 	env.Setenv("TZ", "UTC")
 	env.Defer(func() {
 		g.end(syscall.SIGKILL)
@@ -85,11 +85,35 @@ func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
 	return g.start()
 }
 
-// start starts exiled in namespaces of its own: no network, and no /run where it would find the journal of this machine.
+// configure writes the configuration and begins a journal.
+func (g *guarded) configure(text string) error {
+	head := fmt.Sprintf("journal: [%s]\nstate: %s\n", filepath.Join(g.dir, "journal"), filepath.Join(g.dir, "state"))
+	if err := os.WriteFile(filepath.Join(g.dir, "exile.yaml"), []byte(head+text), 0o600); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(g.dir, "journal"), 0o700); err != nil {
+		return err
+	}
+	return g.log("Server listening on 0.0.0.0 port 22.")
+}
+
+// inItsSpace runs exiled in namespaces of its own: no network, and no /run where it would find the journal of this machine.
+// It is passed its Varlink socket as by systemd.
+const inItsSpace = `
+mount -t tmpfs none /run
+export LISTEN_FDS=1 LISTEN_FDNAMES=varlink LISTEN_PID=$$
+exec "$@"`
+
 func (g *guarded) start() error {
+	socket, err := g.listen()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
 	g.said = new(bytes.Buffer)
-	g.cmd = exec.Command("unshare", "--net", "--mount", "sh", "-ec", `mount -t tmpfs none /run; exec "$@"`, "sh",
+	g.cmd = exec.Command("unshare", "--net", "--mount", "sh", "-ec", inItsSpace, "sh",
 		g.program, "--config", filepath.Join(g.dir, "exile.yaml"), "--bus", g.bus)
+	g.cmd.ExtraFiles = []*os.File{socket}
 	g.cmd.Stdout, g.cmd.Stderr = g.said, g.said
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
@@ -109,6 +133,20 @@ func (g *guarded) start() error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// varlink is where the daemon's Varlink socket is.
+func (g *guarded) varlink() string { return filepath.Join(g.dir, "varlink") }
+
+func (g *guarded) listen() (*os.File, error) {
+	_ = os.Remove(g.varlink())
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: g.varlink(), Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	defer l.Close() // the file is a descriptor of its own
+	return l.File()
 }
 
 // patience is how long anything may take.
@@ -140,19 +178,28 @@ func (g *guarded) end(sig syscall.Signal) {
 
 // log writes what sshd says, a process each, into the journal.
 func (g *guarded) log(messages ...string) error {
-	now := time.Now().UnixMicro()
 	var export bytes.Buffer
 	for i, m := range messages {
-		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032x\n", now+int64(i), now+int64(i), 7)
-		fmt.Fprintf(&export, "_TRANSPORT=syslog\n_UID=0\n_PID=%d\n_SYSTEMD_UNIT=ssh.service\nSYSLOG_IDENTIFIER=sshd\n", 1000+now%1e6+int64(i))
-		fmt.Fprintf(&export, "MESSAGE=%s\n\n", m)
+		export.WriteString(entry(time.Now(), i, m))
 	}
-	cmd := exec.Command(journalTool, "--split-mode=none", "-o", filepath.Join(g.dir, "journal/system.journal"), "-")
+	cmd := g.writer()
 	cmd.Stdin = &export
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("write journal: %w: %s", err, out)
 	}
 	return nil
+}
+
+// writer is a command that appends what it reads to the journal.
+func (g *guarded) writer() *exec.Cmd {
+	return exec.Command(journalTool, "--split-mode=none", "-o", filepath.Join(g.dir, "journal/system.journal"), "-")
+}
+
+// entry is what the i-th sshd of a moment says, as journalctl exports it.
+func entry(at time.Time, i int, message string) string {
+	now := at.UnixMicro() + int64(i)
+	return fmt.Sprintf("__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032x\n"+
+		"_TRANSPORT=syslog\n_UID=0\n_PID=%d\n_SYSTEMD_UNIT=ssh.service\nSYSLOG_IDENTIFIER=sshd\nMESSAGE=%s\n\n", now, now, 7, 1000+now%1e6, message)
 }
 
 // journalCommand appends the lines of a file to the journal: journal FILE.
