@@ -60,26 +60,27 @@ func sentences(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// newRootCommand lists the verbs. A verb is a file with a function that returns its command.
+// newRootCommand lists the verbs. A verb is a file with a function that returns its command. Without a verb it is status.
 func newRootCommand() *cobra.Command {
 	o := &options{}
+	status := newStatusCommand(o)
 	root := &cobra.Command{
 		Use:               "exilectl [OPTIONS...] COMMAND",
 		Short:             "Query or send commands to the ban daemon",
 		Version:           version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:              func(cmd *cobra.Command, args []string) error { return status.RunE(cmd, args) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("exile {{.Version}}\n")
 	o.register(root)
-	root.AddCommand(
-		newStatusCommand(o), newListJailsCommand(o), newListBansCommand(o),
-		newListFailuresCommand(o), newListNamesCommand(o), newShowCommand(o), newStatisticsCommand(o), newMonitorCommand(o), newTopCommand(o),
-		newBanCommand(o), newUnbanCommand(o), newIsBannedCommand(o), newFlushCommand(o), newForgetCommand(o), newExportCommand(o), newImportCommand(o),
-		newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o), newResetFirewallCommand(o),
-		newCatConfigCommand(o), newCheckConfigCommand(o), newMatchCommand(o),
-	)
+	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
+		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newShowCommand(o), newStatisticsCommand(o),
+		newMonitorCommand(o), newTopCommand(o), newMatchCommand(o))
+	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
+		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
+		newResetFirewallCommand(o))
+	group(root, "Configuration", newCatConfigCommand(o), newCheckConfigCommand(o))
 	return root
 }

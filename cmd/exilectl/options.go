@@ -33,7 +33,10 @@ const (
 )
 
 func (o *options) register(root *cobra.Command) {
+	root.SetHelpFunc(o.help)
 	f := root.PersistentFlags()
+	f.BoolP("help", "h", false, "Show this help")
+	root.Flags().BoolP("version", "v", false, "Show the version")
 	f.StringVarP(&o.host, "host", "H", "", "Operate on remote host `[USER@]HOST`")
 	f.StringVarP(&o.machine, "machine", "M", "", "Operate on local container `CONTAINER`")
 	f.StringVar(&o.json, "json", jsonOff, "Generate JSON output: `MODE` is pretty, short, off or help")

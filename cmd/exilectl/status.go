@@ -123,12 +123,12 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	field(c, "Backend", clean(s.Backend)+parenthesis(s.Why))
 	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
 	field(c, "Failing", plural(s.Failing, "addresses"))
-	field(c, "Counted", fmt.Sprintf("%d entries, %d failures, %d bans, %d unbans, %d repairs", s.Entries, s.Failures, s.Bans, s.Unbans, s.Repairs))
+	field(c, "Counted", join(counted(s)))
 	if !s.LastRepair.IsZero() {
 		field(c, "Last repair", stamp(s.LastRepair)+"; "+span(c.now.Sub(s.LastRepair))+" ago")
 	}
-	if text := trouble(s); text != "" {
-		field(c, "Trouble", c.paint(yellow, text))
+	if t := trouble(s); len(t) > 0 {
+		field(c, "Trouble", c.paint(yellow, join(t)))
 	}
 	if !s.LastEntry.IsZero() {
 		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+span(s.Lag))
@@ -139,25 +139,47 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	}
 }
 
-// trouble is what went wrong since the statistics were reset, whether or not it is over; empty: nothing.
-func trouble(s control.Status) string {
-	var parts []string
-	for _, t := range []struct {
-		n    uint64
-		noun string
-	}{
-		{s.Gaps, "gaps in the log"},
-		{s.Suppressed, "entries that journald dropped"},
-		{s.Skipped, "unreadable log files"},
-		{s.KernelErrors, "kernel errors"},
-		{s.DiskErrors, "disk errors"},
-		{s.ReloadFailures, "failed reloads"},
-	} {
-		if t.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", t.n, t.noun))
-		}
+// amount is a number of things.
+type amount struct {
+	n         uint64
+	one, many string
+}
+
+func (a amount) String() string {
+	if a.n == 1 {
+		return "1 " + a.one
 	}
-	return strings.Join(parts, ", ")
+	return strconv.FormatUint(a.n, 10) + " " + a.many
+}
+
+func counted(s control.Status) []amount {
+	return []amount{
+		{s.Entries, "entry", "entries"},
+		{s.Failures, "failure", "failures"},
+		{s.Bans, "ban", "bans"},
+		{s.Unbans, "unban", "unbans"},
+		{s.Repairs, "repair", "repairs"},
+	}
+}
+
+// trouble is what went wrong since the statistics were reset, whether or not it is over; empty: nothing.
+func trouble(s control.Status) []amount {
+	return slices.DeleteFunc([]amount{
+		{s.Gaps, "gap in the log", "gaps in the log"},
+		{s.Suppressed, "entry that journald dropped", "entries that journald dropped"},
+		{s.Skipped, "unreadable log file", "unreadable log files"},
+		{s.KernelErrors, "kernel error", "kernel errors"},
+		{s.DiskErrors, "disk error", "disk errors"},
+		{s.ReloadFailures, "failed reload", "failed reloads"},
+	}, func(a amount) bool { return a.n == 0 })
+}
+
+func join(amounts []amount) string {
+	words := make([]string, len(amounts))
+	for i, a := range amounts {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 func parenthesis(s string) string {

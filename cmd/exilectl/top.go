@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -21,6 +22,9 @@ func newTopCommand(o *options) *cobra.Command {
 		Short: "Show attackers, rates and bans, live",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !isTerminal(os.Stdout) {
+				return errors.New("top needs a terminal; exilectl monitor and exilectl status do not")
+			}
 			d, err := o.dial(cmd.Context())
 			if err != nil {
 				return err

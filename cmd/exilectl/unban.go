@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -51,7 +52,7 @@ func (o *options) unban(ctx context.Context, d daemon, c *console, jail, addr st
 func (o *options) unbanAll(ctx context.Context, d daemon, c *console, jail string) error {
 	n, err := d.Unban(ctx, jail, netip.Prefix{})
 	if err != nil {
-		return failure(err, "lift all bans")
+		return failure(err, "lift the bans of %s", cmp.Or(jail, "all jails"))
 	}
 	o.note(c, "Lifted %s.", plural(n, "bans"))
 	return nil
