@@ -93,6 +93,13 @@ type Counter interface {
 	Count(ctx context.Context) (int, error)
 }
 
+// Meter is what a backend also is when the kernel counts what it drops.
+type Meter interface {
+	// Dropped returns how many packets each rule of ours has dropped since it was made, by the name of the set that it asks.
+	// A rule that is made anew begins at 0.
+	Dropped(ctx context.Context) (map[string]uint64, error)
+}
+
 // Watcher is what a backend also is when the kernel tells it that somebody else touched what is ours.
 type Watcher interface {
 	// Watch calls touched once when it listens, and then each time another program may have changed our table, rule or

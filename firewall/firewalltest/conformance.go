@@ -21,6 +21,7 @@ const (
 	LacksPorts  Lack = "ports"  // bans of one port are refused with errors.ErrUnsupported
 	LacksUDP    Lack = "udp"    // datagrams of banned sources still arrive, only the answers do not leave
 	LacksCut    Lack = "cut"    // packets of connections that are up still arrive: sockets are destroyed instead
+	LacksMeter  Lack = "meter"  // the kernel does not count what it drops
 	LacksExpiry Lack = "expiry" // the kernel keeps no ends: the caller lifts bans, and says their ends again after a restart
 )
 
@@ -41,6 +42,7 @@ func Run(t *testing.T, open Open, lacks ...Lack) {
 		{"bans for long", testLong},
 		{"limits to a port", testPorts},
 		{"cuts connections", testCuts},
+		{"counts what it drops", testMeter},
 		{"drops forwarded traffic", testForwarded},
 		{"is idempotent", testIdempotent},
 		{"refuses bad keys", testBadKeys},

@@ -2,6 +2,7 @@ package firewalltest
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"exile/firewall"
@@ -32,6 +33,8 @@ type Fake struct {
 	Takes time.Duration
 	// Listed counts the calls of List.
 	Listed int
+	// Packets is what the rules have dropped, by the name of their set; nil: nothing.
+	Packets map[string]uint64
 	// Closed and Destroyed count the calls that succeeded.
 	Closed, Destroyed int
 
@@ -43,6 +46,7 @@ var (
 	_ firewall.Backend = (*Fake)(nil)
 	_ firewall.Watcher = (*Fake)(nil)
 	_ firewall.Counter = (*Fake)(nil)
+	_ firewall.Meter   = (*Fake)(nil)
 )
 
 // NewFake returns a backend that bans nobody yet and fails never.
@@ -75,6 +79,9 @@ func (f *Fake) Count(ctx context.Context) (int, error) {
 	bans, err := f.kernel.List(ctx)
 	return len(bans), err
 }
+
+// Dropped returns a copy of Packets.
+func (f *Fake) Dropped(context.Context) (map[string]uint64, error) { return maps.Clone(f.Packets), nil }
 
 // Apply makes the change, or Fail's error.
 func (f *Fake) Apply(ctx context.Context, c firewall.Change) error {

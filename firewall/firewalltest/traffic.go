@@ -110,6 +110,47 @@ func testCuts(t *testing.T, b *bench) {
 	}
 }
 
+// testMeter: every packet of the banned counts, no other does, and what was counted stays when a ban is lifted.
+func testMeter(t *testing.T, b *bench) {
+	meter, ok := b.Backend.(firewall.Meter)
+	if ok == b.lack(LacksMeter) {
+		t.Fatalf("the backend counts what it drops: %t, and the suite was told %t", ok, !ok)
+	}
+	if !ok {
+		return
+	}
+	dropped := func() (n uint64) {
+		t.Helper()
+		sets, err := meter.Dropped(t.Context())
+		if err != nil {
+			t.Fatalf("Dropped: %v", err)
+		}
+		for _, packets := range sets {
+			n += packets
+		}
+		return n
+	}
+	bans := []firewall.Ban{ban("10.9.0.2/32", until()), ban("fd09:0:1::/64", until())}
+	b.add(t, bans...)
+	before := dropped()
+	b.free(t, "10.9.0.3", "fd09:0:2::1")
+	if n := dropped() - before; n != 0 {
+		t.Errorf("%d packets of those who are not banned count as dropped", n)
+	}
+	for _, src := range []string{"10.9.0.2", "fd09:0:1::1"} {
+		before := dropped()
+		b.shut(t, src, single)
+		if dropped() == before {
+			t.Errorf("no packet of %s counts as dropped", src)
+		}
+	}
+	before = dropped()
+	b.del(t, bans...)
+	if n := dropped(); n < before {
+		t.Errorf("%d packets dropped in all, and %d before the bans were lifted", n, before)
+	}
+}
+
 func testForwarded(t *testing.T, b *bench) {
 	b.add(t, ban("10.9.0.2/32", until()), ban("fd09:0:1::/64", until()))
 	for _, c := range []struct {

@@ -52,6 +52,7 @@ var (
 	_ firewall.Backend = (*Backend)(nil)
 	_ firewall.Watcher = (*Backend)(nil)
 	_ firewall.Counter = (*Backend)(nil)
+	_ firewall.Meter   = (*Backend)(nil)
 )
 
 // New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds the

@@ -48,7 +48,7 @@ type Config struct {
 	NetNS int    // file descriptor of a network namespace; 0: the caller's own
 }
 
-// Backend bans by sets. It implements firewall.Backend, firewall.Watcher and firewall.Counter.
+// Backend bans by sets. It implements firewall.Backend, Watcher, Counter and Meter.
 type Backend struct {
 	config  Config
 	conn    *nft.Conn  // for transactions; the table belongs to this socket

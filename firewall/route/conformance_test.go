@@ -10,5 +10,5 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend { return opened(t, ns) },
-		firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksExpiry)
+		firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksMeter, firewalltest.LacksExpiry)
 }
