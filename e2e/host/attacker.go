@@ -102,24 +102,31 @@ func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, 
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(prompts)*patienceOnPrompt)
 	defer cancel()
-	args := []string{
-		"-F", "none", "-b", a.Addr.String(), "-l", user,
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=" + strconv.Itoa(prompts),
-		"-o", "ConnectTimeout=" + strconv.Itoa(int(patience/time.Second)), "--", a.Target().String(),
-	}
-	cmd := exec.CommandContext(ctx, "ssh", append(args, command...)...)
+	cmd := a.client(ctx, user, "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts="+strconv.Itoa(prompts))
+	cmd.Args = append(cmd.Args, command...)
 	// ssh asks a program for the password: this one, see Main.
-	cmd.Env = append(environment, "SSH_ASKPASS=/proc/"+strconv.Itoa(unix.Getpid())+"/exe", "SSH_ASKPASS_REQUIRE=force",
+	cmd.Env = append(cmd.Env, "SSH_ASKPASS=/proc/"+strconv.Itoa(unix.Getpid())+"/exe", "SSH_ASKPASS_REQUIRE=force",
 		askpassEnv+"="+password)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	cmd.WaitDelay = time.Second
 	err := a.internet.do(cmd.Run)
 	if err != nil && ctx.Err() != nil {
 		return stdout.String(), fmt.Errorf("%w: %w: %s", ErrCut, ctx.Err(), strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), sshError(err, strings.TrimSpace(stderr.String()))
+}
+
+// client is OpenSSH's client on its way to the host, to which a command may be added. It must run on a thread in the internet.
+func (a *Attacker) client(ctx context.Context, user string, options ...string) *exec.Cmd {
+	args := append([]string{
+		"-F", "none", "-b", a.Addr.String(), "-l", user,
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "ConnectTimeout=" + strconv.Itoa(int(patience/time.Second)),
+	}, options...)
+	cmd := exec.CommandContext(ctx, "ssh", append(args, "--", a.Target().String())...)
+	cmd.Env = environment
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 func sshError(err error, said string) error {

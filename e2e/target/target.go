@@ -115,23 +115,24 @@ func (t *Target) Log(ctx context.Context) string {
 	return out
 }
 
-// row is a line of exilectl's lists.
-type row struct {
+// Row is a line of exilectl's lists of bans and failures.
+type Row struct {
 	Address  string
 	Failures int
+	Bans     int // the how-manieth ban it is
 }
 
-// list reads one of exilectl's lists.
-func (t *Target) list(ctx context.Context, verb string) (map[netip.Prefix]row, error) {
+// List reads the list that a verb of exilectl prints.
+func (t *Target) List(ctx context.Context, verb string) (map[netip.Prefix]Row, error) {
 	out, err := t.Run(ctx, "exilectl", verb, "--json=short")
 	if err != nil {
 		return nil, err
 	}
-	var rows []row
+	var rows []Row
 	if err := json.Unmarshal([]byte(out), &rows); err != nil {
 		return nil, fmt.Errorf("read %s: %w: %q", verb, err, out)
 	}
-	all := make(map[netip.Prefix]row, len(rows))
+	all := make(map[netip.Prefix]Row, len(rows))
 	for _, r := range rows {
 		p, err := parsePrefix(r.Address)
 		if err != nil {
@@ -144,13 +145,13 @@ func (t *Target) list(ctx context.Context, verb string) (map[netip.Prefix]row, e
 
 // Banned are the prefixes that exilectl list-bans shows, sorted.
 func (t *Target) Banned(ctx context.Context) ([]netip.Prefix, error) {
-	rows, err := t.list(ctx, "list-bans")
+	rows, err := t.List(ctx, "list-bans")
 	return slices.SortedFunc(maps.Keys(rows), netip.Prefix.Compare), err
 }
 
 // Failures is how many failures of the address exilectl list-failures shows.
 func (t *Target) Failures(ctx context.Context, addr netip.Addr) (int, error) {
-	rows, err := t.list(ctx, "list-failures")
+	rows, err := t.List(ctx, "list-failures")
 	for p, r := range rows {
 		if p.Contains(addr) {
 			return r.Failures, err

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+const (
+	kills      = 300
+	nGuessers  = 50 // half of them of each family
+	inParallel = 6  // that guess at the same time
+	enough     = 4  // guesses that ban
+	killsLimit = 10 * time.Minute
+)
+
+// TestKills: while fifty addresses guess, each as often as it should, exiled is killed three hundred times at random moments.
+// In the end each guess counts once, each address has the one ban that it deserves or none, and nobody who was shut out was
+// let in for a moment.
+func TestKills(t *testing.T) {
+	t.Parallel()
+	g := off(t, "backend: ipset\njails:\n  sshd:\n    maxretry: "+strconv.Itoa(enough)+"\n    findtime: 1h\n    bantime: 1d\n")
+	inside(t, g, "sh", "-c", `mkdir -p /etc/systemd/system/exiled.service.d &&
+		printf '[Service]\nRestartSec=50ms\n' >/etc/systemd/system/exiled.service.d/soon.conf && systemctl daemon-reload`)
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	ctx := limit(t, killsLimit)
+	killed := make(chan error, 1)
+	go func() { killed <- massacre(ctx, t, g) }()
+	guesses, attackers := guessers(t, g)
+	over, stop := context.WithCancel(ctx)
+	var knocking sync.WaitGroup
+	siege(ctx, t, attackers, guesses, func(a *host.Attacker) { knocking.Go(func() { neverAgain(over, t, a) }) })
+	err := <-killed
+	stop()
+	knocking.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "exiled was started again after every kill", func() bool {
+		return inside(t, g, "systemctl", "show", "-P", "NRestarts", "exiled") == strconv.Itoa(kills)
+	})
+	settle(ctx, t, g, guesses)
+}
+
+// killer is a shell function that waits for the next exiled and kills it when it is so many seconds old.
+const killer = `
+	end() {
+		until read -r pid </sys/fs/cgroup/system.slice/exiled.service/cgroup.procs && [ "$pid" != "$last" ]; do sleep 0.01; done 2>/dev/null
+		sleep $1
+		kill -9 "$pid"
+		last=$pid
+	}
+`
+
+// massacre kills exiled at random moments, each time another process.
+func massacre(ctx context.Context, t *testing.T, g *target.Target) error {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed of the moments: %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var script strings.Builder
+	script.WriteString(killer)
+	for range kills {
+		fmt.Fprintf(&script, "end 0.%03d\n", random.IntN(300))
+	}
+	_, err := g.Feed(ctx, script.String(), "sh")
+	return err
+}
+
+// guessers are the attackers, and how often each guesses: from once up to enough.
+func guessers(t *testing.T, g *target.Target) (guesses map[netip.Addr]int, attackers []*host.Attacker) {
+	t.Helper()
+	guesses = make(map[netip.Addr]int)
+	for i := range nGuessers {
+		addr := fmt.Sprintf("198.51.100.%d", i+1)
+		if i%2 == 1 {
+			addr = fmt.Sprintf("2001:db8:%x::1", 0x100+i) // of a /48 each: together they are no network
+		}
+		a := attacker(t, g, addr)
+		attackers = append(attackers, a)
+		guesses[a.Addr] = []int{enough, 1, enough, 2, 3}[i%5]
+	}
+	return guesses, attackers
+}
+
+// siege lets the attackers guess, a few at a time, and calls done for each who has guessed often enough for a ban.
+func siege(ctx context.Context, t *testing.T, attackers []*host.Attacker, guesses map[netip.Addr]int, done func(*host.Attacker)) {
+	t.Helper()
+	var guessing sync.WaitGroup
+	places := make(chan struct{}, inParallel)
+	for _, a := range attackers {
+		guessing.Go(func() {
+			places <- struct{}{}
+			guessAll(ctx, t, a, guesses[a.Addr])
+			<-places
+			if guesses[a.Addr] == enough {
+				done(a)
+			}
+		})
+	}
+	guessing.Wait()
+}
+
+// guessAll guesses so often, in a connection each.
+func guessAll(ctx context.Context, t *testing.T, a *host.Attacker, n int) {
+	for i := range n {
+		err := a.Guess(ctx, "root", 1)
+		last := i+1 == enough && errors.Is(err, host.ErrCut) // the ban may be faster than the answer
+		if !errors.Is(err, host.ErrDenied) && !last {
+			t.Errorf("guess %d of %s: got %v, want %v", i+1, a.Addr, err, host.ErrDenied)
+		}
+	}
+}
+
+// neverAgain knocks until the ban is in force, and then until ctx ends: nobody may ever answer again.
+func neverAgain(ctx context.Context, t *testing.T, a *host.Attacker) {
+	for ctx.Err() == nil && answered(ctx, a) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	knocks := 0
+	for ctx.Err() == nil {
+		knocks++
+		if answered(ctx, a) {
+			t.Errorf("%s was banned and got an answer to knock %d", a.Addr, knocks)
+		}
+	}
+	t.Logf("%s knocked %d times", a.Addr, knocks)
+}
+
+// answered reports whether the host answers a packet to a port that nobody listens on. To sshd it would be a connection.
+func answered(ctx context.Context, a *host.Attacker) bool {
+	moment, done := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer done()
+	conn, err := a.Dial(moment, 9)
+	if err == nil {
+		_ = conn.Close() // that somebody was there is enough
+	}
+	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// settle waits until all guesses are counted, and finds that each was counted once.
+func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[netip.Addr]int) {
+	t.Helper()
+	late := attacker(t, g, "203.0.113.9") // behind all of them in the journal
+	guess(t, late, 1)
+	counted(t, g, late, 1)
+	guesses[late.Addr] = 1
+	bans, failures := make(map[string]string), make(map[string]string)
+	for addr, n := range guesses {
+		p := netip.PrefixFrom(addr, 32)
+		if addr.Is6() {
+			p = netip.PrefixFrom(addr, 64).Masked()
+		}
+		if n < enough {
+			failures[p.String()] = fmt.Sprint(n, " guesses")
+		} else {
+			bans[p.String()] = fmt.Sprint(n, " guesses, ban 1")
+		}
+	}
+	for verb, want := range map[string]map[string]string{"list-bans": bans, "list-failures": failures} {
+		rows, err := g.List(ctx, verb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[string]string)
+		for p, row := range rows {
+			got[p.String()] = fmt.Sprint(row.Failures, " guesses")
+			if row.Bans > 0 {
+				got[p.String()] += fmt.Sprint(", ban ", row.Bans)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", verb, diff)
+		}
+	}
+}

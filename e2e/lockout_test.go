@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// TestLockout: the admin who is logged in with a key is never locked out: not by a script of the admin's own that fails fifty
+// passwords, and not with an attacker in the same /64, who is banned alone. Who came in with a key a while ago may guess three
+// times as often as others.
+func TestLockout(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("auto"))
+	key := adminKey(t, g)
+	admin, neighbour := attacker(t, g, "203.0.113.5"), attacker(t, g, "2001:db8:c0de::5")
+	here, there := stay(t, admin, key), stay(t, neighbour, key)
+	fives(t, admin, 10)
+	failFour(t, g, attacker(t, g, "2001:db8:c0de::bad"))
+	for a, s := range map[*host.Attacker]*host.Session{admin: here, neighbour: there} {
+		if !s.Alive("still here") {
+			t.Errorf("the connection of %s is dead", a.Addr)
+		}
+		greeted(t, a)
+		if is, err := g.IsBanned(t.Context(), a.Addr); is || err != nil {
+			t.Errorf("%s is banned: %t, %v", a.Addr, is, err)
+		}
+	}
+	spared(t, g)
+	lenient(t, g, neighbour, there)
+}
+
+// adminKey makes a key with which root may log in, and returns its file.
+func adminKey(t *testing.T, g *target.Target) string {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		t.Fatalf("make a key: %v: %s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Feed(t.Context(), string(public), "sh", "-c", "umask 077; mkdir -p /root/.ssh; cat >/root/.ssh/authorized_keys"); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func stay(t *testing.T, a *host.Attacker, key string) *host.Session {
+	t.Helper()
+	s, err := a.Stay(limit(t, 5*time.Minute), "root", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fives fails five passwords in each of n connections at once, and sshd denies all: none is cut off by a ban.
+func fives(t *testing.T, a *host.Attacker, n int) {
+	t.Helper()
+	var script sync.WaitGroup
+	for range n {
+		script.Go(func() {
+			if err := a.Guess(t.Context(), "root", 5); !errors.Is(err, host.ErrDenied) {
+				t.Errorf("five passwords of %s: %v, want %v", a.Addr, err, host.ErrDenied)
+			}
+		})
+	}
+	script.Wait()
+}
+
+// failFour makes an attacker in the admin's /64 be banned, and no address beside it.
+func failFour(t *testing.T, g *target.Target, a *host.Attacker) {
+	t.Helper()
+	guess(t, a, 3)
+	lastGuess(t, a)
+	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ban.Prefix.IsSingleIP() || ban.Prefix.Addr() != a.Addr {
+		t.Errorf("banned %s, want %s alone", ban.Prefix, a.Addr)
+	}
+	silent(t, a)
+}
+
+// spared finds that the protection of the session was logged, twelve times for fifty guesses of which four would have banned,
+// and counted.
+func spared(t *testing.T, g *target.Target) {
+	t.Helper()
+	const want = 12
+	eventually(t, "the protection is in the journal", func() bool {
+		log := inside(t, g, "journalctl", "-b", "-q", "-o", "cat", "EXILE_EVENT=protected", "EXILE_ADDRESS=203.0.113.5")
+		return strings.Count(log, "live session") == want
+	})
+}
+
+// lenient: who has left, and came in with a key, is banned at the twelfth guess and not at the fourth.
+func lenient(t *testing.T, g *target.Target, a *host.Attacker, s *host.Session) {
+	t.Helper()
+	if err := s.Leave(); err != nil {
+		t.Errorf("log out: %v", err)
+	}
+	fives(t, a, 2)
+	guess(t, a, 1)
+	greeted(t, a)
+	lastGuess(t, a)
+	if ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1); err != nil || ban.Failures != 12 {
+		t.Errorf("banned after %d guesses (%v), want 12", ban.Failures, err)
+	}
+}
