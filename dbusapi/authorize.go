@@ -13,13 +13,14 @@ type action string
 
 // The actions; units/polkit/org.exile1.policy describes them to people.
 const (
-	actInspect  action = BusName + ".inspect"
-	actBan      action = BusName + ".ban"
-	actUnban    action = BusName + ".unban"
-	actUnbanAll action = BusName + ".unban-all"
-	actReload   action = BusName + ".reload"
-	actManage   action = BusName + ".manage"
-	actReport   action = BusName + ".report"
+	actInspect   action = BusName + ".inspect"
+	actBan       action = BusName + ".ban"
+	actUnban     action = BusName + ".unban"
+	actUnbanAll  action = BusName + ".unban-all"
+	actReload    action = BusName + ".reload"
+	actManage    action = BusName + ".manage"
+	actReport    action = BusName + ".report"
+	actConfigure action = BusName + ".configure"
 )
 
 // polkitSubject is how polkit names who asks: (sa{sv}).

@@ -23,9 +23,10 @@ type Client struct {
 }
 
 var (
-	_ control.Reader  = (*Client)(nil)
-	_ control.Writer  = (*Client)(nil)
-	_ control.Learner = (*Client)(nil)
+	_ control.Reader     = (*Client)(nil)
+	_ control.Writer     = (*Client)(nil)
+	_ control.Learner    = (*Client)(nil)
+	_ control.Configurer = (*Client)(nil)
 )
 
 // ClientConfig says how to reach the bus.

@@ -20,6 +20,7 @@ type statusDoc struct {
 	Why       string    `json:"backend_reason"`
 	Started   *uint64   `json:"started_usec"`
 	PausedTo  *uint64   `json:"paused_until_usec"`
+	TrialTo   *uint64   `json:"trial_until_usec"`
 	Jails     int       `json:"n_jails"`
 	Banned    int       `json:"n_banned"`
 	Enforced  int       `json:"n_enforced"`
@@ -81,7 +82,7 @@ type addressDoc struct {
 func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 	d := statusDoc{
 		Version: s.Version, State: s.State, Degraded: list(s.Degraded...), Remedies: list(s.Remedies...),
-		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo),
+		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo), TrialTo: usecDoc(s.TrialTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
 		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
 		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Kernel: s.KernelErrors, Disk: s.DiskErrors,
@@ -97,7 +98,7 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 func (d statusDoc) status() control.Status {
 	return control.Status{
 		Version: d.Version, State: d.State, Degraded: d.Degraded, Remedies: d.Remedies,
-		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo),
+		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo), TrialTo: docUSec(d.TrialTo),
 		Jails: d.Jails, Banned: d.Banned, Enforced: d.Enforced, Failing: d.Failing,
 		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Repairs: d.Repairs,
 		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, KernelErrors: d.Kernel, DiskErrors: d.Disk,

@@ -14,7 +14,7 @@ import (
 func manager() *iface {
 	return &iface{
 		name:       ManagerInterface,
-		methods:    slices.Concat(managerQueries(), managerCommands(), learnedMethods()),
+		methods:    slices.Concat(managerQueries(), managerCommands(), learnedMethods(), trialMethods()),
 		signals:    managerSignals(),
 		properties: managerProperties(),
 	}
@@ -76,6 +76,7 @@ func managerProperties() []property {
 		{"State", "s", emitsTrue, func(f facts) any { return f.status.State }, nil},
 		{"Degraded", "as", emitsTrue, func(f facts) any { return list(f.status.Degraded...) }, nil},
 		{"PausedUntilUSec", "t", emitsTrue, func(f facts) any { return usec(f.status.PausedTo) }, nil},
+		{"TrialUntilUSec", "t", emitsTrue, func(f facts) any { return usec(f.status.TrialTo) }, nil},
 		{"NJails", "u", emitsTrue, func(f facts) any { return count(f.status.Jails) }, nil},
 		{"NBanned", "t", emitsTrue, func(f facts) any { return number(f.status.Banned) }, nil},
 		{"NEnforced", "t", emitsTrue, func(f facts) any { return number(f.status.Enforced) }, nil},

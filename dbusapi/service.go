@@ -13,13 +13,15 @@ import (
 
 // Config is what a Service needs.
 type Config struct {
-	Address   string         // of the bus; empty: the system bus
-	Reader    control.Reader // answers the questions
-	Writer    control.Writer // carries out the commands
-	Learner   control.Learner
-	Version   string
-	LogLevel  *slog.LevelVar // read and set by org.freedesktop.LogControl1
-	LogTarget string         // "journal", "console": where the program logs
+	Address string         // of the bus; empty: the system bus
+	Reader  control.Reader // answers the questions
+	Writer  control.Writer // carries out the commands
+	Learner control.Learner
+	// Configurer puts configurations on trial.
+	Configurer control.Configurer
+	Version    string
+	LogLevel   *slog.LevelVar // read and set by org.freedesktop.LogControl1
+	LogTarget  string         // "journal", "console": where the program logs
 	// Connected is told of the bus: nil when the name was acquired, the reason when the bus was lost or could not be
 	// reached. It is called from one goroutine and must not block. It may be nil.
 	Connected func(error)

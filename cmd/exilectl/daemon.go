@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"exile/dbusapi"
 	"exile/internal/control"
@@ -16,6 +17,7 @@ type daemon interface {
 	control.Reader
 	control.Writer
 	control.Learner
+	control.Configurer
 	settings
 	stream
 }
@@ -95,6 +97,12 @@ func (s socket) ForgetName(context.Context, string, string) (bool, error) { retu
 func (s socket) ForgetAddress(context.Context, string, netip.Prefix) (bool, error) {
 	return false, s.onlyBus()
 }
+
+// Try implements control.Configurer.
+func (s socket) Try(context.Context, string, time.Duration) error { return s.onlyBus() }
+
+// Trial implements control.Configurer.
+func (s socket) Trial(context.Context) (control.Trial, error) { return control.Trial{}, s.onlyBus() }
 
 // Properties implements settings.
 func (s socket) Properties(context.Context, string) ([]dbusapi.Property, error) {

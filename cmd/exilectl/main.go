@@ -81,6 +81,6 @@ func newRootCommand() *cobra.Command {
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
 		newResetFirewallCommand(o))
-	group(root, "Configuration", newCatConfigCommand(o), newCheckConfigCommand(o))
+	group(root, "Configuration", newCatConfigCommand(o), newCheckConfigCommand(o), newApplyCommand(o), newConfirmCommand(o))
 	return root
 }

@@ -75,7 +75,7 @@ type fakeKey struct{}
 func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	fake, up := fakeDaemon(), make(chan struct{}, 100)
 	s := dbusapi.New(dbusapi.Config{
-		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Version: "1.2",
+		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Configurer: fake, Version: "1.2",
 		LogLevel: new(slog.LevelVar), LogTarget: "journal",
 		Connected: func(err error) {
 			if err == nil {
@@ -86,6 +86,7 @@ func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	fake.Announce = s.Announce
 	untilDone(env, s.Serve)
 	<-up
+	fake.Main(filepath.Join(env.WorkDir, "etc/exile.yaml"))
 	env.Values[fakeKey{}] = fake
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
 	env.Setenv("TZ", "UTC")

@@ -120,6 +120,9 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	if !s.PausedTo.IsZero() {
 		field(c, "Paused", "until "+stamp(s.PausedTo)+"; "+left(s.PausedTo, c.now)+" left")
 	}
+	if !s.TrialTo.IsZero() {
+		field(c, "On trial", "configuration, until "+stamp(s.TrialTo)+"; "+left(s.TrialTo, c.now)+" left; keep it: exilectl confirm")
+	}
 	field(c, "Backend", clean(s.Backend)+parenthesis(s.Why))
 	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
 	field(c, "Failing", plural(s.Failing, "addresses"))

@@ -16,6 +16,7 @@ type statusView struct {
 	Why         string     `json:"backend_reason"`
 	Started     *int64     `json:"started"`
 	PausedUntil *int64     `json:"paused_until"`
+	TrialUntil  *int64     `json:"trial_until"`
 	Banned      int        `json:"banned"`
 	Enforced    int        `json:"enforced"`
 	Failing     int        `json:"failing"`
@@ -40,7 +41,7 @@ type statusView struct {
 func toStatusView(s control.Status, jails []control.JailStatus) statusView {
 	v := statusView{
 		Version: s.Version, State: s.State, Degraded: s.Degraded, Remedies: s.Remedies, Backend: s.Backend, Why: s.Why,
-		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), Banned: s.Banned, Enforced: s.Enforced,
+		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), TrialUntil: micros(s.TrialTo), Banned: s.Banned, Enforced: s.Enforced,
 		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
 		LastRepair: micros(s.LastRepair), Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped,
 		KernelErrs: s.KernelErrors, DiskErrs: s.DiskErrors, ReloadErrs: s.ReloadFailures,

@@ -38,14 +38,15 @@ type planner struct {
 	wanted  wish           // what the configuration said when it was chosen
 }
 
-// plan reads the configuration and builds what it asks for.
-func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
-	cfg, err := p.config()
+// plan reads the configuration, in whose main file's place a text may be on trial, and builds what it asks for.
+func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) {
+	from := config.Sources{File: p.options.config, Text: trial}
+	cfg, err := p.config(from)
 	if err != nil {
 		return nil, err
 	}
 	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands()}
-	plan := &daemon.Plan{PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
+	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
 	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
@@ -55,12 +56,13 @@ func (p *planner) plan(ctx context.Context) (*daemon.Plan, error) {
 	return plan, nil
 }
 
-func (p *planner) config() (*config.Config, error) {
-	if cfg := p.loaded; cfg != nil {
-		p.loaded = nil
+func (p *planner) config(from config.Sources) (*config.Config, error) {
+	cfg := p.loaded
+	p.loaded = nil
+	if cfg != nil && from.Text == "" {
 		return cfg, nil
 	}
-	return config.Load(config.Sources{File: p.options.config})
+	return config.Load(from)
 }
 
 // jails adds the enabled jails and the sources that they read.

@@ -18,9 +18,22 @@ import (
 type Sources struct {
 	Root string // put before every path; empty: /
 	File string // the only file to read, without Root; empty: the usual ones
+	Text string // read in place of the main file, or of File; empty: they are
+}
+
+// textName is the name of Text in messages.
+const textName = "configuration on trial"
+
+// Main is the path of the file that Text takes the place of, whether it exists or not.
+func (s Sources) Main() string {
+	if s.File != "" {
+		return s.File
+	}
+	return filepath.Join(s.directories()[0], mainName)
 }
 
 const (
+	mainName = "exile.yaml"
 	// maxFile is the most that one file may hold: long lists belong into a file: of ignoreip.
 	maxFile = 1 << 20
 	// maxDropIns bounds the number of files.
@@ -49,7 +62,10 @@ func (s Sources) directories() []string {
 }
 
 func (s Sources) files() ([]file, error) {
-	if s.File != "" {
+	switch {
+	case s.File != "" && s.Text != "":
+		return s.text(), nil
+	case s.File != "":
 		f, err := readFile(s.File)
 		return []file{f}, err
 	}
@@ -61,9 +77,14 @@ func (s Sources) files() ([]file, error) {
 	return append(main, dropIns...), err
 }
 
+func (s Sources) text() []file { return []file{{name: textName, data: []byte(s.Text)}} }
+
 func (s Sources) mainFile() ([]file, error) {
+	if s.Text != "" {
+		return s.text(), nil
+	}
 	for _, dir := range s.directories() {
-		f, err := readFile(filepath.Join(dir, "exile.yaml"))
+		f, err := readFile(filepath.Join(dir, mainName))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

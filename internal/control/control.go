@@ -73,6 +73,7 @@ type Status struct {
 	Why      string   // why that backend
 	Started  time.Time
 	PausedTo time.Time // zero: not paused
+	TrialTo  time.Time // when the configuration is taken back; zero: it is not on trial
 	Jails    int
 	Banned   int    // bans wanted: all but those of jails that simulate
 	Enforced int    // of those, the kernel has
@@ -185,6 +186,24 @@ type Learner interface {
 	// ForgetAddress forgets the attempts and the past offences of the addresses in p, in one jail or in all (""), and
 	// reports whether there were any. Bans stay.
 	ForgetAddress(ctx context.Context, jail string, p netip.Prefix) (bool, error)
+}
+
+// Trial is a configuration that is in force until it is confirmed, or taken back.
+type Trial struct {
+	File  string    // the main file of the configuration, in whose place it is
+	Text  string    // empty: there is no trial
+	Since time.Time // when it was put in force
+	Until time.Time // when it is taken back
+}
+
+// Configurer puts configurations to the test. It is safe for concurrent use.
+type Configurer interface {
+	// Try puts a text in force in place of the main file of the configuration. Unless Reload comes first, which ends every
+	// trial, it is taken back after d, and with it the bans that it made. ErrConfig and nothing changed when it is bad. It
+	// returns when it is on disk, so that a restart of the daemon neither ends the trial nor makes it longer.
+	Try(ctx context.Context, text string, d time.Duration) error
+	// Trial returns what is on trial. Where nothing is it has the File.
+	Trial(ctx context.Context) (Trial, error)
 }
 
 // Session is somebody who is logged in from another host.

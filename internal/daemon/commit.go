@@ -71,6 +71,12 @@ func (p *pending) pause(until time.Time) {
 	p.urgent = true
 }
 
+// try notes which configuration is on trial; without a text: none.
+func (p *pending) try(t control.Trial) {
+	p.batch.Trial = &t
+	p.urgent = true
+}
+
 // move notes that a position moved.
 func (p *pending) move() {
 	if p.since.IsZero() {
@@ -240,7 +246,7 @@ func (d *Daemon) contents() state.Contents {
 	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
 	maps.Copy(c.Past, d.past)
 	maps.Copy(c.Repeats, d.plan.repeats())
-	c.Paused = d.paused
+	c.Paused, c.Trial = d.paused, d.trial
 	return c
 }
 

@@ -27,7 +27,9 @@ type Store interface {
 
 // Config is what the daemon is built from.
 type Config struct {
-	Plan     func(ctx context.Context) (*Plan, error) // reads the configuration; called at start and by Reload
+	// Plan reads the configuration, at the start, for Reload and for a trial, whose text takes the place of the main file;
+	// empty: there is no trial.
+	Plan     func(ctx context.Context, trial string) (*Plan, error)
 	Store    Store
 	Announce func(e control.Event) // tells the world; must not block
 	Notify   func(state string)    // sd_notify(3); must not block
@@ -69,7 +71,8 @@ type Daemon struct {
 	health    *health
 	stats     stats
 	paused    time.Time // until when; zero: not
-	shown     stance    // what was last announced
+	trial     control.Trial
+	shown     stance // what was last announced
 	started   time.Time
 	closed    chan struct{}
 }
@@ -122,37 +125,41 @@ func New(cfg Config) *Daemon {
 func (d *Daemon) Run(ctx context.Context) error {
 	defer close(d.closed)
 	d.started = time.Now()
-	plan, err := d.cfg.Plan(ctx)
+	contents, err := d.load()
 	if err != nil {
 		return err
 	}
-	d.plan = plan
-	marks, err := d.restore()
-	if err != nil {
-		return errors.Join(err, plan.Backend.Close())
+	if d.plan, err = d.firstPlan(ctx, contents.Trial); err != nil {
+		return err
 	}
+	d.restore(contents)
 	d.reconcile(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.killer(ctx) })
 	group.Go(func() error { return d.asker(ctx) })
-	d.launch(ctx, marks)
+	d.launch(ctx, contents.Marks)
 	d.cfg.Notify("READY=1") // the gate is as it was left; what was logged meanwhile is read now
 	d.loop(ctx)
 	d.stop()
 	return errors.Join(d.finish(), d.plan.Backend.Close(), group.Wait())
 }
 
-// restore loads the bans, drops those that are over, whose jail is gone or who are protected now, and returns how far the
-// sources were read.
-func (d *Daemon) restore() (map[string]state.Mark, error) {
+// load reads the state. One that was lost is empty.
+func (d *Daemon) load() (state.Contents, error) {
 	contents, err := d.cfg.Store.Load()
 	switch {
 	case errors.Is(err, state.ErrSetAside):
 		d.degrade(reasonAside, time.Time{}, err)
 		d.orphans = true
 	case err != nil:
-		return nil, fmt.Errorf("load state: %w", err)
+		return contents, fmt.Errorf("load state: %w", err)
 	}
+	return contents, nil
+}
+
+// restore takes over the bans, but for those that are over, whose jail is gone or who are protected now, and what else was
+// known.
+func (d *Daemon) restore(contents state.Contents) {
 	now := time.Now()
 	for _, b := range contents.Bans {
 		if over(b, now) || d.plan.jail(b.Jail) == nil {
@@ -169,7 +176,9 @@ func (d *Daemon) restore() (map[string]state.Mark, error) {
 	d.remind(contents.Snapshots)
 	d.release()
 	d.regroup()
-	return contents.Marks, nil
+	if contents.Trial.Text != "" && d.trial.Text == "" { // it ended while nobody ran
+		d.takeBack(contents.Trial)
+	}
 }
 
 func over(b control.Ban, now time.Time) bool { return !b.Until.IsZero() && !b.Until.After(now) }

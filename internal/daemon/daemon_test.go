@@ -80,6 +80,8 @@ type world struct {
 	states  []string // told, too
 	d       *running
 	jails   func() []*daemon.Jail
+	onTrial func() []*daemon.Jail           // the jails of a configuration on trial
+	refuse  func(trial string) bool         // whether a configuration is bad; "" is the files
 	change  func(*daemon.Plan)              // the plan before it is run
 	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
 }
@@ -109,12 +111,17 @@ func (l allowList) Allowed(a netip.Addr, _ time.Time) (string, bool) {
 // jail is maxretry 3, findtime 10m, bantime 1h, doubled at each further offence.
 func (w *world) jail(name string, allow allowList) *daemon.Jail {
 	w.t.Helper()
+	return w.jailOf(name, allow, 3)
+}
+
+func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail {
+	w.t.Helper()
 	f, err := filter.New("sshd", filter.Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := jail.Config{
-		Name: name, Detection: jail.Threshold, MaxRetry: 3, FindTime: 10 * time.Minute, BanTime: time.Hour,
+		Name: name, Detection: jail.Threshold, MaxRetry: maxRetry, FindTime: 10 * time.Minute, BanTime: time.Hour,
 		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
 	}
 	j, err := jail.New(cfg, f, allow, nil)
@@ -143,8 +150,14 @@ func (w *world) start() *running {
 	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	d := daemon.New(daemon.Config{
-		Plan: func(context.Context) (*daemon.Plan, error) {
+		Plan: func(_ context.Context, trial string) (*daemon.Plan, error) {
+			if w.refuse != nil && w.refuse(trial) {
+				return nil, errors.New("maxretyr is no key")
+			}
 			jails := w.jails()
+			if trial != "" {
+				jails = w.onTrial()
+			}
 			var backend firewall.Backend = w.kernel
 			if w.backend != nil {
 				backend = w.backend

@@ -15,6 +15,7 @@ const (
 	reasonSuppressed = "journal-suppressed"
 	reasonGap        = "journal-gap"
 	reasonAside      = "state-set-aside"
+	reasonTrial      = "trial-stuck"
 )
 
 var remedies = map[string]string{
@@ -23,7 +24,9 @@ var remedies = map[string]string{
 	reasonSource:     "A log source ended and is tried again; see journalctl -u exiled.",
 	reasonSuppressed: "journald dropped lines of a watched unit: set LogRateLimitIntervalSec=0 in a drop-in of that unit.",
 	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
-	reasonAside:      "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",
+	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
+		"or keep the one on trial with exilectl confirm.",
+	reasonAside: "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",
 }
 
 // transient is how long a reason stays that nothing ever takes back.

@@ -17,6 +17,7 @@ type Plan struct {
 	Jails   []*Jail
 	Sources []Source
 	Backend firewall.Backend
+	File    string // the main file of the configuration
 	Name    string // of the backend
 	Why     string // it was chosen
 	// Sweep removes what other backends left in the kernel, once this one holds every ban; nil: there is nothing to remove.

@@ -55,7 +55,7 @@ func (d *Daemon) status() control.Status {
 	reasons, remedy := d.health.list()
 	s := control.Status{
 		Version: d.cfg.Version, State: d.state(), Degraded: reasons, Remedies: remedy,
-		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused,
+		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused, TrialTo: d.trial.Until,
 		Jails: len(d.plan.Jails), Banned: d.wanted(), Enforced: d.enforced(),
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Repairs: d.stats.repairs,
 		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,

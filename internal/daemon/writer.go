@@ -14,10 +14,15 @@ import (
 
 // change runs f in the loop, puts what it did into the kernel, and returns when it is on disk and announced.
 func (d *Daemon) change(ctx context.Context, f func() error) error {
+	return d.changeIn(ctx, func(context.Context) error { return f() })
+}
+
+// changeIn is change for an f that needs the context of the loop.
+func (d *Daemon) changeIn(ctx context.Context, f func(life context.Context) error) error {
 	var err error
 	stored := make(chan struct{})
 	asked := d.ask(ctx, func(life context.Context) {
-		if err = f(); err == nil {
+		if err = f(life); err == nil {
 			d.enforce(life)
 			d.pending.done = append(d.pending.done, func() { close(stored) })
 		} else {
@@ -217,12 +222,27 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	return errors.Join(asked, failed)
 }
 
+// reload puts the files in force. That ends a trial, and confirms what it did.
 func (d *Daemon) reload(ctx context.Context) error {
-	next, err := d.cfg.Plan(ctx)
+	next, err := d.newPlan(ctx, "")
+	if err != nil {
+		return err
+	}
+	return d.exchange(ctx, next, func() { d.setTrial(control.Trial{}) })
+}
+
+// newPlan reads the configuration, and counts it when it is bad.
+func (d *Daemon) newPlan(ctx context.Context, trial string) (*Plan, error) {
+	next, err := d.cfg.Plan(ctx, trial)
 	if err != nil {
 		d.stats.reloadFailures++
-		return fmt.Errorf("%w: %w", control.ErrConfig, err)
+		return nil, fmt.Errorf("%w: %w", control.ErrConfig, err)
 	}
+	return next, nil
+}
+
+// exchange goes over to another plan. also is called when the sources stand still and the new plan knows its bans.
+func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	d.stop()
 	d.memorized = time.Time{}
 	memories, marks := d.memorize(time.Now()), d.marks()
@@ -233,7 +253,8 @@ func (d *Daemon) reload(ctx context.Context) error {
 	d.dropOrphans()
 	d.release()
 	d.regroup()
-	err = d.exchange(ctx, old)
+	also()
+	err := d.refill(ctx, old)
 	d.launch(ctx, marks)
 	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})
 	return err
@@ -252,8 +273,8 @@ func (d *Daemon) dropOrphans() {
 	}
 }
 
-// exchange fills the new backend before what the old one left is swept away, so that no gate stands open meanwhile.
-func (d *Daemon) exchange(ctx context.Context, old *Plan) error {
+// refill fills the new backend before what the old one left is swept away, so that no gate stands open meanwhile.
+func (d *Daemon) refill(ctx context.Context, old *Plan) error {
 	if d.plan.Backend == old.Backend {
 		d.kernel.filled = false
 		d.reconcile(ctx)

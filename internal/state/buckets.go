@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -36,6 +35,7 @@ func dataBuckets(schema uint32) []string {
 const (
 	schemaKey = "exile schema"
 	pausedKey = "paused until"
+	trialKey  = "configuration on trial"
 )
 
 // schema is how many migrations a file has seen.
@@ -103,15 +103,17 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		putAll(tx, pastBucket, b.Past, Who.key, encodePast),
 		putAll(tx, repeatsBucket, b.Repeats, prefixKey, encodeTimes),
 		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
-		b.writePaused(tx),
+		writeAbout(tx, pausedKey, b.Paused, encodeTime),
+		writeAbout(tx, trialKey, b.Trial, encodeTrial),
 	)
 }
 
-func (b *Batch) writePaused(tx *bolt.Tx) error {
-	if b.Paused == nil {
+// writeAbout writes a value of which there is one, if it has changed.
+func writeAbout[V any](tx *bolt.Tx, key string, v *V, encode func(V) []byte) error {
+	if v == nil {
 		return nil
 	}
-	return putAll(tx, aboutBucket, map[string]time.Time{pausedKey: *b.Paused}, nameKey, encodeTime)
+	return putAll(tx, aboutBucket, map[string]V{key: *v}, nameKey, encode)
 }
 
 // putAll writes, or deletes what is encoded as nothing, in the order of the keys: in any other the database moves half of
@@ -181,19 +183,20 @@ func (c *Contents) read(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	return c.readPaused(tx)
+	return errors.Join(readAbout(tx, pausedKey, &c.Paused, (*decoder).time), readAbout(tx, trialKey, &c.Trial, decodeTrial))
 }
 
-func (c *Contents) readPaused(tx *bolt.Tx) error {
-	sealed := tx.Bucket([]byte(aboutBucket)).Get([]byte(pausedKey))
+// readAbout reads a value of which there is one, if it was ever written.
+func readAbout[V any](tx *bolt.Tx, key string, into *V, decode func(*decoder) V) error {
+	sealed := tx.Bucket([]byte(aboutBucket)).Get([]byte(key))
 	if sealed == nil {
 		return nil
 	}
-	v, ok := unseal([]byte(pausedKey), sealed)
+	v, ok := unseal([]byte(key), sealed)
 	d := &decoder{data: v}
-	c.Paused = d.time()
+	*into = decode(d)
 	if !ok || d.bad || len(d.data) > 0 {
-		return fmt.Errorf("%w: it does not say until when there is a pause", ErrCorrupt)
+		return fmt.Errorf("%w: wrong %s", ErrCorrupt, key)
 	}
 	return nil
 }

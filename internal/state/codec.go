@@ -95,6 +95,17 @@ func decodePast(d *decoder) Past {
 	return Past{Offences: int(d.number()), Last: d.time(), Cleared: d.time()}
 }
 
+func encodeTrial(t control.Trial) []byte {
+	if t.Text == "" {
+		return nil
+	}
+	return appendText(appendTime(appendTime(nil, t.Since), t.Until), t.Text)
+}
+
+func decodeTrial(d *decoder) control.Trial {
+	return control.Trial{Since: d.time(), Until: d.time(), Text: d.text()}
+}
+
 func encodeTime(t time.Time) []byte { return appendTime(nil, t) }
 
 func encodeTimes(times []time.Time) []byte {

@@ -65,6 +65,7 @@ type Contents struct {
 	Repeats   map[netip.Prefix][]time.Time // when the bans began that the recidive rule counts, oldest first
 	Snapshots map[string]Snapshot          // by jail; damaged ones are missing
 	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
+	Trial     control.Trial                // the configuration that waits for its confirmation, without the name of its file
 }
 
 // Batch is what changes at once. What it does not name stays as it is.
@@ -76,6 +77,7 @@ type Batch struct {
 	Repeats   map[netip.Prefix][]time.Time // empty: none any more
 	Snapshots map[string]Snapshot
 	Paused    *time.Time
+	Trial     *control.Trial
 }
 
 // NewContents is nothing stored yet.
@@ -102,6 +104,9 @@ func (b *Batch) add(next Batch) {
 	merge(&b.Bans, next.Bans)
 	if next.Paused != nil {
 		b.Paused = next.Paused
+	}
+	if next.Trial != nil {
+		b.Trial = next.Trial
 	}
 }
 

@@ -53,6 +53,7 @@ func sample(n int) Batch {
 		Repeats:   map[netip.Prefix][]time.Time{w.Prefix: {at(n), at(n + 1)}, permanent.Prefix: {at(n)}},
 		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
 		Paused:    &paused,
+		Trial:     &control.Trial{Text: fmt.Sprintf("defaults: {maxretry: %d}\n", n+1), Since: at(n), Until: at(n + 60)},
 	}
 }
 
@@ -98,6 +99,9 @@ func apply(c *Contents, b Batch) {
 	if b.Paused != nil {
 		c.Paused = *b.Paused
 	}
+	if b.Trial != nil {
+		c.Trial = *b.Trial
+	}
 }
 
 func TestCommitAndReopen(t *testing.T) {
@@ -109,7 +113,7 @@ func TestCommitAndReopen(t *testing.T) {
 		{Lifted: map[Who]bool{who(1): true}},
 		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
 		{Marks: map[string]Mark{"journal": mark(99)}},
-		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time)},
+		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time), Trial: new(control.Trial)},
 		{},
 	} {
 		s := open(t, dir)
@@ -173,6 +177,7 @@ func TestExportImport(t *testing.T) {
 	want := NewContents()
 	apply(&want, sample(1))
 	apply(&want, sample(2))
+	want.Trial = control.Trial{} // belongs to the files of this host
 	var once, twice bytes.Buffer
 	if err := want.Export(&once); err != nil {
 		t.Fatal(err)
@@ -326,7 +331,7 @@ func TestFirstSchema(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")
 	b := sample(1)
-	b.Repeats, b.Paused = nil, nil
+	b.Repeats, b.Paused, b.Trial = nil, nil, nil
 	if err := edit(path, func(tx *bolt.Tx) error {
 		old := func(tx *bolt.Tx) error {
 			return errors.Join(

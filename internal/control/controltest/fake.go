@@ -14,7 +14,7 @@ import (
 	"exile/internal/control"
 )
 
-// Fake is a control.Reader, control.Writer and control.Learner that keeps its bans in memory. The zero Fake has no jails.
+// Fake is a control.Reader, control.Writer, control.Learner and control.Configurer that keeps its bans in memory. The zero Fake has no jails.
 type Fake struct {
 	// Now is the time of bans; nil: time.Now.
 	Now func() time.Time
@@ -30,6 +30,7 @@ type Fake struct {
 	hosts    []control.Host
 	names    []control.Name
 	guarded  map[netip.Prefix]string
+	trial    control.Trial
 	commands []string
 }
 
@@ -89,6 +90,7 @@ func (f *Fake) Status(context.Context) (control.Status, error) {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Jails, s.Banned, s.Enforced = len(f.jails), len(f.bans), len(f.bans)
+	s.TrialTo = f.trial.Until
 	return s, nil
 }
 
@@ -322,4 +324,30 @@ func (f *Fake) now() time.Time {
 		return f.Now()
 	}
 	return time.Now()
+}
+
+// Main sets the main file of the configuration.
+func (f *Fake) Main(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trial.File = path
+}
+
+// Try implements control.Configurer.
+func (f *Fake) Try(_ context.Context, text string, d time.Duration) error {
+	if err := f.command("try %q %s", text, d); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	f.trial.Text, f.trial.Since, f.trial.Until = text, now, now.Add(d)
+	return nil
+}
+
+// Trial implements control.Configurer.
+func (f *Fake) Trial(context.Context) (control.Trial, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trial, nil
 }
