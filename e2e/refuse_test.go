@@ -24,7 +24,7 @@ func TestRefuse(t *testing.T) {
 	}{
 		{name: "bad YAML", config: "jails: [\n", want: []string{"bad.yaml:", "yaml"}},
 		{name: "unknown key", config: "jails:\n  sshd:\n    maxretyr: 4\n", want: []string{"bad.yaml:3", "maxretyr", "maxretry"}},
-		{name: "unknown jail", config: "jails:\n  sshdd: {}\n", want: []string{"sshdd"}},
+		{name: "unknown jail", config: "jails:\n  sshdd: {}\n", want: []string{"bad.yaml:2", "sshdd"}},
 		{name: "impossible bantime", config: "jails:\n  sshd:\n    bantime: -5m\n", want: []string{"bad.yaml:3", "bantime"}},
 		{name: "bantime in words", config: "defaults:\n  bantime: soon\n", want: []string{"bad.yaml:2", "bantime", "soon"}},
 		{name: "unreadable file", config: "{}\n", mode: "0600", want: []string{"bad.yaml", "permission denied"}},

@@ -90,9 +90,6 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
 	}
-	if len(plan.Jails) == 0 {
-		return errors.New("no jail is enabled: set \"enabled: true\" in one, see exile.yaml(5)")
-	}
 	if len(fromJournal) == 0 {
 		return nil
 	}

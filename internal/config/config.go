@@ -4,6 +4,7 @@ package config
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -12,6 +13,7 @@ import (
 
 	"exile/firewall"
 	"exile/jail"
+	"exile/jail/filter"
 )
 
 // Config is all that the files say, complete: what they leave out has its default.
@@ -105,8 +107,28 @@ func (t *tree) config() (*Config, problems) {
 			continue
 		}
 		c.Jails = append(c.Jails, j)
+		ps.add(t.knownFilter(j))
+	}
+	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
+		ps.add(errors.New("no jail is enabled: set \"enabled: true\" in one, see exile.yaml(5)"))
 	}
 	return c, ps
+}
+
+// knownFilter tells of an enabled jail whose filter does not exist: where it is named, or else where the jail is.
+func (t *tree) knownFilter(j Jail) error {
+	if !j.Enabled {
+		return nil
+	}
+	_, err := filter.New(j.Filter, filter.Options{Mode: j.Mode, Publickey: j.Publickey})
+	if err == nil {
+		return nil
+	}
+	v, ok := t.lookup(j.Name, "filter")
+	if !ok {
+		v = t.named[j.Name]
+	}
+	return v.explain(fmt.Sprintf("jail %q", j.Name), err)
 }
 
 func (t *tree) jail(name string) (Jail, problems) {

@@ -149,8 +149,8 @@ func TestLoadOrder(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	write(t, root, "/usr/lib/exile/exile.yaml", "jails: {sshd: {detection: adaptive}}\nbackend: route")
-	write(t, root, "/usr/lib/exile/exile.yaml.d/10-a.yaml", "jails: {a: {maxretry: 7}}")
-	write(t, root, "/usr/lib/exile/exile.yaml.d/20-b.yaml", "jails: {b: {maxretry: 8}}")
+	write(t, root, "/usr/lib/exile/exile.yaml.d/10-a.yaml", "jails: {a: {filter: sshd, maxretry: 7}}")
+	write(t, root, "/usr/lib/exile/exile.yaml.d/20-b.yaml", "jails: {b: {filter: sshd, maxretry: 8}}")
 	load := func() *Config {
 		t.Helper()
 		c, err := Load(Sources{Root: root})
@@ -168,7 +168,7 @@ func TestLoadOrder(t *testing.T) {
 	}
 
 	// A drop-in of /etc hides the packaged one of its name, and a tutorial's word in it means what the tutorial says.
-	write(t, root, "/etc/exile/exile.yaml.d/20-b.yaml", "jails: {b: {maxretry: 9}, sshd: {maxretry: 4}}")
+	write(t, root, "/etc/exile/exile.yaml.d/20-b.yaml", "jails: {b: {filter: sshd, maxretry: 9}, sshd: {maxretry: 4}}")
 	c = load()
 	if got := jailNamed(t, c, "b").MaxRetry; got != 9 {
 		t.Errorf("drop-in of /etc: maxretry %d", got)
@@ -212,7 +212,7 @@ func TestYAMLReadsBack(t *testing.T) {
 	c := mustParse(t, `
 jails:
   sshd: {detection: adaptive, maxretry: 4, ignoreip: "192.0.2.1, host.example", ignorecommand: [/bin/x, "a b", "-1", "no", ""]}
-  empty:
+  empty: {filter: sshd}
 `)
 	again, err := Parse("t.yaml", []byte(c.YAML()))
 	if err != nil {

@@ -77,7 +77,7 @@ func TestValues(t *testing.T) {
 		"detection: adaptive\nmaxretry: 3": {func(j Jail) any { return j.Detection }, jail.Adaptive},
 	} {
 		// The built-in jail has units and identifiers of its own: another one takes the defaults.
-		j := jailNamed(t, mustParse(t, text+"\njails: {other: }"), "other")
+		j := jailNamed(t, mustParse(t, text+"\njails: {other: {filter: sshd}, sshd: {enabled: yes}}"), "other")
 		if diff := cmp.Diff(c.want, c.get(j)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
