@@ -33,8 +33,11 @@ func TestEstablished(t *testing.T) {
 			conn, other := talk(t, a), talk(t, free)
 			inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
 			banned := time.Now()
-			if echoes(conn, "after", time.Second) {
-				t.Errorf("%s still gets answers", a.Addr)
+			for echoes(conn, "after", time.Second) { // a route leaves that to the cut, which comes a moment after the ban
+				if time.Since(banned) > late {
+					t.Errorf("%s still gets answers", a.Addr)
+					break
+				}
 			}
 			for left := "?"; left != ""; { // ss prints v4-mapped addresses as the IPv4 ones in brackets
 				left = inside(t, g, "sh", "-c", fmt.Sprintf("ss -Htn state established sport = 2222 | grep -F '%s' || true", a.Addr))
