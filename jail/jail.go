@@ -94,6 +94,15 @@ func (j *Jail) Advance(now time.Time) []Decision {
 	return decisions
 }
 
+// Logins yields the addresses that logged in with the entry that was observed last.
+func (j *Jail) Logins(yield func(netip.Addr) bool) {
+	for i := range j.attempts {
+		if a := &j.attempts[i]; a.Success && !yield(a.Addr) {
+			return
+		}
+	}
+}
+
 // ObserveAttempt takes an attempt that another program saw. The slice is valid until the next call of a method.
 func (j *Jail) ObserveAttempt(a Attempt) []Decision {
 	a.Addr = a.Addr.Unmap().WithZone("")

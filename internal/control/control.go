@@ -61,6 +61,7 @@ type JailStatus struct {
 	Lines     map[string]uint64 // lines by what they say: "failure", "success", ...; since the configuration was read
 	Spared    uint64            // bans not made because the address is protected, likewise
 	Evicted   uint64            // addresses and connections forgotten early because there were too many, likewise
+	Denied    uint64            // bans behind which somebody logged in later: owners who were kept out; since the statistics were reset
 }
 
 // Status is the daemon and its counters.
@@ -94,6 +95,20 @@ type Status struct {
 	LastEntry      time.Time
 	Lag            time.Duration // from the last entry's time to when it was handled
 	Position       string        // journal cursor
+	// Dropped is how many packets the kernel dropped, by the set whose rule did it: an attempt to connect that is dropped is
+	// one to seven of them. nil: the backend does not count.
+	Dropped map[string]uint64
+	Days    []Day // the last days on which something happened, oldest first, at most 31
+}
+
+// Day is what happened on a day: how much got through, what was prevented, and whom it hit by mistake.
+type Day struct {
+	Date      time.Time // its begin, UTC
+	Passed    uint64    // guesses that reached a service
+	Dropped   uint64    // packets that the kernel dropped
+	Bans      uint64
+	Protected uint64 // bans not made because the address is protected
+	Denied    uint64 // bans behind which somebody logged in later
 }
 
 // Host is an address that is counted and not banned.

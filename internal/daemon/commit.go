@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"exile/internal/control"
@@ -157,6 +158,7 @@ func (d *Daemon) flush() {
 func (d *Daemon) take() pending {
 	what := d.pending
 	d.pending = newPending()
+	what.batch.Days = d.days.unwritten()
 	if d.open == 0 {
 		what.batch.Snapshots = d.memorize(time.Now())
 		what.batch.Marks = d.marks()
@@ -247,6 +249,7 @@ func (d *Daemon) contents() state.Contents {
 	maps.Copy(c.Past, d.past)
 	maps.Copy(c.Repeats, d.plan.repeats())
 	c.Paused, c.Trial = d.paused, d.trial
+	c.Days = slices.Clone(d.days.list)
 	return c
 }
 

@@ -70,6 +70,7 @@ type Daemon struct {
 	condemned []firewall.Key // whose connections are still to be cut
 	health    *health
 	stats     stats
+	days      days
 	paused    time.Time // until when; zero: not
 	trial     control.Trial
 	shown     stance // what was last announced
@@ -170,6 +171,7 @@ func (d *Daemon) restore(contents state.Contents) {
 	}
 	d.past = contents.Past
 	d.plan.recount(contents.Repeats)
+	d.days.list = contents.Days
 	if left := contents.Paused.Sub(now); left > 0 && left <= longestPause { // longer: the clock was put back
 		d.paused = contents.Paused
 	}

@@ -11,14 +11,15 @@ import (
 // keeper knows which part of the kernel is not yet as the table wants it.
 type keeper struct {
 	touched map[firewall.Key]struct{}
-	wait    time.Duration // before the next try
-	retry   time.Time     // zero: the last change went through
-	filled  bool          // compared at least once
-	at      time.Time     // of the last comparison that went well
-	took    time.Duration // how long it took
-	swept   bool          // what other backends left is gone
-	looked  time.Time     // when the kernel was last asked how many bans it has
-	lacking int           // bans that it lacked then
+	wait    time.Duration     // before the next try
+	retry   time.Time         // zero: the last change went through
+	filled  bool              // compared at least once
+	at      time.Time         // of the last comparison that went well
+	took    time.Duration     // how long it took
+	swept   bool              // what other backends left is gone
+	looked  time.Time         // when the kernel was last asked how many bans it has
+	lacking int               // bans that it lacked then
+	dropped map[string]uint64 // packets that it said it had dropped, by set; nil: not asked yet
 }
 
 func (k *keeper) touch(keys ...firewall.Key) {
@@ -85,6 +86,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	d.kernel.filled, d.kernel.retry, d.kernel.wait = true, time.Time{}, 0
 	d.kernel.at, d.kernel.took, d.kernel.looked, d.kernel.lacking = done, done.Sub(now), done, 0
 	d.recovered(reasonBackend)
+	d.measure(ctx)
 	d.sweep(ctx)
 }
 
@@ -121,6 +123,7 @@ const (
 // verify makes sure that the kernel is as it should be, unless it is known to be wrong and waits for another try.
 func (d *Daemon) verify(ctx context.Context) {
 	d.release()
+	d.measure(ctx)
 	rest := min(compareShare*d.kernel.took, compareEvery)
 	switch {
 	case !d.kernel.retry.IsZero():
@@ -139,6 +142,7 @@ func (d *Daemon) look(ctx context.Context) {
 	if time.Since(d.kernel.looked) < lookEvery || !d.kernel.filled {
 		return
 	}
+	d.measure(ctx)
 	if !d.complete(ctx) && d.kernel.retry.IsZero() {
 		d.reconcile(ctx)
 	}

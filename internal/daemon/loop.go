@@ -107,8 +107,12 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 			continue
 		}
 		decisions := j.Observe(e)
+		d.pass(j, e.Time, e.Replayed)
 		if e.Replayed {
 			continue
+		}
+		for a := range j.Logins {
+			d.welcome(j, a, e.Time)
 		}
 		for _, dec := range decisions {
 			d.decide(j, dec, j.Origin)
@@ -138,6 +142,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 // spare tells that a ban is not made.
 func (d *Daemon) spare(b control.Ban, why string) {
 	d.stats.protected++
+	d.days.on(b.Since, time.Now()).Protected++
 	d.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
 }
 
@@ -199,6 +204,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 	d.kernel.touch(j.keys(b.Prefix)...)
 	d.condemn(j.keys(b.Prefix)...)
 	d.stats.bans++
+	d.days.on(b.Since, time.Now()).Bans++
 	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
 	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: b})
@@ -237,7 +243,9 @@ func (d *Daemon) tick(ctx context.Context) {
 			continue // its own entries are the clock while it reads the past
 		}
 		for _, j := range s.Jails {
-			for _, dec := range j.Advance(now) {
+			decisions := j.Advance(now)
+			d.pass(j, now, false)
+			for _, dec := range decisions {
 				d.decide(j, dec, j.Origin)
 			}
 		}

@@ -58,6 +58,7 @@ type Jail struct {
 	Memory                 Memory                                    // nil: the counters are rebuilt by reading the log again
 	remembers              time.Time                                 // up to when the memory is on disk; zero: nothing of it
 	counters               counters
+	passed                 uint64 // attempts that were counted by day
 }
 
 // Memory is a detector that remembers more than can be read again: its memory is stored from time to time, with the
@@ -80,6 +81,7 @@ type counters struct {
 	origins map[control.Origin]uint64 // of those bans
 	before  uint64                    // attempts up to then
 	lastBan time.Time
+	denied  uint64 // bans behind which somebody logged in later
 }
 
 // ban counts a ban.

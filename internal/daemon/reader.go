@@ -25,6 +25,7 @@ type stats struct {
 	kernelErrors, diskErrors, reloadFailures        uint64
 	lastEntry, lastRepair                           time.Time
 	lag                                             time.Duration
+	dropped                                         map[string]uint64 // packets, by set
 }
 
 // ask runs f in the loop and waits for it. What f does is not to end half done when the caller goes away: f gets the
@@ -61,6 +62,7 @@ func (d *Daemon) status() control.Status {
 		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
 		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
+		Dropped: maps.Clone(d.stats.dropped), Days: slices.Clone(d.days.list),
 	}
 	for _, j := range d.plan.Jails {
 		s.Failing += j.Failing()
@@ -124,6 +126,7 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 	s.Failing = j.Failing()
 	s.Failures = j.attempts()
 	s.Total, s.LastBan, s.Origins = j.counters.bans, j.counters.lastBan, maps.Clone(j.counters.origins)
+	s.Denied = j.counters.denied
 	counters := j.Counters()
 	s.Spared, s.Evicted, s.Lines = counters.Protected, counters.Evicted, make(map[string]uint64, len(counters.Lines))
 	for kind, n := range counters.Lines {

@@ -159,7 +159,12 @@ func (d *Daemon) Report(ctx context.Context, r control.Report) error {
 		if !r.Success {
 			a.Guesses = 1
 		}
-		for _, dec := range j.ObserveAttempt(a) {
+		decisions := j.ObserveAttempt(a)
+		d.pass(j, a.Time, false)
+		if a.Success {
+			d.welcome(j, a.Addr, a.Time)
+		}
+		for _, dec := range decisions {
 			d.decide(j, dec, control.OriginReport)
 		}
 		return nil

@@ -36,6 +36,7 @@ const (
 	schemaKey = "exile schema"
 	pausedKey = "paused until"
 	trialKey  = "configuration on trial"
+	daysKey   = "days"
 )
 
 // schema is how many migrations a file has seen.
@@ -105,6 +106,7 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
 		writeAbout(tx, pausedKey, b.Paused, encodeTime),
 		writeAbout(tx, trialKey, b.Trial, encodeTrial),
+		writeAbout(tx, daysKey, b.Days, encodeDays),
 	)
 }
 
@@ -182,6 +184,9 @@ func (c *Contents) read(tx *bolt.Tx) error {
 		if err := readBucket(tx, name, readers[name]); err != nil {
 			return err
 		}
+	}
+	if readAbout(tx, daysKey, &c.Days, decodeDays) != nil {
+		c.Days = nil // people can do without what is damaged
 	}
 	return errors.Join(readAbout(tx, pausedKey, &c.Paused, (*decoder).time), readAbout(tx, trialKey, &c.Trial, decodeTrial))
 }

@@ -88,11 +88,19 @@ func decodeBan(d *decoder) control.Ban {
 }
 
 func encodePast(p Past) []byte {
-	return appendTime(appendTime(binary.AppendVarint(nil, int64(p.Offences)), p.Last), p.Cleared)
+	v := appendTime(appendTime(binary.AppendVarint(nil, int64(p.Offences)), p.Last), p.Cleared)
+	if p.Welcome {
+		v = append(v, 1)
+	}
+	return v
 }
 
 func decodePast(d *decoder) Past {
-	return Past{Offences: int(d.number()), Last: d.time(), Cleared: d.time()}
+	p := Past{Offences: int(d.number()), Last: d.time(), Cleared: d.time()}
+	if len(d.data) > 0 {
+		p.Welcome = d.number() != 0
+	}
+	return p
 }
 
 func encodeTrial(t control.Trial) []byte {
@@ -123,6 +131,28 @@ func decodeTimes(d *decoder) []time.Time {
 	}
 	d.bad = d.bad || len(times) == 0
 	return times
+}
+
+func encodeDays(days []control.Day) []byte {
+	var v []byte
+	for _, day := range days {
+		v = binary.AppendVarint(v, day.Date.Unix())
+		for _, n := range []uint64{day.Passed, day.Dropped, day.Bans, day.Protected, day.Denied} {
+			v = binary.AppendVarint(v, int64(n))
+		}
+	}
+	return v
+}
+
+func decodeDays(d *decoder) []control.Day {
+	var days []control.Day
+	for len(d.data) > 0 && !d.bad {
+		days = append(days, control.Day{
+			Date: time.Unix(d.number(), 0).UTC(), Passed: d.count(), Dropped: d.count(),
+			Bans: d.count(), Protected: d.count(), Denied: d.count(),
+		})
+	}
+	return days
 }
 
 func encodeSnapshot(s Snapshot) []byte {
@@ -166,6 +196,9 @@ func (d *decoder) number() int64 {
 	d.data = d.data[size:]
 	return n
 }
+
+// count is a number of things, which is not negative.
+func (d *decoder) count() uint64 { return uint64(max(d.number(), 0)) }
 
 func (d *decoder) text() string {
 	n, size := binary.Uvarint(d.data)

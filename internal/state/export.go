@@ -34,6 +34,7 @@ type document struct {
 	Past      []documentPast     `json:"history"`
 	Repeats   []documentRepeats  `json:"repeats,omitempty"`
 	Paused    time.Time          `json:"paused_until,omitzero"`
+	Days      []documentDay      `json:"days,omitempty"`
 	Snapshots []documentSnapshot `json:"snapshots"`
 }
 
@@ -60,11 +61,21 @@ type documentPast struct {
 	Offences int          `json:"offences"`
 	Last     time.Time    `json:"last"`
 	Cleared  time.Time    `json:"cleared,omitzero"`
+	Welcome  bool         `json:"welcome,omitempty"` // logged in since
 }
 
 type documentRepeats struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Bans   []time.Time  `json:"bans"` // when they began
+}
+
+type documentDay struct {
+	Date      time.Time `json:"date"`
+	Passed    uint64    `json:"passed"`
+	Dropped   uint64    `json:"dropped"`
+	Bans      uint64    `json:"bans"`
+	Protected uint64    `json:"protected"`
+	Denied    uint64    `json:"denied"`
 }
 
 type documentSnapshot struct {
@@ -101,10 +112,13 @@ func (c Contents) document() document {
 	}
 	for _, w := range sortedWho(c.Past) {
 		p := c.Past[w]
-		doc.Past = append(doc.Past, documentPast{w.Jail, w.Prefix, p.Offences, p.Last, p.Cleared})
+		doc.Past = append(doc.Past, documentPast{w.Jail, w.Prefix, p.Offences, p.Last, p.Cleared, p.Welcome})
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(c.Repeats), netip.Prefix.Compare) {
 		doc.Repeats = append(doc.Repeats, documentRepeats{p, c.Repeats[p]})
+	}
+	for _, day := range c.Days {
+		doc.Days = append(doc.Days, documentDay(day))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Snapshots)) {
 		s := c.Snapshots[name]
@@ -162,7 +176,7 @@ func (doc document) contents() (Contents, error) {
 		if !valid(p.Jail, p.Prefix) || p.Offences < 0 {
 			return c, fmt.Errorf("history of %q in jail %q: %w", p.Prefix, p.Jail, errKey)
 		}
-		c.Past[Who{p.Jail, p.Prefix}] = Past{Offences: p.Offences, Last: p.Last, Cleared: p.Cleared}
+		c.Past[Who{p.Jail, p.Prefix}] = Past{Offences: p.Offences, Last: p.Last, Cleared: p.Cleared, Welcome: p.Welcome}
 	}
 	for _, r := range doc.Repeats {
 		if !valid("recidive", r.Prefix) || len(r.Bans) == 0 {
@@ -171,6 +185,9 @@ func (doc document) contents() (Contents, error) {
 		c.Repeats[r.Prefix] = r.Bans
 	}
 	c.Paused = doc.Paused
+	for _, day := range doc.Days {
+		c.Days = append(c.Days, control.Day(day))
+	}
 	for _, s := range doc.Snapshots {
 		if !isName(s.Jail) {
 			return c, fmt.Errorf("snapshot of jail %q: %w", s.Jail, errKey)

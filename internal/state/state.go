@@ -41,6 +41,7 @@ type Past struct {
 	Offences int
 	Last     time.Time // when the last ban began
 	Cleared  time.Time // attempts up to then have had their consequences: a ban, or a pardon
+	Welcome  bool      // somebody behind the last ban has logged in since
 }
 
 // latest is when p last meant something.
@@ -66,6 +67,7 @@ type Contents struct {
 	Snapshots map[string]Snapshot          // by jail; damaged ones are missing
 	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
 	Trial     control.Trial                // the configuration that waits for its confirmation, without the name of its file
+	Days      []control.Day                // what happened on the last days, oldest first
 }
 
 // Batch is what changes at once. What it does not name stays as it is.
@@ -78,6 +80,7 @@ type Batch struct {
 	Snapshots map[string]Snapshot
 	Paused    *time.Time
 	Trial     *control.Trial
+	Days      *[]control.Day // all of them
 }
 
 // NewContents is nothing stored yet.
@@ -107,6 +110,9 @@ func (b *Batch) add(next Batch) {
 	}
 	if next.Trial != nil {
 		b.Trial = next.Trial
+	}
+	if next.Days != nil {
+		b.Days = next.Days
 	}
 }
 

@@ -49,11 +49,12 @@ func sample(n int) Batch {
 	return Batch{
 		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
-		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n)}},
+		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n), Welcome: n%2 == 0}},
 		Repeats:   map[netip.Prefix][]time.Time{w.Prefix: {at(n), at(n + 1)}, permanent.Prefix: {at(n)}},
 		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
 		Paused:    &paused,
 		Trial:     &control.Trial{Text: fmt.Sprintf("defaults: {maxretry: %d}\n", n+1), Since: at(n), Until: at(n + 60)},
+		Days:      &[]control.Day{{Date: at(0).Truncate(time.Hour), Passed: 1}, {Date: at(n).Truncate(time.Second), Passed: 2, Dropped: 3, Bans: 4, Protected: 5, Denied: uint64(n)}},
 	}
 }
 
@@ -101,6 +102,9 @@ func apply(c *Contents, b Batch) {
 	}
 	if b.Trial != nil {
 		c.Trial = *b.Trial
+	}
+	if b.Days != nil {
+		c.Days = *b.Days
 	}
 }
 
@@ -331,7 +335,7 @@ func TestFirstSchema(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")
 	b := sample(1)
-	b.Repeats, b.Paused, b.Trial = nil, nil, nil
+	b.Repeats, b.Paused, b.Trial, b.Days = nil, nil, nil, nil
 	if err := edit(path, func(tx *bolt.Tx) error {
 		old := func(tx *bolt.Tx) error {
 			return errors.Join(
@@ -463,6 +467,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeBan(ban(who(1), 1)))
 	f.Add(encodeMark(mark(1)))
 	f.Add(encodePast(Past{Offences: 1, Last: at(1)}))
+	f.Add(encodeDays(*sample(1).Days))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bans, marks := map[int]control.Ban{}, map[int]Mark{}
 		if store(bans, 0, data, decodeBan) == nil {
@@ -472,6 +477,13 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_ = store(marks, 0, data, decodeMark)
+		days := map[int][]control.Day{}
+		if store(days, 0, data, decodeDays) == nil {
+			same := map[int][]control.Day{}
+			if err := store(same, 0, encodeDays(days[0]), decodeDays); err != nil || !slices.Equal(same[0], days[0]) {
+				t.Errorf("%v read back as %v, error %v", days[0], same[0], err)
+			}
+		}
 		times, again := map[int][]time.Time{}, map[int][]time.Time{}
 		if store(times, 0, data, decodeTimes) == nil {
 			if err := store(again, 0, encodeTimes(times[0]), decodeTimes); err != nil || !slices.Equal(again[0], times[0]) {
