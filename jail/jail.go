@@ -34,6 +34,7 @@ type Counters struct {
 	Decisions uint64 // bans decided
 	Protected uint64 // bans not decided because the address is protected
 	Evicted   uint64 // prefixes and connections forgotten early because there were too many
+	Refused   uint64 // lines that say that the service refused a connection by itself, and that do not count in the filter's mode
 }
 
 const (
@@ -75,6 +76,9 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
 	j.counters.Lines[ev.Kind]++
+	if ev.Rule == Penalty && !ev.Counts {
+		j.counters.Refused++
+	}
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)
 	return j.decide(j.attempts)

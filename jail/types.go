@@ -71,6 +71,10 @@ func (ev *Event) strong() bool {
 	}
 }
 
+// Penalty is the Rule of lines that say that the service itself judged a source, and refuses it without asking for a
+// password.
+const Penalty = "penalty"
+
 // Filter reads the lines of one service. It does not keep what it is given and does not allocate.
 type Filter interface {
 	Parse(message []byte) Event

@@ -47,6 +47,9 @@ func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) 
 	}
 	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands()}
 	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
+	if p.options.bus != "none" {
+		plan.Service = p.service
+	}
 	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
@@ -80,6 +83,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		plan.Jails = append(plan.Jails, j)
 		if len(c.LogPath) == 0 {
+			j.Watched, j.Talks = c.Units, c.Filter == "sshd"
 			fromJournal = append(fromJournal, j)
 			wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 			continue
@@ -170,4 +174,9 @@ func (p *planner) sessions(ctx context.Context) ([]control.Session, error) {
 		return nil, nil
 	}
 	return dbusapi.RemoteSessions(ctx, p.options.bus)
+}
+
+// service asks systemd.
+func (p *planner) service(ctx context.Context, units []string) (control.Service, error) {
+	return dbusapi.Units(ctx, p.options.bus, units)
 }

@@ -228,6 +228,13 @@ type Session struct {
 	Since  time.Time
 }
 
+// Service is what the units of a jail do.
+type Service struct {
+	Exists   bool
+	Worked   time.Duration // CPU time of those that run
+	Accepted uint64        // connections that sockets accepted for them
+}
+
 // EventKind says what happened.
 type EventKind string
 

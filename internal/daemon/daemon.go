@@ -196,6 +196,7 @@ func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 		start := d.startOf(r)
 		group.Go(func() error { d.follow(ctx, r, start); return nil })
 	}
+	d.forget()
 	group.Go(func() error { return d.serve(ctx) })
 	d.stop = func() {
 		cancel()
@@ -265,6 +266,9 @@ func (d *Daemon) serve(ctx context.Context) error {
 	}
 	if d.plan.Sessions != nil {
 		group.Go(func() error { return d.meet(ctx) })
+	}
+	if d.plan.Service != nil {
+		group.Go(func() error { return d.attend(ctx) })
 	}
 	if w, ok := d.plan.Backend.(firewall.Watcher); ok {
 		group.Go(func() error { return d.watch(ctx, w) })

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -34,15 +35,21 @@ const transient = 10 * time.Minute
 
 // health is what is wrong, if anything.
 type health struct {
-	reasons map[string]time.Time // zero: until taken back; else until then
+	reasons map[string]trouble
 }
 
-func newHealth() *health { return &health{reasons: make(map[string]time.Time)} }
+// trouble is one reason.
+type trouble struct {
+	remedy string
+	until  time.Time // zero: until taken back
+}
+
+func newHealth() *health { return &health{reasons: make(map[string]trouble)} }
 
 // degrade notes a reason and reports whether it is news.
-func (h *health) degrade(reason string, until time.Time) bool {
+func (h *health) degrade(reason string, t trouble) bool {
 	_, known := h.reasons[reason]
-	h.reasons[reason] = until
+	h.reasons[reason] = t
 	return !known
 }
 
@@ -56,8 +63,8 @@ func (h *health) recover(reason string) bool {
 // expire takes back the reasons whose time is over and returns them.
 func (h *health) expire(now time.Time) []string {
 	var over []string
-	for reason, until := range h.reasons {
-		if !until.IsZero() && !until.After(now) {
+	for reason, t := range h.reasons {
+		if !t.until.IsZero() && !t.until.After(now) {
 			over = append(over, reason)
 			delete(h.reasons, reason)
 		}
@@ -68,22 +75,24 @@ func (h *health) expire(now time.Time) []string {
 
 // list returns the reasons in order, and the remedy of each.
 func (h *health) list() (reasons, remedy []string) {
-	for reason := range h.reasons {
-		reasons = append(reasons, reason)
-	}
-	slices.Sort(reasons)
+	reasons = slices.Sorted(maps.Keys(h.reasons))
 	for _, reason := range reasons {
-		remedy = append(remedy, remedies[reason])
+		remedy = append(remedy, h.reasons[reason].remedy)
 	}
 	return reasons, remedy
 }
 
 // degrade notes what is wrong, says so once, and keeps it until recover or, if until is not zero, until then.
 func (d *Daemon) degrade(reason string, until time.Time, err error) {
-	if !d.health.degrade(reason, until) {
+	d.degradeWith(reason, remedies[reason], until, err)
+}
+
+// degradeWith is degrade for a reason whose remedy depends.
+func (d *Daemon) degradeWith(reason, remedy string, until time.Time, err error) {
+	if !d.health.degrade(reason, trouble{remedy, until}) {
 		return
 	}
-	d.log.Warn("Degraded", "reason", reason, "error", err, "remedy", remedies[reason])
+	d.log.Warn("Degraded", "reason", reason, "error", err, "remedy", remedy)
 	d.announce(control.Event{Kind: control.Degraded, Time: time.Now(), Reason: reason})
 }
 

@@ -32,6 +32,8 @@ type Plan struct {
 	Kill func(ctx context.Context, keys []firewall.Key) error
 	// Sessions asks who is logged in from elsewhere, for sessions that began before the log; nil: nobody is asked.
 	Sessions func(ctx context.Context) ([]control.Session, error)
+	// Service asks what units do, by their names and patterns; nil: nobody can be asked, and no jail is known to be blind.
+	Service func(ctx context.Context, units []string) (control.Service, error)
 	// Serve does the plan's background work (names to resolve, addresses to follow) until ctx ends; nil: there is none.
 	Serve func(ctx context.Context) error
 }
@@ -56,7 +58,10 @@ type Jail struct {
 	Explain                func(a netip.Addr, at time.Time) []string // lines for people on what is known of an address; nil: nothing
 	Names                  Names                                     // nil: it learns none
 	Memory                 Memory                                    // nil: the counters are rebuilt by reading the log again
-	remembers              time.Time                                 // up to when the memory is on disk; zero: nothing of it
+	Watched                []string                                  // units that are looked after; none: nobody looks
+	Talks                  bool                                      // the units log a line at least for each connection
+	sight                  sight
+	remembers              time.Time // up to when the memory is on disk; zero: nothing of it
 	counters               counters
 	passed                 uint64 // attempts that were counted by day
 }

@@ -259,11 +259,13 @@ func widest(p netip.Prefix) int {
 // tell renews STATUS= and the watchdog.
 func (d *Daemon) tell() {
 	s := d.state()
-	text := fmt.Sprintf("STATUS=%s: %d jails, %d bans, backend %s", strings.ToUpper(s[:1])+s[1:], len(d.plan.Jails), d.bans.len(), d.plan.Name)
-	if reasons, _ := d.health.list(); len(reasons) > 0 {
-		text += "; " + strings.Join(slices.Compact(reasons), ", ")
+	var text strings.Builder
+	fmt.Fprintf(&text, "STATUS=%s: %d jails, %d bans, backend %s", strings.ToUpper(s[:1])+s[1:], len(d.plan.Jails), d.bans.len(), d.plan.Name)
+	reasons, remedies := d.health.list()
+	for i, reason := range reasons {
+		text.WriteString("; " + reason + ": " + remedies[i])
 	}
-	d.cfg.Notify(text)
+	d.cfg.Notify(text.String())
 	if d.cfg.Watchdog > 0 {
 		d.cfg.Notify("WATCHDOG=1")
 	}

@@ -232,7 +232,7 @@ func drop(b []byte, ev *jail.Event) {
 		return
 	}
 	if ev.Addr, ok = address(rest[:i]); ok {
-		set(ev, jail.Probe, jail.Once, "penalty")
+		set(ev, jail.Probe, jail.Once, jail.Penalty)
 		ev.Alone = true
 	}
 }
@@ -255,7 +255,7 @@ func penalise(b []byte, ev *jail.Event) {
 		return
 	}
 	if ev.Addr, ok = address(host); ok {
-		set(ev, jail.Probe, jail.Once, "penalty")
+		set(ev, jail.Probe, jail.Once, jail.Penalty)
 		ev.Alone = true
 	}
 }

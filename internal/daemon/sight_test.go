@@ -1,0 +1,158 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/daemon"
+	"exile/journal"
+)
+
+// watched is a world in which the service of the jail sshd does what the test says.
+func watched(t *testing.T, s *control.Service, failed *error) *world {
+	w := newWorld(t)
+	w.change = func(p *daemon.Plan) {
+		p.Jails[0].Watched, p.Jails[0].Talks = []string{"ssh.service", "ssh@*.service"}, true
+		p.Service = func(context.Context, []string) (control.Service, error) { return *s, *failed }
+	}
+	return w
+}
+
+// remedy is what the status says about a reason.
+func (w *world) remedy(reason string) string {
+	w.t.Helper()
+	s, err := w.d.Status(context.Background())
+	if err != nil {
+		w.t.Error(err)
+	}
+	for i, r := range s.Degraded {
+		if r == reason {
+			return s.Remedies[i]
+		}
+	}
+	return ""
+}
+
+func TestNoUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s control.Service
+		var failed error
+		w := watched(t, &s, &failed)
+		d := w.start()
+		defer w.end(d)
+		time.Sleep(time.Second) // between the looks
+		w.expect("start", "degraded no-unit:sshd")
+		if got := w.remedy("no-unit:sshd"); !strings.Contains(got, "ssh.service ssh@*.service") || !strings.Contains(got, "units:") {
+			t.Errorf("remedy %q", got)
+		}
+		failed = errors.New("no bus") // says nothing about the unit
+		time.Sleep(2 * time.Minute)
+		w.expect("nobody to ask")
+		failed, s.Exists = nil, true
+		time.Sleep(time.Minute)
+		w.expect("installed", "recovered no-unit:sshd")
+	})
+}
+
+// TestForgottenJail: what was wrong with a jail ends with the jail, and stays as long as the jail does.
+func TestForgottenJail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failed error
+		w := watched(t, new(control.Service), &failed)
+		d := w.start()
+		defer w.end(d)
+		time.Sleep(time.Second) // between the looks
+		w.expect("start", "degraded no-unit:sshd")
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expect("reload", "reloaded ")
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("other", nil)} }
+		w.change = func(*daemon.Plan) {}
+		if err := d.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.expect("reload without it", "recovered no-unit:sshd", "reloaded ")
+	})
+}
+
+// TestBlind: a service that works and says nothing is one that we cannot see.
+func TestBlind(t *testing.T) {
+	for name, work := range map[string]func(*control.Service){
+		"a daemon": func(s *control.Service) { s.Worked += 200 * time.Millisecond },
+		"a socket": func(s *control.Service) { s.Accepted++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := control.Service{Exists: true, Worked: time.Hour, Accepted: 1000}
+				var failed error
+				w := watched(t, &s, &failed)
+				d := w.start()
+				defer w.end(d)
+				time.Sleep(time.Second) // between the looks
+				time.Sleep(time.Hour)
+				w.expect("an idle service says nothing")
+				for range 3 {
+					work(&s)
+					time.Sleep(time.Minute)
+				}
+				w.source.live <- []journal.Entry{w.guess("192.0.2.1")}
+				time.Sleep(2 * time.Minute)
+				w.expect("it said something")
+				for range 4 {
+					work(&s)
+					time.Sleep(time.Minute)
+				}
+				w.expect("four minutes of silence are a slow client")
+				time.Sleep(5 * time.Minute)
+				w.expect("silence", "degraded blind:sshd")
+				if got := w.remedy("blind:sshd"); !strings.Contains(got, "LogLevel") || !strings.Contains(got, "journalctl -u ssh.service") {
+					t.Errorf("remedy %q", got)
+				}
+				w.source.live <- []journal.Entry{w.guess("192.0.2.1")}
+				time.Sleep(time.Minute)
+				w.expect("it is heard again", "recovered blind:sshd")
+				s.Worked, s.Accepted = 0, 0 // started anew
+				time.Sleep(time.Minute)
+				s.Worked, s.Accepted = time.Minute, 100
+				time.Sleep(4 * time.Minute)
+				w.expect("a new start is a new beginning")
+			})
+		})
+	}
+}
+
+// TestHiddenFailures: sshd refuses who failed before we have seen enough of it.
+func TestHiddenFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := control.Service{Exists: true}
+		var failed error
+		w := watched(t, &s, &failed)
+		d := w.start()
+		defer w.end(d)
+		time.Sleep(time.Second) // between the looks
+		drop := func(times int) {
+			for range times {
+				e := w.guess("192.0.2.1")
+				e.Message = []byte("drop connection #0 from [192.0.2.1]:5 on [203.0.113.1]:22 penalty: failed authentication")
+				w.source.live <- []journal.Entry{e}
+			}
+			time.Sleep(time.Minute)
+		}
+		drop(2)
+		drop(2)
+		w.expect("now and then")
+		drop(3)
+		w.expect("often", "degraded failures-hidden:sshd")
+		if got := w.remedy("failures-hidden:sshd"); !strings.Contains(got, "mode: ddos") || !strings.Contains(got, "PerSourcePenalties") {
+			t.Errorf("remedy %q", got)
+		}
+		time.Sleep(20 * time.Minute)
+		w.expect("over", "recovered failures-hidden:sshd")
+	})
+}
