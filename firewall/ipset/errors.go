@@ -19,6 +19,9 @@ const (
 // errNoTables is what nftables' messages come back with where nobody reads them.
 var errNoTables = errors.New("the kernel has no nftables")
 
+// errNoSets is the same of ipset.
+var errNoSets = errors.New("the kernel has no ipset")
+
 // remedies say what to do about errors of the kernel; numbers from 4096 on are ipset's own.
 var remedies = []struct {
 	err    error
@@ -28,6 +31,7 @@ var remedies = []struct {
 	{unix.ENOBUFS, "the kernel is short of memory or buffers"},
 	{os.ErrDeadlineExceeded, "the kernel did not answer in time"},
 	{errNoTables, "load module nf_tables"},
+	{errNoSets, "load module ip_set"},
 	{syscall.Errno(nl.IPSET_ERR_PROTOCOL), "the kernel does not understand the message: its ipset is too old or too new"},
 	{syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "the kernel has no such type of set: load modules ip_set_hash_net and ip_set_hash_netport"},
 	{syscall.Errno(nl.IPSET_ERR_MAX_SETS), "the kernel has as many sets as it may: remove some, or load ip_set with a larger max_sets"},

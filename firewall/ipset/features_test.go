@@ -1,13 +1,16 @@
 package ipset
 
 import (
+	"bytes"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
@@ -59,6 +62,41 @@ func TestWithoutNFTables(t *testing.T) {
 		r := rules{conn: conn, name: "exile"}
 		if err := explain(r.refuseForeign()); !errors.Is(err, errno) || !strings.Contains(err.Error(), "load module nf_tables") {
 			t.Errorf("error %v, want %v with the remedy", err, errno)
+		}
+	}
+}
+
+// TestWithoutSets has the kernel answer as one that lacks ipset, or some of its types: the error says what to load, and
+// nothing is left behind.
+func TestWithoutSets(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		set    string // the first that it cannot make
+		errno  syscall.Errno
+		remedy string
+	}{
+		{"exile4", unix.EINVAL, "load module ip_set: "},
+		{"exile4", syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules ip_set_hash_net and ip_set_hash_netport"},
+		{"exile4-port", syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules ip_set_hash_net and ip_set_hash_netport"},
+	} {
+		ns := firewalltest.New(t)
+		b, err := connect(Config{NetNS: ns.FD})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		healthy := b.kernel.call
+		b.kernel.call = func(cmd, flags int, payload []byte, each func([]byte)) error {
+			if cmd == nl.IPSET_CMD_CREATE && bytes.Contains(payload, append([]byte(c.set), 0)) {
+				return c.errno
+			}
+			return healthy(cmd, flags, payload, each)
+		}
+		if err := b.build(); !errors.Is(err, c.errno) || !strings.Contains(err.Error(), c.remedy) {
+			t.Errorf("%s cannot be made: error %v, want %v with %q", c.set, err, c.errno, c.remedy)
+		}
+		if left := ns.Exec(t, "sh", "-c", "ipset list -n; nft list tables"); left != "" {
+			t.Errorf("%s cannot be made, and left behind is\n%s", c.set, left)
 		}
 	}
 }

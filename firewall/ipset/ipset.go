@@ -353,6 +353,9 @@ func (b *Backend) build() error {
 func (b *Backend) makeSets() (made []*set, err error) {
 	for _, s := range b.sets {
 		fresh, err := b.adopt(s)
+		if errors.Is(err, unix.EINVAL) { // nobody reads the message
+			err = fmt.Errorf("%w: %w", errNoSets, err)
+		}
 		if err != nil {
 			return made, fmt.Errorf("make ipset %s: %w", s.name, explain(err))
 		}
