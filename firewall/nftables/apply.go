@@ -117,12 +117,12 @@ func (b *Backend) commit(ctx context.Context, steps []step) error {
 			before = 0 // others change the ruleset all the time: make everything anew, whatever stands
 		}
 		b.queue(before, byClass)
-		err = b.conn.FlushWithGenID(before)
+		err = b.flush(before)
 		if errors.Is(err, unix.ERESTART) {
 			continue // somebody else made a transaction: what we knew to stand may have fallen
 		}
 		if err != nil {
-			b.framed, b.listed = 0, 0
+			b.doubt(byClass)
 			return err
 		}
 		b.note(byClass)
@@ -229,6 +229,24 @@ func timeout(end, now time.Time) time.Duration {
 		return 0
 	}
 	return max(end.Sub(now), time.Millisecond)
+}
+
+// doubt has the next List ask for all that we know of and for what was to be added: it may be there, when only the kernel's
+// answer was lost.
+func (b *Backend) doubt(byClass map[class][]step) {
+	b.framed, b.listed = 0, 0
+	for c, steps := range byClass {
+		s := b.sets[c]
+		if s == nil {
+			s = &set{ends: make(map[firewall.Key]time.Time, len(steps))}
+			b.sets[c] = s
+		}
+		for _, step := range steps {
+			if step.add && !s.stale { // a stale one is read anew
+				s.ends[step.key] = step.end
+			}
+		}
+	}
 }
 
 // note takes in what a transaction has done.

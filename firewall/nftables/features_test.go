@@ -19,7 +19,7 @@ func TestWithoutNFTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &Backend{config: Config{Table: "exile"}, conn: conn, sets: map[class]*set{}}
+		b := &Backend{config: Config{Table: "exile"}, conn: conn, flush: conn.FlushWithGenID, sets: map[class]*set{}}
 		_, listErr := b.List(t.Context())
 		_, countErr := b.Count(t.Context())
 		for _, err := range []error{listErr, countErr, b.Apply(t.Context(), firewall.Change{Add: everyClass()}), b.Destroy(t.Context())} {

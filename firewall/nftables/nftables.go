@@ -50,8 +50,10 @@ type Config struct {
 
 // Backend bans by sets. It implements firewall.Backend, Watcher, Counter and Meter.
 type Backend struct {
-	config  Config
-	conn    *nft.Conn  // for transactions; the table belongs to this socket
+	config Config
+	conn   *nft.Conn // for transactions; the table belongs to this socket
+	// flush is conn.FlushWithGenID, which sends what is queued if the generation is still that one; tests put faults before it.
+	flush   func(generation uint32) error
 	ask     *bulk.Conn // for questions
 	claimed bool       // flags are decided
 	flags   nft.TableFlags
@@ -75,6 +77,7 @@ func New(c Config) (_ *Backend, err error) {
 	if b.conn, err = nft.New(nft.AsLasting(), nft.WithNetNSFd(c.NetNS)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open nftables: %w", err), b.ask.Close())
 	}
+	b.flush = b.conn.FlushWithGenID
 	return b, nil
 }
 
@@ -125,7 +128,7 @@ func (b *Backend) makeTable() error {
 		return err
 	}
 	b.conn.AddTable(b.table())
-	err = b.conn.FlushWithGenID(before)
+	err = b.flush(before)
 	if errors.Is(err, unix.ERESTART) { // somebody got ahead of us, which does not matter here
 		b.conn.AddTable(b.table())
 		return b.conn.Flush()

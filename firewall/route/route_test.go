@@ -231,6 +231,30 @@ func TestForeignFlushIsRepaired(t *testing.T) {
 	}
 }
 
+// TestOverrun has the kernel answer more than the socket has room for: it refuses each route, which is there already.
+func TestOverrun(t *testing.T) {
+	t.Parallel()
+	b := opened(t, firewalltest.New(t))
+	want := append(firewalltest.Many(2*bulk.Max, false, soon), firewalltest.Many(2*bulk.Max, true, soon)...)
+	apply(t, b, firewall.Change{Add: want})
+	more := append(want, ban("192.0.2.1/32", soon), ban("2001:db8::/64", soon))
+	if err := b.conn.SetReadBuffer(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Apply(t.Context(), firewall.Change{Add: more}); !errors.Is(err, unix.ENOBUFS) {
+		t.Errorf("Apply = %v, want ENOBUFS", err)
+	}
+	if err := b.conn.SetReadBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	c := firewall.Diff(more, list(t, b))
+	if len(c.Add) == 0 {
+		t.Error("List lacks nothing")
+	}
+	apply(t, b, c)
+	wantBans(t, b, more)
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)

@@ -58,6 +58,9 @@ func Dial(family, netns int) (*Conn, error) {
 	return &Conn{conn: conn, raw: raw, next: 1, in: make([]byte, 64<<10)}, nil
 }
 
+// SetReadBuffer bounds, in bytes, what the kernel may have waiting for us: what is more is lost, and told as ENOBUFS.
+func (c *Conn) SetReadBuffer(bytes int) error { return c.conn.SetReadBuffer(bytes) }
+
 // ID is the port id that the kernel names as the sender of what came over this socket.
 func (c *Conn) ID() uint32 { return c.conn.PID() }
 

@@ -79,7 +79,7 @@ func TestDump(t *testing.T) {
 func TestOverrun(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
-	if err := c.conn.SetReadBuffer(1); err != nil { // the kernel rounds it up, to a few answers
+	if err := c.SetReadBuffer(1); err != nil { // the kernel rounds it up, to a few answers
 		t.Fatal(err)
 	}
 	requests := make([]Request, Max)
