@@ -20,7 +20,7 @@ type Lack string
 const (
 	LacksPorts  Lack = "ports"  // bans of one port are refused with errors.ErrUnsupported
 	LacksUDP    Lack = "udp"    // datagrams of banned sources still arrive, only the answers do not leave
-	LacksCut    Lack = "cut"    // packets of connections that are up still arrive: sockets are destroyed instead
+	LacksCut    Lack = "cut"    // connections that are up go on, for IPv6 both ways, until their sockets are destroyed
 	LacksMeter  Lack = "meter"  // the kernel does not count what it drops
 	LacksExpiry Lack = "expiry" // the kernel keeps no ends: the caller lifts bans, and says their ends again after a restart
 )

@@ -2,10 +2,7 @@ package firewalltest
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -156,49 +153,5 @@ func (b *bench) told(t *testing.T, touched <-chan struct{}, what string) {
 	case <-touched:
 	case <-time.After(patience):
 		t.Errorf("%q: the watcher did not call", what)
-	}
-}
-
-// Many returns n bans of single addresses or /64s of one family, all different.
-func Many(n int, v6 bool, until time.Time) []firewall.Ban {
-	bans := make([]firewall.Ban, n)
-	for i := range bans {
-		bans[i].Until = until
-		if v6 {
-			var a [16]byte
-			a[0], a[1] = 0xfd, 0x10
-			binary.BigEndian.PutUint32(a[4:], uint32(i))
-			bans[i].Prefix = netip.PrefixFrom(netip.AddrFrom16(a), 64)
-		} else {
-			a := [4]byte{11}
-			binary.BigEndian.PutUint32(a[:], 11<<24+uint32(i))
-			bans[i].Prefix = netip.PrefixFrom(netip.AddrFrom4(a), 32)
-		}
-	}
-	return bans
-}
-
-// testMany bans so many that every message, buffer and set size is passed. EXILE_TEST_MILLION=1 adds the big one.
-func testMany(t *testing.T, b *bench) {
-	counts := []int{1000, 100_000}
-	if testing.Short() {
-		counts = counts[:1]
-	}
-	if os.Getenv("EXILE_TEST_MILLION") != "" {
-		counts = append(counts, 1_000_000)
-	}
-	for _, n := range counts {
-		bans := append(Many(n, false, until()), Many(n/10, true, until())...)
-		last := ban("10.9.0.2/32", until())
-		bans = append(bans, last)
-		b.add(t, bans...)
-		b.holds(t, bans)
-		b.banned(t, "10.9.0.2")
-		b.del(t, bans[:len(bans)/2]...)
-		b.holds(t, bans[len(bans)/2:])
-		if err := b.Destroy(t.Context()); err != nil {
-			t.Fatalf("Destroy: %v", err)
-		}
-		b.holds(t, nil)
 	}
 }

@@ -1,7 +1,9 @@
 package firewalltest
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -90,20 +92,15 @@ func testPorts(t *testing.T, b *bench) {
 	b.free(t, "10.9.0.2", "fd09:0:1::1")
 }
 
+// connected are sources with a connection each, over both families, to listeners of one family and of both.
+var connected = []struct {
+	src  string
+	port int
+}{{"10.9.0.2", single}, {"10.9.0.3", dual}, {"fd09:0:1::1", single}, {"fd09:0:2::1", dual}}
+
 func testCuts(t *testing.T, b *bench) {
-	for _, c := range []struct {
-		src  string
-		port int
-	}{{"10.9.0.2", single}, {"10.9.0.3", dual}, {"fd09:0:1::1", single}, {"fd09:0:2::1", dual}} {
-		conn, err := b.dial(t, c.src, target(c.src, host4, host6), c.port, patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !says(conn, "before", patience) {
-			t.Fatalf("%s gets no answer before the ban", c.src)
-		}
-		addr := netip.MustParseAddr(c.src)
-		b.add(t, firewall.Ban{Key: firewall.Key{Prefix: netip.PrefixFrom(addr, addr.BitLen())}, Until: until()})
+	for _, c := range connected {
+		conn, _ := b.banConnected(t, c.src, c.port)
 		if says(conn, "after", impatience) && !b.lack(LacksCut) {
 			t.Errorf("%s still gets answers on its connection to port %d", c.src, c.port)
 		}
@@ -149,6 +146,41 @@ func testMeter(t *testing.T, b *bench) {
 	if n := dropped(); n < before {
 		t.Errorf("%d packets dropped in all, and %d before the bans were lifted", n, before)
 	}
+}
+
+// Cuts bans sources that are connected and has kill, called on the host as the daemon calls it, cut what the bans are about:
+// afterwards no connection works, whatever the backend lacks.
+func Cuts(t *testing.T, open Open, kill func(context.Context, []firewall.Key) (int, error)) {
+	b := suite{openBackend: open}.bench(t)
+	for _, c := range connected {
+		conn, key := b.banConnected(t, c.src, c.port)
+		b.host.Do(t, func() error {
+			n, err := kill(t.Context(), []firewall.Key{key})
+			if n != 1 {
+				t.Errorf("%d connections of %s to port %d are cut, want 1", n, c.src, c.port)
+			}
+			return err
+		})
+		if says(conn, "after", impatience) {
+			t.Errorf("%s still gets answers on its connection to port %d, whose socket is destroyed", c.src, c.port)
+		}
+	}
+}
+
+// banConnected opens a connection that works, and bans who has it.
+func (b *bench) banConnected(t *testing.T, src string, port int) (net.Conn, firewall.Key) {
+	t.Helper()
+	conn, err := b.dial(t, src, target(src, host4, host6), port, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !says(conn, "before", patience) {
+		t.Fatalf("%s gets no answer before the ban", src)
+	}
+	addr := netip.MustParseAddr(src)
+	key := firewall.Key{Prefix: netip.PrefixFrom(addr, addr.BitLen())}
+	b.add(t, firewall.Ban{Key: key, Until: until()})
+	return conn, key
 }
 
 func testForwarded(t *testing.T, b *bench) {

@@ -5,6 +5,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/firewall/sockdestroy"
 )
 
 func open(t testing.TB, cfg Config) *Backend {
@@ -17,9 +18,21 @@ func open(t testing.TB, cfg Config) *Backend {
 	return b
 }
 
+func openBackend(t *testing.T, ns firewalltest.NetNS) firewall.Backend {
+	return open(t, Config{NetNS: ns.FD})
+}
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend {
-		return open(t, Config{NetNS: ns.FD})
-	})
+	firewalltest.Run(t, openBackend)
+}
+
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	firewalltest.Cuts(t, openBackend, sockdestroy.Kill)
+}
+
+func TestMillion(t *testing.T) {
+	t.Parallel()
+	firewalltest.Million(t, openBackend)
 }

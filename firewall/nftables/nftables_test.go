@@ -5,6 +5,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/firewall/sockdestroy"
 )
 
 func opened(t testing.TB, ns firewalltest.NetNS) *Backend {
@@ -35,4 +36,16 @@ func TestConformance(t *testing.T) {
 			firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend { return open(t, ns) })
 		})
 	}
+}
+
+func openBackend(t *testing.T, ns firewalltest.NetNS) firewall.Backend { return opened(t, ns) }
+
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	firewalltest.Cuts(t, openBackend, sockdestroy.Kill)
+}
+
+func TestMillion(t *testing.T) {
+	t.Parallel()
+	firewalltest.Million(t, openBackend)
 }

@@ -5,10 +5,26 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/firewall/sockdestroy"
 )
+
+var lacks = []firewalltest.Lack{
+	firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksMeter, firewalltest.LacksExpiry,
+}
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	firewalltest.Run(t, func(t *testing.T, ns firewalltest.NetNS) firewall.Backend { return opened(t, ns) },
-		firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksMeter, firewalltest.LacksExpiry)
+	firewalltest.Run(t, openBackend, lacks...)
 }
+
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	firewalltest.Cuts(t, openBackend, sockdestroy.Kill)
+}
+
+func TestMillion(t *testing.T) {
+	t.Parallel()
+	firewalltest.Million(t, openBackend, lacks...)
+}
+
+func openBackend(t *testing.T, ns firewalltest.NetNS) firewall.Backend { return opened(t, ns) }

@@ -6,8 +6,9 @@
 // A blackhole takes the answers away. A TCP connection cannot come about, because the SYN-ACK has no way back; so it is for
 // forwarded and container traffic too, as long as this host routes the answer. What arrives is stopped only where the
 // kernel checks the source of packets: IPv4 with net.ipv4.conf.*.rp_filter set to 1 or 2. Without it, and always for IPv6,
-// single UDP datagrams still reach a listener, and an established connection goes on receiving: the caller ends those with
-// package sockdestroy. Bans limited to a port cannot be had: a route knows no ports.
+// single UDP datagrams still reach a listener, and an established connection goes on receiving; for IPv6 it is answered as
+// well, since a socket keeps the route that it has found. The caller ends connections with package sockdestroy. Bans limited
+// to a port cannot be had: a route knows no ports.
 //
 // # Ends
 //
