@@ -27,6 +27,7 @@ var (
 	_ control.Writer     = (*Client)(nil)
 	_ control.Learner    = (*Client)(nil)
 	_ control.Configurer = (*Client)(nil)
+	_ control.Archiver   = (*Client)(nil)
 )
 
 // ClientConfig says how to reach the bus.

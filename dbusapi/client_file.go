@@ -19,15 +19,10 @@ func (c *Client) EachBan(ctx context.Context, jail string, f func(control.Ban) e
 	if !c.conn.SupportsUnixFDs() {
 		return c.eachPage(ctx, jail, f)
 	}
-	body, err := c.call(ctx, "ListBansByFileDescriptor", jail, uint64(0))
+	file, err := c.callFile(ctx, "ListBansByFileDescriptor", jail, uint64(0))
 	if err != nil {
 		return err
 	}
-	var fd dbus.UnixFD
-	if err := dbus.Store(body, &fd); err != nil {
-		return fmt.Errorf("read reply of ListBansByFileDescriptor: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), "bans")
 	defer file.Close()
 	dec := json.NewDecoder(file)
 	for {
@@ -45,6 +40,33 @@ func (c *Client) EachBan(ctx context.Context, jail string, f func(control.Ban) e
 			return err
 		}
 	}
+}
+
+// callFile calls a method that returns a file.
+func (c *Client) callFile(ctx context.Context, member string, in ...any) (*os.File, error) {
+	body, err := c.call(ctx, member, in...)
+	if err != nil {
+		return nil, err
+	}
+	var fd dbus.UnixFD
+	if err := dbus.Store(body, &fd); err != nil {
+		return nil, fmt.Errorf("read reply of %s: %w", member, err)
+	}
+	return os.NewFile(uintptr(fd), member), nil
+}
+
+// ExportState implements control.Archiver, where the bus is on this host: a state is too long for a message.
+func (c *Client) ExportState(ctx context.Context, w io.Writer) error {
+	if !c.conn.SupportsUnixFDs() {
+		return errors.New("this connection cannot pass files: export the state on the host that exiled runs on")
+	}
+	file, err := c.callFile(ctx, "ExportStateByFileDescriptor", uint64(0))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = io.Copy(w, file)
+	return err
 }
 
 func (c *Client) eachPage(ctx context.Context, jail string, f func(control.Ban) error) error {

@@ -32,6 +32,7 @@ func managerQueries() []method {
 		{"Describe", "", "s json", actInspect, describeStatus},
 		{"DescribeAddress", "s address", "s json", actInspect, describeAddress},
 		{"DumpByFileDescriptor", "", "h fd", actInspect, dumpByFD},
+		{"ExportStateByFileDescriptor", "t flags", "h fd", actManage, exportStateByFD},
 		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c.ctx, c.sender) }},
 		{"Unsubscribe", "", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
 	}

@@ -35,6 +35,14 @@ func dumpByFD(c *call) ([]any, error) {
 	})
 }
 
+// exportStateByFD writes all that the daemon keeps on disk.
+func exportStateByFD(c *call) ([]any, error) {
+	if _, err := c.flags(0, 0); err != nil {
+		return nil, err
+	}
+	return c.replyFile("exile-state", func(w io.Writer) error { return c.session.service.cfg.Archiver.ExportState(c.ctx, w) })
+}
+
 func (c *call) writeBans(w io.Writer, page control.Page) error {
 	enc := json.NewEncoder(w)
 	for {

@@ -13,10 +13,11 @@ import (
 
 // Config is what a Service needs.
 type Config struct {
-	Address string         // of the bus; empty: the system bus
-	Reader  control.Reader // answers the questions
-	Writer  control.Writer // carries out the commands
-	Learner control.Learner
+	Address  string         // of the bus; empty: the system bus
+	Reader   control.Reader // answers the questions
+	Writer   control.Writer // carries out the commands
+	Learner  control.Learner
+	Archiver control.Archiver
 	// Configurer puts configurations on trial.
 	Configurer control.Configurer
 	Version    string

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"time"
@@ -17,6 +18,7 @@ type daemon interface {
 	control.Reader
 	control.Writer
 	control.Learner
+	control.Archiver
 	control.Configurer
 	settings
 	stream
@@ -103,6 +105,9 @@ func (s socket) Try(context.Context, string, time.Duration) error { return s.onl
 
 // Trial implements control.Configurer.
 func (s socket) Trial(context.Context) (control.Trial, error) { return control.Trial{}, s.onlyBus() }
+
+// ExportState implements control.Archiver.
+func (s socket) ExportState(context.Context, io.Writer) error { return s.onlyBus() }
 
 // Properties implements settings.
 func (s socket) Properties(context.Context, string) ([]dbusapi.Property, error) {

@@ -218,9 +218,12 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no %q after %s", args[0], patience)
 }
 
-// exiledCommand ends exiled in order or not, and starts it: exiled restart|kill.
+// exiledCommand ends exiled in order or not, and starts it unless it is to be stopped: exiled restart|kill|stop|start.
 func exiledCommand(ts *testscript.TestScript, _ bool, args []string) {
 	g := ts.Value(exiledKey{}).(*guarded)
-	g.end(map[string]syscall.Signal{"restart": syscall.SIGTERM, "kill": syscall.SIGKILL}[args[0]])
-	ts.Check(g.start())
+	signals := map[string]syscall.Signal{"restart": syscall.SIGTERM, "kill": syscall.SIGKILL, "stop": syscall.SIGTERM}
+	g.end(signals[args[0]])
+	if args[0] != "stop" {
+		ts.Check(g.start())
+	}
 }

@@ -17,9 +17,10 @@ import (
 )
 
 func newExportCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var all bool
+	cmd := &cobra.Command{
 		Use:               "export [JAIL]",
-		Short:             "Write bans in the form that import reads",
+		Short:             "Write bans, or the whole state, for import",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,7 +28,13 @@ func newExportCommand(o *options) *cobra.Command {
 			if len(args) == 1 {
 				jail = args[0]
 			}
+			if all && jail != "" {
+				return errors.New("the state is that of all jails")
+			}
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
+				if all {
+					return exportState(ctx, d, c)
+				}
 				c.json = jsonShort
 				if err := d.EachBan(ctx, jail, func(b control.Ban) error { return c.document(toBanRow(b)) }); err != nil {
 					return failure(err, "export bans")
@@ -36,12 +43,16 @@ func newExportCommand(o *options) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&all, "state", false, "Write all that the daemon keeps on disk")
+	return cmd
 }
 
 func newImportCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var all bool
+	var dir string
+	cmd := &cobra.Command{
 		Use:   "import [FILE]",
-		Short: "Ban what export has written, each for the time that is left",
+		Short: "Ban what export has written, or restore the state",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := io.NopCloser(os.Stdin)
@@ -53,6 +64,9 @@ func newImportCommand(o *options) *cobra.Command {
 				in = f
 			}
 			defer in.Close()
+			if all {
+				return o.importState(in, dir)
+			}
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				n, err := importBans(ctx, d, in, c.now)
 				o.note(c, "Imported %s.", plural(n, "bans"))
@@ -60,6 +74,9 @@ func newImportCommand(o *options) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVarP(&dir, "directory", "D", "", "Import the state into `DIR` instead of the configured one")
+	cmd.Flags().BoolVar(&all, "state", false, "Make what export --state has written the state of exiled, which must not run")
+	return cmd
 }
 
 // importAtOnce is how many bans are under way: a ban returns when it is in the kernel, and the daemon takes many at once.

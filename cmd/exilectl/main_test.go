@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"commands": commands,
 			"announce": announce,
-			"state":    state,
+			"state":    setState,
 		},
 	}
 	onEachBus(t, p, serveBus)
@@ -75,7 +75,7 @@ type fakeKey struct{}
 func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	fake, up := fakeDaemon(), make(chan struct{}, 100)
 	s := dbusapi.New(dbusapi.Config{
-		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Configurer: fake, Version: "1.2",
+		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Archiver: fake, Configurer: fake, Version: "1.2",
 		LogLevel: new(slog.LevelVar), LogTarget: "journal",
 		Connected: func(err error) {
 			if err == nil {
@@ -193,8 +193,8 @@ func fakeDaemon() *controltest.Fake {
 	return f
 }
 
-// state changes what the daemon says of itself.
-func state(ts *testscript.TestScript, _ bool, args []string) {
+// setState changes what the daemon says of itself.
+func setState(ts *testscript.TestScript, _ bool, args []string) {
 	fake := ts.Value(fakeKey{}).(*controltest.Fake)
 	fake.Set(control.Status{State: args[0]}, nil, nil, nil)
 }

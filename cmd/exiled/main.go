@@ -136,7 +136,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Version:  version,
 	})
 	bus = dbusapi.New(dbusapi.Config{
-		Address: o.bus, Reader: d, Writer: d, Learner: d, Configurer: d, Version: version, LogLevel: level, LogTarget: "journal",
+		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Version: version, LogLevel: level, LogTarget: "journal",
 		Connected: func(err error) { logBus(log, err) },
 	})
 	passed.connect(d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})

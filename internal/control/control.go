@@ -5,6 +5,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 	"time"
 )
@@ -219,6 +220,12 @@ type Configurer interface {
 	Try(ctx context.Context, text string, d time.Duration) error
 	// Trial returns what is on trial. Where nothing is it has the File.
 	Trial(ctx context.Context) (Trial, error)
+}
+
+// Archiver writes down all that the daemon would lose with its state file. It is safe for concurrent use.
+type Archiver interface {
+	// ExportState writes JSON, which exilectl import --state reads.
+	ExportState(ctx context.Context, w io.Writer) error
 }
 
 // Session is somebody who is logged in from another host.

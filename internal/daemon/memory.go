@@ -36,14 +36,20 @@ func (d *Daemon) memorize(now time.Time) map[string]state.Snapshot {
 }
 
 func (d *Daemon) memorizeJail(j *Jail, at time.Time, snapshots map[string]state.Snapshot) {
-	version, data, err := j.Memory.Snapshot()
+	s, err := j.snapshot(at)
 	if err != nil {
 		d.log.Warn("The memory of a jail cannot be stored; it is rebuilt from the journal at the next start", "jail", j.Info.Name, "error", err)
 		return
 	}
 	j.remembers = at
+	snapshots[j.Info.Name] = s
+}
+
+// snapshot is the memory of a jail whose last entry was at that time.
+func (j *Jail) snapshot(at time.Time) (state.Snapshot, error) {
+	version, data, err := j.Memory.Snapshot()
 	data = append(binary.BigEndian.AppendUint64(nil, uint64(at.UnixMicro())), data...)
-	snapshots[j.Info.Name] = state.Snapshot{Version: version, Data: data}
+	return state.Snapshot{Version: version, Data: data}, err
 }
 
 // remind gives the jails of the plan their memories back. One that has none, or cannot read it, reads the log again as

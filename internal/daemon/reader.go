@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -108,6 +109,41 @@ func (d *Daemon) position() string {
 		}
 	}
 	return ""
+}
+
+// ExportState implements control.Archiver.
+func (d *Daemon) ExportState(ctx context.Context, w io.Writer) error {
+	var c state.Contents
+	var failed error
+	asked := d.ask(ctx, func(context.Context) {
+		c = d.contents()
+		failed = d.addMemories(c.Snapshots)
+	})
+	if err := errors.Join(asked, failed); err != nil {
+		return err
+	}
+	return c.Export(w) // away from the loop: it may be long
+}
+
+// addMemories adds what the detectors remember now. What is on disk of it stays as it is.
+func (d *Daemon) addMemories(to map[string]state.Snapshot) error {
+	for _, r := range d.sources {
+		at := r.position.Time()
+		if !r.caughtUp || at.IsZero() {
+			continue // it remembers a part
+		}
+		for _, j := range r.Jails {
+			if j.Memory == nil {
+				continue
+			}
+			s, err := j.snapshot(at)
+			if err != nil {
+				return fmt.Errorf("export the memory of jail %q: %w", j.Info.Name, err)
+			}
+			to[j.Info.Name] = s
+		}
+	}
+	return nil
 }
 
 // Jails implements control.Reader.

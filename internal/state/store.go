@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// FileName is the name of the state file in its directory.
+const FileName = "state.db"
+
 // Store is the state file. It is used from one goroutine at a time.
 type Store struct {
 	path     string
@@ -27,7 +30,7 @@ type Store struct {
 // be read is read, Err says what is wrong, and each Commit tries again. A damaged or foreign file is renamed aside and
 // a new one begun: SetAside says so. The only error is ErrLocked.
 func Open(dir string) (*Store, error) {
-	s := &Store{path: filepath.Join(dir, "state.db")}
+	s := &Store{path: filepath.Join(dir, FileName)}
 	err := s.open()
 	if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("open state: %w", err)

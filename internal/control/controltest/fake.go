@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"exile/internal/control"
 )
 
-// Fake is a control.Reader, control.Writer, control.Learner and control.Configurer that keeps its bans in memory. The zero Fake has no jails.
+// Fake is a control.Reader, control.Writer, control.Learner, control.Archiver and control.Configurer that keeps its bans in memory. The zero Fake has no jails.
 type Fake struct {
 	// Now is the time of bans; nil: time.Now.
 	Now func() time.Time
@@ -350,4 +351,13 @@ func (f *Fake) Trial(context.Context) (control.Trial, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.trial, nil
+}
+
+// ExportState implements control.Archiver: a state without anything in it.
+func (f *Fake) ExportState(_ context.Context, w io.Writer) error {
+	if err := f.command("export-state"); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, `{"format":"exile-state","version":1}`+"\n")
+	return err
 }
