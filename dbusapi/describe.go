@@ -12,35 +12,48 @@ import (
 // The documents that Describe and its kin return. Times are microseconds since 1970 and null for never or for ever.
 
 type statusDoc struct {
-	Version   string    `json:"version"`
-	State     string    `json:"state"`
-	Degraded  []string  `json:"degraded"`
-	Remedies  []string  `json:"remedies"`
-	Backend   string    `json:"backend"`
-	Why       string    `json:"backend_reason"`
-	Started   *uint64   `json:"started_usec"`
-	PausedTo  *uint64   `json:"paused_until_usec"`
-	TrialTo   *uint64   `json:"trial_until_usec"`
-	Jails     int       `json:"n_jails"`
-	Banned    int       `json:"n_banned"`
-	Enforced  int       `json:"n_enforced"`
-	Failing   int       `json:"n_failing"`
-	Entries   uint64    `json:"entries"`
-	Failures  uint64    `json:"failures"`
-	Bans      uint64    `json:"bans"`
-	Unbans    uint64    `json:"unbans"`
-	Repairs   uint64    `json:"repairs"`
-	Gaps      uint64    `json:"gaps"`
-	Suppress  uint64    `json:"suppressed"`
-	Skipped   uint64    `json:"skipped_files"`
-	Kernel    uint64    `json:"kernel_errors"`
-	Disk      uint64    `json:"disk_errors"`
-	Reload    uint64    `json:"reload_failures"`
-	LastFix   *uint64   `json:"last_repair_usec"`
-	LastEntry *uint64   `json:"last_entry_usec"`
-	Lag       uint64    `json:"journal_lag_usec"`
-	Position  string    `json:"journal_cursor"`
-	List      []jailDoc `json:"jails"`
+	Version   string   `json:"version"`
+	State     string   `json:"state"`
+	Degraded  []string `json:"degraded"`
+	Remedies  []string `json:"remedies"`
+	Backend   string   `json:"backend"`
+	Why       string   `json:"backend_reason"`
+	Started   *uint64  `json:"started_usec"`
+	PausedTo  *uint64  `json:"paused_until_usec"`
+	TrialTo   *uint64  `json:"trial_until_usec"`
+	Jails     int      `json:"n_jails"`
+	Banned    int      `json:"n_banned"`
+	Enforced  int      `json:"n_enforced"`
+	Failing   int      `json:"n_failing"`
+	Entries   uint64   `json:"entries"`
+	Failures  uint64   `json:"failures"`
+	Bans      uint64   `json:"bans"`
+	Unbans    uint64   `json:"unbans"`
+	Repairs   uint64   `json:"repairs"`
+	Gaps      uint64   `json:"gaps"`
+	Suppress  uint64   `json:"suppressed"`
+	Skipped   uint64   `json:"skipped_files"`
+	Kernel    uint64   `json:"kernel_errors"`
+	Disk      uint64   `json:"disk_errors"`
+	Reload    uint64   `json:"reload_failures"`
+	LastFix   *uint64  `json:"last_repair_usec"`
+	LastEntry *uint64  `json:"last_entry_usec"`
+	Lag       uint64   `json:"journal_lag_usec"`
+	Position  string   `json:"journal_cursor"`
+	// Dropped are packets by the set whose rule dropped them; null: the backend does not count.
+	Dropped map[string]uint64 `json:"dropped"`
+	Days    []dayDoc          `json:"days"`
+	List    []jailDoc         `json:"jails"`
+}
+
+// dayDoc is control.Day: guesses that got through, packets that did not, and whom it hit.
+type dayDoc struct {
+	Date      string `json:"date"` // UTC
+	Passed    uint64 `json:"passed"`
+	Dropped   uint64 `json:"dropped"`
+	Bans      uint64 `json:"bans"`
+	Protected uint64 `json:"protected"`
+	Denied    uint64 `json:"denied"`
 }
 
 type jailDoc struct {
@@ -57,6 +70,8 @@ type jailDoc struct {
 	Total     uint64   `json:"total"`
 	Failures  uint64   `json:"failures"`
 	LastBan   *uint64  `json:"last_ban_usec"`
+	Spared    uint64   `json:"protections"`   // bans not made because the address is protected
+	Denied    uint64   `json:"logins_denied"` // bans behind which somebody logged in later
 }
 
 type banDoc struct {
@@ -88,6 +103,10 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Kernel: s.KernelErrors, Disk: s.DiskErrors,
 		Reload: s.ReloadFailures, LastFix: usecDoc(s.LastRepair),
 		LastEntry: usecDoc(s.LastEntry), Lag: durationUSec(max(s.Lag, 0)), Position: s.Position, List: []jailDoc{},
+		Dropped: s.Dropped, Days: []dayDoc{},
+	}
+	for _, day := range s.Days {
+		d.Days = append(d.Days, toDayDoc(day))
 	}
 	for _, j := range jails {
 		d.List = append(d.List, toJailDoc(j))
@@ -95,7 +114,20 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 	return d
 }
 
+func toDayDoc(d control.Day) dayDoc {
+	return dayDoc{d.Date.Format(time.DateOnly), d.Passed, d.Dropped, d.Bans, d.Protected, d.Denied}
+}
+
+func (d dayDoc) day() control.Day {
+	date, _ := time.Parse(time.DateOnly, d.Date) // zero: whoever wrote it said no date
+	return control.Day{Date: date, Passed: d.Passed, Dropped: d.Dropped, Bans: d.Bans, Protected: d.Protected, Denied: d.Denied}
+}
+
 func (d statusDoc) status() control.Status {
+	var days []control.Day
+	for _, day := range d.Days {
+		days = append(days, day.day())
+	}
 	return control.Status{
 		Version: d.Version, State: d.State, Degraded: d.Degraded, Remedies: d.Remedies,
 		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo), TrialTo: docUSec(d.TrialTo),
@@ -103,7 +135,7 @@ func (d statusDoc) status() control.Status {
 		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Repairs: d.Repairs,
 		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, KernelErrors: d.Kernel, DiskErrors: d.Disk,
 		ReloadFailures: d.Reload, LastRepair: docUSec(d.LastFix),
-		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position,
+		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position, Dropped: d.Dropped, Days: days,
 	}
 }
 
@@ -111,7 +143,7 @@ func toJailDoc(j control.JailStatus) jailDoc {
 	d := jailDoc{
 		Name: j.Name, State: j.State, Units: list(j.Units...), Detection: j.Detection, MaxRetry: j.MaxRetry,
 		FindTime: durationUSec(j.FindTime), Protected: list(j.Protected...), Banned: j.Banned, Failing: j.Failing,
-		Total: j.Total, Failures: j.Failures, LastBan: usecDoc(j.LastBan),
+		Total: j.Total, Failures: j.Failures, LastBan: usecDoc(j.LastBan), Spared: j.Spared, Denied: j.Denied,
 	}
 	if us := durationUSec(j.BanTime); us != infinity {
 		d.BanTime = &us
@@ -123,7 +155,7 @@ func (d jailDoc) jail() control.JailStatus {
 	j := control.JailStatus{
 		Name: d.Name, State: d.State, Units: d.Units, Detection: d.Detection, MaxRetry: d.MaxRetry,
 		FindTime: fromDurationUSec(d.FindTime), BanTime: -1, Protected: d.Protected, Banned: d.Banned, Failing: d.Failing,
-		Total: d.Total, Failures: d.Failures, LastBan: docUSec(d.LastBan),
+		Total: d.Total, Failures: d.Failures, LastBan: docUSec(d.LastBan), Spared: d.Spared, Denied: d.Denied,
 	}
 	if d.BanTime != nil {
 		j.BanTime = fromDurationUSec(*d.BanTime)

@@ -29,6 +29,10 @@ func TestStatusIsDescribedWhole(t *testing.T) {
 			*f = time.UnixMicro(int64(1_700_000_000_000_000 + i))
 		case *time.Duration:
 			*f = time.Duration(i+1) * time.Microsecond
+		case *map[string]uint64:
+			*f = map[string]uint64{"set": 7}
+		case *[]control.Day:
+			*f = []control.Day{{Date: time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC), Passed: 1, Dropped: 2, Bans: 3, Protected: 4, Denied: 5}}
 		default:
 			t.Fatalf("field %s: no value for a %T", v.Type().Field(i).Name, f)
 		}

@@ -99,12 +99,13 @@ func sample() *controltest.Fake {
 			Version: "1.2", State: "degraded", Degraded: []string{"journal-suppressed"}, Remedies: []string{"Raise it."},
 			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2,
 			Repairs: 1, LastEntry: day(11), Lag: 1500 * time.Microsecond, Position: "s=1;i=2",
+			Dropped: map[string]uint64{"exile4": 7}, Days: []control.Day{{Date: day(0).Truncate(time.Hour), Passed: 4, Dropped: 7, Bans: 3, Protected: 2, Denied: 1}},
 		},
 		[]control.JailStatus{
 			{
 				Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "adaptive", MaxRetry: 5,
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8"}, Failing: 1, Total: 9,
-				Failures: 40, LastBan: day(10),
+				Failures: 40, LastBan: day(10), Spared: 2, Denied: 1,
 			},
 			{Name: "web-1", State: "simulating", Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
 		},

@@ -160,12 +160,16 @@ func fakeDaemon() *controltest.Fake {
 		control.Status{
 			Version: "1.2", State: "running", Backend: "ipset", Why: "the kernel has it", Failing: 2, Entries: 1000,
 			Failures: 40, Bans: 9, Unbans: 6, Repairs: 1, Position: "s=1;i=2",
+			Dropped: map[string]uint64{"exile4": 1200}, Days: []control.Day{
+				{Date: hour(0).AddDate(0, 0, -1), Passed: 37, Dropped: 1000, Bans: 8, Protected: 1, Denied: 1},
+				{Date: hour(0), Passed: 3, Dropped: 200, Bans: 1},
+			},
 		},
 		[]control.JailStatus{
 			{
 				Name: "sshd", State: "running", Units: []string{"ssh.service", "sshd.service"}, Detection: "adaptive", MaxRetry: 5,
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8", "::1"}, Failing: 2, Total: 9,
-				Failures: 40, LastBan: hour(10),
+				Failures: 40, LastBan: hour(10), Spared: 1, Denied: 1,
 			},
 			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
 		},

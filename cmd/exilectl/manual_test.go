@@ -24,7 +24,7 @@ func TestManualHasEveryVerb(t *testing.T) {
 	}
 	options := func(cmd *cobra.Command) {
 		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-			short, long := `Fl ` + regexp.QuoteMeta(f.Shorthand) + `\b`, `Fl -` + regexp.QuoteMeta(f.Name) + `\b`
+			short, long := `Fl `+regexp.QuoteMeta(f.Shorthand)+`\b`, `Fl -`+regexp.QuoteMeta(f.Name)+`\b`
 			if f.Name == "help" {
 				return
 			}

@@ -95,14 +95,15 @@ func (d *Daemon) measure(ctx context.Context) {
 		d.kernel.dropped = make(map[string]uint64)
 	}
 	for set, n := range dropped {
-		was := d.kernel.dropped[set]
-		if n < was {
-			was = 0 // the rule was made anew
+		fresh := n
+		if was := d.kernel.dropped[set]; n >= was { // or the rule was made anew
+			fresh -= was
+		}
+		if first {
+			fresh = 0
 		}
 		d.kernel.dropped[set] = n
-		if !first {
-			d.drop(set, n-was)
-		}
+		d.drop(set, fresh)
 	}
 }
 

@@ -116,6 +116,10 @@ func writeLog(t *text, s *control.Status) {
 func writeBans(t *text, s *control.Status) {
 	t.one("exile_bans_wanted", gauge, "", "Bans in force.", float64(s.Banned))
 	t.one("exile_bans_enforced", gauge, "", "Bans in force that the kernel has.", float64(s.Enforced))
+	t.family("exile_dropped_packets", counter, "", "Packets that the kernel dropped, by the set that has their senders; an attempt to connect is one to seven.")
+	for _, set := range slices.Sorted(maps.Keys(s.Dropped)) {
+		t.put(float64(s.Dropped[set]), "set", set)
+	}
 	t.one("exile_unbans", counter, "", "Bans that ended.", float64(s.Unbans))
 	t.one("exile_repairs", counter, "", "Entries in the kernel that somebody else had changed and that were put right.", float64(s.Repairs))
 	t.one("exile_last_repair_timestamp_seconds", gauge, "seconds",
@@ -143,6 +147,8 @@ func writeJails(t *text, jails []control.JailStatus) {
 		func(j *control.JailStatus) float64 { return float64(j.Failures) })
 	each("exile_jail_protected", counter, "Bans not made because the address is protected, by jail.",
 		func(j *control.JailStatus) float64 { return float64(j.Spared) })
+	each("exile_jail_logins_denied", counter, "Bans behind which somebody logged in later, so that it kept an owner out, by jail.",
+		func(j *control.JailStatus) float64 { return float64(j.Denied) })
 	each("exile_jail_evicted", counter, "Addresses and connections forgotten early because there were too many, by jail.",
 		func(j *control.JailStatus) float64 { return float64(j.Evicted) })
 	t.family("exile_jail_lines", counter, "", "Log lines read by jail and what they say.")

@@ -54,6 +54,17 @@ type jailRecord struct {
 	Bans      uint64   `json:"bans"`
 	Failures  uint64   `json:"failures"`
 	LastBan   *int64   `json:"lastBanUSec,omitempty"`
+	Spared    uint64   `json:"protections"`
+	Denied    uint64   `json:"loginsDenied"`
+}
+
+type dayRecord struct {
+	Date      int64  `json:"dateUSec"`
+	Passed    uint64 `json:"passed"`
+	Dropped   uint64 `json:"dropped"`
+	Bans      uint64 `json:"bans"`
+	Protected uint64 `json:"protections"`
+	Denied    uint64 `json:"loginsDenied"`
 }
 
 type statusRecord struct {
@@ -84,6 +95,9 @@ type statusRecord struct {
 	LastEntry      *int64   `json:"lastEntryUSec,omitempty"`
 	Lag            int64    `json:"lagUSec"`
 	Cursor         string   `json:"cursor,omitempty"`
+
+	Dropped map[string]uint64 `json:"dropped,omitempty"`
+	Days    []dayRecord       `json:"days"`
 }
 
 type addressRecord struct {
@@ -220,7 +234,7 @@ func toJail(j control.JailStatus) jailRecord {
 	r := jailRecord{
 		Name: j.Name, State: j.State, Units: each(j.Units, same), Detection: j.Detection, MaxRetry: j.MaxRetry,
 		FindTime: j.FindTime.Microseconds(), Protected: each(j.Protected, same), Banned: j.Banned, Failing: j.Failing,
-		Bans: j.Total, Failures: j.Failures, LastBan: optional(j.LastBan),
+		Bans: j.Total, Failures: j.Failures, LastBan: optional(j.LastBan), Spared: j.Spared, Denied: j.Denied,
 	}
 	if us := j.BanTime.Microseconds(); j.BanTime >= 0 {
 		r.BanTime = &us
@@ -232,12 +246,22 @@ func (r jailRecord) jail() control.JailStatus {
 	j := control.JailStatus{
 		Name: r.Name, State: r.State, Units: r.Units, Detection: r.Detection, MaxRetry: r.MaxRetry,
 		FindTime: time.Duration(r.FindTime) * time.Microsecond, BanTime: -1, Protected: r.Protected,
-		Banned: r.Banned, Failing: r.Failing, Total: r.Bans, Failures: r.Failures, LastBan: fromMicros(r.LastBan),
+		Banned: r.Banned, Failing: r.Failing, Total: r.Bans, Failures: r.Failures, LastBan: fromMicros(r.LastBan), Spared: r.Spared, Denied: r.Denied,
 	}
 	if r.BanTime != nil {
 		j.BanTime = time.Duration(*r.BanTime) * time.Microsecond
 	}
 	return j
+}
+
+func toDay(d control.Day) dayRecord {
+	return dayRecord{micros(d.Date), d.Passed, d.Dropped, d.Bans, d.Protected, d.Denied}
+}
+
+func (r dayRecord) day() control.Day {
+	return control.Day{
+		Date: fromMicros(&r.Date).UTC(), Passed: r.Passed, Dropped: r.Dropped, Bans: r.Bans, Protected: r.Protected, Denied: r.Denied,
+	}
 }
 
 func toStatus(s control.Status) statusRecord {
@@ -249,6 +273,7 @@ func toStatus(s control.Status) statusRecord {
 		Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, KernelErrors: s.KernelErrors,
 		DiskErrors: s.DiskErrors, ReloadFailures: s.ReloadFailures,
 		LastRepair: optional(s.LastRepair), LastEntry: optional(s.LastEntry), Lag: max(s.Lag, 0).Microseconds(), Cursor: s.Position,
+		Dropped: s.Dropped, Days: each(s.Days, toDay),
 	}
 }
 
@@ -261,6 +286,7 @@ func (r statusRecord) status() control.Status {
 		Gaps: r.Gaps, Suppressed: r.Suppressed, Skipped: r.Skipped, KernelErrors: r.KernelErrors,
 		DiskErrors: r.DiskErrors, ReloadFailures: r.ReloadFailures,
 		LastRepair: fromMicros(r.LastRepair), LastEntry: fromMicros(r.LastEntry), Lag: time.Duration(r.Lag) * time.Microsecond, Position: r.Cursor,
+		Dropped: r.Dropped, Days: each(r.Days, dayRecord.day),
 	}
 }
 
