@@ -113,7 +113,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	}
 	cn := c.lookup(id, &ev, at)
 	if ev.Kind == Success && (cn == nil || !cn.addr.IsValid()) {
-		c.excuse(string(ev.user()))
+		c.excuse(string(ev.user()), id)
 	}
 	if cn == nil {
 		return out

@@ -179,6 +179,12 @@ func TestConnections(t *testing.T) {
 			{0, 9, 0, pamA},
 			{1, 5, 0, "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"},
 		}, nil},
+		{"PAM in a login of which only PAM tells, while somebody else guesses", filter.Options{}, []said{
+			{0, 9, 0, pamA},
+			{0, 7, 0, strings.ReplaceAll(pamA, "192.0.2.1", "192.0.2.2")},
+			{0, 3, 0, strings.ReplaceAll(pamA, "192.0.2.1", "192.0.2.3")},
+			{1, 5, 0, "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)"},
+		}, []string{"192.0.2.1 1 pam", "192.0.2.3 1 pam"}},
 		{"PAM, and a login of another user", filter.Options{}, []said{
 			{0, 9, 0, pamA},
 			{1, 5, 0, "pam_unix(sshd:session): session opened for user bob(uid=1000) by (uid=0)"},

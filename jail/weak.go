@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -76,13 +77,23 @@ func (c *Connections) ripen(out []Attempt) []Attempt {
 }
 
 // excuse drops weak evidence about a user who has logged in, nobody says from where: at LogLevel QUIET that is all that tells
-// a slip, or a stack of PAM modules, from a guess.
-func (c *Connections) excuse(user string) {
+// a slip, or a stack of PAM modules, from a guess. In a dialog it came from a child of the process that logged in, so of
+// several addresses it is the one whose PID follows next.
+func (c *Connections) excuse(user string, login connID) {
 	if user == "" {
 		return // as the lines about unknown users say
 	}
+	var from netip.Addr
+	nearest := uint32(math.MaxUint32)
 	for i := range c.weak {
-		if c.weak[i].attempt.User == user {
+		w := &c.weak[i]
+		// PIDs wrap around: one that is less follows far behind.
+		if d := uint32(w.id.pid - login.pid); w.attempt.User == user && w.id.boot == login.boot && w.attempt.Guesses > 0 && d < nearest {
+			nearest, from = d, w.attempt.Addr
+		}
+	}
+	for i := range c.weak {
+		if c.weak[i].attempt.User == user && c.weak[i].attempt.Addr == from {
 			c.weak[i].attempt.Guesses = 0
 		}
 	}

@@ -41,16 +41,23 @@ type Attacker struct {
 
 // Attacker returns the one with that address, which must not be the host's or the router's.
 func (h *Host) Attacker(addr netip.Addr) (*Attacker, error) {
-	if err := address(h.internet.link, "lo", netip.PrefixFrom(addr, addr.BitLen())); err != nil {
+	link, bits := "lo", addr.BitLen()
+	if addr.IsLinkLocalUnicast() { // a neighbour on the wire
+		link, bits = wireName, 64
+	}
+	if err := address(h.internet.link, link, netip.PrefixFrom(addr, bits)); err != nil {
 		return nil, err
 	}
 	return &Attacker{addr, h.internet}, nil
 }
 
-// Target is the host's address that the attacker attacks: the one of its own family.
+// Target is the host's address that the attacker attacks: the one of its own family and reach.
 func (a *Attacker) Target() netip.Addr {
-	if a.Addr.Is4() {
+	switch {
+	case a.Addr.Is4():
 		return V4
+	case a.Addr.IsLinkLocalUnicast():
+		return neighbour6.Addr().WithZone(wireName)
 	}
 	return V6
 }
@@ -99,10 +106,19 @@ func (a *Attacker) Guess(ctx context.Context, user string, times int) error {
 }
 
 func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, command []string) (string, error) {
-	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(prompts)*patienceOnPrompt)
 	defer cancel()
-	cmd := a.client(ctx, user, "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts="+strconv.Itoa(prompts))
+	return a.SSH(ctx, []string{
+		"-F", "none", "-l", user,
+		"-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=" + strconv.Itoa(prompts),
+	}, password, command...)
+}
+
+// SSH runs OpenSSH's client with these options and a command for the host. To every question it answers the password. The
+// errors are those of Login.
+func (a *Attacker) SSH(ctx context.Context, options []string, password string, command ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := a.client(ctx, options...)
 	cmd.Args = append(cmd.Args, command...)
 	// ssh asks a program for the password: this one, see Main.
 	cmd.Env = append(cmd.Env, "SSH_ASKPASS=/proc/"+strconv.Itoa(unix.Getpid())+"/exe", "SSH_ASKPASS_REQUIRE=force",
@@ -116,10 +132,13 @@ func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, 
 }
 
 // client is OpenSSH's client on its way to the host, to which a command may be added. It must run on a thread in the internet.
-func (a *Attacker) client(ctx context.Context, user string, options ...string) *exec.Cmd {
+func (a *Attacker) client(ctx context.Context, options ...string) *exec.Cmd {
+	bind := a.Addr.String()
+	if a.Addr.IsLinkLocalUnicast() {
+		bind += "%" + wireName
+	}
 	args := append([]string{
-		"-F", "none", "-b", a.Addr.String(), "-l", user,
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-b", bind, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "ConnectTimeout=" + strconv.Itoa(int(patience/time.Second)),
 	}, options...)
 	cmd := exec.CommandContext(ctx, "ssh", append(args, "--", a.Target().String())...)

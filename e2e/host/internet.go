@@ -18,7 +18,13 @@ var (
 
 	host4, router4 = netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.254/24")
 	host6, router6 = netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("2001:db8::fe/64")
+
+	// neighbour6 is the host for those on its wire.
+	neighbour6 = netip.MustParsePrefix("fe80::1/64")
 )
+
+// wireName is the internet's end of the wire to the host.
+const wireName = "host"
 
 // internet is a network namespace that has all addresses but the host's. Attackers are addresses in it.
 type internet struct {
@@ -81,16 +87,16 @@ func (n *internet) plug(pid int) error {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	defer inside.Close()
-	if old, err := n.link.LinkByName("host"); err == nil {
+	if old, err := n.link.LinkByName(wireName); err == nil {
 		_ = n.link.LinkDel(old) // of the boot before: the kernel removes it, but later
 	}
 	wire := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: "host"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(there.Fd()),
+		LinkAttrs: netlink.LinkAttrs{Name: wireName}, PeerName: "eth0", PeerNamespace: netlink.NsFd(there.Fd()),
 	}
 	if err := n.link.LinkAdd(wire); err != nil {
 		return fmt.Errorf("add veth: %w", err)
 	}
-	if err := errors.Join(address(n.link, "host", router4, router6), address(inside, "eth0", host4, host6)); err != nil {
+	if err := errors.Join(address(n.link, wireName, router4, router6), address(inside, "eth0", host4, host6, neighbour6)); err != nil {
 		return err
 	}
 	return errors.Join(route(inside, "eth0", router4.Addr()), route(inside, "eth0", router6.Addr()))

@@ -18,7 +18,7 @@ type Session struct {
 
 // Stay logs in with a private key, in a file, and stays until Leave, or until the connection dies.
 func (a *Attacker) Stay(ctx context.Context, user, key string) (*Session, error) {
-	cmd := a.client(ctx, user, "-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes", "-i", key)
+	cmd := a.client(ctx, "-F", "none", "-l", user, "-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes", "-i", key)
 	cmd.Args = append(cmd.Args, "cat")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

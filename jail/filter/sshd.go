@@ -262,6 +262,9 @@ func (l *line) scanRest(ev *jail.Event) {
 		l.farewell(rest, ev)
 	} else if rest, ok := after(l.text, "maximum authentication attempts exceeded for "); ok {
 		l.maximum(rest, ev)
+	} else if _, ok := after(l.text, "monitor_child_preauth: privsep child made too many authentication attempts"); ok {
+		set(ev, jail.Failure, jail.Limit, "max-attempts")
+		ev.Last = true
 	} else if _, ok := after(l.text, "kex_exchange_identification: "); ok {
 		set(ev, jail.Probe, jail.Once, "kex")
 	} else if rest, ok := after(l.text, "drop connection #"); ok {

@@ -1,0 +1,269 @@
+package e2e
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// scenario is what one client does to one server, and how many attempts that must count.
+type scenario struct {
+	name    string
+	port    int
+	family  int
+	do      func(client)
+	guesses int
+	told    int  // what the log tells of them where that is less
+	less    bool // it is
+	slips   bool // a login follows, which forgives them
+}
+
+// counted is how many attempts the log tells.
+func (s scenario) counted() int {
+	if s.less {
+		return s.told
+	}
+	return s.guesses
+}
+
+// atOnce reports whether the daemon counts the scenario when it sees it: where only PAM tells, it waits two minutes for
+// more, and neighbours on its wire it protects.
+func (s scenario) atOnce() bool { return s.port != 2204 && s.port != 2205 && s.family != onWire }
+
+func guesses(method, user string, n int) func(client) {
+	return func(c client) { c.ssh(user, "wrong horse battery staple", methods(method, n)) }
+}
+
+// matrix is one to six guesses, by method and user, at each log level.
+func matrix() (all []scenario) {
+	users := map[string]string{"valid": "exuser", "invalid": "nosuch"}
+	for _, server := range servers[:6] {
+		for _, method := range []string{"password", "keyboard-interactive"} {
+			for kind, user := range users {
+				for n := 1; n <= 6; n++ {
+					pam := server.name != "no PAM"
+					if !pam && method != "password" || n%3 == 2 && server.port > 2203 && pam {
+						continue // without PAM there is no dialog; fewer where PAM tells everything
+					}
+					name := fmt.Sprintf("%s %s %s %d", server.name, method, kind, n)
+					all = append(all, scenario{name: name, port: server.port, do: guesses(method, user, n), guesses: n})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// others are what else comes to an sshd.
+var others = []scenario{
+	{name: "IPv6", port: 2201, family: inet6, do: guesses("password", "root", 2), guesses: 2},
+	{name: "IPv6 link-local", port: 2201, family: onWire, do: guesses("password", "root", 2), guesses: 2},
+	{name: "started by a socket", port: inetd, do: guesses("password", "exuser", 3), guesses: 3},
+	{name: "started by a socket, invalid user", port: inetd, do: guesses("keyboard-interactive", "nosuch", 2), guesses: 2},
+	{name: "keyboard-interactive 2, password 2", port: 2201, do: guesses("keyboard-interactive,password", "exuser", 2), guesses: 4},
+	{name: "wrong once, then right", port: 2201, do: slip("password"), guesses: 1, slips: true},
+	{name: "wrong once, then right, in a dialog", port: 2201, do: slip("keyboard-interactive"), guesses: 1, slips: true},
+	{name: "right", port: 2201, do: login("password", "exuser")},
+	{name: "right at QUIET", port: 2205, do: login("password", "quietuser")},
+	{name: "right in a dialog", port: 2201, do: login("keyboard-interactive", "exuser")},
+	{name: "right in a dialog at VERBOSE", port: 2202, do: login("keyboard-interactive", "exuser")},
+	{name: "right in a dialog at QUIET", port: 2205, do: login("keyboard-interactive", "quietuser")},
+	{name: "right without PAM", port: 2206, do: login("password", "exuser")},
+	{name: "right without PAM at VERBOSE", port: 2208, do: login("password", "exuser")},
+	{name: "agent of five keys", port: 2201, do: agent("exuser")},
+	{name: "agent of five keys at VERBOSE", port: 2202, do: agent("exuser")},
+	{name: "agent of five keys at DEBUG", port: 2203, do: agent("exuser")},
+	{name: "agent of five keys, key-only server", port: 2209, do: agent("exuser")},
+	{name: "wrong keys", port: 2201, do: keys("exuser"), guesses: 1},
+	{name: "wrong keys, invalid user", port: 2201, do: keys("nosuch"), guesses: 1},
+	{name: "wrong keys, key-only server", port: 2209, do: keys("exuser"), guesses: 1},
+	{name: "wrong keys, key-only server, invalid user", port: 2209, do: keys("nosuch"), guesses: 1},
+	{name: "password, key-only server", port: 2209, do: guesses("password", "exuser", 1), guesses: 1},
+	{name: "AllowUsers", port: 2210, do: guesses("password", "exuser", 3), guesses: 3},
+	{name: "MaxAuthTries", port: 2211, do: guesses("password", "exuser", 3), guesses: 2},
+	{name: "MaxAuthTries, invalid user", port: 2211, do: guesses("password", "nosuch", 3), guesses: 2},
+	{name: "root refused", port: 2213, do: guesses("password", "root", 2), guesses: 2},
+	{name: "locked account without PAM", port: 2206, do: guesses("password", "locked", 2), guesses: 2},
+	{name: "no PAM at ERROR", port: 2207, do: guesses("password", "exuser", 5), guesses: 5, less: true},
+	{name: "no PAM at ERROR, too many", port: 2207, do: guesses("password", "exuser", 6), guesses: 6, told: 1, less: true},
+	{name: "PerSourcePenalties", port: penaltiesPort, do: penalised, guesses: 1},
+	{name: "port scan", port: 2201, do: func(c client) { c.raw("", 0, false) }},
+	{name: "port scan with resets", port: 2201, do: func(c client) { c.raw("", 0, true) }},
+	{name: "HTTP", port: 2201, do: func(c client) { c.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n", time.Second, false) }},
+	{name: "TLS", port: 2201, do: func(c client) { c.raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", time.Second, false) }},
+	{name: "banner and nothing else", port: 2201, do: func(c client) { c.raw("SSH-2.0-Go\r\n", time.Second, false) }},
+	{name: "SSH 1", port: 2201, do: func(c client) { c.raw("SSH-1.5-x\r\n", time.Second, false) }},
+	{name: "garbage behind the banner", port: 2201, do: func(c client) { c.raw("SSH-2.0-x\r\n"+strings.Repeat("\xff", 64), time.Second, false) }},
+	{name: "LoginGraceTime", port: 2212, do: func(c client) { c.raw("SSH-2.0-x\r\n", 5*time.Second, false) }},
+	{name: "no common key exchange", port: 2201, do: func(c client) { c.ssh("root", "", "KexAlgorithms diffie-hellman-group1-sha1") }},
+	{name: "no common cipher", port: 2201, do: func(c client) { c.ssh("root", "", "Ciphers 3des-cbc") }},
+}
+
+// stacked are logins where pam_unix says no and another module yes, and guesses in that stack.
+var stacked = []scenario{
+	{name: "directory", port: 2201, do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory in a dialog", port: 2201, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at VERBOSE", port: 2202, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at DEBUG", port: 2203, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory at ERROR", port: 2204, do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory at QUIET", port: 2205, do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at QUIET", port: 2205, do: inDirectory("keyboard-interactive", "quietremote", directorySecret)},
+	{name: "directory, wrong 3", port: 2201, do: inDirectory("password", "remoteuser", "x"), guesses: 3},
+	{name: "directory, wrong 3 in a dialog", port: 2201, do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
+	{name: "directory, wrong 3 in a dialog at VERBOSE", port: 2202, do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
+}
+
+func login(method, user string) func(client) {
+	return func(c client) { c.ssh(user, secret, methods(method, 1)) }
+}
+
+func inDirectory(method, user, password string) func(client) {
+	return func(c client) { c.ssh(user, password, methods(method, 3)) }
+}
+
+// slip mistypes the password and then remembers the key.
+func slip(method string) func(client) {
+	return func(c client) {
+		c.ssh("exuser", "wrong", methods(method+",publickey", 1), "IdentitiesOnly yes", "IdentityFile "+c.s.keys[4])
+	}
+}
+
+// keys tries four keys that are nobody's.
+func keys(user string) func(client) {
+	return func(c client) {
+		config := []string{methods("publickey", 0), "IdentitiesOnly yes"}
+		for _, key := range c.s.keys[:4] {
+			config = append(config, "IdentityFile "+key)
+		}
+		c.ssh(user, "", config...)
+	}
+}
+
+// agent logs in with an agent that offers four wrong keys first.
+func agent(user string) func(client) {
+	return func(c client) {
+		socket := filepath.Join(c.s.folder, "agent"+c.Addr.String())
+		// The agent lives as long as this shell, the shell as long as its input.
+		cmd := exec.CommandContext(c.t.Context(), "ssh-agent", "-a", socket, "sh", "-c", `ssh-add -q "$@" && echo ready && cat`, "-")
+		cmd.Args = append(cmd.Args, c.s.keys...)
+		input, err := cmd.StdinPipe()
+		output, err2 := cmd.StdoutPipe()
+		if err := errors.Join(err, err2); err != nil {
+			c.t.Error(err)
+			return
+		}
+		if err := cmd.Start(); err != nil {
+			c.t.Error(err)
+			return
+		}
+		if said, err := bufio.NewReader(output).ReadString('\n'); said != "ready\n" {
+			c.t.Errorf("the agent says %q, %v", said, err)
+		}
+		c.ssh(user, "", methods("publickey", 0), "IdentityAgent "+socket, "IdentityFile none")
+		if err := errors.Join(input.Close(), cmd.Wait()); err != nil {
+			c.t.Errorf("end the agent: %v", err)
+		}
+	}
+}
+
+// penalised guesses once, and comes back to a server that does not listen any more.
+func penalised(c client) {
+	guesses("password", "exuser", 1)(c)
+	for range 3 {
+		c.raw("", time.Second, false)
+	}
+}
+
+// TestCounting: as many attempts are counted as guesses were made, by real clients at real servers: for those who exist and
+// those who do not, in each method, at each log level, with and without PAM. Who logs in at last has made none.
+func TestCounting(t *testing.T) {
+	t.Parallel()
+	s := bootSSHDs(t)
+	done := s.play(t, append(matrix(), others...))
+	s.put(t, "/etc/pam.d/sshd", "0644", directory)
+	done = append(done, s.play(t, stacked)...)
+	s.check(t, done)
+	if *record != "" {
+		s.record(t, done)
+	}
+}
+
+// played is a scenario with the address that it came from.
+type played struct {
+	scenario
+	from netip.Addr
+}
+
+// play has every scenario played by a client of its own.
+func (s *sshds) play(t *testing.T, scenarios []scenario) (done []played) {
+	t.Helper()
+	var clients []func()
+	for _, sc := range scenarios {
+		if sc.port == penaltiesPort && !s.sshdKnows(t, penaltiesOption) {
+			continue
+		}
+		c := s.client(t, sc.family, sc.port)
+		done = append(done, played{sc, c.Addr})
+		clients = append(clients, func() { sc.do(c) })
+	}
+	together(clients)
+	return done
+}
+
+// check compares what exilectl match and the daemon have counted with what was done.
+func (s *sshds) check(t *testing.T, done []played) {
+	t.Helper()
+	attempts := map[netip.Addr]int{}
+	for _, m := range s.match(t) {
+		attempts[m.Address] += m.Attempts
+	}
+	want := map[string]int{}
+	for _, d := range done {
+		if got := attempts[d.from]; got != d.counted() {
+			t.Errorf("%s: exilectl match counts %d attempts, want %d", d.name, got, d.counted())
+		}
+		if d.counted() > 0 && !d.slips && d.atOnce() {
+			want[d.from.String()] = d.counted()
+		}
+	}
+	t.Logf("%d connections", len(done))
+	ctx := limit(t, 30*time.Second)
+	for {
+		got := s.failures(t, done)
+		if maps.Equal(want, got) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the daemon counts (-want +got):\n%s", cmp.Diff(want, got))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// failures is what the daemon has counted of those whom it counts at once.
+func (s *sshds) failures(t *testing.T, done []played) map[string]int {
+	t.Helper()
+	failing, err := s.List(t.Context(), "list-failures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for p, row := range failing {
+		for _, d := range done {
+			if d.atOnce() && p.Contains(d.from) {
+				counts[d.from.String()] = row.Failures
+			}
+		}
+	}
+	return counts
+}

@@ -1,0 +1,306 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// server is an sshd with a configuration of its own, on a port of its own.
+type server struct {
+	name   string
+	port   int
+	config string
+	since  string // the option that sshd must know; any does if empty
+}
+
+var servers = []server{
+	{name: "info", port: 2201, config: "LogLevel INFO"},
+	{name: "verbose", port: 2202, config: "LogLevel VERBOSE"},
+	{name: "debug", port: 2203, config: "LogLevel DEBUG3"},
+	{name: "error", port: 2204, config: "LogLevel ERROR"},
+	{name: "quiet", port: 2205, config: "LogLevel QUIET"},
+	{name: "no PAM", port: 2206, config: "UsePAM no\nPermitEmptyPasswords yes"},
+	{name: "no PAM error", port: 2207, config: "UsePAM no\nLogLevel ERROR"},
+	{name: "no PAM verbose", port: 2208, config: "UsePAM no\nLogLevel VERBOSE\nPermitEmptyPasswords yes"},
+	{name: "keys only", port: 2209, config: "PasswordAuthentication no\nKbdInteractiveAuthentication no"},
+	{name: "allow", port: 2210, config: "AllowUsers root"},
+	{name: "tries", port: 2211, config: "MaxAuthTries 2"},
+	{name: "grace", port: 2212, config: "LoginGraceTime 3"},
+	{name: "no root", port: 2213, config: "PermitRootLogin prohibit-password"},
+	{name: "penalties", port: penaltiesPort, config: "PerSourcePenalties authfail:30s noauth:30s min:10s", since: penaltiesOption},
+}
+
+// Penalties came with OpenSSH 9.8.
+const (
+	penaltiesPort   = 2214
+	penaltiesOption = "persourcepenalties"
+)
+
+// inetd is the port of the server that systemd starts for each connection.
+const inetd = 2222
+
+const commonConfig = `HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication yes
+KbdInteractiveAuthentication yes
+PermitRootLogin yes
+UsePAM yes
+PrintMotd no
+MaxStartups 200
+PidFile none
+`
+
+const instanceUnit = `[Service]
+Type=notify
+ExecStart=/usr/sbin/sshd -D -f /etc/ssh/servers/%i
+`
+
+const inetdSocket = `[Socket]
+ListenStream=2222
+Accept=yes
+`
+
+const inetdUnit = `[Service]
+ExecStart=-/usr/sbin/sshd -i -f /etc/ssh/servers/2201
+StandardInput=socket
+`
+
+// directory is a stack of PAM modules as with LDAP: who is not in /etc/shadow may be in the directory, which a program stands
+// for here. pam_unix says "authentication failure" of each of them.
+const directory = `auth [success=2 default=ignore] pam_unix.so nullok
+auth [success=1 default=ignore] pam_exec.so expose_authtok quiet /usr/local/sbin/directory
+auth requisite pam_deny.so
+auth required pam_permit.so
+account required pam_permit.so
+session required pam_unix.so
+`
+
+const (
+	secret          = "a known secret"
+	directorySecret = "in the directory"
+	directoryLookup = "#!/bin/sh\n[ \"$(tr -d '\\0')\" = '" + directorySecret + "' ]\n"
+)
+
+// sshds is a host with many servers, and what the clients need.
+type sshds struct {
+	*target.Target
+	keys   []string // private keys; the last one is exuser's
+	next   byte     // the last byte of the next attacker's address
+	folder string
+}
+
+// bootSSHDs boots a host on which all servers run and nobody is banned.
+func bootSSHDs(t *testing.T) *sshds {
+	t.Helper()
+	s := &sshds{Target: boot(t, "jails:\n  sshd:\n    maxretry: 1000\n    findtime: 1h\n    units: [sshd-e2e@*.service, inetd-e2e@*.service]\n"), folder: t.TempDir()}
+	s.put(t, "/etc/systemd/system/sshd-e2e@.service", "0644", instanceUnit)
+	s.put(t, "/etc/systemd/system/inetd-e2e.socket", "0644", inetdSocket)
+	s.put(t, "/etc/systemd/system/inetd-e2e@.service", "0644", inetdUnit)
+	s.put(t, "/usr/local/sbin/directory", "0755", directoryLookup)
+	inside(t, s.Target, "rm", "-f", "/etc/ssh/ssh_host_ed25519_key.pub") // of another key, says the server each time
+	start := []string{"systemctl", "start", "inetd-e2e.socket"}
+	for _, server := range servers {
+		if s.knows(t, server) {
+			s.put(t, fmt.Sprintf("/etc/ssh/servers/%d", server.port), "0644", s.config(t, server))
+			start = append(start, fmt.Sprintf("sshd-e2e@%d.service", server.port))
+		}
+	}
+	s.users(t)
+	inside(t, s.Target, "systemctl", "daemon-reload")
+	inside(t, s.Target, start...)
+	return s
+}
+
+func (s *sshds) put(t *testing.T, path, mode, text string) {
+	t.Helper()
+	if _, err := s.Feed(t.Context(), text, "install", "-D", "-m", mode, "/dev/stdin", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *sshds) config(t *testing.T, server server) string {
+	t.Helper()
+	text := fmt.Sprintf("Port %d\n%s\n%s", server.port, server.config, commonConfig)
+	if server.since == "" && s.sshdKnows(t, penaltiesOption) {
+		text += "PerSourcePenalties no\n"
+	}
+	return text
+}
+
+// knows reports whether the host's sshd can be that server.
+func (s *sshds) knows(t *testing.T, server server) bool {
+	t.Helper()
+	return server.since == "" || s.sshdKnows(t, server.since)
+}
+
+func (s *sshds) sshdKnows(t *testing.T, option string) bool {
+	t.Helper()
+	program, err := os.ReadFile(s.Path("/usr/sbin/sshd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(program, []byte(option))
+}
+
+// users makes the accounts: exuser with a password and a key; quietuser with a password, for where the log does not tell from
+// where a login came, so that it excuses nobody else; locked; and two who log in by the directory.
+func (s *sshds) users(t *testing.T) {
+	t.Helper()
+	for name, password := range map[string]string{
+		"exuser": secret, "quietuser": secret, "locked": secret, "remoteuser": "not that one", "quietremote": "not that one",
+	} {
+		if err := s.AddUser(t.Context(), name, password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inside(t, s.Target, "usermod", "--lock", "locked")
+	for n := range 5 {
+		s.keys = append(s.keys, filepath.Join(s.folder, "key"+strconv.Itoa(n)))
+		keygen(t, "-t", "ed25519", "-N", "", "-f", s.keys[n])
+	}
+	public, err := os.ReadFile(s.keys[4] + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, "/home/exuser/.ssh/authorized_keys", "0644", string(public))
+}
+
+func keygen(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ssh-keygen", append([]string{"-q"}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen %q: %v: %s", args, err, out)
+	}
+}
+
+// client is one attacker before one server.
+type client struct {
+	*host.Attacker
+	t    *testing.T
+	s    *sshds
+	port int
+}
+
+// The families of clients.
+const (
+	inet = iota
+	inet6
+	onWire // IPv6, link-local
+)
+
+// client returns the next one of a family, who attacks that port.
+func (s *sshds) client(t *testing.T, family, port int) client {
+	t.Helper()
+	s.next++
+	addr := netip.AddrFrom4([4]byte{198, 51, 100, s.next})
+	switch family {
+	case inet6:
+		addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:bad:%x::7", s.next))
+	case onWire:
+		addr = netip.MustParseAddr(fmt.Sprintf("fe80::1%02x", s.next))
+	}
+	return client{attacker(t, s.Target, addr.String()), t, s, port}
+}
+
+// ssh runs OpenSSH's client with lines of ssh_config(5) and answers its questions. What comes of it is for the log to say.
+func (c client) ssh(user, password string, config ...string) {
+	c.t.Helper()
+	file, err := os.CreateTemp(c.s.folder, "config")
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	config = append(config, "Port "+strconv.Itoa(c.port), "User "+quoted(user))
+	if _, err := file.WriteString(strings.Join(config, "\n") + "\n"); err != nil {
+		c.t.Error(err)
+	}
+	if err := file.Close(); err != nil {
+		c.t.Error(err)
+	}
+	_, _ = c.SSH(limit(c.t, 3*time.Minute), []string{"-F", file.Name()}, password, "true")
+}
+
+// quoted is an argument as ssh_config(5) wants it.
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func methods(names string, prompts int) string {
+	return fmt.Sprintf("PreferredAuthentications %s\nNumberOfPasswordPrompts %d", names, prompts)
+}
+
+// raw connects without ssh, says something and listens so long, if the server does not end it before. At last it goes, or, with
+// reset, is gone.
+func (c client) raw(said string, listen time.Duration, reset bool) {
+	c.t.Helper()
+	conn, err := c.Dial(c.t.Context(), uint16(c.port))
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = conn.Write([]byte(said)) // the server may have hung up
+	if err := conn.SetReadDeadline(time.Now().Add(listen)); err != nil {
+		c.t.Error(err)
+	}
+	_, _ = io.Copy(io.Discard, conn) // until the deadline
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
+		_ = tcp.SetLinger(0)
+	}
+}
+
+// matched is a line of exilectl match.
+type matched struct {
+	Address  netip.Addr
+	Rule     string
+	Attempts int
+}
+
+// match has exilectl read the log of all sshds, and returns the lines that name an address.
+func (s *sshds) match(t *testing.T, options ...string) (lines []matched) {
+	t.Helper()
+	inside(t, s.Target, "journalctl", "--sync")
+	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", "short-iso-precise", "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
+	command := append([]string{"exilectl", "match", "--json=short"}, options...)
+	out, err := s.Feed(limit(t, time.Minute), log, command...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out) {
+		var m matched
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if m.Address.IsValid() {
+			lines = append(lines, m)
+		}
+	}
+	return lines
+}
+
+// together runs what clients do, many at once: most of it is waiting for PAM, which delays its answers.
+func together(clients []func()) {
+	var group errgroup.Group
+	group.SetLimit(24)
+	for _, run := range clients {
+		group.Go(func() error {
+			run()
+			return nil
+		})
+	}
+	_ = group.Wait() // they return nil
+}
