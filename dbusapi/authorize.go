@@ -44,7 +44,7 @@ func (c *call) authorize(a action) error {
 	if err != nil {
 		return fail(errAccessDenied, "Cannot find out who calls: %s.", err)
 	}
-	if uid == 0 {
+	if c.root = uid == 0; c.root {
 		return nil
 	}
 	select {

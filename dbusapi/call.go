@@ -22,6 +22,8 @@ type call struct {
 	silent      bool // the caller wants no reply
 	body        []any
 	object      *object
+	root        bool     // the caller was found to be root
+	large       bool     // the call holds one of session.large until it is answered
 	file        *os.File // the reply; closed when it was sent
 }
 
@@ -78,6 +80,9 @@ func (s *session) refuse(sender string, serial uint32) {
 // serve finds the method, asks whether the caller may, does it and replies.
 func (c *call) serve() {
 	out, err := c.dispatch()
+	if c.large {
+		defer func() { <-c.session.large }()
+	}
 	if c.file != nil {
 		defer c.file.Close()
 	}
@@ -108,6 +113,17 @@ func (c *call) dispatch() ([]any, error) {
 	defer cancel()
 	c.ctx = ctx
 	return m.do(c)
+}
+
+// turn waits until the call may make a reply that takes memory, so that few are in memory at once whoever asks for many.
+func (c *call) turn() error {
+	select {
+	case c.session.large <- struct{}{}:
+		c.large = true
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
 }
 
 func (c *call) reply(out []any) {

@@ -10,6 +10,8 @@ const (
 	maxPeers        = 4096 // whose reports are remembered
 	reportRate      = 100  // Report calls per second and peer
 	reportBurst     = 1000
+	maxLarge        = 4 // pages and files that are made at once
+	maxLent         = 8 // memory files that peers other than root hold
 )
 
 // gate admits calls. It belongs to the goroutine that reads from the bus; only leave is for others.

@@ -53,6 +53,9 @@ func listFailures(c *call) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.turn(); err != nil {
+		return nil, err
+	}
 	hosts, next, err := c.session.service.cfg.Reader.Hosts(c.ctx, p)
 	if err != nil {
 		return nil, err

@@ -179,6 +179,9 @@ func (c *call) listBans(p control.Page, flags uint64) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.turn(); err != nil {
+		return nil, err
+	}
 	bans, next, err := c.session.service.cfg.Reader.Bans(c.ctx, p)
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ type Service struct {
 	events  chan control.Event
 	dropped atomic.Uint64
 	started monotonic
+	lent    chan struct{} // one for each memory file that a peer other than root holds
+	ended   chan struct{} // closed when Serve returns
 }
 
 // queueLength is how many announcements may wait for the bus.
@@ -41,7 +43,10 @@ const queueLength = 4096
 
 // New makes a Service that does nothing until Serve.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, events: make(chan control.Event, queueLength), started: newMonotonic()}
+	return &Service{
+		cfg: cfg, events: make(chan control.Event, queueLength), started: newMonotonic(),
+		lent: make(chan struct{}, maxLent), ended: make(chan struct{}),
+	}
 }
 
 // Announce tells the bus what happened. It never blocks: when the bus is slow, announcements are lost and counted.
@@ -63,8 +68,9 @@ const (
 )
 
 // Serve answers on the bus until ctx ends. A bus that is absent, restarts or throws us out is tried again for ever:
-// nothing that happens on the bus is a reason to stop banning.
+// nothing that happens on the bus is a reason to stop banning. It may be called once.
 func (s *Service) Serve(ctx context.Context) error {
+	defer close(s.ended)
 	wait := backoffFirst
 	for {
 		up, err := s.serveOnce(ctx)

@@ -27,6 +27,7 @@ type session struct {
 	changes changes
 
 	questions chan struct{} // one for each question that polkit has not answered
+	large     chan struct{} // one for each page or file that is being made or sent
 }
 
 // watch counts who wants to know when a peer leaves.
@@ -39,7 +40,7 @@ type watch struct {
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
 		service: s, gate: newGate(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
-		questions: make(chan struct{}, maxQuestions), watched: map[string]*watch{}, subs: map[string]struct{}{}, changes: newChanges(),
+		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, maxLarge), watched: map[string]*watch{}, subs: map[string]struct{}{}, changes: newChanges(),
 	}
 	// The connection reads from the moment it is made; nobody knows of it before it has the name.
 	ctx, ss.cancel = context.WithCancel(ctx)
