@@ -44,7 +44,8 @@ func (c *call) authorize(a action) error {
 	if err != nil {
 		return fail(errAccessDenied, "Cannot find out who calls: %s.", err)
 	}
-	if c.root = uid == 0; c.root {
+	c.user, c.root = uid, uid == 0
+	if c.root {
 		return nil
 	}
 	select {

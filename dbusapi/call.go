@@ -22,7 +22,8 @@ type call struct {
 	silent      bool // the caller wants no reply
 	body        []any
 	object      *object
-	root        bool     // the caller was found to be root
+	user        uint32   // who calls, where authorize has asked
+	root        bool     // it is root, likewise
 	large       bool     // the call holds one of session.large until it is answered
 	file        *os.File // the reply; closed when it was sent
 }

@@ -1,6 +1,7 @@
 package dbusapi
 
 import (
+	"context"
 	"reflect"
 	"time"
 
@@ -18,8 +19,10 @@ const retryInterval = 5 * time.Second
 // changes is what was last told to the world of the objects' properties. It belongs to the session's goroutine.
 type changes struct {
 	timer   *time.Timer
-	armed   bool // the timer runs, or an answer is awaited
-	again   bool // something happened since the question was asked
+	armed   bool   // the timer runs, or an answer is awaited
+	again   bool   // something happened since the question was asked
+	asked   uint64 // questions so far
+	told    uint64 // the last of them whose answer was told
 	objects map[dbus.ObjectPath]view
 }
 
@@ -53,17 +56,45 @@ func (c *changes) soon() {
 
 func (c *changes) refresh(s *session) {
 	c.armed, c.again = true, false
+	n := c.ask()
 	s.fetch(func(r refreshed) {
 		c.armed = false
 		if r.err != nil { // the daemon is busy or ending
 			c.timer.Reset(retryInterval)
 			return
 		}
-		c.update(s, views(s.service, r))
+		c.answer(s, n, r)
 		if c.again {
 			c.soon()
 		}
 	})
+}
+
+// ask numbers a question.
+func (c *changes) ask() uint64 {
+	c.asked++
+	return c.asked
+}
+
+// answer tells what the n-th answer has of news, unless a later one was told already.
+func (c *changes) answer(s *session, n uint64, r refreshed) {
+	if n > c.told {
+		c.told = n
+		c.update(s, views(s.service, r))
+	}
+}
+
+// refreshNow tells changes before it returns, unless the daemon does not answer.
+func (s *session) refreshNow(ctx context.Context) {
+	var n uint64
+	if s.own(ctx, func() { n = s.changes.ask() }) != nil {
+		return
+	}
+	var r refreshed
+	if r.status, r.jails, r.err = s.service.ask(ctx); r.err != nil {
+		return
+	}
+	_ = s.own(ctx, func() { s.changes.answer(s, n, r) })
 }
 
 func views(s *Service, r refreshed) map[dbus.ObjectPath]view {

@@ -2,6 +2,7 @@ package dbusapi_test
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -128,6 +129,36 @@ func TestAnnounceNeverWaits(t *testing.T) {
 	for range 100_000 {
 		h.service.Announce(control.Event{Kind: control.BanNew})
 	}
+}
+
+// Who has not subscribed hears of no ban, although another has.
+func TestOnlySubscribersHearOfBans(t *testing.T) {
+	t.Parallel()
+	onEachBus(t, func(t *testing.T, h *host) {
+		other, subscriber := h.listen(t), h.raw(t)
+		heard := make(chan *dbus.Signal, 10)
+		subscriber.Signal(heard)
+		if err := subscriber.Object("org.exile1", "/org/exile1").Call("org.exile1.Manager.Subscribe", 0).Err; err != nil {
+			t.Fatal(err)
+		}
+		h.service.Announce(control.Event{Kind: control.BanNew, Ban: control.Ban{Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.99/32")}})
+		for s := range heard {
+			if s.Name == "org.exile1.Manager.BanNew" && s.Body[1] == "192.0.2.99" {
+				break
+			}
+		}
+		if err := subscriber.Object("org.exile1", "/org/exile1").Call("org.exile1.Manager.Reload", 0).Err; err != nil {
+			t.Fatal(err)
+		}
+		for s := range other { // Reloading comes after what was said before
+			switch s.Name {
+			case "org.exile1.Manager.Reloading":
+				return
+			case "org.exile1.Manager.BanNew":
+				t.Errorf("the other hears %v", s.Body)
+			}
+		}
+	})
 }
 
 // Subscribers that vanish do no harm.

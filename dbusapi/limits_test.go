@@ -87,6 +87,24 @@ func TestGateForgetsPeers(t *testing.T) {
 	}
 }
 
+// One user does not take the places of all subscribers; root always finds one of those that are left.
+func TestSubscribersAreFew(t *testing.T) {
+	t.Parallel()
+	s := &session{subs: map[string]uint32{}}
+	for i := 0; !s.subscribers(1000); i++ {
+		s.subs[":1."+strconv.Itoa(i)] = 1000
+	}
+	if len(s.subs) != maxSubscribersPerUser || s.subscribers(1001) || s.subscribers(0) {
+		t.Errorf("one user has %d; another full: %t, root full: %t", len(s.subs), s.subscribers(1001), s.subscribers(0))
+	}
+	for i := 0; !s.subscribers(0); i++ {
+		s.subs[":2."+strconv.Itoa(i)] = 0
+	}
+	if len(s.subs) != maxSubscribers || !s.subscribers(1001) {
+		t.Errorf("%d subscribers, want %d", len(s.subs), maxSubscribers)
+	}
+}
+
 func TestReadHeader(t *testing.T) {
 	t.Parallel()
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {

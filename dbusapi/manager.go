@@ -33,7 +33,7 @@ func managerQueries() []method {
 		{"DescribeAddress", "s address", "s json", actInspect, describeAddress},
 		{"DumpByFileDescriptor", "", "h fd", actInspect, dumpByFD},
 		{"ExportStateByFileDescriptor", "t flags", "h fd", actManage, exportStateByFD},
-		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c.ctx, c.sender) }},
+		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c.ctx, c.sender, c.user) }},
 		{"Unsubscribe", "", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
 	}
 }
@@ -290,11 +290,11 @@ func resetFirewall(c *call) ([]any, error) {
 	return nil, c.session.service.cfg.Writer.ResetFirewall(c.ctx)
 }
 
-// reload returns when the new configuration is live.
+// reload returns when the new configuration is live and what it changed on the bus was told.
 func reload(c *call) ([]any, error) {
 	c.session.emit(managerPath, ManagerInterface+".Reloading", true)
 	err := c.session.service.cfg.Writer.Reload(c.ctx)
+	c.session.refreshNow(c.ctx)
 	c.session.emit(managerPath, ManagerInterface+".Reloading", false)
-	_ = c.session.own(c.session.ctx, c.session.changes.soon)
 	return nil, err
 }

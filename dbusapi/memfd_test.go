@@ -81,15 +81,15 @@ func TestFewFilesAreLent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = theirs.Close()
+	if !held(f) {
+		t.Error("a peer with a copy does not count")
+	}
 	lent := make(chan struct{})
 	go func() {
 		c.session.service.lend(f, backs[0])
 		close(lent)
 	}()
-	_ = theirs.Close()
-	if !held(f) {
-		t.Error("a peer with a copy does not count")
-	}
 	_ = unix.Close(copied)
 	<-lent
 	if _, err := c.borrow(); err != nil {

@@ -23,7 +23,7 @@ type session struct {
 	do      chan func() // run by run
 	gone    chan string // unique names that left the bus
 	watched map[string]*watch
-	subs    map[string]struct{} // unique names
+	subs    map[string]uint32 // user by unique name
 	changes changes
 
 	questions chan struct{} // one for each question that polkit has not answered
@@ -40,7 +40,7 @@ type watch struct {
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
 		service: s, gate: newGate(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
-		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, maxLarge), watched: map[string]*watch{}, subs: map[string]struct{}{}, changes: newChanges(),
+		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, maxLarge), watched: map[string]*watch{}, subs: map[string]uint32{}, changes: newChanges(),
 	}
 	// The connection reads from the moment it is made; nobody knows of it before it has the name.
 	ctx, ss.cancel = context.WithCancel(ctx)
@@ -170,21 +170,24 @@ func (s *session) match(method, name string) {
 	s.conn.BusObject().Go("org.freedesktop.DBus."+method, dbus.FlagNoReplyExpected, nil, rule)
 }
 
-// maxSubscribers bounds who may have subscribed at once.
-const maxSubscribers = 1024
+// Limits on who may have subscribed at once: each is sent every ban.
+const (
+	maxSubscribers        = 256
+	maxSubscribersPerUser = 16 // but for root
+)
 
 // subscribe is idempotent: the tabs of a browser share one connection.
-func (s *session) subscribe(ctx context.Context, peer string) error {
+func (s *session) subscribe(ctx context.Context, peer string, user uint32) error {
 	var full, already bool
 	err := s.own(ctx, func() {
 		_, already = s.subs[peer]
-		full = len(s.subs) >= maxSubscribers
+		full = s.subscribers(user)
 	})
 	switch {
 	case err != nil || already:
 		return err
 	case full:
-		return fail(errLimitsExceeded, "There are %d subscribers already.", maxSubscribers)
+		return fail(errLimitsExceeded, "There are %d subscribers already, or %d of yours.", maxSubscribers, maxSubscribersPerUser)
 	}
 	left, stop, err := s.watchPeer(ctx, peer)
 	if err != nil {
@@ -195,13 +198,24 @@ func (s *session) subscribe(ctx context.Context, peer string) error {
 		case <-left:
 		default:
 			_, already = s.subs[peer] // by a call at the same time
-			s.subs[peer] = struct{}{}
+			s.subs[peer] = user
 		}
 	})
 	if err != nil || already {
 		stop()
 	}
 	return err
+}
+
+// subscribers reports whether no more may subscribe.
+func (s *session) subscribers(user uint32) (full bool) {
+	mine := 0
+	for _, u := range s.subs {
+		if u == user {
+			mine++
+		}
+	}
+	return len(s.subs) >= maxSubscribers || user != 0 && mine >= maxSubscribersPerUser
 }
 
 // unsubscribe is idempotent too.
@@ -214,7 +228,8 @@ func (s *session) unsubscribe(ctx context.Context, peer string) error {
 	})
 }
 
-// announce emits what subscribers asked for. Without any, a flood of bans is no flood on the bus.
+// announce tells subscribers, and nobody else: they were allowed to see addresses. Without any, a flood of bans is no flood
+// on the bus.
 func (s *session) announce(e control.Event) {
 	s.changes.soon()
 	if len(s.subs) == 0 {
@@ -226,14 +241,26 @@ func (s *session) announce(e control.Event) {
 	}
 	switch e.Kind {
 	case control.BanNew:
-		s.emit(managerPath, ManagerInterface+".BanNew",
-			e.Ban.Jail, addr, untilUSec(e.Ban.Until), count(e.Ban.Failures), string(e.Ban.Origin))
+		s.tell("BanNew", e.Ban.Jail, addr, untilUSec(e.Ban.Until), count(e.Ban.Failures), string(e.Ban.Origin))
 	case control.BanRemoved:
-		s.emit(managerPath, ManagerInterface+".BanRemoved", e.Ban.Jail, addr, e.Reason)
+		s.tell("BanRemoved", e.Ban.Jail, addr, e.Reason)
 	}
 }
 
-// emit sends a signal. An error means that the connection is ending, which run sees.
+// tell sends a signal of the manager to each subscriber.
+func (s *session) tell(member string, values ...any) {
+	for peer := range s.subs {
+		s.conn.Send(&dbus.Message{Type: dbus.TypeSignal, Flags: dbus.FlagNoReplyExpected, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(peer),
+			dbus.FieldPath:        dbus.MakeVariant(managerPath),
+			dbus.FieldInterface:   dbus.MakeVariant(ManagerInterface),
+			dbus.FieldMember:      dbus.MakeVariant(member),
+			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(values...)),
+		}}, nil)
+	}
+}
+
+// emit broadcasts a signal. An error means that the connection is ending, which run sees.
 func (s *session) emit(path dbus.ObjectPath, name string, values ...any) {
 	_ = s.conn.Emit(path, name, values...)
 }
