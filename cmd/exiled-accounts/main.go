@@ -15,24 +15,24 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: sshd -T | exiled-accounts FILE")
 		os.Exit(2)
 	}
-	if err := run("/etc/passwd", "/etc/shadow", os.Stdin, os.Args[1]); err != nil {
+	if err := run(os.Stdin, os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "exiled-accounts:", err)
 		os.Exit(1)
 	}
 }
 
-func run(passwd, shadow string, sshd io.Reader, path string) error {
-	p, err := os.Open(passwd)
+func run(sshd io.Reader, path string) error {
+	p, err := os.Open("/etc/passwd")
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	s, err := os.Open(shadow)
+	s, err := os.Open("/etc/shadow")
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	list, err := accounts.Gather(accounts.Sources{Passwd: p, Shadow: s, SSHD: sshd})
+	list, err := accounts.Gather(accounts.Sources{Passwd: p, Shadow: s, SSHD: sshd, Config: accounts.SSHDConfig("/etc/ssh/sshd_config")})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,31 +10,63 @@ import (
 	"exile/jail"
 )
 
-// accountsFile is what exiled-accounts.service writes, where it is enabled.
-const accountsFile = "/run/exile-accounts/accounts.json"
+const (
+	// accountsFile is what exiled-accounts.service writes, where it is enabled.
+	accountsFile = "/run/exile-accounts/accounts.json"
+	passwdFile   = "/etc/passwd"
+)
 
-// learnAccounts tells a detector which accounts the host has: from the helper, which also knows which of them have no
-// password, or else from the passwd file. They are read at the start and at each reload.
-func (p *planner) learnAccounts(d *jail.AdaptiveDetector) {
-	list, err := accounts.Read(accountsFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		list, err = passwdAccounts()
-	}
-	if err != nil {
-		p.log.Warn("The accounts of this host are not known; slips of the finger count as names that do not exist", "error", err)
-		return
-	}
-	d.SetAccounts(list.Accounts, list.Locked)
+// acquaintance keeps detectors told which accounts the host has: from the helper, which also knows which of them have no
+// password, or else from the passwd file.
+type acquaintance struct {
+	files     *accounts.Files
+	helper    string // path of its list
+	passwd    string
+	detectors []*jail.AdaptiveDetector
 }
 
-// passwdAccounts are the accounts alone: who has no password only root may know.
-func passwdAccounts() (accounts.List, error) {
-	f, err := os.Open("/etc/passwd")
+func newAcquaintance(helper, passwd string) *acquaintance {
+	return &acquaintance{files: accounts.Watch(helper, passwd), helper: helper, passwd: passwd}
+}
+
+// add tells one more detector.
+func (a *acquaintance) add(d *jail.AdaptiveDetector) error {
+	a.detectors = append(a.detectors, d)
+	list, err := a.read()
+	if err == nil {
+		d.SetAccounts(list.Accounts, list.Locked)
+	}
+	return err
+}
+
+// follow tells the detectors again each time the accounts change, until ctx ends. do runs what touches detectors; report
+// is told of lists that cannot be read, which leave what was known.
+func (a *acquaintance) follow(ctx context.Context, do func(change func()) error, report func(accounts.List, error)) {
+	a.files.Follow(ctx, func() {
+		list, err := a.read()
+		report(list, err)
+		if err != nil {
+			return
+		}
+		_ = do(func() { // fails only at the end
+			for _, d := range a.detectors {
+				d.SetAccounts(list.Accounts, list.Locked)
+			}
+		})
+	})
+}
+
+func (a *acquaintance) read() (accounts.List, error) {
+	list, err := accounts.Read(a.helper)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return list, err
+	}
+	f, err := os.Open(a.passwd)
 	if err != nil {
 		return accounts.List{}, err
 	}
 	defer f.Close()
-	list, err := accounts.Gather(accounts.Sources{Passwd: f})
-	list.Locked = nil
+	list, err = accounts.Gather(accounts.Sources{Passwd: f})
+	list.Locked = nil // who has no password only root may know
 	return list, err
 }

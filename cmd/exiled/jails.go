@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"exile/internal/accounts"
 	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
@@ -23,6 +24,7 @@ type builder struct {
 	cfg      *config.Config
 	commands *allow.Commands
 	lists    []*allow.List // to be kept up to date
+	accounts *acquaintance
 }
 
 // build builds a jail from its section.
@@ -125,8 +127,19 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 		return nil
 	}
 	d := jail.NewAdaptive(c.Adaptive)
-	b.learnAccounts(d)
+	if err := b.accounts.add(d); err != nil {
+		b.accountsRead(accounts.List{}, err)
+	}
 	return d
+}
+
+// accountsRead tells people what the detectors have been told.
+func (b *builder) accountsRead(list accounts.List, err error) {
+	if err != nil {
+		b.log.Warn("The accounts of this host cannot be read; slips of the finger may count as names that do not exist", "error", err)
+		return
+	}
+	b.log.Info("Read the accounts of this host again", "accounts", len(list.Accounts), "without_password", len(list.Locked))
 }
 
 // mute is the filter of a jail that reads no log.
@@ -164,9 +177,10 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	return nil
 }
 
-// serve keeps up to date who is never banned, until ctx ends.
-func (b *builder) serve(ctx context.Context) error {
+// serve keeps up to date who is never banned and which accounts there are, until ctx ends.
+func (b *builder) serve(ctx context.Context, do func(change func()) error) error {
 	var group errgroup.Group
+	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	for _, list := range b.lists {
 		group.Go(func() error {
 			if err := list.Serve(ctx); err != nil {

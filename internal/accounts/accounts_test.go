@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,9 +50,15 @@ func TestGather(t *testing.T) {
 		{"keys only, an older sshd", "", "passwordauthentication no\nchallengeresponseauthentication no\n", every},
 		{"AllowUsers", "", "allowusers al?ce\nallowusers b*b@192.0.2.0/24\n", []string{"backup", "daemon", "ftp", "root"}},
 		{"DenyUsers", "", "denyusers roo* !alice bob@192.0.2.1\n", []string{"backup", "daemon", "ftp", "root"}},
+		{"no root but from home", shadow, "permitrootlogin no\n--\nMatch Address 10.0.0.0/8\n\tPermitRootLogin = yes\n", []string{"backup", "bob", "daemon", "ftp"}},
+		{"somebody may have a password", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nmatch user bob\n PasswordAuthentication \"yes\"\n", []string{"backup", "daemon", "ftp"}},
+		{"somebody may not", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nMatch User bob\nPasswordAuthentication no\n", every},
+		{"before the blocks", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nPasswordAuthentication yes\n#Match all\n", every},
+		{"other users are allowed from elsewhere", "", "allowusers alice\n--\nMatch Address ::1\nAllowUsers bob\n", []string{"backup", "daemon", "ftp"}},
 		{"no pattern of ours", "", "allowusers [a-z]*\n", every},
 	} {
-		got, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(c.shadow), strings.NewReader(c.sshd)})
+		sshd, config, _ := strings.Cut(c.sshd, "--\n")
+		got, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(c.shadow), strings.NewReader(sshd), strings.NewReader(config)})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -136,11 +143,41 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// All that an sshd_config includes is looked at, each file once even where they include each other, and nothing else.
+func TestSSHDConfig(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"sshd_config":     "Include sshd.d/*.conf \"" + dir + "/more\"\nPort 22\n",
+		"sshd.d/10.conf":  "include /nonexistent [ sshd.d/20.conf\nMatch User bob",
+		"sshd.d/20.conf":  "AllowUsers bob\n",
+		"sshd.d/30.other": "not read",
+		"more":            "Include=sshd_config\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := io.ReadAll(SSHDConfig(filepath.Join(dir, "sshd_config")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, n := range map[string]int{"Port 22": 1, "Match User bob": 1, "AllowUsers bob": 1, "not read": 0} {
+		if got := strings.Count(string(text), want); got != n {
+			t.Errorf("%q is there %d times, want %d", want, got, n)
+		}
+	}
+	if text, err := io.ReadAll(SSHDConfig(filepath.Join(dir, "none"))); err != nil || len(text) > 0 {
+		t.Errorf("without a file: %q, %v", text, err)
+	}
+}
+
 func FuzzGather(f *testing.F) {
-	f.Add(passwd, shadow, permissive)
-	f.Add("a:x:1:1:::/bin/sh\n", "a:!:\n", "allowusers [ \\ !* *@*\ndenyusers \\\n")
-	f.Fuzz(func(t *testing.T, passwd, shadow, sshd string) {
-		l, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(shadow), strings.NewReader(sshd)})
+	f.Add(passwd, shadow, permissive, "")
+	f.Add("a:x:1:1:::/bin/sh\n", "a:!:\n", "allowusers [ \\ !* *@*\ndenyusers \\\n", "match all\npermitrootlogin=yes")
+	f.Fuzz(func(t *testing.T, passwd, shadow, sshd, config string) {
+		l, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(shadow), strings.NewReader(sshd), strings.NewReader(config)})
 		if err != nil {
 			return
 		}

@@ -14,6 +14,7 @@ type Sources struct {
 	Passwd io.Reader // passwd(5)
 	Shadow io.Reader // shadow(5): only whether a password is locked is looked at
 	SSHD   io.Reader // what "sshd -T" prints
+	Config io.Reader // SSHDConfig: whether Match blocks make an exception of that
 }
 
 // Gather reads the sources. What it does not understand locks nobody: a name that is locked by mistake would ban its
@@ -30,6 +31,11 @@ func Gather(s Sources) (List, error) {
 	if err := eachLine(s.SSHD, p.line); err != nil {
 		return List{}, fmt.Errorf("read sshd's settings: %w", err)
 	}
+	var m matched
+	if err := eachLine(s.Config, m.line); err != nil {
+		return List{}, fmt.Errorf("read sshd_config: %w", err)
+	}
+	p.loosen(m)
 	l := List{Version: version, Accounts: []string{}, Locked: []string{}}
 	for name := range names {
 		l.Accounts = append(l.Accounts, name)
@@ -81,7 +87,7 @@ func lockedPassword(field string) bool {
 	return strings.HasPrefix(field, "!") || strings.HasPrefix(field, "*")
 }
 
-// policy is what sshd allows, as "sshd -T" prints it: without what Match blocks change.
+// policy is what sshd allows, as "sshd -T" prints it: without what Match blocks change, see loosen.
 type policy struct {
 	noPassword, noDialog, noRoot bool
 	allow, deny                  []string // patterns

@@ -262,7 +262,8 @@ func (d *Daemon) deliver(ctx context.Context, r *running, b journal.Batch) error
 func (d *Daemon) serve(ctx context.Context) error {
 	var group errgroup.Group
 	if d.plan.Serve != nil {
-		group.Go(func() error { return d.plan.Serve(ctx) })
+		do := func(change func()) error { return d.ask(ctx, func(context.Context) { change() }) }
+		group.Go(func() error { return d.plan.Serve(ctx, do) })
 	}
 	if d.plan.Sessions != nil {
 		group.Go(func() error { return d.meet(ctx) })

@@ -34,8 +34,9 @@ type Plan struct {
 	Sessions func(ctx context.Context) ([]control.Session, error)
 	// Service asks what units do, by their names and patterns; nil: nobody can be asked, and no jail is known to be blind.
 	Service func(ctx context.Context, units []string) (control.Service, error)
-	// Serve does the plan's background work (names to resolve, addresses to follow) until ctx ends; nil: there is none.
-	Serve func(ctx context.Context) error
+	// Serve does the plan's background work (names to resolve, accounts to follow) until ctx ends; nil: there is none. What
+	// changes a jail goes through do, which runs it in the loop and returns an error when that is ending.
+	Serve func(ctx context.Context, do func(change func()) error) error
 }
 
 // Jail is the arithmetic of one jail and what the daemon must know around it.

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"exile/internal/accounts"
+	"exile/jail"
+)
+
+// A detector knows the accounts at once, and within seconds when the helper's list comes, changes, breaks or goes.
+func TestAccountsAreFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	helper, passwd := filepath.Join(dir, "accounts.json"), filepath.Join(dir, "passwd")
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(passwd, "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/:/bin/sh\n")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		d := jail.NewAdaptive(jail.DefaultAdaptive())
+		a := newAcquaintance(helper, passwd)
+		if err := a.add(d); err != nil {
+			t.Fatal(err)
+		}
+		var trouble error
+		go a.follow(ctx, func(change func()) error { change(); return nil }, func(_ accounts.List, err error) { trouble = err })
+		for i, step := range []struct {
+			what   string
+			do     func()
+			locked bool // whether root is a name of attackers
+			bad    bool
+		}{
+			{"no list", func() {}, false, false},
+			{"a list", func() { write(helper, `{"version":1,"accounts":["alice","root"],"locked":["root"]}`) }, true, false},
+			{"root can", func() { write(helper, `{"version":1,"accounts":["alice","root"],"locked":[]}`) }, false, false},
+			{"root cannot", func() { write(helper, `{"version":1,"accounts":["root"],"locked":["root"]}`) }, true, false},
+			{"a broken list changes nothing", func() { write(helper, "x") }, true, true},
+			{"the list is gone", func() { _ = os.Remove(helper) }, false, false},
+		} {
+			step.do()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			var bans []jail.Verdict
+			for j := range byte(2) { // two strangers fail on root
+				from := netip.AddrFrom4([4]byte{192, byte(i), j, 1})
+				bans = d.Observe(jail.Attempt{Time: time.Now(), Addr: from, User: "root", Guesses: 1}, bans)
+			}
+			if banned := len(bans) > 0; banned != step.locked || (trouble != nil) != step.bad {
+				t.Errorf("%s: banned %t, want %t; trouble: %v", step.what, banned, step.locked, trouble)
+			}
+			d.ForgetName("root")
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package accounts
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// lookEvery is how often files are looked at. The list changes when somebody installs or administers something.
+const lookEvery = 10 * time.Second
+
+// Files are files that accounts are read from. Make them with Watch before the first reading, so that no change is missed.
+type Files struct {
+	paths []string
+	seen  []os.FileInfo // nil: there is none
+}
+
+// Watch notes what the files are now.
+func Watch(paths ...string) *Files {
+	f := &Files{paths: paths, seen: make([]os.FileInfo, len(paths))}
+	f.look()
+	return f
+}
+
+// look reports whether one of the files is another than it was, came or went.
+func (f *Files) look() (changed bool) {
+	for i, path := range f.paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
+		}
+		changed = changed || !sameFile(f.seen[i], info)
+		f.seen[i] = info
+	}
+	return changed
+}
+
+func sameFile(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// Follow calls changed each time a file is another, until ctx ends.
+func (f *Files) Follow(ctx context.Context, changed func()) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if f.look() {
+				changed()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
