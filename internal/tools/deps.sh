@@ -7,6 +7,7 @@ set -eu
 need='
 /usr/bin/gcc                              gcc                    gcc
 /usr/include/stdio.h                      libc6-dev              glibc-devel
+/usr/include/systemd/sd-journal.h         libsystemd-dev         systemd-devel
 /usr/lib/systemd/systemd                  systemd                systemd
 /usr/bin/unshare                          util-linux             util-linux
 /usr/bin/dbus-daemon                      dbus                   dbus-daemon

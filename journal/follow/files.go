@@ -23,11 +23,13 @@ type file struct {
 	path     string
 	header   journalfile.Header
 	cursor   *journalfile.Cursor
-	placed   bool   // the cursor is where we begin
-	replay   uint64 // offset of the last entry that has been acted upon
-	have     bool   // the cursor stands at an entry that is not delivered
-	archived bool   // journald does not write to it any more
-	gone     bool   // it is not in its directory any more
+	placed   bool             // the cursor is where we begin
+	replay   uint64           // offset of the last entry that has been acted upon
+	pos      journal.Position // behind the entry that the cursor stands at
+	limit    uint64           // the last number that may be delivered now
+	have     bool             // the cursor stands at an entry that is not delivered
+	archived bool             // journald does not write to it any more
+	gone     bool             // it is not in its directory any more
 	closed   bool
 	damaged  int // entries and lists that could not be read
 }
@@ -134,6 +136,8 @@ func (f *file) peek(r *reader) bool {
 		ok, err := f.cursor.Next()
 		if err == nil {
 			f.have = ok
+			e := f.cursor.Entry()
+			f.pos = e.Position(f.header.SeqnumID)
 			break
 		}
 		f.fail(r, err)

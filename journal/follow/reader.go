@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -16,7 +17,6 @@ type reader struct {
 
 	known    map[key]*file
 	open     []*file                    // of known and of those that are gone: those that may have more for us
-	limit    map[journal.ID]uint64      // per seqnum id, the last number that may be delivered now; nil: all may
 	tails    map[journal.ID]journalTail // of files that are gone
 	told     map[string]string          // errors that have been reported, by path
 	scanned  time.Time                  // when we last looked for files
@@ -56,28 +56,29 @@ func (r *reader) drain(ctx context.Context) error {
 // we may see a later one before an earlier one: but all that come before one that was seen by the first look are seen by
 // the second.
 func (r *reader) refresh() {
-	r.limit = nil
 	for _, f := range r.open {
+		f.limit = math.MaxUint64
 		f.refresh(r)
 	}
 	r.place()
 	if !r.cfg.AllUsers || len(r.open) < 2 {
 		return
 	}
-	r.limit = make(map[journal.ID]uint64)
+	limit := make(map[journal.ID]uint64)
 	for _, f := range r.open {
 		if last, ok := f.Last(); ok {
-			r.limit[f.header.SeqnumID] = max(r.limit[f.header.SeqnumID], last.Seqnum)
+			limit[f.header.SeqnumID] = max(limit[f.header.SeqnumID], last.Seqnum)
 		}
 	}
 	for _, f := range r.open {
+		f.limit = limit[f.header.SeqnumID]
 		f.refresh(r)
 	}
 }
 
 // ready reports whether f stands at an entry that may be delivered.
 func (r *reader) ready(f *file) bool {
-	return f.peek(r) && (r.limit == nil || f.cursor.Entry().Seqnum <= r.limit[f.header.SeqnumID])
+	return f.peek(r) && f.pos.Seqnum <= f.limit
 }
 
 // first returns the file with the earliest entry that is not delivered, and the one with the next.
@@ -98,14 +99,13 @@ func (r *reader) first() (first, next *file) {
 func (r *reader) take(ctx context.Context, f, next *file) error {
 	var bound journal.Position
 	if next != nil {
-		bound = next.position()
+		bound = next.pos
 	}
 	for r.ready(f) {
-		pos := f.position()
-		if next != nil && r.earlier(&bound, &pos) {
+		if next != nil && r.earlier(&bound, &f.pos) {
 			return nil
 		}
-		r.deliver(f, &pos)
+		r.deliver(f, &f.pos)
 		if !r.full() {
 			continue
 		}
@@ -114,12 +114,6 @@ func (r *reader) take(ctx context.Context, f, next *file) error {
 		}
 	}
 	return nil
-}
-
-// position is behind the entry that f stands at.
-func (f *file) position() journal.Position {
-	e := f.cursor.Entry()
-	return e.Position(f.header.SeqnumID)
 }
 
 // deliver adds the entry that f stands at to the batch.
@@ -224,8 +218,7 @@ func (r *reader) since() uint64 {
 
 // before reports whether the entry that a stands at comes before that of b.
 func (r *reader) before(a, b *file) bool {
-	x, y := a.position(), b.position()
-	return r.earlier(&x, &y)
+	return r.earlier(&a.pos, &b.pos)
 }
 
 // earlier is the order of entries: the writer's numbers; in one boot, its clock; the running boot is the newest; and only

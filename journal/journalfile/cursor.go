@@ -1,6 +1,7 @@
 package journalfile
 
 import (
+	"encoding/binary"
 	"fmt"
 	"runtime/debug"
 
@@ -21,8 +22,9 @@ type Cursor struct {
 	at    uint64 // offset of the current entry, or one between two entries
 	entry Entry
 	group int
-	items []uint64  // offsets of the current entry's data objects
-	means []meaning // what they mean, as far as it is known
+	raw   []byte    // the current entry's items, as they are in the file: offsets of data objects
+	words []word    // what the items mean, as far as it is known
+	means []meaning // the same, for those that mean anything
 	buf   []byte    // what Data returned last
 }
 
@@ -138,7 +140,7 @@ func (c *Cursor) step(dir int) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if g := c.m.group(b); g >= 0 {
+		if g := c.m.group(b[entryItems:]); g >= 0 {
 			c.take(b, g)
 			return true, nil
 		}
@@ -149,21 +151,50 @@ func (c *Cursor) step(dir int) (bool, error) {
 // the same place from entry to entry: there their meaning stays.
 func (c *Cursor) take(b []byte, group int) {
 	c.entry, c.group = parseEntry(b), group
+	b = b[entryItems:]
 	size := int(c.f.entryItemSize())
-	n := (len(b) - entryItems) / size
-	if n > len(c.items) {
-		c.items = append(c.items, make([]uint64, n-len(c.items))...)
+	n := len(b) / size
+	if n > len(c.words) {
+		c.raw = append(c.raw, make([]byte, n*size-len(c.raw))...)
+		c.words = append(c.words, make([]word, n-len(c.words))...)
 		c.means = append(c.means, make([]meaning, n-len(c.means))...)
 	}
-	c.items, c.means = c.items[:n], c.means[:n]
-	b = b[entryItems:]
-	for i := range c.items {
-		if off := c.f.offsetAt(b, uint64(i*size)); off != c.items[i] {
-			c.items[i] = off
-			c.means[i].word = unseen
+	c.raw, c.words, c.means = c.raw[:n*size], c.words[:n], c.means[:n]
+	c.compare(b)
+	copy(c.raw, b)
+}
+
+// compare forgets the meaning of the items that are not those of the entry before. Two compact items are looked at at once:
+// most stay the same.
+func (c *Cursor) compare(now []byte) {
+	old, stride, each := c.raw, 8, 2
+	if !c.f.compact {
+		stride, each = 16, 1
+	}
+	for i := 0; i < len(c.words); i += each {
+		if len(old) < stride || len(now) < stride { // the last one of an odd number
+			c.words[i] = unseen
+			return
+		}
+		diff := binary.LittleEndian.Uint64(old) ^ binary.LittleEndian.Uint64(now)
+		old, now = old[stride:], now[stride:]
+		switch {
+		case diff == 0:
+		case each == 1:
+			c.words[i] = unseen
+		default:
+			if uint32(diff) != 0 {
+				c.words[i] = unseen
+			}
+			if diff>>32 != 0 && i+1 < len(c.words) {
+				c.words[i+1] = unseen
+			}
 		}
 	}
 }
+
+// item is the offset of the i-th data object of the current entry.
+func (c *Cursor) item(i int) uint64 { return c.f.offsetAt(c.raw, uint64(i)*c.f.entryItemSize()) }
 
 // prepare makes the walks fit the direction and the file as it has grown.
 func (c *Cursor) prepare(dir int) error {
@@ -327,24 +358,16 @@ func (c *Cursor) Group() int { return c.group }
 func (c *Cursor) Offset() uint64 { return c.at }
 
 // Fields is the number of fields of the current entry.
-func (c *Cursor) Fields() int { return len(c.items) }
+func (c *Cursor) Fields() int { return len(c.words) }
 
 // Data returns the i-th field of the current entry in the form "FIELD=value", expanded if it was compressed. i is in
 // [0, Fields()); at most limit bytes are returned, and whole says whether that was all. The bytes are valid until the
 // next call of Data.
 func (c *Cursor) Data(i, limit int) (data []byte, whole bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
-	c.buf, whole, err = c.f.payload(c.buf[:0], c.items[i], limit)
+	c.buf, whole, err = c.f.payload(c.buf[:0], c.item(i), limit)
 	return c.buf, whole, err
 }
 
 // Holds reports whether the current entry is in that group of the selector.
-func (c *Cursor) Holds(group int) bool {
-	g := &c.m.groups[group]
-	for i := range g.terms {
-		if !g.terms[i].holdsItems(c.items) {
-			return false
-		}
-	}
-	return true
-}
+func (c *Cursor) Holds(group int) bool { return c.m.groups[group].holds(c.f, c.raw) }

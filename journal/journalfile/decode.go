@@ -25,10 +25,13 @@ const (
 // decoder remembers the meaning of data objects: most fields of an entry are those of entries before, and then the
 // object itself is not looked at.
 type decoder struct {
-	known   [1024]known
+	known   []known           // maxKnown, once there is one
 	names   map[string]string // at most maxNames
 	scratch []byte
 }
+
+// maxKnown is how many data objects are remembered for a file: more than an entry of any of its usual senders has.
+const maxKnown = 256
 
 // known is a data object that was looked at.
 type known struct {
@@ -56,27 +59,28 @@ func (c *Cursor) Read(e *journal.Entry, buf []byte, limit int) (_ []byte, whole 
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	*e = journal.Entry{Time: time.UnixMicro(int64(c.entry.Realtime)), Boot: c.entry.Boot, UID: -1}
 	whole = true
-	for i, off := range c.items {
-		m := &c.means[i]
-		if m.word == unseen {
-			if *m, err = c.f.meaning(off); err != nil {
+	for i, w := range c.words {
+		if w == unseen {
+			if c.means[i], err = c.f.meaning(c.item(i)); err != nil {
 				return buf, whole, err
 			}
+			w = c.means[i].word
+			c.words[i] = w
 		}
-		switch m.word {
+		switch w {
 		case other:
 		case message:
 			if e.Message != nil {
 				break
 			}
 			start := len(buf)
-			buf, whole, err = c.f.message(buf, off, limit)
+			buf, whole, err = c.f.message(buf, c.item(i), limit)
 			if err != nil {
 				return buf, whole, err
 			}
 			e.Message = buf[start:len(buf):len(buf)]
 		default:
-			m.tell(e)
+			c.means[i].tell(e)
 		}
 	}
 	return buf, whole, nil
@@ -121,12 +125,18 @@ func (f *File) message(buf []byte, off uint64, limit int) (_ []byte, whole bool,
 
 // meaning says what the data object at off means.
 func (f *File) meaning(off uint64) (meaning, error) {
-	k := &f.words.known[off/8%uint64(len(f.words.known))]
+	if f.win.main.has(off) { // new, and to look is as cheap as to remember
+		return f.look(off)
+	}
+	if f.words.known == nil {
+		f.words.known = make([]known, maxKnown)
+	}
+	k := &f.words.known[off/8%maxKnown]
 	if k.off == off && off != 0 {
 		return k.meaning, nil
 	}
 	m, err := f.look(off)
-	if err == nil && m.word != message { // each message is another object: it would only push out what comes again
+	if err == nil {
 		k.off, k.meaning = off, m
 	}
 	return m, err

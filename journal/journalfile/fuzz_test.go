@@ -159,13 +159,8 @@ func TestTruncatedUnderUs(t *testing.T) {
 		t.Errorf("next: %v, want %v", err, ErrUnreadable)
 	}
 	var e journal.Entry
-	// What was copied before is still there.
-	if _, _, err := c.Read(&e, nil, 100); err != nil || string(e.Message[:4]) != "long" {
-		t.Errorf("read: %q, %v", e.Message, err)
-	}
-	f.win.forget()
-	c.take(make([]byte, entryItems+4), 0) // a field that was not looked at yet
-	c.items[0] = 272 + 8*100
+	f.win.forget() // what was copied before would still be there
+	c.take(binary.LittleEndian.AppendUint32(make([]byte, entryItems), 272+8*100), 0)
 	if _, _, err := c.Read(&e, nil, 100); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("read: %v, want %v", err, ErrUnreadable)
 	}

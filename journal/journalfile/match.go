@@ -27,6 +27,7 @@ type term struct {
 	patterns []string
 	newest   uint64 // the newest value of the field that the patterns were compared with
 	offs     []uint64
+	place    uint64 // where among an entry's items the last one was: that of the next is often there, too
 }
 
 // Match compiles a selector. It fails when a pattern is malformed, or the file's hash tables are.
@@ -119,54 +120,53 @@ func (t *term) add(off uint64) {
 	}
 }
 
-// group returns the index of the first group that the entry b is in; -1: none.
-func (m *Match) group(b []byte) int {
+// group returns the index of the first group that an entry with these items is in; -1: none.
+func (m *Match) group(items []byte) int {
 	if len(m.groups) == 0 {
 		return 0
 	}
 	for i := range m.groups {
-		if m.groups[i].holds(m.f, b) {
+		if m.groups[i].holds(m.f, items) {
 			return i
 		}
 	}
 	return -1
 }
 
-func (g *group) holds(f *File, b []byte) bool {
+func (g *group) holds(f *File, items []byte) bool {
 	for i := range g.terms {
-		if !g.terms[i].holds(f, b) {
+		if !g.terms[i].holds(f, items) {
 			return false
 		}
 	}
 	return true
 }
 
-func (t *term) holds(f *File, b []byte) bool {
+func (t *term) holds(f *File, items []byte) bool {
 	if len(t.offs) == 0 {
 		return false
 	}
-	lo, hi := t.offs[0], t.offs[len(t.offs)-1]
 	size := f.entryItemSize()
-	for at := uint64(entryItems); at+size <= uint64(len(b)); at += size {
-		off := f.offsetAt(b, at)
-		if off < lo || off > hi {
-			continue
-		}
-		if off == lo || off == hi {
-			return true
-		}
-		if _, found := slices.BinarySearch(t.offs, off); found {
+	if t.place+size <= uint64(len(items)) && t.has(f.offsetAt(items, t.place)) {
+		return true
+	}
+	for at := uint64(0); at+size <= uint64(len(items)); at += size {
+		if t.has(f.offsetAt(items, at)) {
+			t.place = at
 			return true
 		}
 	}
 	return false
 }
 
-func (t *term) holdsItems(items []uint64) bool {
-	return len(t.offs) > 0 && slices.ContainsFunc(items, func(off uint64) bool {
-		_, found := slices.BinarySearch(t.offs, off)
-		return found
-	})
+// has reports whether the data object at off is one of the term's, of which there is at least one.
+func (t *term) has(off uint64) bool {
+	lo, hi := t.offs[0], t.offs[len(t.offs)-1]
+	if off <= lo || off >= hi {
+		return off == lo || off == hi
+	}
+	_, found := slices.BinarySearch(t.offs, off)
+	return found
 }
 
 // maxDrivers bounds how many lists of entries a cursor merges: beyond that, looking at every entry is cheaper.
