@@ -84,6 +84,7 @@ type running struct {
 	position journal.Position
 	low      time.Time  // the oldest entry that its counters need
 	boot     journal.ID // of its last entry
+	first    time.Time  // of the first entry that was read; zero: none yet
 	caughtUp bool
 }
 

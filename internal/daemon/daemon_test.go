@@ -31,6 +31,7 @@ type script struct {
 	past []journal.Entry
 	live chan []journal.Entry
 	fail chan error
+	rest time.Duration // after each entry of the past
 }
 
 func (s *script) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
@@ -42,6 +43,7 @@ func (s *script) Follow(ctx context.Context, from journal.Start, emit func(journ
 		if err := emit(journal.Batch{Entries: []journal.Entry{e}, Position: later(e.Position, from.Resume)}); err != nil {
 			return err
 		}
+		time.Sleep(s.rest)
 	}
 	if err := emit(journal.Batch{CaughtUp: true}); err != nil {
 		return err
@@ -80,8 +82,9 @@ type world struct {
 	states  []string // told, too
 	d       *running
 	jails   func() []*daemon.Jail
-	onTrial func() []*daemon.Jail           // the jails of a configuration on trial
-	refuse  func(trial string) bool         // whether a configuration is bad; "" is the files
+	onTrial func() []*daemon.Jail   // the jails of a configuration on trial
+	refuse  func(trial string) bool // whether a configuration is bad; "" is the files
+	notify  func(string)
 	change  func(*daemon.Plan)              // the plan before it is run
 	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
 }
@@ -91,7 +94,7 @@ func newWorld(t *testing.T) *world {
 		t: t, dir: t.TempDir(), kernel: firewalltest.NewFake(),
 		source: &script{live: make(chan []journal.Entry), fail: make(chan error)},
 		store:  func(s daemon.Store) daemon.Store { return s },
-		change: func(*daemon.Plan) {},
+		change: func(*daemon.Plan) {}, notify: func(string) {},
 	}
 	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil)} }
 	return w
@@ -170,7 +173,7 @@ func (w *world) start() *running {
 			return plan, nil
 		},
 		Store: w.store(store), Announce: w.announce,
-		Notify: func(string) {}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
+		Notify: w.notify, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
 	})
 	done := make(chan error)
 	go func() { done <- d.Run(ctx) }()

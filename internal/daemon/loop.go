@@ -91,6 +91,9 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 func (r *running) move(p journal.Position) {
 	r.position = p
 	if at := p.Time(); !at.IsZero() {
+		if r.first.IsZero() {
+			r.first = at
+		}
 		r.low = r.Source.low(at)
 	}
 }

@@ -2,10 +2,15 @@ package daemon_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"exile/internal/control"
 	"exile/internal/daemon"
@@ -69,6 +74,55 @@ func TestMemoryAndLogAreOne(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A first start reads the past month before it is up to date, and says how far it is: names and owners are known at once,
+// and who would be banned still is banned, as often as he would have been.
+func TestFirstStartLearns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := learner(t)
+		said := make(map[string]bool)
+		w.notify = func(s string) {
+			if strings.HasPrefix(s, "STATUS=") {
+				said[s] = true
+			}
+		}
+		invalid := func(addr string) journal.Entry {
+			e := w.guess(addr)
+			e.Message = []byte("Invalid user oracle from " + addr + " port 4000")
+			return e
+		}
+		for i := range 10 { // a day, and 100 s from one to the next
+			w.source.past = append(w.source.past, invalid(fmt.Sprintf("192.0.%d.1", i)))
+			for range 20 {
+				w.source.past = append(w.source.past, w.guess("198.51.100.1"))
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		w.source.rest = time.Second
+		d := w.start()
+		defer w.end(d)
+		time.Sleep(time.Until(time.Date(2000, 1, 11, 0, 1, 0, 0, time.UTC)))
+		if s := w.status(); s.State != "catching-up" {
+			t.Errorf("after a minute of 210 s the state is %s", s.State)
+		}
+		const status = "STATUS=Catching-up: 1 jails, 0 bans, backend fake; journal read to 2000-01-03 00:00 (19 %)"
+		if !said[status] {
+			t.Errorf("said %q, want among it %q", slices.Collect(maps.Keys(said)), status)
+		}
+		time.Sleep(time.Hour)
+		if s := w.status(); s.State != "running" || s.Bans == 0 {
+			t.Errorf("when it is read the state is %s, with %d bans", s.State, s.Bans)
+		}
+		if diff := cmp.Diff([]string{"sshd oracle"}, w.names()); diff != "" {
+			t.Errorf("names (-want +got)\n%s", diff)
+		}
+		w.told = nil
+		w.tries("oracle", "203.0.113.9")
+		w.expect("a stranger", "ban 203.0.113.9/32 offence 1")
+		w.expectBanned("a month in a minute",
+			"192.0.4.1/32", "192.0.5.1/32", "192.0.6.1/32", "192.0.7.1/32", "192.0.8.1/32", "192.0.9.1/32", "198.51.100.1/32", "203.0.113.9/32")
+	})
 }
 
 // A reload keeps the memory of a jail that goes on.

@@ -292,11 +292,25 @@ func widest(p netip.Prefix) int {
 	return 16
 }
 
+// progress is how much of what lies between its first entry and now a source has read, in percent.
+func (r *running) progress(now time.Time) int {
+	whole := now.Sub(r.first)
+	if whole <= 0 {
+		return 100
+	}
+	return int(min(max(100*r.position.Time().Sub(r.first)/whole, 0), 100))
+}
+
 // tell renews STATUS= and the watchdog.
 func (d *Daemon) tell() {
 	s := d.state()
 	var text strings.Builder
 	fmt.Fprintf(&text, "STATUS=%s: %d jails, %d bans, backend %s", strings.ToUpper(s[:1])+s[1:], len(d.plan.Jails), d.bans.len(), d.plan.Name)
+	for _, r := range d.sources {
+		if !r.caughtUp && !r.first.IsZero() {
+			fmt.Fprintf(&text, "; %s read to %s (%d %%)", r.Name, r.position.Time().Format("2006-01-02 15:04"), r.progress(time.Now()))
+		}
+	}
 	reasons, remedies := d.health.list()
 	for i, reason := range reasons {
 		text.WriteString("; " + reason + ": " + remedies[i])
