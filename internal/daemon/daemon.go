@@ -159,18 +159,16 @@ func (d *Daemon) load() (state.Contents, error) {
 	return contents, nil
 }
 
-// restore takes over the bans, but for those that are over, whose jail is gone or who are protected now, and what else was
-// known.
+// restore takes over the bans, lifts those that are over, whose jail is gone or who are protected now, and takes over what
+// else was known.
 func (d *Daemon) restore(contents state.Contents) {
 	now := time.Now()
+	d.past = contents.Past
 	for _, b := range contents.Bans {
-		if over(b, now) || d.plan.jail(b.Jail) == nil {
-			d.pending.lift(b)
-			continue
-		}
 		d.bans.put(b)
 	}
-	d.past = contents.Past
+	d.liftServed() // while nobody ran
+	d.dropOrphans()
 	d.plan.recount(contents.Repeats)
 	d.days.list = contents.Days
 	if left := contents.Paused.Sub(now); left > 0 && left <= longestPause { // longer: the clock was put back

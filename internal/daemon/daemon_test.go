@@ -87,6 +87,8 @@ type world struct {
 	notify  func(string)
 	change  func(*daemon.Plan)              // the plan before it is run
 	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
+	revive  func()                          // called often; nil: nobody is there to start another process
+	fuse    *fuse                           // what stands between the daemon and the world; nil: nothing
 }
 
 func newWorld(t *testing.T) *world {
@@ -195,11 +197,16 @@ func (w *world) hand() {
 }
 
 func (w *world) announce(e control.Event) {
-	if e.Kind == control.StateChanged {
+	switch {
+	case w.fuse != nil && w.fuse.dead.Load():
+	case e.Kind == control.StateChanged:
 		w.states = append(w.states, e.Reason)
-		return
+	case w.fuse == nil || w.fuse.at("before world"):
+		w.told = append(w.told, tell(e))
+		if w.fuse != nil {
+			w.fuse.at("after world")
+		}
 	}
-	w.told = append(w.told, tell(e))
 }
 
 func tell(e control.Event) string {
@@ -229,8 +236,18 @@ func (w *world) guess(addr string) journal.Entry {
 func (w *world) attack(addr string, guesses int) {
 	for range guesses {
 		w.source.live <- []journal.Entry{w.guess(addr)}
-		time.Sleep(time.Second)
+		w.pass(time.Second)
+	}
+}
+
+// pass lets time pass, and a process that dies be followed by another one soon.
+func (w *world) pass(t time.Duration) {
+	for step := max(t/60, time.Second); t > 0; t -= step {
+		time.Sleep(min(t, step))
 		synctest.Wait()
+		if w.revive != nil {
+			w.revive()
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ func (k *keeper) failed(now time.Time) {
 // reconcile compares the kernel with the table and repairs what differs. It is the answer to every start, error and
 // doubt.
 func (d *Daemon) reconcile(ctx context.Context) {
+	d.liftServed() // the kernel has dropped them by itself
 	now := time.Now()
 	have, err := d.plan.Backend.List(ctx)
 	var change firewall.Change

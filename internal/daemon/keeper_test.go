@@ -259,3 +259,20 @@ func TestEnforced(t *testing.T) {
 		}
 	})
 }
+
+// A ban that ends at the very moment of a comparison, when the kernel has dropped it already, is no repair.
+func TestServedIsNoRepair(t *testing.T) {
+	for range 16 { // whether the comparison or the end comes first is a matter of luck
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			d := w.start()
+			defer w.end(d)
+			ban := control.BanRequest{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Duration: 2 * time.Minute}
+			if _, err := d.Ban(t.Context(), ban); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Minute)
+			w.expect("served", "ban 192.0.2.1/32 offence 0", "unban 192.0.2.1/32 expired")
+		})
+	}
+}

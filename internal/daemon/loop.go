@@ -232,10 +232,14 @@ func (d *Daemon) lift(b control.Ban, reason string) {
 
 // expire lifts the bans whose time is served.
 func (d *Daemon) expire(ctx context.Context) {
+	d.liftServed()
+	d.enforce(ctx)
+}
+
+func (d *Daemon) liftServed() {
 	for _, b := range d.bans.expire(time.Now()) {
 		d.lift(b, "expired")
 	}
-	d.enforce(ctx)
 }
 
 // tick does what time brings.
