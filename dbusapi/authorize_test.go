@@ -170,6 +170,8 @@ func TestBusctl(t *testing.T) {
 		{manager("Ban", "sstst", "", "192.0.2.1", "0", "", "8"), []string{"Unknown flags 0x8."}},
 		{manager("Ban", "ss", "", "192.0.2.1"), []string{`Ban takes "sstst", not "ss".`}},
 		{manager("Nonsense"), []string{"Unknown method"}},
+		{[]string{"call", "org.exile1", "/org/exile1", "org.freedesktop.DBus.Properties", "GetAll", "s", ""}, []string{`"NBanned" t 3`}},
+		{[]string{"call", "org.exile1", "/org/exile1/jail/sshd", "org.freedesktop.DBus.Properties", "GetAll", "s", ""}, []string{`"Name" s "sshd"`}},
 		{[]string{"call", "org.exile1", "/org/exile1/jail/nope", "org.exile1.Jail", "Describe"}, []string{"Unknown object"}},
 		{[]string{"call", "org.exile1", "/org/exile1", "org.nope", "Describe"}, []string{"Unknown interface"}},
 		{[]string{"get-property", "org.exile1", "/org/exile1", "org.exile1.Manager", "Nope"}, []string{"Unknown property"}},

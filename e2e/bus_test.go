@@ -259,7 +259,35 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 // TestVerbs runs every verb of exilectl once against the daemon that users have.
 func TestVerbs(t *testing.T) {
 	t.Parallel()
-	everyVerb(t, boot(t, config("ipset")))
+	g := boot(t, config("ipset"))
+	everyVerb(t, g)
+	fromAfar(t, g)
+}
+
+// fromAfar commands the host as from another one, with real ssh: as whoever logs in there.
+func fromAfar(t *testing.T, g *target.Target) {
+	t.Helper()
+	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
+		t.Fatal(err)
+	}
+	inside(t, g, "sh", "-ec", `
+		mkdir -p /root/.ssh; ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id
+		install -m 700 -d -o alice -g alice /home/alice/.ssh
+		tee /root/.ssh/authorized_keys </root/.ssh/id.pub >/home/alice/.ssh/authorized_keys
+		printf "IdentityFile /root/.ssh/id\nStrictHostKeyChecking accept-new\n" >/root/.ssh/config`)
+	inside(t, g, "exilectl", "-H", "root@127.0.0.1", "ban", "-q", "203.0.113.9")
+	if got := inside(t, g, "exilectl", "-H", "alice@127.0.0.1", "list-bans"); !strings.Contains(got, "203.0.113.9") {
+		t.Errorf("alice sees from afar:\n%s", got)
+	}
+	if got := inside(t, g, "exilectl", "-H", "root@127.0.0.1", "export"); !strings.Contains(got, "203.0.113.9") {
+		t.Errorf("the export from afar, where no files pass, is:\n%s", got)
+	}
+	for user, want := range map[string]string{"alice": "nteractive authentication required", "nobody-here": "ssh -xT -- nobody-here@127.0.0.1"} {
+		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "-H", user+"@127.0.0.1", "unban", "203.0.113.9")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s unbans from afar: %v, want %q", user, err, want)
+		}
+	}
 }
 
 func everyVerb(t *testing.T, g *target.Target) {

@@ -63,6 +63,9 @@ func left(t, now time.Time) string {
 	return span(max(t.Sub(now), 0))
 }
 
+// ago is how long t is past, at least nothing: it may have come to pass since now was taken.
+func ago(t, now time.Time) string { return span(max(now.Sub(t), 0)) + " ago" }
+
 // parseSpan reads a duration of the command line. It reports true for one without end.
 func parseSpan(s string) (time.Duration, bool, error) {
 	switch s {

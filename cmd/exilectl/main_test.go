@@ -42,18 +42,22 @@ func TestScripts(t *testing.T) {
 	onEachBus(t, p, serveBus)
 	t.Run("varlink", func(t *testing.T) {
 		t.Parallel()
-		p.Setup, p.Condition = serveSocket, onBus(false)
+		p.Setup, p.Condition = serveSocket, onBus("")
 		testscript.Run(t, p)
 	})
 }
 
-// onBus makes the condition [bus] of scripts.
-func onBus(is bool) func(string) (bool, error) {
+// onBus makes the conditions of scripts: [bus], and [dbus-daemon] and [dbus-broker] by the name of the bus, empty for none.
+func onBus(name string) func(string) (bool, error) {
 	return func(condition string) (bool, error) {
-		if condition != "bus" {
-			return false, fmt.Errorf("unknown condition %q", condition)
+		_, known := dbustest.Buses()[condition]
+		switch {
+		case condition == "bus":
+			return name != "", nil
+		case known:
+			return condition == name, nil
 		}
-		return is, nil
+		return false, fmt.Errorf("unknown condition %q", condition)
 	}
 }
 
@@ -63,7 +67,7 @@ func onEachBus(t *testing.T, p testscript.Params, setup func(*testscript.Env, *d
 	for name, start := range dbustest.Buses() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p.Condition = onBus(true)
+			p.Condition = onBus(name)
 			p.Setup = func(env *testscript.Env) error { return setup(env, start(env.T().(testing.TB))) }
 			testscript.Run(t, p)
 		})

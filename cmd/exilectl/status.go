@@ -107,7 +107,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	c.line(c.paint(stateColor(s.State), "●"), " exiled ", clean(s.Version), " - Brute-Force Ban Daemon")
 	state := c.paint(stateColor(s.State), clean(s.State))
 	if !s.Started.IsZero() {
-		state += " since " + stamp(s.Started) + "; " + span(c.now.Sub(s.Started)) + " ago"
+		state += " since " + stamp(s.Started) + "; " + ago(s.Started, c.now)
 	}
 	field(c, "State", state)
 	for i, reason := range s.Degraded {
@@ -128,7 +128,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	field(c, "Failing", plural(s.Failing, "addresses"))
 	field(c, "Counted", join(counted(s)))
 	if !s.LastRepair.IsZero() {
-		field(c, "Last repair", stamp(s.LastRepair)+"; "+span(c.now.Sub(s.LastRepair))+" ago")
+		field(c, "Last repair", stamp(s.LastRepair)+"; "+ago(s.LastRepair, c.now))
 	}
 	if t := trouble(s); len(t) > 0 {
 		field(c, "Trouble", c.paint(yellow, join(t)))
@@ -206,7 +206,7 @@ func statusJail(c *console, j control.JailStatus) error {
 	field(c, "Banned", fmt.Sprintf("%d now, %d in all", j.Banned, j.Total))
 	field(c, "Failing", plural(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
 	if !j.LastBan.IsZero() {
-		field(c, "Last ban", stamp(j.LastBan)+"; "+span(c.now.Sub(j.LastBan))+" ago")
+		field(c, "Last ban", stamp(j.LastBan)+"; "+ago(j.LastBan, c.now))
 	}
 	return nil
 }
