@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -20,6 +21,7 @@ type Client struct {
 	conn        *dbus.Conn
 	interactive bool
 	signals     chan *dbus.Signal
+	watching    atomic.Bool // Watch was called
 }
 
 var (
@@ -44,7 +46,7 @@ const signalQueue = 1024
 // Dial connects. The connection ends with ctx.
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	c := &Client{interactive: cfg.Interactive, signals: make(chan *dbus.Signal, signalQueue)}
-	conn, err := dial(ctx, cfg, dbus.WithSignalHandler(clientSignals{ctx, c.signals}))
+	conn, err := dial(ctx, cfg, dbus.WithSignalHandler(clientSignals{ctx, c}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -27,6 +28,7 @@ type host struct {
 	service *dbusapi.Service
 	level   *slog.LevelVar
 	states  chan error // what Connected was told
+	stop    func()     // ends the service
 }
 
 func start(t *testing.T) *host {
@@ -48,25 +50,33 @@ func onEachBus(t *testing.T, test func(*testing.T, *host)) {
 func startOn(t *testing.T, bus *dbustest.Bus) *host {
 	t.Helper()
 	h := &host{bus: bus, fake: sample(), level: new(slog.LevelVar), states: make(chan error, 100)}
+	h.serve(t)
+	t.Cleanup(func() { h.stop() })
+	return h
+}
+
+// serve starts a service and waits until it has the name.
+func (h *host) serve(t *testing.T) {
+	t.Helper()
 	h.service = dbusapi.New(dbusapi.Config{
 		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Learner: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
 		Connected: func(err error) { h.states <- err },
 	})
 	h.fake.Announce = h.service.Announce
+	asked := h.fake.Asked()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.service.Serve(ctx) }()
-	t.Cleanup(func() {
+	h.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-	})
+	}
 	h.wait(t, true)
-	for h.fake.Asked() == 0 { // what the service announces are changes against what it saw first
+	for h.fake.Asked() == asked { // what the service announces are changes against what it saw first
 		time.Sleep(time.Millisecond)
 	}
-	return h
 }
 
 // wait until the service has come or gone.
@@ -260,6 +270,70 @@ func TestSubscribersHearOfBans(t *testing.T) {
 			t.Errorf("Watch: %v", err)
 		}
 	})
+}
+
+// A watcher hears of bans after the daemon was restarted, and believes nobody else.
+func TestWatchOutlivesTheDaemon(t *testing.T) {
+	t.Parallel()
+	onEachBus(t, func(t *testing.T, h *host) {
+		events := make(chan control.Event, 100)
+		watcher := h.dial(t)
+		go func() { _ = watcher.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+		h.announce(t, events, "192.0.2.51/32")
+		idle := h.dial(t)
+		h.lie(t, 2000) // more than wait for a watcher
+		if _, err := idle.Status(t.Context()); err != nil {
+			t.Error(err)
+		}
+		h.stop()
+		h.serve(t)
+		h.announce(t, events, "192.0.2.52/32")
+		for len(events) > 0 {
+			if e := <-events; e.Ban.Jail != "sshd" {
+				t.Errorf("heard %v", e.Ban)
+			}
+		}
+	})
+}
+
+// announce bans again and again, until it is heard: a subscription comes at its own time.
+func (h *host) announce(t *testing.T, heard <-chan control.Event, prefix string) {
+	t.Helper()
+	p := netip.MustParsePrefix(prefix)
+	for {
+		h.service.Announce(control.Event{Kind: control.BanNew, Ban: control.Ban{Jail: "sshd", Prefix: p}})
+		select {
+		case e := <-heard:
+			if e.Ban.Prefix == p {
+				return
+			}
+			if e.Ban.Jail != "sshd" {
+				t.Errorf("heard %v", e.Ban)
+			}
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// lie tells every peer n times of a ban in the daemon's words.
+func (h *host) lie(t *testing.T, n int) {
+	t.Helper()
+	conn := h.raw(t)
+	var names []string
+	if err := conn.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n * len(names) {
+		body := []any{"liar", "192.0.2.66", uint64(0), uint32(1), "journal"}
+		conn.Send(&dbus.Message{Type: dbus.TypeSignal, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(names[i%len(names)]), dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath("/org/exile1")),
+			dbus.FieldInterface: dbus.MakeVariant("org.exile1.Manager"), dbus.FieldMember: dbus.MakeVariant("BanNew"),
+			dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(body...)),
+		}}, nil)
+	}
+	if err := conn.BusObject().Call("org.freedesktop.DBus.Peer.Ping", 0).Err; err != nil { // the bus has them all
+		t.Fatal(err)
+	}
 }
 
 func TestServiceReturnsAfterTheBusRestarts(t *testing.T) {

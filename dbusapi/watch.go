@@ -10,32 +10,34 @@ import (
 	"exile/internal/control"
 )
 
-// clientSignals hands signals of the daemon to Watch in the order they came.
+// clientSignals hands signals to Watch in the order they came: those of the daemon's interface, whoever sent them, and what
+// the bus says of names.
 type clientSignals struct {
-	ctx context.Context
-	out chan<- *dbus.Signal
+	ctx    context.Context
+	client *Client
 }
 
 // DeliverSignal is called by godbus in its reading goroutine.
 func (s clientSignals) DeliverSignal(iface, _ string, sig *dbus.Signal) {
-	if iface != ManagerInterface {
-		return
+	if !s.client.watching.Load() || iface != ManagerInterface && !isOwnerChange(sig) {
+		return // where nobody watches, a stranger's signals would fill the queue and stop the reading
 	}
 	select {
-	case s.out <- sig:
+	case s.client.signals <- sig:
 	case <-s.ctx.Done():
 	}
 }
 
-// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx or the connection ends. Their
-// times are when they arrived. It may be called once.
+func isOwnerChange(sig *dbus.Signal) bool {
+	return sig.Sender == "org.freedesktop.DBus" && sig.Name == "org.freedesktop.DBus.NameOwnerChanged"
+}
+
+// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx or the connection ends, also
+// when the daemon is restarted meanwhile. Their times are when they arrived. It may be called once.
 func (c *Client) Watch(ctx context.Context, emit func(control.Event)) error {
-	err := c.conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(BusName),
-		dbus.WithMatchObjectPath(managerPath), dbus.WithMatchInterface(ManagerInterface))
+	c.watching.Store(true)
+	owner, err := c.follow(ctx)
 	if err != nil {
-		return fmt.Errorf("watch signals: %w", remote(err))
-	}
-	if err := c.command(ctx, "Subscribe"); err != nil {
 		return err
 	}
 	for {
@@ -48,11 +50,43 @@ func (c *Client) Watch(ctx context.Context, emit func(control.Event)) error {
 			}
 			return errLost
 		case sig := <-c.signals:
-			if e, ok := event(sig); ok {
+			if isOwnerChange(sig) {
+				if owner, err = c.changed(ctx, sig, owner); err != nil {
+					return err
+				}
+			} else if e, ok := event(sig); ok && sig.Sender == owner { // anybody can send anything to anybody
 				emit(e)
 			}
 		}
 	}
+}
+
+// follow subscribes, and returns who the daemon is on the bus.
+func (c *Client) follow(ctx context.Context) (owner string, err error) {
+	err = c.conn.AddMatchSignalContext(ctx, dbus.WithMatchSender("org.freedesktop.DBus"),
+		dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, BusName))
+	if err != nil {
+		return "", fmt.Errorf("watch the daemon: %w", remote(err))
+	}
+	if err := c.command(ctx, "Subscribe"); err != nil {
+		return "", err
+	}
+	if err := c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, BusName).Store(&owner); err != nil {
+		return "", remote(err)
+	}
+	return owner, nil
+}
+
+// changed subscribes with the name's next owner: the one before has taken the subscription along.
+func (c *Client) changed(ctx context.Context, sig *dbus.Signal, owner string) (string, error) {
+	var name, before, after string
+	if dbus.Store(sig.Body, &name, &before, &after) != nil || name != BusName {
+		return owner, nil
+	}
+	if after == "" || after == owner {
+		return after, nil
+	}
+	return after, c.command(ctx, "Subscribe")
 }
 
 // event reads a signal. One that is not as the interface says is none.
