@@ -19,7 +19,8 @@ const protocol = 7
 const (
 	cmdGetByName = 14
 	attrIndex    = 11
-	listHeader   = 1 << 2 // of IPSET_ATTR_FLAGS: no elements
+	listHeader   = 1 << 2  // of IPSET_ATTR_FLAGS: no elements
+	leastHash    = 1 << 10 // buckets of a set for which no other number is asked
 )
 
 // answerTimeout bounds how long one message may take: the kernel works while we wait.
@@ -52,7 +53,6 @@ type header struct {
 	timeouts bool
 	maxElem  uint32
 	elements uint32
-	memory   uint32 // bytes, elements included
 }
 
 func dial(netns int) (*kernel, error) {
@@ -96,14 +96,19 @@ func (k *kernel) send(cmd, flags int, b []byte) error {
 	return k.call(cmd, flags|unix.NLM_F_ACK, b, func([]byte) {})
 }
 
-// create makes a set; a set of the name that is there already is EEXIST.
-func (k *kernel) create(set string, t setType, family uint8, maxElem uint32) error {
+// create makes a set with room for expected elements, 0 for who knows how many, that grows up to maxElem; a set of the name
+// that is there already is EEXIST.
+func (k *kernel) create(set string, t setType, family uint8, expected, maxElem uint32) error {
 	b := k.begin(set)
 	b = appendString(b, nl.IPSET_ATTR_TYPENAME, t.name)
 	b = appendAttr(b, nl.IPSET_ATTR_REVISION, t.revision)
 	b = appendAttr(b, nl.IPSET_ATTR_FAMILY, family)
 	b = appendNested(b, nl.IPSET_ATTR_DATA, func(b []byte) []byte {
 		b = appendUint32(b, nl.IPSET_ATTR_TIMEOUT, 0) // elements have their own; without one they stay
+		if expected > 0 {
+			// The kernel doubles the table until no bucket has more than a dozen, and copies all each time.
+			b = appendUint32(b, nl.IPSET_ATTR_HASHSIZE, max(expected/4, leastHash))
+		}
 		return appendUint32(b, nl.IPSET_ATTR_MAXELEM, maxElem)
 	})
 	return k.send(nl.IPSET_CMD_CREATE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, b)
@@ -145,7 +150,6 @@ func (k *kernel) header(set string) (header, error) {
 		h.timeouts = attr(data, nl.IPSET_ATTR_TIMEOUT) != nil
 		h.maxElem = number(attr(data, nl.IPSET_ATTR_MAXELEM))
 		h.elements = number(attr(data, nl.IPSET_ATTR_ELEMENTS))
-		h.memory = number(attr(data, nl.IPSET_ATTR_MEMSIZE))
 	})
 	return h, err
 }

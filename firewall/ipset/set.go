@@ -37,7 +37,7 @@ func setOf(k firewall.Key) int {
 
 // adopt makes the set, or takes the one that is there if it is of our kind.
 func (b *Backend) adopt(s *set) (made bool, err error) {
-	err = b.kernel.create(s.name, s.kind, s.family, s.maxElem)
+	err = b.kernel.create(s.name, s.kind, s.family, 0, s.maxElem)
 	if !errors.Is(err, unix.EEXIST) {
 		return err == nil, err
 	}
@@ -127,15 +127,15 @@ func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
 
 // grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
 func (b *Backend) grow(ctx context.Context, s *set, more int) error {
-	size := uint64(s.maxElem) + uint64(max(more, int(s.maxElem)))
-	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len64(min(size, mostElem)-1)}
+	size := uint32(min(uint64(s.maxElem)+uint64(max(more, int(s.maxElem))), mostElem))
+	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len32(size-1)}
 	if larger.maxElem <= s.maxElem {
 		return fmt.Errorf("%d bans are the most: %w", s.maxElem, hashFull)
 	}
 	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
 		return err
 	}
-	if err := b.kernel.create(larger.name, s.kind, s.family, larger.maxElem); err != nil {
+	if err := b.kernel.create(larger.name, s.kind, s.family, size, larger.maxElem); err != nil {
 		return err
 	}
 	err := b.copySet(ctx, s.name, larger.name)
