@@ -2,6 +2,7 @@ package firewalltest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -38,6 +39,7 @@ func Benchmark(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, tool
 	b.Run("one", func(b *testing.B) { benchOne(b, open, present) })
 	b.Run("count", func(b *testing.B) { benchCount(b, open, present) })
 	b.Run("list", func(b *testing.B) { benchList(b, open, present) })
+	b.Run("memory", func(b *testing.B) { benchMemory(b, open, 10*present) })
 }
 
 func benchCompare(b *testing.B, backend firewall.Backend, want []firewall.Ban) firewall.Change {
@@ -56,19 +58,20 @@ func benchApply(b *testing.B, backend firewall.Backend, c firewall.Change) {
 	}
 }
 
-// benchRestore is a start with nothing in the kernel: list, compare, ban.
+// benchRestore is a start with nothing in the kernel: open, list, compare, ban.
 func benchRestore(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, bans []firewall.Ban) {
-	backend := open(b, New(b))
+	ns := New(b)
 	var used time.Duration
 	for b.Loop() {
 		before := cpu(b, unix.RUSAGE_SELF)
+		backend := open(b, ns)
 		benchApply(b, backend, benchCompare(b, backend, bans))
 		used += cpu(b, unix.RUSAGE_SELF) - before
 		b.StopTimer()
 		if c := benchCompare(b, backend, bans); !c.Empty() {
 			b.Fatalf("kernel lacks %d bans and has %d too many", len(c.Add), len(c.Del))
 		}
-		if err := backend.Destroy(b.Context()); err != nil {
+		if err := errors.Join(backend.Destroy(b.Context()), backend.Close()); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()

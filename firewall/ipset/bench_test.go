@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
@@ -25,28 +24,6 @@ func BenchmarkBackend(b *testing.B) {
 		},
 		Empty: "ipset destroy tool",
 	})
-}
-
-// BenchmarkMemory is what a ban costs the kernel.
-func BenchmarkMemory(b *testing.B) {
-	for _, n := range []int{1000, 100_000, 1_000_000} {
-		for i, family := range []string{"v4", "v6"} {
-			b.Run(fmt.Sprintf("%s/%d", family, n), func(b *testing.B) {
-				backend := open(b, Config{NetNS: firewalltest.New(b).FD})
-				c := firewall.Change{Add: firewalltest.Many(n, family == "v6", time.Now().Add(time.Hour))}
-				for b.Loop() {
-					if err := backend.Apply(b.Context(), c); err != nil {
-						b.Fatal(err)
-					}
-				}
-				h, err := backend.kernel.header(backend.sets[i].name)
-				if err != nil || int(h.elements) != n {
-					b.Fatalf("%d elements, %v; want %d", h.elements, err, n)
-				}
-				b.ReportMetric(float64(h.memory)/float64(h.elements), "kernelB/ban")
-			})
-		}
-	}
 }
 
 // BenchmarkRepair is a foreign flush on a kernel that cannot protect our tables.
