@@ -19,6 +19,7 @@ type Jail struct {
 	sessions  *Sessions
 	conns     *Connections
 	recall    recall // empty when live
+	trail     *trail // nil: the detector itself remembers the entries
 	counters  Counters
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
@@ -55,6 +56,10 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 		}
 		detector = newThreshold(cfg)
 	}
+	var entries *trail
+	if _, ok := detector.(*threshold); !ok {
+		entries = newTrail()
+	}
 	guard := cfg
 	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
 	patient := guard
@@ -62,7 +67,7 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	return &Jail{
 		cfg: cfg, filter: filter, allow: allow, detector: detector,
 		protected: newThreshold(guard), lenient: newThreshold(patient),
-		sessions: NewSessions(cfg.TrustLogins), conns: NewConnections(),
+		sessions: NewSessions(cfg.TrustLogins), conns: NewConnections(), trail: entries,
 	}, nil
 }
 
@@ -174,6 +179,7 @@ func (j *Jail) decide(attempts []Attempt) []Decision {
 }
 
 func (j *Jail) judge(a *Attempt) {
+	j.follow(a) // also what the detector remembers from before a restart
 	if j.recall.settled(a.Time, j.cfg.prefix(a.Addr)) {
 		return
 	}
@@ -193,6 +199,17 @@ func (j *Jail) judge(a *Attempt) {
 		j.put(a, j.lenient, "")
 	default:
 		j.put(a, j.detector, "")
+	}
+}
+
+// follow remembers the entry of an attempt for a detector that does not.
+func (j *Jail) follow(a *Attempt) {
+	switch k := keyOf(j.cfg.prefix(a.Addr)); {
+	case j.trail == nil:
+	case a.Success:
+		j.trail.forgive(k, a.Forgiven)
+	default:
+		j.trail.note(k, a)
 	}
 }
 
@@ -232,6 +249,9 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
 		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
 		Reason: v.Reason, Evidence: v.Evidence, Protected: protected,
+	}
+	if j.trail != nil {
+		d.Evidence = j.trail.evidence(keyOf(j.cfg.prefix(a.Addr)), v.Failures)
 	}
 	duration := v.Duration
 	if duration == 0 {
