@@ -64,20 +64,24 @@ func (s *Store) verify() error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
-	db, err := openFile(s.path, true)
+	db, err := openFile(s.path, true) // nobody writes from here on
 	if err != nil {
 		return err
 	}
-	err = guard(func() error {
-		return db.View(func(tx *bolt.Tx) error {
-			if tx.Size() > info.Size() {
-				return fmt.Errorf("%w: it has %d bytes and should have %d", ErrCorrupt, info.Size(), tx.Size())
-			}
-			c := NewContents()
-			return c.read(tx)
-		})
-	})
+	if err = checkFile(s.path, info.Size()); err == nil {
+		c := NewContents()
+		err = guard(func() error { return db.View(c.read) })
+	}
 	return errors.Join(err, db.Close())
+}
+
+func checkFile(path string, size int64) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return checkPages(f, size)
 }
 
 // openFile opens the database; whatever the file holds ends in an error.
@@ -122,7 +126,7 @@ func prepare(db *bolt.DB) error {
 	if err := db.Update(migrate); err != nil {
 		return err
 	}
-	if err := db.View(checkPages); err != nil {
+	if err := db.View(checkUse); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(db.Path()))
@@ -132,8 +136,8 @@ func prepare(db *bolt.DB) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// checkPages compares the pages in use with those that are free: one that is both would be overwritten.
-func checkPages(tx *bolt.Tx) error {
+// checkUse compares the pages in use with those that are free: one that is both would be overwritten.
+func checkUse(tx *bolt.Tx) error {
 	var first error
 	for err := range tx.Check() { // to the end: a goroutine sends
 		if first == nil {

@@ -1,0 +1,182 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math"
+)
+
+// The database believes every page: a page that leads back to itself it follows for ever, and a list of free pages that says
+// it is long it makes room for. So the pages of a file that may be damaged are looked at first, in the form in which
+// go.etcd.io/bbolt writes them (internal/common/page.go and meta.go there): numbers in the order of this machine, and each
+// page with a head of its number, kind, count of elements and how many pages it is longer than one.
+
+const (
+	pageHead    = 16
+	elementSize = 16 // of a branch: position, length of key, page; of a leaf: flags, position, lengths of key and value
+	metaSize    = 64
+
+	branchPage = 0x01
+	leafPage   = 0x02
+	freePages  = 0x10
+
+	bucketElement = 0x01               // flag: the value is a bucket
+	noFreePages   = math.MaxUint64     // in place of the page of free pages
+	metaMagic     = uint32(0xED0CDAED) // of version 2, the only one
+)
+
+// pages are those of a file, as far as its meta page says.
+type pages struct {
+	file  io.ReaderAt
+	size  uint64 // of one page, bytes
+	n     uint64
+	root  uint64
+	free  uint64
+	txid  uint64
+	known map[uint64]bool
+}
+
+// checkPages follows every page once from the root, and finds that no page is reached twice, lies outside the file, or is
+// not of a kind that its place allows. It reads each page once.
+func checkPages(file io.ReaderAt, size int64) error {
+	p, err := openPages(file)
+	if err != nil {
+		return err
+	}
+	if p.n > uint64(size)/p.size {
+		return fmt.Errorf("%w: it has %d bytes and should have %d pages of %d", ErrCorrupt, size, p.n, p.size)
+	}
+	for todo := []uint64{p.root}; len(todo) > 0; {
+		id := todo[len(todo)-1]
+		kind, count, data, err := p.read(id)
+		if err != nil {
+			return err
+		}
+		children, ok := childrenOf(kind, count, data)
+		if !ok {
+			return p.wrong(id)
+		}
+		todo = append(todo[:len(todo)-1], children...)
+	}
+	return p.checkFree()
+}
+
+// openPages reads the meta page that the database would choose: the newer one that is whole.
+func openPages(file io.ReaderAt) (*pages, error) {
+	var newest *pages
+	for at := int64(0); at <= 64<<10; at = max(2*at, 1<<10) { // the second one is as far behind the first as a page is long
+		m, ok := readMeta(file, at)
+		if ok && (at == 0 || m.size == uint64(at)) && (newest == nil || m.txid > newest.txid) {
+			newest = m
+		}
+	}
+	if newest == nil {
+		return nil, fmt.Errorf("%w: it is no database", ErrCorrupt)
+	}
+	return newest, nil
+}
+
+func readMeta(file io.ReaderAt, at int64) (*pages, bool) {
+	b := make([]byte, metaSize)
+	if _, err := file.ReadAt(b, at+pageHead); err != nil {
+		return nil, false
+	}
+	u32 := func(i int) uint64 { return uint64(binary.NativeEndian.Uint32(b[i:])) }
+	u64 := func(i int) uint64 { return binary.NativeEndian.Uint64(b[i:]) }
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[:56]) // never fails
+	p := &pages{file: file, size: u32(8), root: u64(16), free: u64(32), n: u64(40), txid: u64(48), known: make(map[uint64]bool)}
+	return p, uint32(u32(0)) == metaMagic && sum.Sum64() == u64(56) && p.size >= 1<<10 && p.size <= 64<<10
+}
+
+func (p *pages) wrong(id uint64) error {
+	return fmt.Errorf("%w: page %d is not what it should be", ErrCorrupt, id)
+}
+
+// read reads a page that was not read before.
+func (p *pages) read(id uint64) (kind uint16, count int, data []byte, err error) {
+	head := make([]byte, pageHead)
+	if id < 2 || id >= p.n {
+		return 0, 0, nil, p.wrong(id)
+	}
+	if _, err := p.file.ReadAt(head, int64(id*p.size)); err != nil {
+		return 0, 0, nil, p.failed(err)
+	}
+	length := 1 + uint64(binary.NativeEndian.Uint32(head[12:]))
+	if binary.NativeEndian.Uint64(head) != id || length > p.n-id {
+		return 0, 0, nil, p.wrong(id)
+	}
+	for i := range length {
+		if p.known[id+i] {
+			return 0, 0, nil, p.wrong(id)
+		}
+		p.known[id+i] = true
+	}
+	data = make([]byte, length*p.size)
+	if _, err := p.file.ReadAt(data, int64(id*p.size)); err != nil {
+		return 0, 0, nil, p.failed(err)
+	}
+	return binary.NativeEndian.Uint16(data[8:]), int(binary.NativeEndian.Uint16(data[10:])), data, nil
+}
+
+// failed tells a file that is too short from a disk that cannot be read.
+func (p *pages) failed(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// childrenOf returns the pages that a page leads to; false: it is broken.
+func childrenOf(kind uint16, count int, data []byte) (children []uint64, ok bool) {
+	if pageHead+count*elementSize > len(data) {
+		return nil, false
+	}
+	for i := range count {
+		at := pageHead + i*elementSize
+		e := data[at : at+elementSize]
+		switch kind {
+		case branchPage:
+			children = append(children, binary.NativeEndian.Uint64(e[8:]))
+		case leafPage:
+			flags, pos, key := binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
+			value := uint64(at) + uint64(pos) + uint64(key)
+			if end := value + uint64(binary.NativeEndian.Uint32(e[12:])); end > uint64(len(data)) {
+				return nil, false
+			}
+			if flags&bucketElement == 0 {
+				continue
+			}
+			if value+8 > uint64(len(data)) {
+				return nil, false
+			}
+			if root := binary.NativeEndian.Uint64(data[value:]); root != 0 { // else the bucket lies in the value itself
+				children = append(children, root)
+			}
+		}
+	}
+	return children, kind == branchPage && count > 0 || kind == leafPage
+}
+
+// checkFree looks at the list of free pages, which must fit where it is.
+func (p *pages) checkFree() error {
+	if p.free == noFreePages {
+		return nil
+	}
+	kind, count, data, err := p.read(p.free)
+	if err != nil {
+		return err
+	}
+	words, n := uint64(len(data)-pageHead)/8, uint64(count)
+	if count == math.MaxUint16 && words > 0 { // the first word has the count
+		n = binary.NativeEndian.Uint64(data[pageHead:])
+		words--
+	}
+	if kind != freePages || n > words {
+		return p.wrong(p.free)
+	}
+	return nil
+}
