@@ -77,6 +77,9 @@ func TestPolkit(t *testing.T) {
 	unban := append(managerCall, "Unban", "sst", "sshd", "203.0.113.9", "0")
 	report := append(managerCall, "Report", "sssbt", "sshd", "203.0.113.9", "root", "false", "0")
 	asAlice(t, g, "", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
+	if got, err := runAs(t, g, "exilectl", "status"); err != nil || !strings.Contains(got, "Lines of the log are not shown") {
+		t.Errorf("alice asks for the status (%v):\n%s", err, got)
+	}
 	asAlice(t, g, "nteractive authentication required", ban...)
 	asAlice(t, g, "nteractive authentication required", append(managerCall, "Reload")...)
 	asAlice(t, g, "ccess denied", report...)

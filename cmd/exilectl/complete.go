@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,32 +21,47 @@ const maxCompletions = 1000
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
 // completeJails offers the names of the jails that the daemon has.
-func completeJails(o *options) completer {
-	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
-		jails, err := d.Jails(ctx)
-		var names []string
-		for _, j := range jails {
-			names = append(names, clean(j.Name))
-		}
-		return names, err
-	})
-}
+func completeJails(o *options) completer { return complete(o, jailNames) }
 
 // completeBanned offers banned addresses.
-func completeBanned(o *options) completer {
-	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
-		bans, _, err := d.Bans(ctx, control.Page{Max: maxCompletions})
-		var out []string
-		for _, b := range bans {
-			out = append(out, dbusapi.FormatPrefix(b.Prefix))
-		}
-		return out, err
+func completeBanned(o *options) completer { return complete(o, bannedAddresses) }
+
+// completeEither offers both.
+func completeEither(o *options) completer {
+	return complete(o, func(ctx context.Context, d daemon, begin string) ([]string, error) {
+		jails, err := jailNames(ctx, d, begin)
+		addresses, err2 := bannedAddresses(ctx, d, begin)
+		return append(jails, addresses...), errors.Join(err, err2)
 	})
 }
 
-// complete asks the daemon, without a password; when it cannot be asked there is nothing to offer.
-func complete(o *options, f func(context.Context, daemon) ([]string, error)) completer {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+func jailNames(ctx context.Context, d daemon, _ string) ([]string, error) {
+	jails, err := d.Jails(ctx)
+	var names []string
+	for _, j := range jails {
+		names = append(names, clean(j.Name))
+	}
+	return names, err
+}
+
+// bannedAddresses looks for those that begin so in the whole list, however long that is: the time is bounded.
+func bannedAddresses(ctx context.Context, d daemon, begin string) (out []string, err error) {
+	enough := errors.New("enough")
+	err = eachBan(ctx, d, "", func(b control.Ban) error {
+		if address := dbusapi.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) {
+			out = append(out, address)
+		}
+		if len(out) == maxCompletions {
+			return enough
+		}
+		return nil
+	})
+	return out, err
+}
+
+// complete asks the daemon, without a password; when it cannot be asked there is nothing to offer. f is given what was typed.
+func complete(o *options, f func(ctx context.Context, d daemon, begin string) ([]string, error)) completer {
+	return func(cmd *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 		o.noAsk = true
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
@@ -53,7 +70,7 @@ func complete(o *options, f func(context.Context, daemon) ([]string, error)) com
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer d.Close()
-		words, _ := f(ctx, d)
+		words, _ := f(ctx, d, begin) // those that were found until then
 		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }

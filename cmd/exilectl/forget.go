@@ -57,7 +57,7 @@ func forgetWord(ctx context.Context, d control.Learner, jail, word string, name 
 
 // completeNames offers learned names.
 func completeNames(o *options) completer {
-	return complete(o, func(ctx context.Context, d daemon) ([]string, error) {
+	return complete(o, func(ctx context.Context, d daemon, _ string) ([]string, error) {
 		names, err := d.Names(ctx, "")
 		var out []string
 		for _, n := range names {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -49,15 +50,26 @@ func (o *options) journalDirs(dir string) []string {
 	return dirs
 }
 
-// lastLines returns at most n last lines of the daemon's log, oldest first. What cannot be read is left out: whoever may not
-// read the journal may still ask for the state.
-func lastLines(dirs []string, n int) []logLine {
-	var lines []logLine
-	for _, path := range newestJournals(dirs) {
-		lines = append(lines, linesOf(path, n)...)
+// logTail is the end of a log, oldest line first.
+type logTail struct {
+	lines  []logLine
+	denied bool // a file may not be read
+}
+
+// lastLines returns at most n last lines of the daemon's log. What cannot be read is left out: whoever may not read the
+// journal may still ask for the state.
+func lastLines(dirs []string, n int) (tail logTail) {
+	if n == 0 {
+		return tail
 	}
-	slices.SortStableFunc(lines, func(a, b logLine) int { return a.time.Compare(b.time) })
-	return lines[max(len(lines)-n, 0):]
+	for _, path := range newestJournals(dirs) {
+		lines, err := linesOf(path, n)
+		tail.denied = tail.denied || errors.Is(err, fs.ErrPermission)
+		tail.lines = append(tail.lines, lines...)
+	}
+	slices.SortStableFunc(tail.lines, func(a, b logLine) int { return a.time.Compare(b.time) })
+	tail.lines = tail.lines[max(len(tail.lines)-n, 0):]
+	return tail
 }
 
 // newestJournals lists the system's journal files that were written last.
@@ -86,19 +98,19 @@ func newestJournals(dirs []string) []string {
 }
 
 // linesOf reads the last lines of one file, backwards, until there are n or something cannot be read.
-func linesOf(path string, n int) (lines []logLine) {
+func linesOf(path string, n int) (lines []logLine, err error) {
 	f, err := journalfile.Open(path)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer f.Close()
 	match, err := f.Match(ofDaemon())
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	c := f.Cursor(match)
 	if err := c.SeekTail(); err != nil {
-		return nil
+		return nil, err
 	}
 	for len(lines) < n {
 		if ok, err := c.Previous(); err != nil || !ok {
@@ -111,15 +123,18 @@ func linesOf(path string, n int) (lines []logLine) {
 		lines = append(lines, logLine{e.Time, strings.Clone(e.Identifier), e.PID, string(e.Message)})
 	}
 	slices.Reverse(lines)
-	return lines
+	return lines, nil
 }
 
 // printLog prints lines as "systemctl status" does.
-func printLog(c *console, lines []logLine) {
-	if len(lines) > 0 {
+func printLog(c *console, tail logTail) {
+	if len(tail.lines) > 0 || tail.denied {
 		c.line("")
 	}
-	for _, l := range lines {
+	if tail.denied {
+		c.line("Lines of the log are not shown: the group systemd-journal may read all of it.")
+	}
+	for _, l := range tail.lines {
 		text := fmt.Sprintf("%s %s[%d]: %s", l.time.Local().Format("Jan 02 15:04:05"), clean(l.identifier), l.pid, clean(l.message))
 		if c.width > 0 {
 			text = ellipsize(text, c.width)

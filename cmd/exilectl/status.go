@@ -23,14 +23,14 @@ func newStatusCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "status [JAIL|ADDRESS...]",
 		Short:             "Show the state of the daemon, of jails or of addresses",
-		ValidArgsFunction: completeJails(o),
+		ValidArgsFunction: completeEither(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lines < 0 {
 				return fmt.Errorf("cannot show %d lines", lines)
 			}
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(args) == 0 {
-					return statusDaemon(ctx, d, c, func() []logLine { return lastLines(o.journalDirs(dir), lines) })
+					return statusDaemon(ctx, d, c, func() logTail { return lastLines(o.journalDirs(dir), lines) })
 				}
 				for i, a := range args {
 					if i > 0 && !c.wantJSON() {
@@ -66,7 +66,7 @@ func statusOf(ctx context.Context, d control.Reader, c *console, word string) er
 }
 
 // statusDaemon shows the daemon, its jails and the end of its log.
-func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() []logLine) error {
+func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() logTail) error {
 	s, err := d.Status(ctx)
 	if err != nil {
 		return failure(err, "get status")
