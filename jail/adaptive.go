@@ -154,7 +154,7 @@ func (d *AdaptiveDetector) learn(a Attempt, at stamp) int {
 		return 0
 	}
 	n := d.names.fail(a.User, hostOf(a.Addr), at, d.cfg.NameTime)
-	if locked || a.Unknown && !d.near(a.User) {
+	if locked || a.Unknown && (n < d.cfg.NameHosts || !d.near(a.User)) { // which takes long, and matters only to evidence
 		return n
 	}
 	return 0
@@ -192,10 +192,12 @@ func (d *AdaptiveDetector) convict(a Attempt, at stamp, e evidence, out []Verdic
 	if e.name > 0 && !d.known.region(a.Addr, at, d.cfg.KnownTime) {
 		ladder = d.cfg.NameLadder
 	}
-	n := d.hosts.next(hostOf(a.Addr), at, d.cfg.Remember)
-	d.hosts.ban(hostOf(a.Addr), stampOf(a.Time.Add(d.step(ladder, n))))
+	o := d.hosts.next(hostOf(a.Addr), at, d.cfg.Remember)
+	n := int(o.count)
+	t := d.step(ladder, n)
+	o.until = stampOf(a.Time.Add(t))
 	v := Verdict{
-		Prefix: hostOf(a.Addr).host(), Duration: d.step(ladder, n), Failures: e.attempts, Offence: n,
+		Prefix: hostOf(a.Addr).host(), Duration: t, Failures: e.attempts, Offence: n,
 		Reason:   e.reason(a.User, n, min(n, len(ladder))),
 		Evidence: []Trace{{Time: a.Time, Position: a.Position, Rule: a.Rule}},
 	}
@@ -219,10 +221,11 @@ func (d *AdaptiveDetector) widen(a Attempt, at stamp, v Verdict, out []Verdict) 
 	if hosts == 0 || d.known.ever(a.Addr) {
 		return out
 	}
-	n := d.wides.next(wide, at, d.cfg.Remember)
+	o := d.wides.next(wide, at, d.cfg.Remember)
+	n := int(o.count)
 	v.Prefix, v.Offence = wide, n
 	v.Duration = quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
-	d.wides.offences.ban(wide, stampOf(a.Time.Add(v.Duration)))
+	o.until = stampOf(a.Time.Add(v.Duration))
 	v.Reason = wideReason(hosts, n, d.cfg)
 	return append(out, v)
 }
@@ -253,9 +256,9 @@ func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 // Release implements Releaser.
 func (d *AdaptiveDetector) Release(p netip.Prefix) {
 	if host := hostOf(p.Addr()); host.host() == p {
-		d.hosts.ban(host, 0)
+		d.hosts.release(host)
 	}
-	d.wides.offences.ban(p, 0)
+	d.wides.release(p)
 }
 
 // Expire implements Lister. It changes no decision: what it forgets counts no more.

@@ -21,7 +21,7 @@ func (e evidence) reason(user string, offence, step int) string {
 	} else {
 		b = append(b, "count: "...)
 	}
-	b = append(append(append(b, e.total.String()...), " of "...), e.limit.String()...)
+	b = e.limit.append(append(e.total.append(b), " of "...))
 	b = append(append(b, " points in "...), days(e.span)...)
 	if e.known {
 		b = append(b, ", weighed as a known neighbour"...)
@@ -70,7 +70,8 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	var lines []string
 	if n := d.hosts.soFar(hostOf(addr), at, d.cfg.Remember); n > 0 {
-		since := at.since(d.hosts.get(hostOf(addr)).last)
+		began, _ := last(d.hosts.recent, hostOf(addr))
+		since := at.since(began)
 		lines = append(lines, fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
 			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1))))
 	}
@@ -107,9 +108,18 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 func quote(name string) string { return strconv.QuoteToASCII(clip(name)) }
 
 // String is without needless zeros: "5", "0.2".
-func (p points) String() string { return number(float64(p) / 100) }
+func (p points) String() string { return string(p.append(nil)) }
 
-func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+func (p points) append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(p/100), 10)
+	switch tenths, hundredths := byte(p/10%10), byte(p%10); {
+	case hundredths > 0:
+		b = append(b, '.', '0'+tenths, '0'+hundredths)
+	case tenths > 0:
+		b = append(b, '.', '0'+tenths)
+	}
+	return b
+}
 
 func addresses(n int) string {
 	switch {

@@ -187,7 +187,10 @@ func (s *score) add(m scoreMark) {
 		old[1] = scoreMark{old[0].at, saturated(old[0].points, old[1].points), saturated(old[0].guesses, old[1].guesses)}
 		*s = slices.Delete(old, 0, 1)
 	}
-	*s = append(*s, m)
+	more := make(score, len(*s)+1) // append would make room for as many again, in the worst of attacks for every address
+	copy(more, *s)
+	more[len(*s)] = m
+	*s = more
 }
 
 func saturated[T ~uint16](a, b T) T { return T(min(uint32(a)+uint32(b), math.MaxUint16)) }
@@ -280,42 +283,43 @@ func (k *known) owner(name string, at stamp, span time.Duration) bool {
 	return t != nil && *t != 0 && at.within(*t, span)
 }
 
-// offences are who was banned how often.
+// offences are who was banned how often, touched when the last ban began.
 type offences[K comparable] struct{ *recent[K, offence] }
 
 type offence struct {
-	count       uint16
-	last, until stamp // when the ban began, and its end; until 0: it was lifted, or never made
+	count uint16
+	until stamp // the end of the last ban; 0: it was lifted, or never made
 }
 
-// next counts an offence and returns its number. Offences are forgotten after a quiet time.
-func (o offences[K]) next(k K, at stamp, quiet time.Duration) int {
+// next counts an offence, whose ban the caller puts in. Offences are forgotten after a quiet time.
+func (o offences[K]) next(k K, at stamp, quiet time.Duration) *offence {
+	began, ok := last(o.recent, k)
 	was := o.touch(k, int64(at))
-	if !at.near(was.last, quiet) {
+	if !ok || !at.near(began, quiet) {
 		was.count = 0
 	}
-	*was = offence{count: saturated(was.count, 1), last: at}
-	return int(was.count)
+	*was = offence{count: saturated(was.count, 1)}
+	return was
 }
 
-// ban notes until when the offence that was counted last bans.
-func (o offences[K]) ban(k K, until stamp) {
+// release notes that the last offence bans no more.
+func (o offences[K]) release(k K) {
 	if was := o.get(k); was != nil {
-		was.until = until
+		was.until = 0
 	}
 }
 
 // banned reports whether the last offence bans at that time. A ban that began in the future says only that a clock was
 // wrong.
 func (o offences[K]) banned(k K, at stamp) bool {
-	was := o.get(k)
-	return was != nil && at >= was.last && at < was.until
+	began, ok := last(o.recent, k)
+	return ok && at >= began && at < o.get(k).until
 }
 
 // soFar is how many offences count at that time.
 func (o offences[K]) soFar(k K, at stamp, quiet time.Duration) int {
-	if was := o.get(k); was != nil && at.near(was.last, quiet) {
-		return int(was.count)
+	if began, ok := last(o.recent, k); ok && at.near(began, quiet) {
+		return int(o.get(k).count)
 	}
 	return 0
 }

@@ -104,7 +104,6 @@ func (w *snapshotWriter) score(s score) {
 
 func (w *snapshotWriter) offence(o *offence) {
 	w.number(uint64(o.count))
-	w.number(uint64(o.last))
 	w.number(uint64(o.until))
 }
 
@@ -180,5 +179,5 @@ func (r *snapshotReader) score() score {
 }
 
 func (r *snapshotReader) offence() offence {
-	return offence{uint16(r.number(math.MaxUint16)), r.stamp(), r.stamp()}
+	return offence{uint16(r.number(math.MaxUint16)), r.stamp()}
 }

@@ -2,6 +2,7 @@ package jail
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func widerText(w Wider, ok bool) string {
 	for _, m := range w.Members {
 		members = append(members, m.String())
 	}
-	return w.Prefix.String() + " of " + number(float64(w.Count)) + ": " + strings.Join(members, " ")
+	return w.Prefix.String() + " of " + strconv.Itoa(w.Count) + ": " + strings.Join(members, " ")
 }
 
 func TestAggregateOff(t *testing.T) {

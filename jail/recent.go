@@ -94,6 +94,11 @@ func (r *recent[K, V]) take() uint32 {
 		r.free = r.free[:n-1]
 		return i
 	}
+	if len(r.nodes) == cap(r.nodes) { // append would make room for more than there can ever be
+		more := make([]node[K, V], len(r.nodes), min(max(2*len(r.nodes), 64), r.limit+1))
+		copy(more, r.nodes)
+		r.nodes = more
+	}
 	r.nodes = append(r.nodes, node[K, V]{})
 	return uint32(len(r.nodes) - 1)
 }
