@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func TestBan(t *testing.T) {
 		greeted(t, a)
 		lastGuess(t, a)
 		banned(t, g, a, 1)
+		explained(t, g, a)
 		silent(t, a)
 		greeted(t, bystander)
 		inside(t, g, "exilectl", "unban", a.Addr.String())
@@ -169,6 +171,26 @@ func banned(t *testing.T, g *target.Target, a *host.Attacker, nth int) {
 		t.Errorf("ban of %s: latency %s", a.Addr, ban.Latency)
 	}
 	t.Logf("%s: %s from log entry to kernel", a.Addr, ban.Latency)
+}
+
+// explained finds that journalctl shows the guesses that the ban's event names.
+func explained(t *testing.T, g *target.Target, a *host.Attacker) {
+	t.Helper()
+	bans, err := g.Bans(t.Context(), a.Addr)
+	if err != nil || len(bans) != 1 || len(bans[0].Evidence) != 4 {
+		t.Fatalf("the bans of %s are %v, %v, want one with four entries", a.Addr, bans, err)
+	}
+	for _, entry := range bans[0].Evidence {
+		fields := strings.Fields(entry)
+		if len(fields) != 3 || fields[1] != "failed" {
+			t.Errorf("evidence %q is not a time, the rule failed and a cursor", entry)
+			continue
+		}
+		line := inside(t, g, "sh", "-c", `journalctl -q -o cat --cursor "$1" | head -n 1`, "-", fields[2])
+		if !strings.HasPrefix(line, "Failed password for root from "+a.Addr.String()+" ") {
+			t.Errorf("evidence %q leads to %q", entry, line)
+		}
+	}
 }
 
 // greeted finds that sshd greets the address.

@@ -181,6 +181,7 @@ type Event struct {
 	Failures int
 	Time     time.Time     // of the journal entry
 	Latency  time.Duration // from the deciding log entry to the ban in the kernel
+	Evidence []string      // the entries behind it: time, rule, cursor
 }
 
 // banID is the MESSAGE_ID of a ban, see units/catalog.
@@ -211,6 +212,7 @@ func parseEvent(line string) (Event, error) {
 		Jail     string `json:"EXILE_JAIL"`
 		Failures string `json:"EXILE_FAILURES"`
 		Latency  string `json:"EXILE_LATENCY_USEC"`
+		Evidence string `json:"EXILE_EVIDENCE"`
 		Time     string `json:"__REALTIME_TIMESTAMP"`
 	}
 	if err := json.Unmarshal([]byte(line), &raw); err != nil {
@@ -222,7 +224,7 @@ func parseEvent(line string) (Event, error) {
 	latency, err4 := optionalInt(raw.Latency)
 	e := Event{
 		Prefix: prefix, Jail: raw.Jail, Failures: failures, Time: time.UnixMicro(micros),
-		Latency: time.Duration(latency) * time.Microsecond,
+		Latency: time.Duration(latency) * time.Microsecond, Evidence: strings.Split(raw.Evidence, "\n"),
 	}
 	return e, errors.Join(err, err2, err3, err4)
 }

@@ -109,6 +109,9 @@ func fields(e control.Event) map[string]string {
 	if e.Ban.Reason != "" {
 		f["EXILE_RULE"] = e.Ban.Reason
 	}
+	if e.Ban.Evidence != "" {
+		f["EXILE_EVIDENCE"] = e.Ban.Evidence
+	}
 	if !e.Ban.Until.IsZero() {
 		f["EXILE_UNTIL"] = e.Ban.Until.UTC().Format(time.RFC3339)
 		f["EXILE_DURATION_USEC"] = strconv.FormatInt(e.Ban.Until.Sub(e.Ban.Since).Microseconds(), 10)

@@ -38,6 +38,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 	event := control.Event{Kind: control.BanNew, Latency: 3 * time.Millisecond, Ban: control.Ban{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Since: since, Until: since.Add(time.Hour),
 		Failures: 5, Offence: 2, Origin: control.OriginJournal, Reason: `name "root"`,
+		Evidence: "2026-03-01T11:59:00.000000Z failed s=1\n2026-03-01T12:00:00.000000Z failed s=2",
 	}}
 	var text string
 	var got map[string]string
@@ -55,6 +56,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 		"MESSAGE_ID": "2929576456a04afc970b3018a1aa88c1", "SYSLOG_IDENTIFIER": "exiled", "EXILE_EVENT": "ban", "EXILE_JAIL": "sshd", "EXILE_ADDRESS": "192.0.2.1",
 		"EXILE_FAILURES": "5", "EXILE_OFFENCE": "2", "EXILE_ORIGIN": "journal", "EXILE_RULE": `name "root"`,
 		"EXILE_UNTIL": "2026-03-01T13:00:00Z", "EXILE_DURATION_USEC": "3600000000", "EXILE_LATENCY_USEC": "3000",
+		"EXILE_EVIDENCE": event.Ban.Evidence,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields (-want +got)\n%s", diff)

@@ -41,6 +41,7 @@ type Ban struct {
 	Offence  int // the how-manieth of this address
 	Origin   Origin
 	Reason   string // quoted where it holds text from outside
+	Evidence string // only in an Event that tells of a new ban: the entries behind it, a line each: time, rule, cursor
 }
 
 // JailStatus is a jail and its counters.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"exile/firewall"
@@ -127,7 +128,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	b := control.Ban{
 		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
-		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason,
+		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason, Evidence: evidence(dec.Evidence),
 	}
 	switch {
 	case dec.Protected != "":
@@ -140,6 +141,18 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	default:
 		d.convict(j, b)
 	}
+}
+
+// evidence is the entries behind a decision as text; a cursor is for journalctl --cursor.
+func evidence(traces []jail.Trace) string {
+	var b strings.Builder
+	for i, t := range traces {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(t.Time.Format("2006-01-02T15:04:05.000000Z07:00") + " " + t.Rule + " " + t.Position.String())
+	}
+	return b.String()
 }
 
 // spare tells that a ban is not made.
@@ -202,6 +215,8 @@ func (d *Daemon) impose(j *Jail, b control.Ban) {
 
 // enter puts a ban into the table and on its way to the kernel, the disk and the world.
 func (d *Daemon) enter(j *Jail, b control.Ban) {
+	told := b
+	b.Evidence = "" // many bans are kept, and for long
 	d.bans.put(b)
 	d.pending.put(b)
 	d.kernel.touch(j.keys(b.Prefix)...)
@@ -210,7 +225,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 	d.days.on(b.Since, time.Now()).Bans++
 	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
-	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: b})
+	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: told})
 }
 
 // lift takes a ban off, wherever it is.
