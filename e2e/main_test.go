@@ -23,6 +23,10 @@ var tree target.Tree
 
 func TestMain(m *testing.M) {
 	host.Main()
+	if told, ok := os.LookupEnv(readerEnv); ok {
+		fmt.Fprintln(os.Stderr, "read journal:", readJournal(told, os.Stdout))
+		os.Exit(1)
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }

@@ -1,0 +1,297 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/e2e/host"
+	"exile/journal"
+	"exile/journal/export"
+	"exile/journal/follow"
+	"exile/journal/journalfile"
+)
+
+// journalFormats are what journald can be told to write, by its environment. What one does not know it leaves out.
+var journalFormats = []string{
+	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=zstd",
+	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=lz4",
+	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0 SYSTEMD_JOURNAL_COMPRESS=xz",
+	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=none",
+}
+
+const (
+	perFormat = 150 // numbers logged in each format
+	journalNS = "other"
+	dropIn    = "/etc/systemd/system/systemd-journald.service.d/e2e.conf"
+)
+
+// TestJournal: what a real journald wrote in all its formats, before and after a reboot that set the clock back by a day,
+// is read as journalctl reads it; and who stopped in the midst of it before the reboot misses nothing after it.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	h := bare(t, nil)
+	ctx := limit(t, 4*time.Minute)
+	n := 0
+	for i, format := range journalFormats {
+		setFormat(t, h, format, i < len(journalFormats)-1)
+		n = tellAll(ctx, t, newTeller(h, ""), n)
+	}
+	// journald of a namespace is there as long as a service that logs to it.
+	in(t, h, "systemd-run", "-q", "-p", "LogNamespace="+journalNS, "sleep", "infinity")
+	tellAll(ctx, t, newTeller(h, "."+journalNS), 0)
+	in(t, h, "journalctl", "--namespace="+journalNS, "--rotate")
+	first := numbersFrom(ctx, t, journalOf(t, h, ""), journal.Position{}, n/2)
+	setBack(t, h)
+	if err := h.PowerOff(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	last := tellAll(ctx, t, newTeller(h, ""), n)
+	rest := numbersFrom(ctx, t, journalOf(t, h, ""), first.end, last-1)
+	checkReboot(t, first, rest, last)
+
+	in(t, h, "journalctl", "--rotate")
+	compareJournals(ctx, t, h)
+}
+
+// setFormat has journald begin a file of that format.
+func setFormat(t *testing.T, h *host.Host, environment string, compress bool) {
+	t.Helper()
+	in(t, h, "sh", "-c", fmt.Sprintf(`mkdir -p %s && printf '[Service]\nEnvironment=%s\n' >%s &&
+		printf '[Journal]\nCompress=%v\n' >/etc/systemd/journald.conf.d/format.conf && systemctl daemon-reload &&
+		systemctl restart systemd-journald && journalctl --rotate`, filepath.Dir(dropIn), environment, dropIn, compress))
+}
+
+// tellAll logs numbers from n on in entries of all sorts, and returns the next.
+func tellAll(ctx context.Context, t *testing.T, w *teller, n int) int {
+	t.Helper()
+	defer w.close()
+	for i := range perFormat {
+		fields := []string{"SYSLOG_IDENTIFIER=" + tag, fmt.Sprintf("MESSAGE=%d", n+i)}
+		switch i % 5 {
+		case 1:
+			fields = append(fields, "BINARY=a\x00b\nc\xff=", "EMPTY=")
+		case 2:
+			fields = append(fields, "TWICE=one", "TWICE=two", "TWICE=one")
+		case 3:
+			fields = append(fields, "LARGE="+strings.Repeat(fmt.Sprintf("large %d ", i), 40*i))
+		}
+		if err := w.tell(ctx, fields...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n + perFormat
+}
+
+// setBack makes journald believe from the next boot on that it is yesterday.
+func setBack(t *testing.T, h *host.Host) {
+	t.Helper()
+	const library = "/usr/local/lib/yesterday.so"
+	gcc := exec.Command("gcc", "-shared", "-fPIC", "-O2", "-o", h.Path(library), "testdata/yesterday.c")
+	if out, err := gcc.CombinedOutput(); err != nil {
+		t.Fatalf("compile: %v: %s", err, out)
+	}
+	in(t, h, "sh", "-c", `printf '[Service]\nEnvironment=LD_PRELOAD=`+library+`\n' >`+dropIn)
+}
+
+// numbered is what was read of a journal.
+type numbered struct {
+	numbers []int
+	times   []time.Time
+	gaps    []journal.Gap
+	end     journal.Position
+}
+
+// numbersFrom reads until that number has come.
+func numbersFrom(ctx context.Context, t *testing.T, cfg follow.Config, from journal.Position, until int) (got numbered) {
+	t.Helper()
+	s, err := follow.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	err = s.Follow(ctx, journal.Start{Resume: from}, func(b journal.Batch) error {
+		got.gaps = append(got.gaps, b.Gaps...)
+		for i := range b.Entries {
+			n := numberOf(&b.Entries[i])
+			if n < 0 {
+				continue
+			}
+			got.numbers, got.times = append(got.numbers, n), append(got.times, b.Entries[i].Time)
+			if n == until {
+				got.end = b.Entries[i].Position
+				stop()
+				return io.EOF
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// checkReboot compares what was read before and after a reboot with what was logged.
+func checkReboot(t *testing.T, first, rest numbered, all int) {
+	t.Helper()
+	var want []int
+	for n := range all {
+		want = append(want, n)
+	}
+	if diff := cmp.Diff(want, slices.Concat(first.numbers, rest.numbers)); diff != "" {
+		t.Errorf("numbers (-logged +read):\n%.2000s", diff)
+	}
+	if gaps := slices.Concat(first.gaps, rest.gaps); len(gaps) > 0 {
+		t.Errorf("gaps: %+v", gaps)
+	}
+	if n := len(rest.times); n == 0 || !rest.times[n-1].Before(first.times[0]) {
+		t.Error("the clock was not set back")
+	}
+}
+
+// entryText is an entry as both sides print it: the cursor and all fields, sorted.
+type entryText struct {
+	cursor string
+	fields string
+}
+
+const randomCursors = 100
+
+// compareJournals reads every file that journald has archived, with journalctl and without: as a whole, and from random
+// cursors on, forward and backward.
+func compareJournals(ctx context.Context, t *testing.T, h *host.Host) {
+	t.Helper()
+	files, err := filepath.Glob(h.Path("/var/log/journal/*/*@*.journal"))
+	if err != nil || len(files) < len(journalFormats)+2 {
+		t.Fatalf("files: %q, %v", files, err)
+	}
+	flags := make(map[string]int)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, path := range files {
+		inside := strings.TrimPrefix(path, h.Path("/"))
+		flags[formatOf(t, h, inside)]++
+		want := journalctl(ctx, t, h, inside)
+		sameEntries(t, inside, want, entriesOf(t, path, 0, (*journalfile.Cursor).Next))
+		for range min(len(want), (randomCursors+len(files)-1)/len(files)) {
+			from := want[random.IntN(len(want))].cursor
+			p, err := journal.ParsePosition(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameEntries(t, inside+" from "+from, journalctl(ctx, t, h, inside, "--cursor", from),
+				entriesOf(t, path, p.Seqnum, (*journalfile.Cursor).Next))
+			sameEntries(t, inside+" back from "+from, journalctl(ctx, t, h, inside, "--reverse", "--cursor", from),
+				entriesOf(t, path, p.Seqnum+1, (*journalfile.Cursor).Previous))
+		}
+	}
+	t.Logf("%d files of the formats %v", len(files), flags)
+	if len(flags) < 3 {
+		t.Errorf("only the formats %v", flags)
+	}
+}
+
+// formatOf returns the incompatible flags of a file.
+func formatOf(t *testing.T, h *host.Host, inside string) string {
+	t.Helper()
+	_, flags, _ := strings.Cut(in(t, h, "journalctl", "--header", "--file", inside), "Incompatible flags:")
+	flags, _, _ = strings.Cut(flags, "\n")
+	return strings.TrimSpace(flags)
+}
+
+func sameEntries(t *testing.T, what string, want, got []entryText) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(entryText{})); diff != "" {
+		t.Errorf("%s (-journalctl +ours):\n%.2000s", what, diff)
+	}
+}
+
+// journalctl is what the host's own journalctl says of a file.
+func journalctl(ctx context.Context, t *testing.T, h *host.Host, inside string, args ...string) (all []entryText) {
+	t.Helper()
+	out, err := h.Run(ctx, append([]string{"journalctl", "--file", inside, "-o", "export", "--all", "-q"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := export.NewDecoder(strings.NewReader(out)); ; {
+		fields, err := d.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e entryText
+		var lines []string
+		for _, f := range fields {
+			switch name := string(f.Name); {
+			case name == "__CURSOR":
+				e.cursor = string(f.Value)
+			case !strings.HasPrefix(name, "__"):
+				lines = append(lines, fmt.Sprintf("%s=%q", name, f.Value))
+			}
+		}
+		slices.Sort(lines)
+		e.fields = strings.Join(lines, "\n")
+		all = append(all, e)
+	}
+}
+
+// entriesOf is what a cursor says of a file, from before the entry of that number on.
+func entriesOf(t *testing.T, path string, seqnum uint64, step func(*journalfile.Cursor) (bool, error)) (all []entryText) {
+	t.Helper()
+	f, err := journalfile.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	head, err := f.Header()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := f.Cursor(nil)
+	if err := c.SeekSeqnum(seqnum); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		ok, err := step(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return all
+		}
+		all = append(all, entryOf(t, c, head.SeqnumID))
+	}
+}
+
+func entryOf(t *testing.T, c *journalfile.Cursor, id journal.ID) entryText {
+	t.Helper()
+	var lines []string
+	for i := range c.Fields() {
+		data, whole, err := c.Data(i, export.MaxValue)
+		if err != nil || !whole {
+			t.Fatalf("field %d: whole %v, %v", i, whole, err)
+		}
+		name, value, _ := bytes.Cut(data, []byte("="))
+		lines = append(lines, fmt.Sprintf("%s=%q", name, value))
+	}
+	slices.Sort(lines)
+	at := c.Entry()
+	return entryText{at.Position(id).String(), strings.Join(lines, "\n")}
+}

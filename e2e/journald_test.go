@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/journal"
+	"exile/journal/follow"
+)
+
+// bare boots a host without exile, for tests of what reads its journal.
+func bare(t testing.TB, files map[string]string) *host.Host {
+	t.Helper()
+	if err := host.Available(); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h, err := host.Boot(ctx, host.Options{Lower: *root, Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// in runs a command in the host that must succeed.
+func in(t testing.TB, h *host.Host, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := h.Run(ctx, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// journalOf says where a host has its journal, or that of a namespace, and which boot is running.
+func journalOf(t testing.TB, h *host.Host, namespace string) follow.Config {
+	t.Helper()
+	id := readHost(t, h, "/etc/machine-id") + namespace
+	boot, err := hex.DecodeString(strings.ReplaceAll(readHost(t, h, "/proc/sys/kernel/random/boot_id"), "-", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return follow.Config{
+		Dirs: []string{h.Path("/var/log/journal/" + id), h.Path("/run/log/journal/" + id)},
+		Boot: journal.ID(boot),
+	}
+}
+
+func readHost(t testing.TB, h *host.Host, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(h.Path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// teller logs to a host's journald in its own protocol.
+type teller struct {
+	path string
+	conn net.Conn
+}
+
+func newTeller(h *host.Host, namespace string) *teller {
+	return &teller{path: h.Path("/run/systemd/journal" + namespace + "/socket")}
+}
+
+// tell sends an entry. It waits while journald is busy, and until it is there again.
+func (w *teller) tell(ctx context.Context, fields ...string) error {
+	var b []byte
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, "=")
+		b = append(append(b, name...), '\n')
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(value)))
+		b = append(append(b, value...), '\n')
+	}
+	for {
+		err := w.send(b)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (w *teller) send(b []byte) (err error) {
+	if w.conn == nil {
+		if w.conn, err = net.Dial("unixgram", w.path); err != nil {
+			w.conn = nil
+			return err
+		}
+	}
+	if _, err = w.conn.Write(b); err != nil {
+		w.close()
+	}
+	return err
+}
+
+func (w *teller) close() {
+	if w.conn != nil {
+		_ = w.conn.Close() // a datagram is gone or it is not
+	}
+	w.conn = nil
+}
+
+// tag is the SYSLOG_IDENTIFIER of the entries whose messages are numbers.
+const tag = "exile-e2e-numbers"
+
+func (w *teller) number(ctx context.Context, n int) error {
+	return w.tell(ctx, "SYSLOG_IDENTIFIER="+tag, "MESSAGE="+strconv.Itoa(n))
+}
+
+// readerEnv tells this program that it is to read a journal and to print what it finds.
+const readerEnv = "EXILE_E2E_READER"
+
+// reading is what a reader is told.
+type reading struct {
+	Config follow.Config
+	Resume string
+}
+
+// line is what a reader says of a batch, if it lives to say it.
+type line struct {
+	Position string
+	Gaps     []journal.Gap
+	Seqnums  []uint64
+	Numbers  []int // -1: the entry is none of ours
+}
+
+// readJournal is the reader.
+func readJournal(told string, out io.Writer) error {
+	var r reading
+	if err := json.Unmarshal([]byte(told), &r); err != nil {
+		return err
+	}
+	resume, err := journal.ParsePosition(r.Resume)
+	if err != nil {
+		return err
+	}
+	s, err := follow.New(r.Config)
+	if err != nil {
+		return err
+	}
+	return s.Follow(context.Background(), journal.Start{Resume: resume}, func(b journal.Batch) error {
+		l := line{Position: b.Position.String(), Gaps: b.Gaps}
+		for i := range b.Entries {
+			l.Seqnums = append(l.Seqnums, b.Entries[i].Position.Seqnum)
+			l.Numbers = append(l.Numbers, numberOf(&b.Entries[i]))
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// numberOf returns the number that the entry has for a message; -1: none.
+func numberOf(e *journal.Entry) int {
+	if e.Identifier != tag {
+		return -1
+	}
+	n, err := strconv.Atoi(string(e.Message))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// mortal follows a journal in a process that is killed, and goes on from the last batch that it had told.
+type mortal struct {
+	reading
+	seqnums []uint64
+	numbers []int
+	gaps    []journal.Gap
+	lives   int
+}
+
+// live runs the reader until done, or until kill is closed.
+func (m *mortal) live(ctx context.Context, kill <-chan struct{}, done func() bool) error {
+	told, err := json.Marshal(m.reading)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Env = []string{readerEnv + "=" + string(told)}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	m.lives++
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-kill:
+		case <-over:
+		}
+		_ = cmd.Process.Kill()
+	}()
+	err = m.listen(bufio.NewReader(out), done)
+	close(over)
+	_ = cmd.Wait() // it was killed
+	if stderr.Len() > 0 {
+		return errors.New(stderr.String())
+	}
+	return err
+}
+
+// listen takes what the reader says; a line that has no end was never said.
+func (m *mortal) listen(r *bufio.Reader, done func() bool) error {
+	for !done() {
+		text, err := r.ReadBytes('\n')
+		if err != nil {
+			return nil // it is dead
+		}
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return err
+		}
+		m.Resume = l.Position
+		m.seqnums, m.numbers = append(m.seqnums, l.Seqnums...), append(m.numbers, l.Numbers...)
+		m.gaps = append(m.gaps, l.Gaps...)
+	}
+	return nil
+}
+
+// has reports whether the number was read.
+func (m *mortal) has(n int) bool {
+	for _, last := range slices.Backward(m.numbers) {
+		if last >= 0 {
+			return last >= n
+		}
+	}
+	return false
+}
+
+// check reports what was read twice, in disorder, or neither read nor reported as vacuumed. It returns how many were.
+func (m *mortal) check(t *testing.T) (vacuumed uint64) {
+	t.Helper()
+	for _, g := range m.gaps {
+		if g.Kind != journal.GapVacuumed {
+			t.Errorf("gap: %+v", g)
+		}
+		vacuumed += g.Entries
+	}
+	var skipped uint64
+	number := -1
+	for i, s := range m.seqnums {
+		jump := uint64(1)
+		if i > 0 {
+			jump = s - m.seqnums[i-1]
+		}
+		if jump == 0 || jump > 1<<40 {
+			t.Fatalf("entry %d after entry %d", s, m.seqnums[i-1])
+		}
+		skipped += jump - 1
+		if n := m.numbers[i]; n >= 0 {
+			if n <= number || uint64(n-number) > skipped+1 {
+				t.Fatalf("number %d after %d at entry %d, where %d were skipped", n, number, s, skipped)
+			}
+			number = n
+		}
+	}
+	if skipped != vacuumed {
+		t.Errorf("%d entries were skipped, and %d reported as vacuumed: %+v", skipped, vacuumed, m.gaps)
+	}
+	return vacuumed
+}

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/journal"
+	"exile/journal/follow"
+)
+
+const (
+	tortureEntries = 200_000
+	tortureRotate  = 2 * time.Second
+	tortureLife    = 700 * time.Millisecond // at most; half of that on average
+)
+
+// TestJournalTorture: while entries are written, the journal is rotated, what is archived is removed, and the reader is
+// killed at random moments. What it read in all its lives is complete and in order, each entry once, but for those that
+// were removed while it was dead: these are reported, exactly that many.
+func TestJournalTorture(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed of the moments: %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	h := bare(t, nil)
+	ctx := limit(t, 5*time.Minute)
+	m := &mortal{reading: reading{Config: journalOf(t, h, "")}}
+	written := write(ctx, t, h, tortureEntries)
+	turn(ctx, t, h)
+	all := func() bool { return m.has(tortureEntries - 1) }
+	for !all() && ctx.Err() == nil {
+		kill := make(chan struct{})
+		time.AfterFunc(time.Duration(random.Int64N(int64(tortureLife))), func() { close(kill) })
+		if err := m.live(ctx, kill, all); err != nil {
+			t.Fatal(err)
+		}
+		if m.lives%10 == 5 {
+			removeUnread(ctx, t, h, written)
+		}
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%d of %d entries written, %d read in %d lives", written.Load(), tortureEntries, len(m.numbers), m.lives)
+	}
+	vacuumed := m.check(t)
+	t.Logf("%d lives, %d entries read, %d vacuumed before", m.lives, len(m.seqnums), vacuumed)
+	if m.lives < 10 || vacuumed == 0 {
+		t.Errorf("%d lives, %d entries vacuumed before they were read: that was no torture", m.lives, vacuumed)
+	}
+}
+
+// write logs numbers from 0 on, as fast as journald takes them, and tells how many it has.
+func write(ctx context.Context, t *testing.T, h *host.Host, n int) (written *atomic.Int64) {
+	t.Helper()
+	written = new(atomic.Int64)
+	w := newTeller(h, "")
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		defer w.close()
+		for i := range n {
+			if err := w.number(ctx, i); err != nil {
+				t.Errorf("log number %d: %v", i, err)
+				return
+			}
+			written.Add(1)
+		}
+	}()
+	return written
+}
+
+// turn rotates the journal again and again until the test ends.
+func turn(ctx context.Context, t *testing.T, h *host.Host) {
+	t.Helper()
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	t.Cleanup(func() { stop(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(tortureRotate):
+			}
+			if _, err := h.Run(ctx, "journalctl", "--rotate"); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+}
+
+// removeUnread archives entries that nobody has read, and removes them.
+func removeUnread(ctx context.Context, t *testing.T, h *host.Host, written *atomic.Int64) {
+	t.Helper()
+	for start := written.Load(); written.Load() < min(start+500, tortureEntries-1000) && ctx.Err() == nil; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	in(t, h, "journalctl", "--rotate")
+	in(t, h, "journalctl", "-q", "--vacuum-files=1")
+}
+
+// BenchmarkJournalLatency measures from before an entry is sent to the callback that gets it, while another sender logs 500
+// entries a second. Run it with -benchtime 1000x.
+func BenchmarkJournalLatency(b *testing.B) {
+	h := bare(b, nil)
+	cfg := journalOf(b, h, "")
+	cfg.Select = journal.Selector{{{Field: "SYSLOG_IDENTIFIER", Values: []string{tag}}}}
+	s, err := follow.New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	defer stop()
+	arrived, ended := make(chan time.Time, 1), make(chan error, 1)
+	go func() {
+		ended <- s.Follow(ctx, journal.Start{Since: time.Now()}, func(batch journal.Batch) error {
+			if len(batch.Entries) > 0 {
+				arrived <- time.Now()
+			}
+			return nil
+		})
+	}()
+	go noise(ctx, b, h)
+	w := newTeller(h, "")
+	defer w.close()
+	var all []time.Duration
+	for i := 0; b.Loop(); i++ {
+		time.Sleep(5 * time.Millisecond)
+		sent := time.Now()
+		if err := w.number(ctx, i); err != nil {
+			b.Fatal(err)
+		}
+		select {
+		case at := <-arrived:
+			all = append(all, at.Sub(sent))
+		case err := <-ended:
+			b.Fatal(err)
+		}
+	}
+	slices.Sort(all)
+	b.ReportMetric(all[len(all)/2].Seconds()*1e3, "p50-ms")
+	b.ReportMetric(all[len(all)*99/100].Seconds()*1e3, "p99-ms")
+}
+
+func noise(ctx context.Context, b *testing.B, h *host.Host) {
+	w := newTeller(h, "")
+	defer w.close()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		<-tick.C
+		if err := w.tell(ctx, "SYSLOG_IDENTIFIER=noise", "MESSAGE="+strings.Repeat("noise ", 20)); err != nil && ctx.Err() == nil {
+			b.Error(err)
+		}
+	}
+}
