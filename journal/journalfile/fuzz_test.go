@@ -183,13 +183,17 @@ func TestTruncatedUnderUs(t *testing.T) {
 
 // TestBombs: what a compressed field says of its size costs no memory.
 func TestBombs(t *testing.T) {
+	lz4Empty := append(make([]byte, 8), 0x10, 'x', 0, 0)
 	lz4Lie := append(binary.LittleEndian.AppendUint64(nil, maxField), make([]byte, 64)...)
 	zstdWindow := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8, 0x01, 0x00, 0x00} // a window of 2 TiB
 	xzDictionary := append([]byte("\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01\x28"), make([]byte, 16)...)
 	for name, in := range map[string]struct {
 		flags byte
 		p     []byte
-	}{"lz4": {compressedLZ4, lz4Lie}, "zstd": {compressedZSTD, zstdWindow}, "xz": {compressedXZ, xzDictionary}} {
+	}{
+		"lz4": {compressedLZ4, lz4Lie}, "empty lz4": {compressedLZ4, lz4Empty}, "zstd": {compressedZSTD, zstdWindow},
+		"xz": {compressedXZ, xzDictionary},
+	} {
 		var u unzipper
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -76,7 +76,8 @@ func (u *unzipper) expandLZ4(dst []byte, limit int) (_ []byte, whole bool, err e
 		return dst, false, fmt.Errorf("%w: lz4: %d bytes", ErrCorrupt, len(u.in))
 	}
 	size, block := binary.LittleEndian.Uint64(u.in), u.in[8:]
-	if size > uint64(len(block))*255+64 || size > maxField { // no block expands further than that
+	// No field is empty (and the library writes to address 0 then), and no block expands further than that.
+	if size == 0 || size > uint64(len(block))*255+64 || size > maxField {
 		return dst, false, fmt.Errorf("%w: lz4: %d bytes out of %d", ErrCorrupt, size, len(block))
 	}
 	if uint64(cap(u.lz4)) < size {
