@@ -162,7 +162,11 @@ func (h *crowded) measure(b *testing.B, load func(context.Context, *crowded, *te
 	b.ReportMetric(milli(took, 1), "max-ms")
 	b.ReportMetric(milli(asked, 0.5), "call-p50-ms")
 	b.ReportMetric(milli(asked, 1), "call-max-ms")
-	b.ReportMetric(h.memory(b), "peak-MB")
+	mega, err := peakMemory(h.proc("status"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(mega, "peak-MB")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -219,20 +223,6 @@ func (h *crowded) proc(file string) string {
 	return filepath.Join("/proc", strconv.Itoa(h.cmd.Process.Pid), file)
 }
 
-// memory is the daemon's largest resident memory since the peak began, in MB.
-func (h *crowded) memory(b *testing.B) float64 {
-	text, err := os.ReadFile(h.proc("status"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	kilo, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		b.Fatal(err)
-	}
-	return float64(kilo) / 1024
-}
-
 // The loads go on until ctx ends.
 
 // listing runs exilectl list-bans again and again, and reports its time and peak memory.
@@ -240,18 +230,17 @@ func listing(ctx context.Context, h *crowded, b *testing.B) {
 	for {
 		begin := time.Now()
 		cmd := h.exilectl(ctx, "list-bans")
-		out, err := cmd.Output()
+		mega, err := measure(cmd, manyBans)
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil || len(out) < manyBans*40 {
-			b.Errorf("list-bans: %d bytes, %v", len(out), err)
+		if err != nil {
+			b.Error(err)
 			return
 		}
-		usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "list-ms")
 		b.ReportMetric(float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Milliseconds()), "list-cpu-ms")
-		b.ReportMetric(float64(usage.Maxrss)/1024, "list-MB")
+		b.ReportMetric(mega, "list-MB")
 	}
 }
 

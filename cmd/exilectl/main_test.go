@@ -22,7 +22,7 @@ import (
 
 // TestMain makes the test binary the command, so that scripts run what users run.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"exilectl": main})
+	testscript.Main(m, map[string]func(){"exilectl": main, peakName: peak})
 }
 
 // TestScripts runs the scenarios, each against a daemon of its own: the real service in front of a fake daemon, on a bus
