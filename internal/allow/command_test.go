@@ -75,6 +75,32 @@ func TestCommandCache(t *testing.T) {
 	}
 }
 
+// A command has five seconds, and then it and what it started are dead.
+func TestCommandTimeout(t *testing.T) {
+	t.Parallel()
+	child := filepath.Join(t.TempDir(), "child")
+	c := command(t, time.Hour, script(t, "sleep 1000 & echo $! >"+child+"; wait"))
+	begun := time.Now()
+	ignored, err := c.Ignored(context.Background(), guesser)
+	if ignored || err == nil || !strings.Contains(err.Error(), "no answer after 5s") {
+		t.Errorf("ignored %v, error %v", ignored, err)
+	}
+	if took := time.Since(begun); took < commandTimeout {
+		t.Errorf("it had %s", took)
+	}
+	pid, err := os.ReadFile(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := "/proc/" + strings.TrimSpace(string(pid)) + "/stat"
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if state, err := os.ReadFile(stat); err != nil || strings.Contains(string(state), ") Z ") {
+			return // gone, or dead and waiting to be reaped
+		}
+	}
+	t.Error("what it started lives on")
+}
+
 // A command that hangs is killed with its children when its caller gives up, and at most four run at once.
 func TestCommandLimits(t *testing.T) {
 	t.Parallel()

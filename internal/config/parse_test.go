@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,30 @@ func TestValues(t *testing.T) {
 		// The built-in jail has units and identifiers of its own: another one takes the defaults.
 		j := jailNamed(t, mustParse(t, text+"\njails: {other: {filter: sshd}, sshd: {enabled: yes}}"), "other")
 		if diff := cmp.Diff(c.want, c.get(j)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// Every way to write the same list: as in a tutorial, with any of the separators, and as YAML has lists. Worked out by hand:
+// 127.0.0.1/8 is the network 127.0.0.0/8; ::1 alone is all of its 128 bits; 255.255.255.0 is 24 ones.
+func TestIgnoreIP(t *testing.T) {
+	t.Parallel()
+	want := []jail.Ignore{
+		{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
+		{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, {Host: "office.example.org"}, {File: "/etc/exile/friends"},
+	}
+	for _, text := range []string{
+		"127.0.0.1/8 ::1 192.0.2.7/255.255.255.0 office.example.org file:/etc/exile/friends",
+		"127.0.0.1/8, ::1, 192.0.2.0/24, office.example.org, file:/etc/exile/friends",
+		"'127.0.0.1/8,::1,192.0.2.0/24,office.example.org,file:/etc/exile/friends'",
+		"127.0.0.1/8,::1  192.0.2.0/24 ,office.example.org\n    file:/etc/exile/friends",
+		"|\n    127.0.0.1/8\t::1\n    192.0.2.0/24\n    office.example.org,\n    file:/etc/exile/friends",
+		"[127.0.0.1/8, '::1', 192.0.2.0/24, office.example.org, 'file:/etc/exile/friends']",
+		"\n  - 127.0.0.1/8\n  - ::1\n  - 192.0.2.7/255.255.255.0\n  - Office.Example.Org.\n  - file:/etc/exile/friends",
+	} {
+		j := jailNamed(t, mustParse(t, "defaults:\n  ignoreip: "+strings.ReplaceAll(text, "\n  -", "\n    -")+"\n"), "sshd")
+		if diff := cmp.Diff(want, j.IgnoreIP, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
