@@ -90,8 +90,11 @@ func TestValues(t *testing.T) {
 func TestIgnoreIP(t *testing.T) {
 	t.Parallel()
 	want := []jail.Ignore{
-		{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
-		{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, {Host: "office.example.org"}, {File: "/etc/exile/friends"},
+		{Prefix: netip.MustParsePrefix("127.0.0.0/8")},
+		{Prefix: netip.MustParsePrefix("::1/128")},
+		{Prefix: netip.MustParsePrefix("192.0.2.0/24")},
+		{Host: "office.example.org"},
+		{File: "/etc/exile/friends"},
 	}
 	for _, text := range []string{
 		"127.0.0.1/8 ::1 192.0.2.7/255.255.255.0 office.example.org file:/etc/exile/friends",

@@ -78,6 +78,7 @@ type world struct {
 	backend firewall.Backend // what stands between the daemon and its kernel; nil: nothing
 	source  *script
 	seq     uint64
+	service string        // the identifier of entries
 	wrong   time.Duration // how far the clock of the log is wrong
 	told    []string
 	states  []string // told, too
@@ -229,7 +230,7 @@ func (w *world) guess(addr string) journal.Entry {
 	at := time.Now().Add(w.wrong)
 	return journal.Entry{
 		Position: journal.Position{SeqnumID: journal.ID{1}, Seqnum: w.seq, Realtime: uint64(at.UnixMicro())},
-		Time:     at, PID: int32(w.seq), Message: []byte("Failed password for root from " + addr + " port 4000 ssh2"),
+		Time:     at, Identifier: w.service, PID: int32(w.seq), Message: []byte("Failed password for root from " + addr + " port 4000 ssh2"),
 	}
 }
 
