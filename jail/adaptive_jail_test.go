@@ -97,3 +97,29 @@ func TestAdaptiveJailCountsBesideTheProtected(t *testing.T) {
 		t.Errorf("banned (-want +got):\n%s", diff)
 	}
 }
+
+// An address with a login by key may guess three times as often as others in the adaptive window, and no more.
+func TestAdaptiveJailTrustsLoginsForADay(t *testing.T) {
+	t.Parallel()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := tutorial()
+	cfg.Detection, cfg.Adaptive, cfg.TrustLogins = jail.Adaptive, jail.DefaultAdaptive(), 24*time.Hour
+	j, err := jail.New(cfg, f, nil, jail.NewAdaptive(cfg.Adaptive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Observe(entry(0, 1, "Accepted publickey for alice from 192.0.2.10 port 4000 ssh2: ED25519 SHA256:x"))
+	j.Observe(entry(0, 1, "Disconnected from user alice 192.0.2.10 port 4000"))
+	guesses := 0
+	for banned := false; !banned && guesses < 100; guesses++ { // one every half an hour
+		for _, d := range j.Observe(entry(time.Duration(guesses+1)*30*time.Minute, int32(2+guesses), "Failed password for root from 192.0.2.10 port 4000 ssh2")) {
+			banned = banned || d.Protected == ""
+		}
+	}
+	if guesses != 15 {
+		t.Errorf("banned after %d guesses, want 15", guesses)
+	}
+}

@@ -70,3 +70,11 @@ func (c *Config) prefix(addr netip.Addr) netip.Prefix {
 
 // prefixOf is the prefix of a key.
 func (c *Config) prefixOf(k key) netip.Prefix { return c.prefix(netip.AddrFrom16(k)) }
+
+// threshold is what the jail's detector comes to as so many attempts within a time.
+func (c Config) threshold() Config {
+	if c.Detection == Adaptive && c.Adaptive.MaxRetry >= 1 && c.Adaptive.FindTime > 0 {
+		c.MaxRetry, c.FindTime = int(c.Adaptive.MaxRetry), c.Adaptive.FindTime
+	}
+	return c
+}

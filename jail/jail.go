@@ -60,7 +60,7 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	if _, ok := detector.(*threshold); !ok {
 		entries = newTrail()
 	}
-	guard := cfg
+	guard := cfg.threshold()
 	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
 	patient := guard
 	patient.MaxRetry *= leniency
