@@ -215,7 +215,9 @@ func (d *Daemon) startOf(r *running) journal.Start {
 	}
 	for _, j := range r.Jails {
 		for who, past := range d.past {
-			if who.Jail == j.Info.Name && past.Cleared.After(since) {
+			// What banned somebody makes an offence, and teaches names, again where that is not in the memory.
+			banned := j.Memory != nil && past.Cleared.Equal(past.Last)
+			if who.Jail == j.Info.Name && past.Cleared.After(since) && !banned {
 				j.Recall(who.Prefix, past.Cleared)
 			}
 		}

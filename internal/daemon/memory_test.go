@@ -14,6 +14,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/daemon"
+	"exile/internal/state"
 	"exile/jail"
 	"exile/jail/filter"
 	"exile/journal"
@@ -74,6 +75,72 @@ func TestMemoryAndLogAreOne(t *testing.T) {
 			})
 		})
 	}
+}
+
+// tornStore loses a part of every snapshot.
+type tornStore struct{ daemon.Store }
+
+func (s tornStore) Load() (state.Contents, error) {
+	c, err := s.Store.Load()
+	for name, snapshot := range c.Snapshots {
+		snapshot.Data = snapshot.Data[:len(snapshot.Data)-3]
+		c.Snapshots[name] = snapshot
+	}
+	return c, err
+}
+
+// A memory that cannot be used is rebuilt from the journal, as far as that goes.
+func TestTornMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.adaptive()} }
+		d := w.start()
+		w.attack("192.0.2.1", 2)
+		time.Sleep(20 * 24 * time.Hour)
+		w.attack("192.0.2.1", 3)
+		w.attack("192.0.2.2", 5)
+		w.expect("before", "ban 192.0.2.2/32 offence 1")
+		w.end(d)
+		w.store = func(s daemon.Store) daemon.Store { return tornStore{s} }
+		d = w.start()
+		defer w.end(d)
+		w.expect("restarted")
+		w.attack("192.0.2.1", 2)
+		w.expect("five in a day", "ban 192.0.2.1/32 offence 1")
+		time.Sleep(time.Hour)
+		w.told = nil
+		w.attack("192.0.2.2", 5)
+		w.expect("again", "ban 192.0.2.2/32 offence 2")
+	})
+}
+
+// A ban that came after the last snapshot is an offence all the same after a crash.
+func TestBanBehindTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.adaptive()} }
+		f := fuse{step: "never"}
+		w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, &f} }
+		d := w.start()
+		w.attack("192.0.2.1", 1)
+		time.Sleep(20 * time.Minute) // a snapshot is due with the next entry
+		w.attack("192.0.2.1", 1)
+		time.Sleep(2 * time.Second)
+		w.attack("192.0.2.2", 5)
+		w.expect("before", "ban 192.0.2.2/32 offence 1")
+		f.dead.Store(true) // what is not on disk now is lost
+		w.hand()
+		_ = d.stop() // the disk is dead
+		w.told = nil
+		w.store = func(s daemon.Store) daemon.Store { return s }
+		d = w.start()
+		defer w.end(d)
+		w.expect("it is banned")
+		time.Sleep(time.Hour)
+		w.told = nil
+		w.attack("192.0.2.2", 5)
+		w.expect("again", "ban 192.0.2.2/32 offence 2")
+	})
 }
 
 // A first start reads the past month before it is up to date, and says how far it is: names and owners are known at once,

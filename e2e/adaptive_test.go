@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// TestAdaptive: the shipped detector on a host. The helper tells it who has no password, it learns a name from one address
+// and bans the next for it, and says why wherever people look.
+func TestAdaptive(t *testing.T) {
+	t.Parallel()
+	g := boot(t, "backend: nftables\njails: {sshd: {detection: adaptive}}\n")
+	first, second := attacker(t, g, "203.0.113.61"), attacker(t, g, "198.51.100.62")
+	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
+		t.Fatal(err)
+	}
+	helper(t, g)
+
+	try(t, first, "oracle")
+	counted(t, g, first, 1)
+	try(t, second, "oracle")
+	if _, err := g.WaitBan(limit(t, 10*time.Second), second.Addr, 1); err != nil {
+		t.Fatal(err)
+	}
+	silent(t, second)
+	const why = `name: "oracle", on which 2 addresses failed, 5 of 5 points in 1d, offence 1, step 1`
+	for _, question := range [][]string{
+		{"exilectl", "status", second.Addr.String()},
+		{"busctl", "call", "org.exile1", "/org/exile1", "org.exile1.Manager", "DescribeAddress", "s", second.Addr.String()},
+		{"journalctl", "-b", "-o", "verbose", "-u", "exiled", "MESSAGE_ID=2929576456a04afc970b3018a1aa88c1"},
+	} {
+		if out := inside(t, g, question...); !strings.Contains(strings.ReplaceAll(out, `\`, ""), why) {
+			t.Errorf("%q does not say %q:\n%s", question, why, out)
+		}
+	}
+	if out := inside(t, g, "exilectl", "list-names"); !strings.Contains(out, "oracle") {
+		t.Errorf("list-names does not list the name:\n%s", out)
+	}
+	inside(t, g, "exilectl", "forget", "oracle")
+	if out := inside(t, g, "exilectl", "list-names"); strings.Contains(out, "oracle") {
+		t.Errorf("list-names lists a name that is forgotten:\n%s", out)
+	}
+	eventually(t, "the dropped packets are counted", func() bool {
+		var days []struct{ Passed, Dropped uint64 }
+		out := inside(t, g, "exilectl", "statistics", "--daily", "--json=short")
+		if err := json.Unmarshal([]byte(out), &days); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return len(days) > 0 && days[len(days)-1].Passed == 2 && days[len(days)-1].Dropped > 0
+	})
+}
+
+// try guesses once for a name; whether its ban or sshd's answer comes first is a race.
+func try(t *testing.T, a *host.Attacker, user string) {
+	t.Helper()
+	if err := a.Guess(t.Context(), user, 1); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
+		t.Fatalf("guess of %s for %s: %v", a.Addr, user, err)
+	}
+}
+
+// helper: exiled-accounts.service lists within its walls who has no password, again when that changes, and exiled hears.
+func helper(t *testing.T, g *target.Target) {
+	t.Helper()
+	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
+	locked := func() []string {
+		var list struct{ Accounts, Locked []string }
+		out := inside(t, g, "cat", "/run/exile-accounts/accounts.json")
+		if err := json.Unmarshal([]byte(out), &list); err != nil || !slices.Contains(list.Accounts, "alice") {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return list.Locked
+	}
+	if got := locked(); !slices.Contains(got, "daemon") || slices.Contains(got, "alice") {
+		t.Errorf("locked are %q, want daemon and not alice", got)
+	}
+	inside(t, g, "usermod", "--lock", "alice")
+	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(), "alice") })
+	eventually(t, "exiled hears of it", func() bool { return strings.Contains(g.Log(t.Context()), "Read the accounts of this host again") })
+	if out := inside(t, g, "stat", "-c", "%U:%G %a", "/run/exile-accounts", "/run/exile-accounts/accounts.json"); strings.TrimSpace(out) != "root:exile 750\nroot:exile 640" {
+		t.Errorf("the list belongs to others than it should:\n%s", out)
+	}
+}
