@@ -33,6 +33,16 @@ type Row struct {
 type Host struct {
 	Name string
 	Rows []Row
+
+	legit map[netip.Addr]bool // see legitimate; nil: not looked for yet
+}
+
+// judged is the host with its legitimate addresses looked for, once for many replays.
+func (h Host) judged() Host {
+	if h.legit == nil {
+		h.legit = legitimate(h.Rows)
+	}
+	return h
 }
 
 // LoadDir reads all *.tsv.gz and *.tsv files of a folder, in order of their names. What it leaves out of a file it reports.

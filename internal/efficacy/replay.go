@@ -43,7 +43,7 @@ type replay struct {
 // Replay runs a host's attempts through a detector.
 func Replay(h Host, d jail.Detector, weight func(Row) int) (Result, []Ban) {
 	r := replay{detector: d, weight: weight, until: make(map[netip.Prefix]time.Time)}
-	legit := legitimate(h.Rows)
+	legit := h.judged().legit
 	var res Result
 	prevented := 0
 	reached := make(map[netip.Addr]int)

@@ -26,6 +26,7 @@ func Run(hosts []Host, rules []Rule) Report {
 	var work errgroup.Group
 	work.SetLimit(runtime.GOMAXPROCS(0))
 	for i, h := range hosts {
+		h := h.judged()
 		results[i] = make([]Result, len(rules))
 		for j, rule := range rules {
 			work.Go(func() error {

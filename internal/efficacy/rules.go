@@ -69,6 +69,12 @@ func Rules() []Rule {
 		what("bans do not grow", func(c *jail.AdaptiveConfig) { c.Ladder, c.NameLadder = c.Ladder[:1], c.NameLadder[:1] }),
 		what("no known-good", func(c *jail.AdaptiveConfig) { c.KnownGood, c.KnownTime = 1, 0 }),
 		what("/24 off", func(c *jail.AdaptiveConfig) { c.PrefixHosts = 0 }),
+		what("slow window 7d", func(c *jail.AdaptiveConfig) { c.SlowTime = 7 * day }),
+		what("names for 7d", func(c *jail.AdaptiveConfig) { c.NameTime = 7 * day }),
+		what("known for 7d", func(c *jail.AdaptiveConfig) { c.KnownTime = 7 * day }),
+		what("names ban no longer than points", func(c *jail.AdaptiveConfig) { c.NameLadder = c.Ladder }),
+		what("no ban above 7d", func(c *jail.AdaptiveConfig) { c.MaxBan = 7 * day }),
+		what("/24 for 1d", func(c *jail.AdaptiveConfig) { c.PrefixBan = day }),
 		what("a quarter of the memory", func(c *jail.AdaptiveConfig) {
 			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
 		}),
