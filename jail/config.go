@@ -71,10 +71,10 @@ func (c *Config) prefix(addr netip.Addr) netip.Prefix {
 // prefixOf is the prefix of a key.
 func (c *Config) prefixOf(k key) netip.Prefix { return c.prefix(netip.AddrFrom16(k)) }
 
-// threshold is what the jail's detector comes to as so many attempts within a time.
-func (c Config) threshold() Config {
+// Limit is how many attempts within what time make a ban: of an adaptive jail, in its fast window.
+func (c *Config) Limit() (maxRetry int, findTime time.Duration) {
 	if c.Detection == Adaptive && c.Adaptive.MaxRetry >= 1 && c.Adaptive.FindTime > 0 {
-		c.MaxRetry, c.FindTime = int(c.Adaptive.MaxRetry), c.Adaptive.FindTime
+		return int(c.Adaptive.MaxRetry), c.Adaptive.FindTime
 	}
-	return c
+	return c.MaxRetry, c.FindTime
 }

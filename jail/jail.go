@@ -60,7 +60,8 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	if _, ok := detector.(*threshold); !ok {
 		entries = newTrail()
 	}
-	guard := cfg.threshold()
+	guard := cfg
+	guard.MaxRetry, guard.FindTime = cfg.Limit()
 	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
 	patient := guard
 	patient.MaxRetry *= leniency

@@ -38,11 +38,12 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if err != nil {
 		return nil, err
 	}
+	maxRetry, findTime := c.Limit()
 	d := &daemon.Jail{
 		Jail: j,
 		Info: control.JailStatus{
-			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: c.MaxRetry,
-			FindTime: c.FindTime, BanTime: c.BanTime, Protected: ignored(c),
+			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: maxRetry,
+			FindTime: findTime, BanTime: c.BanTime, Protected: ignored(c),
 		},
 		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
 		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
