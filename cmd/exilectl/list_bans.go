@@ -43,7 +43,8 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 	if len(jails) == 0 {
 		jails = []string{""}
 	}
-	out := make([]control.Ban, 0, min(max(status.Banned, 0), maxExpected)) // growing would cost twice the memory
+	// Growing would cost twice the memory, and some come while the pages are turned.
+	out := make([]control.Ban, 0, min(max(status.Banned+status.Banned/16+64, 0), maxExpected))
 	for _, jail := range jails {
 		err := eachBan(ctx, d, jail, func(b control.Ban) error {
 			b.Reason = "" // status has it, and the bus leaves it out of lists
