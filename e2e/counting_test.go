@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 // scenario is what one client does to one server, and how many attempts that must count.
 type scenario struct {
 	name    string
-	port    int
+	server  string
 	family  int
 	do      func(client)
 	guesses int
@@ -37,7 +38,9 @@ func (s scenario) counted() int {
 
 // atOnce reports whether the daemon counts the scenario when it sees it: where only PAM tells, it waits two minutes for
 // more, and neighbours on its wire it protects.
-func (s scenario) atOnce() bool { return s.port != 2204 && s.port != 2205 && s.family != onWire }
+func (s scenario) atOnce() bool {
+	return s.server != "error" && s.server != "quiet" && s.family != onWire
+}
 
 func guesses(method, user string, n int) func(client) {
 	return func(c client) { c.ssh(user, "wrong horse battery staple", methods(method, n)) }
@@ -45,81 +48,83 @@ func guesses(method, user string, n int) func(client) {
 
 // matrix is one to six guesses, by method and user, at each log level.
 func matrix() (all []scenario) {
-	users := map[string]string{"valid": "exuser", "invalid": "nosuch"}
-	for _, server := range servers[:6] {
-		for _, method := range []string{"password", "keyboard-interactive"} {
-			for kind, user := range users {
-				for n := 1; n <= 6; n++ {
-					pam := server.name != "no PAM"
-					if !pam && method != "password" || n%3 == 2 && server.port > 2203 && pam {
-						continue // without PAM there is no dialog; fewer where PAM tells everything
-					}
-					name := fmt.Sprintf("%s %s %s %d", server.name, method, kind, n)
-					all = append(all, scenario{name: name, port: server.port, do: guesses(method, user, n), guesses: n})
+	add := func(server, method, kind, user string, n int) {
+		name := fmt.Sprintf("%s %s %s %d", server, method, kind, n)
+		all = append(all, scenario{name: name, server: server, do: guesses(method, user, n), guesses: n})
+	}
+	for n := 1; n <= 6; n++ {
+		for kind, user := range map[string]string{"valid": "exuser", "invalid": "nosuch"} {
+			for _, server := range []string{"info", "verbose", "debug", "error", "quiet"} {
+				if n%3 == 2 && (server == "error" || server == "quiet") {
+					continue // there PAM tells all
 				}
+				add(server, "password", kind, user, n)
+				add(server, "keyboard-interactive", kind, user, n)
 			}
+			add("no PAM", "password", kind, user, n) // and there is no dialog
 		}
 	}
+	slices.SortFunc(all, func(a, b scenario) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 
 // others are what else comes to an sshd.
 var others = []scenario{
-	{name: "IPv6", port: 2201, family: inet6, do: guesses("password", "root", 2), guesses: 2},
-	{name: "IPv6 link-local", port: 2201, family: onWire, do: guesses("password", "root", 2), guesses: 2},
-	{name: "started by a socket", port: inetd, do: guesses("password", "exuser", 3), guesses: 3},
-	{name: "started by a socket, invalid user", port: inetd, do: guesses("keyboard-interactive", "nosuch", 2), guesses: 2},
-	{name: "keyboard-interactive 2, password 2", port: 2201, do: guesses("keyboard-interactive,password", "exuser", 2), guesses: 4},
-	{name: "wrong once, then right", port: 2201, do: slip("password"), guesses: 1, slips: true},
-	{name: "wrong once, then right, in a dialog", port: 2201, do: slip("keyboard-interactive"), guesses: 1, slips: true},
-	{name: "right", port: 2201, do: login("password", "exuser")},
-	{name: "right at QUIET", port: 2205, do: login("password", "quietuser")},
-	{name: "right in a dialog", port: 2201, do: login("keyboard-interactive", "exuser")},
-	{name: "right in a dialog at VERBOSE", port: 2202, do: login("keyboard-interactive", "exuser")},
-	{name: "right in a dialog at QUIET", port: 2205, do: login("keyboard-interactive", "quietuser")},
-	{name: "right without PAM", port: 2206, do: login("password", "exuser")},
-	{name: "right without PAM at VERBOSE", port: 2208, do: login("password", "exuser")},
-	{name: "agent of five keys", port: 2201, do: agent("exuser")},
-	{name: "agent of five keys at VERBOSE", port: 2202, do: agent("exuser")},
-	{name: "agent of five keys at DEBUG", port: 2203, do: agent("exuser")},
-	{name: "agent of five keys, key-only server", port: 2209, do: agent("exuser")},
-	{name: "wrong keys", port: 2201, do: keys("exuser"), guesses: 1},
-	{name: "wrong keys, invalid user", port: 2201, do: keys("nosuch"), guesses: 1},
-	{name: "wrong keys, key-only server", port: 2209, do: keys("exuser"), guesses: 1},
-	{name: "wrong keys, key-only server, invalid user", port: 2209, do: keys("nosuch"), guesses: 1},
-	{name: "password, key-only server", port: 2209, do: guesses("password", "exuser", 1), guesses: 1},
-	{name: "AllowUsers", port: 2210, do: guesses("password", "exuser", 3), guesses: 3},
-	{name: "MaxAuthTries", port: 2211, do: guesses("password", "exuser", 3), guesses: 2},
-	{name: "MaxAuthTries, invalid user", port: 2211, do: guesses("password", "nosuch", 3), guesses: 2},
-	{name: "root refused", port: 2213, do: guesses("password", "root", 2), guesses: 2},
-	{name: "locked account without PAM", port: 2206, do: guesses("password", "locked", 2), guesses: 2},
-	{name: "no PAM at ERROR", port: 2207, do: guesses("password", "exuser", 5), guesses: 5, less: true},
-	{name: "no PAM at ERROR, too many", port: 2207, do: guesses("password", "exuser", 6), guesses: 6, told: 1, less: true},
-	{name: "PerSourcePenalties", port: penaltiesPort, do: penalised, guesses: 1},
-	{name: "port scan", port: 2201, do: func(c client) { c.raw("", 0, false) }},
-	{name: "port scan with resets", port: 2201, do: func(c client) { c.raw("", 0, true) }},
-	{name: "HTTP", port: 2201, do: func(c client) { c.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n", time.Second, false) }},
-	{name: "TLS", port: 2201, do: func(c client) { c.raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", time.Second, false) }},
-	{name: "banner and nothing else", port: 2201, do: func(c client) { c.raw("SSH-2.0-Go\r\n", time.Second, false) }},
-	{name: "SSH 1", port: 2201, do: func(c client) { c.raw("SSH-1.5-x\r\n", time.Second, false) }},
-	{name: "garbage behind the banner", port: 2201, do: func(c client) { c.raw("SSH-2.0-x\r\n"+strings.Repeat("\xff", 64), time.Second, false) }},
-	{name: "LoginGraceTime", port: 2212, do: func(c client) { c.raw("SSH-2.0-x\r\n", 5*time.Second, false) }},
-	{name: "no common key exchange", port: 2201, do: func(c client) { c.ssh("root", "", "KexAlgorithms diffie-hellman-group1-sha1") }},
-	{name: "no common cipher", port: 2201, do: func(c client) { c.ssh("root", "", "Ciphers 3des-cbc") }},
+	{name: "IPv6", server: "info", family: inet6, do: guesses("password", "root", 2), guesses: 2},
+	{name: "IPv6 link-local", server: "info", family: onWire, do: guesses("password", "root", 2), guesses: 2},
+	{name: "started by a socket", server: "socket", do: guesses("password", "exuser", 3), guesses: 3},
+	{name: "started by a socket, invalid user", server: "socket", do: guesses("keyboard-interactive", "nosuch", 2), guesses: 2},
+	{name: "keyboard-interactive 2, password 2", server: "info", do: guesses("keyboard-interactive,password", "exuser", 2), guesses: 4},
+	{name: "wrong once, then right", server: "info", do: slip("password"), guesses: 1, slips: true},
+	{name: "wrong once, then right, in a dialog", server: "info", do: slip("keyboard-interactive"), guesses: 1, slips: true},
+	{name: "right", server: "info", do: login("password", "exuser")},
+	{name: "right at QUIET", server: "quiet", do: login("password", "quietuser")},
+	{name: "right in a dialog", server: "info", do: login("keyboard-interactive", "exuser")},
+	{name: "right in a dialog at VERBOSE", server: "verbose", do: login("keyboard-interactive", "exuser")},
+	{name: "right in a dialog at QUIET", server: "quiet", do: login("keyboard-interactive", "quietuser")},
+	{name: "right without PAM", server: "no PAM", do: login("password", "exuser")},
+	{name: "right without PAM at VERBOSE", server: "no PAM verbose", do: login("password", "exuser")},
+	{name: "agent of five keys", server: "info", do: agent("exuser")},
+	{name: "agent of five keys at VERBOSE", server: "verbose", do: agent("exuser")},
+	{name: "agent of five keys at DEBUG", server: "debug", do: agent("exuser")},
+	{name: "agent of five keys, key-only server", server: "keys", do: agent("exuser")},
+	{name: "wrong keys", server: "info", do: keys("exuser"), guesses: 1},
+	{name: "wrong keys, invalid user", server: "info", do: keys("nosuch"), guesses: 1},
+	{name: "wrong keys, key-only server", server: "keys", do: keys("exuser"), guesses: 1},
+	{name: "wrong keys, key-only server, invalid user", server: "keys", do: keys("nosuch"), guesses: 1},
+	{name: "password, key-only server", server: "keys", do: guesses("password", "exuser", 1), guesses: 1},
+	{name: "AllowUsers", server: "allow", do: guesses("password", "exuser", 3), guesses: 3},
+	{name: "MaxAuthTries", server: "tries", do: guesses("password", "exuser", 3), guesses: 2},
+	{name: "MaxAuthTries, invalid user", server: "tries", do: guesses("password", "nosuch", 3), guesses: 2},
+	{name: "root refused", server: "no root", do: guesses("password", "root", 2), guesses: 2},
+	{name: "locked account without PAM", server: "no PAM", do: guesses("password", "locked", 2), guesses: 2},
+	{name: "no PAM at ERROR", server: "no PAM error", do: guesses("password", "exuser", 5), guesses: 5, less: true},
+	{name: "no PAM at ERROR, too many", server: "no PAM error", do: guesses("password", "exuser", 6), guesses: 6, told: 1, less: true},
+	{name: "PerSourcePenalties", server: "penalties", do: penalised, guesses: 1},
+	{name: "port scan", server: "info", do: func(c client) { c.raw("", 0, false) }},
+	{name: "port scan with resets", server: "info", do: func(c client) { c.raw("", 0, true) }},
+	{name: "HTTP", server: "info", do: func(c client) { c.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n", time.Second, false) }},
+	{name: "TLS", server: "info", do: func(c client) { c.raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", time.Second, false) }},
+	{name: "banner and nothing else", server: "info", do: func(c client) { c.raw("SSH-2.0-Go\r\n", time.Second, false) }},
+	{name: "SSH 1", server: "info", do: func(c client) { c.raw("SSH-1.5-x\r\n", time.Second, false) }},
+	{name: "garbage behind the banner", server: "info", do: func(c client) { c.raw("SSH-2.0-x\r\n"+strings.Repeat("\xff", 64), time.Second, false) }},
+	{name: "LoginGraceTime", server: "grace", do: func(c client) { c.raw("SSH-2.0-x\r\n", 5*time.Second, false) }},
+	{name: "no common key exchange", server: "info", do: func(c client) { c.ssh("root", "", "KexAlgorithms diffie-hellman-group1-sha1") }},
+	{name: "no common cipher", server: "info", do: func(c client) { c.ssh("root", "", "Ciphers 3des-cbc") }},
 }
 
 // stacked are logins where pam_unix says no and another module yes, and guesses in that stack.
 var stacked = []scenario{
-	{name: "directory", port: 2201, do: inDirectory("password", "remoteuser", directorySecret)},
-	{name: "directory in a dialog", port: 2201, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
-	{name: "directory in a dialog at VERBOSE", port: 2202, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
-	{name: "directory in a dialog at DEBUG", port: 2203, do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
-	{name: "directory at ERROR", port: 2204, do: inDirectory("password", "remoteuser", directorySecret)},
-	{name: "directory at QUIET", port: 2205, do: inDirectory("password", "remoteuser", directorySecret)},
-	{name: "directory in a dialog at QUIET", port: 2205, do: inDirectory("keyboard-interactive", "quietremote", directorySecret)},
-	{name: "directory, wrong 3", port: 2201, do: inDirectory("password", "remoteuser", "x"), guesses: 3},
-	{name: "directory, wrong 3 in a dialog", port: 2201, do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
-	{name: "directory, wrong 3 in a dialog at VERBOSE", port: 2202, do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
+	{name: "directory", server: "info", do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory in a dialog", server: "info", do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at VERBOSE", server: "verbose", do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at DEBUG", server: "debug", do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
+	{name: "directory at ERROR", server: "error", do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory at QUIET", server: "quiet", do: inDirectory("password", "remoteuser", directorySecret)},
+	{name: "directory in a dialog at QUIET", server: "quiet", do: inDirectory("keyboard-interactive", "quietremote", directorySecret)},
+	{name: "directory, wrong 3", server: "info", do: inDirectory("password", "remoteuser", "x"), guesses: 3},
+	{name: "directory, wrong 3 in a dialog", server: "info", do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
+	{name: "directory, wrong 3 in a dialog at VERBOSE", server: "verbose", do: inDirectory("keyboard-interactive", "remoteuser", "x"), guesses: 3},
 }
 
 func login(method, user string) func(client) {
@@ -208,10 +213,10 @@ func (s *sshds) play(t *testing.T, scenarios []scenario) (done []played) {
 	t.Helper()
 	var clients []func()
 	for _, sc := range scenarios {
-		if sc.port == penaltiesPort && !s.sshdKnows(t, penaltiesOption) {
+		if !s.has(t, sc.server) {
 			continue
 		}
-		c := s.client(t, sc.family, sc.port)
+		c := s.client(t, sc.family, sc.server)
 		done = append(done, played{sc, c.Addr})
 		clients = append(clients, func() { sc.do(c) })
 	}

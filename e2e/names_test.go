@@ -19,7 +19,7 @@ func TestHostileNames(t *testing.T) {
 	names := hostileNames(t)
 	certificates := s.certify(t, names)
 	// At VERBOSE the server tells of each certificate.
-	clients := []client{s.client(t, inet, 2201), s.client(t, inet6, 2202)}
+	clients := []client{s.client(t, inet, "info"), s.client(t, inet6, "verbose")}
 	var runs []func()
 	for i, name := range names {
 		c := clients[i%len(clients)]

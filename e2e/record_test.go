@@ -30,7 +30,7 @@ var pamUser = regexp.MustCompile(`^pam_unix\(sshd:\w+\): .* user[= ](\w+)`)
 // record writes the lines of each scenario.
 func (s *sshds) record(t *testing.T, done []played) {
 	t.Helper()
-	banner, err := s.client(t, inet, 0).Banner(t.Context())
+	banner, err := s.client(t, inet, "info").Banner(t.Context())
 	m := regexp.MustCompile(`OpenSSH_(\S+)`).FindStringSubmatch(banner)
 	if m == nil {
 		t.Fatalf("sshd says it is %q, %v", banner, err)

@@ -21,39 +21,27 @@ import (
 	"exile/e2e/target"
 )
 
-// server is an sshd with a configuration of its own, on a port of its own.
-type server struct {
-	name   string
+// servers are sshds with a configuration of their own each, by name.
+var servers = map[string]struct {
 	port   int
 	config string
-	since  string // the option that sshd must know; any does if empty
+}{
+	"info":           {2201, "LogLevel INFO"},
+	"verbose":        {2202, "LogLevel VERBOSE"},
+	"debug":          {2203, "LogLevel DEBUG3"},
+	"error":          {2204, "LogLevel ERROR"},
+	"quiet":          {2205, "LogLevel QUIET"},
+	"no PAM":         {2206, "UsePAM no\nPermitEmptyPasswords yes"},
+	"no PAM error":   {2207, "UsePAM no\nLogLevel ERROR"},
+	"no PAM verbose": {2208, "UsePAM no\nLogLevel VERBOSE\nPermitEmptyPasswords yes"},
+	"keys":           {2209, "PasswordAuthentication no\nKbdInteractiveAuthentication no"},
+	"allow":          {2210, "AllowUsers root"},
+	"tries":          {2211, "MaxAuthTries 2"},
+	"grace":          {2212, "LoginGraceTime 3"},
+	"no root":        {2213, "PermitRootLogin prohibit-password"},
+	"penalties":      {2214, "PerSourcePenalties authfail:30s noauth:30s min:10s"},
+	"socket":         {2215, ""}, // systemd starts one for each connection
 }
-
-var servers = []server{
-	{name: "info", port: 2201, config: "LogLevel INFO"},
-	{name: "verbose", port: 2202, config: "LogLevel VERBOSE"},
-	{name: "debug", port: 2203, config: "LogLevel DEBUG3"},
-	{name: "error", port: 2204, config: "LogLevel ERROR"},
-	{name: "quiet", port: 2205, config: "LogLevel QUIET"},
-	{name: "no PAM", port: 2206, config: "UsePAM no\nPermitEmptyPasswords yes"},
-	{name: "no PAM error", port: 2207, config: "UsePAM no\nLogLevel ERROR"},
-	{name: "no PAM verbose", port: 2208, config: "UsePAM no\nLogLevel VERBOSE\nPermitEmptyPasswords yes"},
-	{name: "keys only", port: 2209, config: "PasswordAuthentication no\nKbdInteractiveAuthentication no"},
-	{name: "allow", port: 2210, config: "AllowUsers root"},
-	{name: "tries", port: 2211, config: "MaxAuthTries 2"},
-	{name: "grace", port: 2212, config: "LoginGraceTime 3"},
-	{name: "no root", port: 2213, config: "PermitRootLogin prohibit-password"},
-	{name: "penalties", port: penaltiesPort, config: "PerSourcePenalties authfail:30s noauth:30s min:10s", since: penaltiesOption},
-}
-
-// Penalties came with OpenSSH 9.8.
-const (
-	penaltiesPort   = 2214
-	penaltiesOption = "persourcepenalties"
-)
-
-// inetd is the port of the server that systemd starts for each connection.
-const inetd = 2222
 
 const commonConfig = `HostKey /etc/ssh/ssh_host_ed25519_key
 PasswordAuthentication yes
@@ -71,12 +59,12 @@ ExecStart=/usr/sbin/sshd -D -f /etc/ssh/servers/%i
 `
 
 const inetdSocket = `[Socket]
-ListenStream=2222
+ListenStream=2215
 Accept=yes
 `
 
 const inetdUnit = `[Service]
-ExecStart=-/usr/sbin/sshd -i -f /etc/ssh/servers/2201
+ExecStart=-/usr/sbin/sshd -i -f /etc/ssh/servers/2215
 StandardInput=socket
 `
 
@@ -114,9 +102,12 @@ func bootSSHDs(t *testing.T) *sshds {
 	s.put(t, "/usr/local/sbin/directory", "0755", directoryLookup)
 	inside(t, s.Target, "rm", "-f", "/etc/ssh/ssh_host_ed25519_key.pub") // of another key, says the server each time
 	start := []string{"systemctl", "start", "inetd-e2e.socket"}
-	for _, server := range servers {
-		if s.knows(t, server) {
-			s.put(t, fmt.Sprintf("/etc/ssh/servers/%d", server.port), "0644", s.config(t, server))
+	for name, server := range servers {
+		if !s.has(t, name) {
+			continue
+		}
+		s.put(t, fmt.Sprintf("/etc/ssh/servers/%d", server.port), "0644", s.config(t, name))
+		if name != "socket" {
 			start = append(start, fmt.Sprintf("sshd-e2e@%d.service", server.port))
 		}
 	}
@@ -133,28 +124,26 @@ func (s *sshds) put(t *testing.T, path, mode, text string) {
 	}
 }
 
-func (s *sshds) config(t *testing.T, server server) string {
+func (s *sshds) config(t *testing.T, name string) string {
 	t.Helper()
-	text := fmt.Sprintf("Port %d\n%s\n%s", server.port, server.config, commonConfig)
-	if server.since == "" && s.sshdKnows(t, penaltiesOption) {
+	text := fmt.Sprintf("Port %d\n%s\n%s", servers[name].port, servers[name].config, commonConfig)
+	if name != "penalties" && s.has(t, "penalties") {
 		text += "PerSourcePenalties no\n"
 	}
 	return text
 }
 
-// knows reports whether the host's sshd can be that server.
-func (s *sshds) knows(t *testing.T, server server) bool {
+// has reports whether the host's sshd can be that server: penalties came with OpenSSH 9.8.
+func (s *sshds) has(t *testing.T, name string) bool {
 	t.Helper()
-	return server.since == "" || s.sshdKnows(t, server.since)
-}
-
-func (s *sshds) sshdKnows(t *testing.T, option string) bool {
-	t.Helper()
+	if name != "penalties" {
+		return true
+	}
 	program, err := os.ReadFile(s.Path("/usr/sbin/sshd"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bytes.Contains(program, []byte(option))
+	return bytes.Contains(program, []byte("persourcepenalties"))
 }
 
 // users makes the accounts: exuser with a password and a key; quietuser with a password, for where the log does not tell from
@@ -190,10 +179,12 @@ func keygen(t *testing.T, args ...string) {
 // client is one attacker before one server.
 type client struct {
 	*host.Attacker
-	t    *testing.T
-	s    *sshds
-	port int
+	t      *testing.T
+	s      *sshds
+	server string
 }
+
+func (c client) port() int { return servers[c.server].port }
 
 // The families of clients.
 const (
@@ -202,8 +193,8 @@ const (
 	onWire // IPv6, link-local
 )
 
-// client returns the next one of a family, who attacks that port.
-func (s *sshds) client(t *testing.T, family, port int) client {
+// client returns the next one of a family, who attacks that server.
+func (s *sshds) client(t *testing.T, family int, server string) client {
 	t.Helper()
 	s.next++
 	addr := netip.AddrFrom4([4]byte{198, 51, 100, s.next})
@@ -213,7 +204,7 @@ func (s *sshds) client(t *testing.T, family, port int) client {
 	case onWire:
 		addr = netip.MustParseAddr(fmt.Sprintf("fe80::1%02x", s.next))
 	}
-	return client{attacker(t, s.Target, addr.String()), t, s, port}
+	return client{attacker(t, s.Target, addr.String()), t, s, server}
 }
 
 // ssh runs OpenSSH's client with lines of ssh_config(5) and answers its questions. What comes of it is for the log to say.
@@ -224,14 +215,15 @@ func (c client) ssh(user, password string, config ...string) {
 		c.t.Error(err)
 		return
 	}
-	config = append(config, "Port "+strconv.Itoa(c.port), "User "+quoted(user))
+	config = append(config, "Port "+strconv.Itoa(c.port()), "User "+quoted(user))
 	if _, err := file.WriteString(strings.Join(config, "\n") + "\n"); err != nil {
 		c.t.Error(err)
 	}
 	if err := file.Close(); err != nil {
 		c.t.Error(err)
 	}
-	_, _ = c.SSH(limit(c.t, 3*time.Minute), []string{"-F", file.Name()}, password, "true")
+	// On a busy machine many servers that start at once take their time.
+	_, _ = c.SSH(limit(c.t, 3*time.Minute), []string{"-F", file.Name(), "-o", "ConnectTimeout=60"}, password, "true")
 }
 
 // quoted is an argument as ssh_config(5) wants it.
@@ -247,7 +239,7 @@ func methods(names string, prompts int) string {
 // reset, is gone.
 func (c client) raw(said string, listen time.Duration, reset bool) {
 	c.t.Helper()
-	conn, err := c.Dial(c.t.Context(), uint16(c.port))
+	conn, err := c.Dial(c.t.Context(), uint16(c.port()))
 	if err != nil {
 		c.t.Error(err)
 		return

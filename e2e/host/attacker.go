@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -137,11 +138,10 @@ func (a *Attacker) client(ctx context.Context, options ...string) *exec.Cmd {
 	if a.Addr.IsLinkLocalUnicast() {
 		bind += "%" + wireName
 	}
-	args := append([]string{
+	args := append(slices.Clone(options), // of several the first counts
 		"-b", bind, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=" + strconv.Itoa(int(patience/time.Second)),
-	}, options...)
-	cmd := exec.CommandContext(ctx, "ssh", append(args, "--", a.Target().String())...)
+		"-o", "ConnectTimeout="+strconv.Itoa(int(patience/time.Second)), "--", a.Target().String())
+	cmd := exec.CommandContext(ctx, "ssh", args...)
 	cmd.Env = environment
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	cmd.WaitDelay = time.Second
