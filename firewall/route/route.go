@@ -45,6 +45,7 @@ type Backend struct {
 	config Config
 	conn   *bulk.Conn
 	ends   map[netip.Prefix]time.Time // of the routes that the kernel had when we last listed or changed them
+	listed bool                       // that was List, just now
 }
 
 // unknown is the end of a route that an earlier run made.
@@ -109,7 +110,7 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 			return nil, err
 		}
 	}
-	b.ends = ends
+	b.ends, b.listed = ends, true
 	return bans, nil
 }
 
@@ -138,6 +139,7 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := check(c); err != nil {
 		return err
 	}
+	defer func() { b.listed = false }()
 	for _, family := range families {
 		if err := b.addRule(ctx, family); err != nil {
 			return err
@@ -178,12 +180,12 @@ func (b *Backend) del(ctx context.Context, prefixes []netip.Prefix) error {
 	return nil
 }
 
-// addRoutes asks the kernel for every route but those that List has just seen there without knowing their end.
+// addRoutes asks the kernel for every route but those that List has just seen there, with or without the rule.
 func (b *Backend) addRoutes(ctx context.Context, bans []firewall.Ban) error {
 	prefixes := make([]netip.Prefix, 0, len(bans))
 	ends := make([]time.Time, 0, len(bans))
 	for _, ban := range bans {
-		if b.ends[ban.Prefix].Equal(unknown) {
+		if _, there := b.ends[ban.Prefix]; there && b.listed {
 			b.ends[ban.Prefix] = ban.Until
 			continue
 		}
