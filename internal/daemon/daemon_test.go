@@ -198,6 +198,13 @@ func (w *world) hand() {
 	}
 }
 
+// forget forgets what was told.
+func (w *world) forget() {
+	w.hand()
+	w.told = nil
+	w.hand()
+}
+
 func (w *world) announce(e control.Event) {
 	switch {
 	case w.fuse != nil && w.fuse.dead.Load():

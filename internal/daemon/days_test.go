@@ -49,11 +49,13 @@ func TestDays(t *testing.T) {
 		w.attack("192.0.2.1", 3)
 		w.attack("198.51.100.1", 3)
 		w.kernel.Packets["exile4"] += 40
+		w.hand()
 		time.Sleep(2 * time.Hour)
 		w.login("192.0.2.1") // an owner was kept out: once, however often he comes
 		w.login("192.0.2.1")
 		w.login("192.0.2.200")
 		w.kernel.Packets = map[string]uint64{"exile4": 2, "exile6": 1} // the rules were made anew
+		w.hand()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		time.Sleep(time.Until(date(2)) + time.Hour)

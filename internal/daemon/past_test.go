@@ -36,6 +36,7 @@ func TestOverallJails(t *testing.T) {
 				d = w.start()
 				defer w.end(d)
 				w.told, w.service = nil, "web"
+				w.hand()
 				w.attack("192.0.2.1", 3)
 				offence := map[bool]int{false: 1, true: 2}[overall]
 				w.expect("in the other jail", fmt.Sprintf("ban 192.0.2.1/32 offence %d", offence))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,31 @@ import (
 	"exile/journal"
 )
 
+// service is what the daemon finds when it looks.
+type service struct {
+	mu     sync.Mutex // it looks from a goroutine of its own
+	is     control.Service
+	failed error
+}
+
+// turns lets the service, or the looking, become another.
+func (s *service) turns(f func(is *control.Service), failed error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.is)
+	s.failed = failed
+}
+
 // watched is a world in which the service of the jail sshd does what the test says.
-func watched(t *testing.T, s *control.Service, failed *error) *world {
+func watched(t *testing.T, s *service) *world {
 	w := newWorld(t)
 	w.change = func(p *daemon.Plan) {
 		p.Jails[0].Watched, p.Jails[0].Talks = []string{"ssh.service", "ssh@*.service"}, true
-		p.Service = func(context.Context, []string) (control.Service, error) { return *s, *failed }
+		p.Service = func(context.Context, []string) (control.Service, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.is, s.failed
+		}
 	}
 	return w
 }
@@ -40,9 +60,8 @@ func (w *world) remedy(reason string) string {
 
 func TestNoUnit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s control.Service
-		var failed error
-		w := watched(t, &s, &failed)
+		var s service
+		w := watched(t, &s)
 		d := w.start()
 		defer w.end(d)
 		time.Sleep(time.Second) // between the looks
@@ -50,10 +69,10 @@ func TestNoUnit(t *testing.T) {
 		if got := w.remedy("no-unit:sshd"); !strings.Contains(got, "ssh.service ssh@*.service") || !strings.Contains(got, "units:") {
 			t.Errorf("remedy %q", got)
 		}
-		failed = errors.New("no bus") // says nothing about the unit
+		s.turns(func(*control.Service) {}, errors.New("no bus")) // says nothing about the unit
 		time.Sleep(2 * time.Minute)
 		w.expect("nobody to ask")
-		failed, s.Exists = nil, true
+		s.turns(func(is *control.Service) { is.Exists = true }, nil)
 		time.Sleep(time.Minute)
 		w.expect("installed", "recovered no-unit:sshd")
 	})
@@ -62,8 +81,7 @@ func TestNoUnit(t *testing.T) {
 // TestForgottenJail: what was wrong with a jail ends with the jail, and stays as long as the jail does.
 func TestForgottenJail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var failed error
-		w := watched(t, new(control.Service), &failed)
+		w := watched(t, new(service))
 		d := w.start()
 		defer w.end(d)
 		time.Sleep(time.Second) // between the looks
@@ -89,23 +107,22 @@ func TestBlind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := control.Service{Exists: true, Worked: time.Hour, Accepted: 1000}
-				var failed error
-				w := watched(t, &s, &failed)
+				s := service{is: control.Service{Exists: true, Worked: time.Hour, Accepted: 1000}}
+				w := watched(t, &s)
 				d := w.start()
 				defer w.end(d)
 				time.Sleep(time.Second) // between the looks
 				time.Sleep(time.Hour)
 				w.expect("an idle service says nothing")
 				for range 3 {
-					work(&s)
+					s.turns(work, nil)
 					time.Sleep(time.Minute)
 				}
 				w.source.live <- []journal.Entry{w.guess("192.0.2.1")}
 				time.Sleep(2 * time.Minute)
 				w.expect("it said something")
 				for range 4 {
-					work(&s)
+					s.turns(work, nil)
 					time.Sleep(time.Minute)
 				}
 				w.expect("four minutes of silence are a slow client")
@@ -117,9 +134,9 @@ func TestBlind(t *testing.T) {
 				w.source.live <- []journal.Entry{w.guess("192.0.2.1")}
 				time.Sleep(time.Minute)
 				w.expect("it is heard again", "recovered blind:sshd")
-				s.Worked, s.Accepted = 0, 0 // started anew
+				s.turns(func(is *control.Service) { is.Worked, is.Accepted = 0, 0 }, nil) // started anew
 				time.Sleep(time.Minute)
-				s.Worked, s.Accepted = time.Minute, 100
+				s.turns(func(is *control.Service) { is.Worked, is.Accepted = time.Minute, 100 }, nil)
 				time.Sleep(4 * time.Minute)
 				w.expect("a new start is a new beginning")
 			})
@@ -130,9 +147,8 @@ func TestBlind(t *testing.T) {
 // TestHiddenFailures: sshd refuses who failed before we have seen enough of it.
 func TestHiddenFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := control.Service{Exists: true}
-		var failed error
-		w := watched(t, &s, &failed)
+		s := service{is: control.Service{Exists: true}}
+		w := watched(t, &s)
 		d := w.start()
 		defer w.end(d)
 		time.Sleep(time.Second) // between the looks

@@ -25,6 +25,7 @@ func (w *world) try(d *running, length time.Duration) {
 		w.t.Fatal(err)
 	}
 	w.told = slices.DeleteFunc(w.told, func(s string) bool { return s == "reloaded " })
+	w.hand()
 }
 
 // expectTrial checks what the daemon says of a trial.
@@ -59,7 +60,7 @@ func TestTrialIsTakenBack(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.expectBanned("taken back", "192.0.2.5/32", "192.0.2.9/32")
 		w.expectTrial("taken back", d, 0)
-		w.told = nil
+		w.forget()
 		w.attack("192.0.2.1", 2)
 		w.expectBanned("two guesses of three", "192.0.2.5/32", "192.0.2.9/32")
 		w.attack("192.0.2.1", 1)
@@ -76,6 +77,7 @@ func TestTrialIsConfirmed(t *testing.T) {
 		w.try(d, time.Minute)
 		w.attack("192.0.2.1", 1)
 		w.jails = w.onTrial
+		w.hand()
 		if err := d.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
