@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"exile/e2e/host"
 	"exile/e2e/target"
 )
 
@@ -56,6 +58,114 @@ func TestVarlinkSocket(t *testing.T) {
 	}
 	if got := inside(t, g, "stat", "-c", "%a", "/run/exile/org.exile1"); got != "666" {
 		t.Errorf("the socket has mode %s", got)
+	}
+}
+
+// TestVarlinkctl: systemd's own client finds its way, and hears what happens.
+func TestVarlinkctl(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	if _, err := g.Run(t.Context(), "which", "varlinkctl"); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: the systemd of this host has no varlinkctl, which came with 255")
+	}
+	const socket, nobody = "/run/exile/org.exile1", "setpriv --reuid=nobody --clear-groups -- "
+	for _, step := range []struct {
+		command string
+		want    []string
+	}{
+		{"varlinkctl info " + socket, []string{"exile", "org.exile1"}},
+		{"varlinkctl list-interfaces " + socket, []string{"org.exile1", "org.varlink.service"}},
+		{"varlinkctl introspect " + socket + " org.exile1", []string{"method GetStatus", "method Monitor", "error NoSuchJail"}},
+		{"varlinkctl call " + socket + " org.exile1.GetStatus {}", []string{`"state"`, `"running"`, `"ipset"`}},
+		{"varlinkctl call " + socket + ` org.exile1.Ban '{"address":"203.0.113.9"}'`, []string{"203.0.113.9"}},
+		{nobody + "varlinkctl call " + socket + " org.exile1.ListBans {}", []string{"203.0.113.9"}},
+		{nobody + "varlinkctl call " + socket + ` org.exile1.Unban '{"address":"203.0.113.9"}' 2>&1; true`, []string{"PermissionDenied"}},
+	} {
+		out := inside(t, g, "sh", "-c", step.command)
+		for _, word := range step.want {
+			if !strings.Contains(out, word) {
+				t.Errorf("%s: no %q in\n%s", step.command, word, out)
+			}
+		}
+	}
+	overhear(t, g, nobody+"varlinkctl call --json=short --more "+socket+" org.exile1.Monitor {}")
+}
+
+// overhear finds that a command which monitors tells of a ban that is lifted.
+func overhear(t *testing.T, g *target.Target, command string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(limit(t, 30*time.Second))
+	defer cancel()
+	cmd := g.Command(ctx, "sh", "-c", "exec "+command)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cancel(); _ = cmd.Wait() }()
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() { // the first reply says that from now on nothing is missed
+		t.Fatalf("%s says nothing: %v", command, lines.Err())
+	}
+	inside(t, g, "exilectl", "unban", "203.0.113.9")
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), `"unban"`) && strings.Contains(lines.Text(), "203.0.113.9") {
+			return
+		}
+	}
+	t.Errorf("%s does not tell of the end of a ban: %v", command, lines.Err())
+}
+
+// TestBusActivation: callers on the bus start the daemon where it is enabled, and all of them are answered; where it is not
+// enabled nobody starts it.
+func TestBusActivation(t *testing.T) {
+	t.Parallel()
+	g := prepared(t)
+	if out, err := g.Run(limit(t, 30*time.Second), "busctl", "call", "org.exile1", "/org/exile1", "org.exile1.Manager", "Describe"); err == nil {
+		t.Errorf("a daemon that is not enabled answers %s", out)
+	}
+	notRunning(t, g)
+	inside(t, g, "systemctl", "enable", "exiled.service")
+	notRunning(t, g)
+	atOnce(t, func() error {
+		out, err := g.Run(limit(t, 30*time.Second), "busctl", "call", "org.exile1", "/org/exile1", "org.exile1.Manager", "Describe")
+		if err == nil && !strings.Contains(out, `\"backend\"`) {
+			err = fmt.Errorf("no description: %q", out)
+		}
+		return err
+	})
+	inside(t, g, "systemctl", "is-active", "exiled.service")
+}
+
+// TestWatchdog: a daemon that hangs is killed and started again, and the gate stays shut.
+func TestWatchdog(t *testing.T) {
+	t.Parallel()
+	g := off(t, config("ipset"))
+	feed(t, g, "[Service]\nWatchdogSec=12\n", "/etc/systemd/system/exiled.service.d/watchdog.conf")
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	exile := attacker(t, g, "198.51.100.51")
+	inside(t, g, "exilectl", "ban", exile.Addr.String())
+	stop := besiege(t, []*host.Attacker{exile})
+	pid := inside(t, g, "systemctl", "show", "--value", "-p", "MainPID", "exiled.service")
+	inside(t, g, "kill", "-STOP", pid)
+	ctx := limit(t, time.Minute)
+	for inside(t, g, "systemctl", "show", "--value", "-p", "NRestarts", "exiled.service") == "0" && ctx.Err() == nil {
+		time.Sleep(100 * time.Millisecond)
+	}
+	eventually(t, "the daemon is back", func() bool {
+		_, err := g.Run(t.Context(), "systemctl", "is-active", "exiled.service")
+		return err == nil
+	})
+	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, exile.Addr.String()) {
+		t.Errorf("the ban is gone:\n%s", got)
+	}
+	stop()
+	if said := g.Log(t.Context()); !strings.Contains(said, "Watchdog timeout") {
+		t.Error("it was not the watchdog")
 	}
 }
 

@@ -44,6 +44,23 @@ func Install(ctx context.Context) (Tree, error) {
 	return Tree(dir), nil
 }
 
+// Package makes the .deb of a version in dir and returns its path.
+func Package(ctx context.Context, version, dir string) (string, error) {
+	source, err := sourceDir()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "make", "-s", "-C", source, "package", "VERSION=v"+version, "DIST="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make package: %w: %s", err, out)
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, "exile_"+version+"_*.deb")) // the pattern is well formed
+	if len(found) != 1 {
+		return "", fmt.Errorf("make package made %q, want one .deb of version %s", found, version)
+	}
+	return found[0], nil
+}
+
 // treeName is how the trees are found that killed processes left: by the process's ID.
 const treeName = "exile-tree-%d-"
 
@@ -78,13 +95,16 @@ func sourceDir() (string, error) {
 // Boot boots a host of that root file system, which is only read, with exile's files and this configuration file in place.
 // exiled does not run yet.
 func Boot(ctx context.Context, root string, tree Tree, config string) (*Target, error) {
-	files := map[string]string{"/etc/exile/exile.yaml": config}
+	files := map[string]string{"/etc/exile/exile.yaml": config, "/etc/systemd/system/exiled.service.d/strict.conf": strict}
 	h, err := host.Boot(ctx, host.Options{Lower: root, Tree: string(tree), Files: files})
 	if err != nil {
 		return nil, err
 	}
 	return &Target{h}, nil
 }
+
+// strict ends the daemon for what the sandbox otherwise only refuses it: a system call that the filter does not let through.
+const strict = "[Service]\nSystemCallErrorNumber=kill\n"
 
 // Activate enables and starts exiled as the packages and make install do on a live system.
 func (t *Target) Activate(ctx context.Context) error {

@@ -8,6 +8,7 @@ esac
 if [ "$1" = purge ]; then
 	rm -rf /var/lib/exile /etc/exile /run/exile /run/exile-accounts
 	find /etc/systemd/system -type l -lname '*/lib/systemd/system/exiled*' -delete
+	find /etc/systemd/system -mindepth 1 -type d -name '*.wants' -empty -delete # as systemctl disable does
 	! getent passwd exile >/dev/null || userdel exile
 	! getent group exile >/dev/null || groupdel exile
 fi

@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// TestPackage takes a host without exile through the life of the package: installed it guards sshd, upgraded under attack it
+// lets nobody in, nor after an upgrade that does not take the configuration; removed it gives the kernel back, installed
+// again it goes on where it was, and purged it was never there.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	debs := packages(t, "1.0.0", "1.1.0")
+	g := bare(t)
+	inside(t, g, "journalctl", "--update-catalog") // a host has one
+	before := traces(t, g)
+
+	dpkg(t, g, "-i", debs[0])
+	if got := inside(t, g, "exilectl", "--version"); !strings.Contains(got, "1.0.0") {
+		t.Errorf("exilectl is %q", got)
+	}
+	running(t, g)
+	hardened(t, g)
+	small(t, g)
+	exile := attacker(t, g, "198.51.100.41")
+	guess(t, exile, 4)
+	lastGuess(t, exile)
+	bannedAfterFive(t, g, exile)
+	stop := besiege(t, []*host.Attacker{exile})
+
+	upgrade(t, g, debs[1])
+	keep(t, g, debs[0])
+
+	stop()
+	dpkg(t, g, "-r", "exile")
+	clean(t, g)
+	greeted(t, exile)
+	dpkg(t, g, "-i", debs[1])
+	running(t, g)
+	silent(t, exile)
+
+	// As the manual says.
+	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
+	inside(t, g, "systemctl", "enable", "exiled-metrics.socket")
+	inside(t, g, "systemctl", "restart", "exiled.service")
+	if got := inside(t, g, "bash", "-c", scrape); !strings.Contains(got, "\nexile_bans_enforced 2\n") {
+		t.Errorf("no metrics: %q", got)
+	}
+	dpkg(t, g, "-P", "exile")
+	clean(t, g)
+	if diff := cmp.Diff(before, traces(t, g)); diff != "" {
+		t.Errorf("purged, it leaves (-before +after):\n%s", diff)
+	}
+}
+
+// packages makes the packages of the versions.
+func packages(t *testing.T, versions ...string) (debs []string) {
+	t.Helper()
+	if err := host.Available(); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
+	for _, v := range versions {
+		deb, err := target.Package(limit(t, 10*time.Minute), v, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		debs = append(debs, deb)
+	}
+	return debs
+}
+
+// bare boots a host that has never seen exile.
+func bare(t *testing.T) *target.Target {
+	t.Helper()
+	h, err := host.Boot(limit(t, time.Minute), host.Options{Lower: *root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &target.Target{Host: h}
+	t.Cleanup(func() { done(t, g) })
+	if _, err := g.Run(t.Context(), "which", "dpkg"); err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED: this host has no dpkg")
+	}
+	return g
+}
+
+// traces are what a package could leave: files by name, accounts, units and what ails them.
+func traces(t *testing.T, g *target.Target) []string {
+	t.Helper()
+	return strings.Split(inside(t, g, "sh", "-c", `
+		find /etc /var /run -xdev ! -path '/var/log/*' ! -path '/run/log/*' ! -path '/run/systemd/*' ! -path '/run/udev/*'
+		find /usr -xdev -name '*exile*'
+		getent passwd; getent group
+		systemctl list-unit-files --no-legend --no-pager; systemctl list-units --all --no-legend --no-pager '*exile*'
+	`), "\n")
+}
+
+// dpkg does something with a package, of which the file may be outside of the host.
+func dpkg(t *testing.T, g *target.Target, verb, name string) string {
+	t.Helper()
+	if verb == "-i" {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = filepath.Join("/tmp", filepath.Base(name))
+		if err := os.WriteFile(g.Path(name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := g.Run(limit(t, 2*time.Minute), "sh", "-c", `dpkg "$@" 2>&1`, "sh", verb, name)
+	t.Logf("dpkg %s %s:\n%s", verb, filepath.Base(name), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// running finds the daemon and its socket enabled and at work, with no configuration but the package's.
+func running(t *testing.T, g *target.Target) {
+	t.Helper()
+	for _, unit := range []string{"exiled.service", "exiled.socket"} {
+		inside(t, g, "systemctl", "is-enabled", unit)
+		inside(t, g, "systemctl", "is-active", unit)
+	}
+	eventually(t, "the daemon is well", func() bool {
+		return strings.Contains(inside(t, g, "exilectl", "show", "-p", "State"), "running")
+	})
+	if got := inside(t, g, "sh", "-c", "ls -A /etc/exile; ls -A /etc/exile/* 2>/dev/null; true"); got != "" {
+		t.Errorf("the package writes to /etc/exile: %s", got)
+	}
+}
+
+// hardened has systemd judge the unit as it runs.
+func hardened(t *testing.T, g *target.Target) {
+	t.Helper()
+	if out, err := g.Run(limit(t, time.Minute), "systemd-analyze", "security", "--no-pager", "--threshold=11", "exiled.service"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := inside(t, g, "sh", "-c", "systemd-analyze verify --man=no /usr/lib/systemd/system/exiled* 2>&1"); got != "" {
+		t.Errorf("systemd-analyze verify says:\n%s", got)
+	}
+}
+
+// maxResident is how much memory an idle daemon may hold, in KiB.
+const maxResident = 15_000_000 / 1024
+
+// small finds an idle daemon small.
+func small(t *testing.T, g *target.Target) {
+	t.Helper()
+	status := inside(t, g, "sh", "-c", "grep -E 'VmRSS|RssAnon' /proc/$(systemctl show --value -p MainPID exiled.service)/status")
+	words := strings.Fields(status)
+	t.Log(words)
+	i := slices.Index(words, "VmRSS:")
+	if n, err := strconv.Atoi(words[i+1]); err != nil || n > maxResident {
+		t.Errorf("an idle daemon holds %s, more than %d KiB: %v", status, maxResident, err)
+	}
+}
+
+// upgrade installs another version while an attacker guesses: none of the guesses is lost, none counts twice.
+func upgrade(t *testing.T, g *target.Target, deb string) {
+	t.Helper()
+	busy := attacker(t, g, "198.51.100.42")
+	guess(t, busy, 1)
+	ctx, guessed := context.WithCancel(limit(t, 2*time.Minute))
+	var failed error
+	go func() {
+		defer guessed()
+		for range 3 {
+			if err := busy.Guess(ctx, "root", 1); !errors.Is(err, host.ErrDenied) {
+				failed = errors.Join(failed, err)
+			}
+		}
+	}()
+	dpkg(t, g, "-i", deb)
+	running(t, g)
+	<-ctx.Done()
+	if failed != nil {
+		t.Errorf("guesses during the upgrade: %v", failed)
+	}
+	if got := inside(t, g, "busctl", "get-property", "org.exile1", "/org/exile1", "org.exile1.Manager", "Version"); !strings.Contains(got, "1.1.0") {
+		t.Errorf("version %s runs after the upgrade", got)
+	}
+	counted(t, g, busy, 4)
+	lastGuess(t, busy)
+	bannedAfterFive(t, g, busy)
+}
+
+// bannedAfterFive waits for the ban of an address that guessed five times, which is what the package's configuration allows.
+func bannedAfterFive(t *testing.T, g *target.Target, a *host.Attacker) {
+	t.Helper()
+	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ban.Jail != "sshd" || ban.Failures != 5 {
+		t.Errorf("%s was banned by jail %q after %d attempts, want sshd and 5", a.Addr, ban.Jail, ban.Failures)
+	}
+}
+
+// keep installs a version that does not take the configuration: the one that runs goes on, and dpkg says why.
+func keep(t *testing.T, g *target.Target, deb string) {
+	t.Helper()
+	pid := inside(t, g, "systemctl", "show", "-p", "MainPID", "exiled.service")
+	feed(t, g, "jails:\n  sshd:\n    maxretyr: 4\n", "/etc/exile/exile.yaml.d/typo.yaml")
+	if said := dpkg(t, g, "-i", deb); !strings.Contains(said, "typo.yaml:3") || !strings.Contains(said, "the exiled that runs goes on") {
+		t.Errorf("dpkg does not say what is wrong:\n%s", said)
+	}
+	if got := inside(t, g, "systemctl", "show", "-p", "MainPID", "exiled.service"); got != pid {
+		t.Errorf("%s was replaced by %s", pid, got)
+	}
+	inside(t, g, "rm", "-r", "/etc/exile/exile.yaml.d")
+}
