@@ -23,7 +23,7 @@ import (
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	debs := packages(t, "1.0.0", "1.1.0")
-	g := bare(t)
+	g := virgin(t)
 	inside(t, g, "journalctl", "--update-catalog") // a host has one
 	before := traces(t, g)
 
@@ -81,8 +81,8 @@ func packages(t *testing.T, versions ...string) (debs []string) {
 	return debs
 }
 
-// bare boots a host that has never seen exile.
-func bare(t *testing.T) *target.Target {
+// virgin boots a host that has never seen exile.
+func virgin(t *testing.T) *target.Target {
 	t.Helper()
 	h, err := host.Boot(limit(t, time.Minute), host.Options{Lower: *root})
 	if err != nil {
@@ -93,6 +93,7 @@ func bare(t *testing.T) *target.Target {
 	if _, err := g.Run(t.Context(), "which", "dpkg"); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED: this host has no dpkg")
 	}
+	inside(t, g, "rm", "-f", "/var/lib/man-db/auto-update") // an index of all manuals takes longer than the rest of the test
 	return g
 }
 
