@@ -97,43 +97,49 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	if len(fromJournal) == 0 {
 		return nil
 	}
-	name, source, err := b.journal(wanted)
+	source, err := b.journal(wanted)
 	if err != nil {
 		return err
 	}
+	source.Jails = fromJournal
 	for _, j := range fromJournal {
-		if name == "text" {
+		if source.Name == "text" {
 			j.Origin = control.OriginFile
 		}
 	}
-	plan.Sources = append(plan.Sources, daemon.Source{Name: name, Source: source, Jails: fromJournal})
+	plan.Sources = append(plan.Sources, source)
 	return nil
 }
 
 // authLogs are where syslog daemons put what sshd says, on Debian and on Fedora.
 func authLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure"} }
 
-// journal opens the journal, by journalctl when its files are in a format that we do not know; where there is none, the
-// log of a syslog daemon.
-func (b *builder) journal(wanted journal.Selector) (string, journal.Source, error) {
+// journal opens the journal; where there is none, the log of a syslog daemon.
+func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 	boot, err := follow.CurrentBoot()
 	if err != nil {
 		b.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
 	}
-	var source journal.Source
-	source, err = follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
+	e := &either{log: b.log, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
+	e.files, err = follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
 	switch {
 	case errors.Is(err, journalfile.ErrUnsupported):
-		b.log.Warn("Reading the journal through journalctl", "reason", err)
-		source, err = export.New(export.Config{Selector: wanted, Report: func(err error) {
-			b.log.Warn("Started journalctl again", "reason", err)
-		}})
+		err = e.change(err)
 	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
 		b.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
-		source, err = textlog.New(textlog.Config{Paths: authLogs()})
-		return "text", source, err
+		text, err := textlog.New(textlog.Config{Paths: authLogs()})
+		return daemon.Source{Name: "text", Source: text}, err
 	}
-	return "journal", source, err
+	return daemon.Source{Name: "journal", Source: e, Instead: e.instead}, err
+}
+
+// journalctl reads the same journal through journalctl.
+func (b *builder) journalctl(wanted journal.Selector) (journal.Source, error) {
+	cfg := export.Config{Selector: wanted, Report: func(err error) { b.log.Warn("Started journalctl again", "reason", err) }}
+	if dirs := b.journalDirs(); len(b.cfg.JournalDirs) == 1 { // not the machine's own, which is in two
+		cfg.Directory = dirs[0]
+	}
+	return export.New(cfg)
 }
 
 func readable(path string) bool {

@@ -17,6 +17,7 @@ const (
 	reasonGap        = "journal-gap"
 	reasonAside      = "state-set-aside"
 	reasonTrial      = "trial-stuck"
+	reasonFormat     = "journal-format"
 )
 
 var remedies = map[string]string{
@@ -25,6 +26,8 @@ var remedies = map[string]string{
 	reasonSource:     "A log source ended and is tried again; see journalctl -u exiled.",
 	reasonSuppressed: "journald dropped lines of a watched unit: set LogRateLimitIntervalSec=0 in a drop-in of that unit.",
 	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
+	reasonFormat: "journald writes files in a format newer than this exiled, which reads them through journalctl, slower and later: " +
+		"install a newer exile.",
 	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
 		"or keep the one on trial with exilectl confirm.",
 	reasonAside: "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",

@@ -82,6 +82,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	}
 	d.enforce(ctx)
 	d.recovered(reasonSource)
+	d.lookInstead(r)
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
 		d.introduce()
@@ -293,6 +294,18 @@ func (d *Daemon) gap(g journal.Gap) {
 	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
 		"since", g.Since, "until", g.Until, "error", g.Err)
 	d.degrade(reason, time.Now().Add(transient), g.Err)
+}
+
+// lookInstead notes whether the source reads as it should.
+func (d *Daemon) lookInstead(r *running) {
+	if r.Instead == nil {
+		return
+	}
+	if err := r.Instead(); err != nil {
+		d.degrade(reasonFormat, time.Time{}, err)
+	} else {
+		d.recovered(reasonFormat)
+	}
 }
 
 func (d *Daemon) sourceFailed(f failure) {

@@ -130,6 +130,9 @@ type Source struct {
 	Name string // its key in the state
 	journal.Source
 	Jails []*Jail
+	// Instead says why the source reads in another way than it should, and more slowly; nil, or returning nil: it does not.
+	// It is called from another goroutine than Follow.
+	Instead func() error
 }
 
 // low is the oldest entry that the jails of the source need again, when it stands at that time.
