@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"testing"
@@ -11,46 +12,53 @@ import (
 	"exile/e2e/target"
 )
 
-// at calls the test for every backend, on a host each.
-func at(t *testing.T, test func(t *testing.T, g *target.Target)) {
+// TestEnforce: with every backend, on a host each, bans are what is really enforced.
+func TestEnforce(t *testing.T) {
+	t.Parallel()
 	for _, backend := range backends {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
-			test(t, boot(t, config(backend)))
+			g := boot(t, config(backend)+simulating)
+			t.Run("cuts what is open", func(t *testing.T) { cuts(t, g) })
+			t.Run("ends in time", func(t *testing.T) { ends(t, g) })
+			t.Run("simulates", func(t *testing.T) { simulates(t, g) })
+			t.Run("repairs", func(t *testing.T) { repairs(t, g, thieves[backend]) })
 		})
 	}
 }
 
-// TestEstablished: a ban ends the connections that are open, on both sides: of IPv4, of IPv6, and of IPv4
-// to a listener that sees it as IPv6.
-func TestEstablished(t *testing.T) {
-	t.Parallel()
-	at(t, func(t *testing.T, g *target.Target) {
-		inside(t, g, "systemd-run", "--quiet", "--unit=echo", "systemd-socket-activate", "--listen=2222", "--accept", "--inetd", "cat")
-		eventually(t, "the echo server listens", func() bool { return inside(t, g, "ss", "-Hltn", "sport = 2222") != "" })
-		for _, f := range families {
-			a, free := attacker(t, g, f.attacker), attacker(t, g, f.bystander)
-			conn, other := talk(t, a), talk(t, free)
-			inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
-			banned := time.Now()
-			for echoes(conn, "after", time.Second) { // a route leaves that to the cut, which comes a moment after the ban
-				if time.Since(banned) > late {
-					t.Errorf("%s still gets answers", a.Addr)
-					break
-				}
-			}
-			for left := "?"; left != ""; { // ss prints v4-mapped addresses as the IPv4 ones in brackets
-				left = inside(t, g, "sh", "-c", fmt.Sprintf("ss -Htn state established sport = 2222 | grep -F '%s' || true", a.Addr))
-				if left != "" && time.Since(banned) > late {
-					t.Errorf("the host keeps the connection of %s:\n%s", a.Addr, left)
-					break
-				}
-			}
-			if !echoes(other, "still here", 10*time.Second) {
-				t.Errorf("the connection of %s, who is not banned, is cut", free.Addr)
+// simulating is a jail that bans nobody.
+const simulating = "  watch:\n    filter: sshd\n    units: [ssh.service, sshd.service]\n    simulate: yes\n    maxretry: 1\n"
+
+// cuts: a ban ends the connections that are open, on both sides: of IPv4, of IPv6, and of IPv4 to a listener that sees it as
+// IPv6.
+func cuts(t *testing.T, g *target.Target) {
+	t.Helper()
+	inside(t, g, "systemd-run", "--quiet", "--unit=echo", "systemd-socket-activate", "--listen=2222", "--accept", "--inetd", "cat")
+	eventually(t, "the echo server listens", func() bool { return inside(t, g, "ss", "-Hltn", "sport = 2222") != "" })
+	for _, f := range families {
+		a, free := attacker(t, g, f.attacker), attacker(t, g, f.bystander)
+		conn, other := talk(t, a), talk(t, free)
+		inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+		banned := time.Now()
+		for echoes(conn, "after", time.Second) { // a route leaves that to the cut, which comes a moment after the ban
+			if time.Since(banned) > late {
+				t.Errorf("%s still gets answers", a.Addr)
+				break
 			}
 		}
-	})
+		for left := "?"; left != ""; { // ss prints v4-mapped addresses as the IPv4 ones in brackets
+			left = inside(t, g, "sh", "-c", fmt.Sprintf("ss -Htn state established sport = 2222 | grep -F '%s' || true", a.Addr))
+			if left != "" && time.Since(banned) > late {
+				t.Errorf("the host keeps the connection of %s:\n%s", a.Addr, left)
+				break
+			}
+		}
+		if !echoes(other, "still here", 10*time.Second) {
+			t.Errorf("the connection of %s, who is not banned, is cut", free.Addr)
+		}
+		inside(t, g, "exilectl", "unban", "-q", a.Addr.String())
+	}
 }
 
 // talk opens a connection to the echo server that works.
@@ -82,28 +90,102 @@ func echoes(conn net.Conn, line string, wait time.Duration) bool {
 // late is how late things may be on a machine that does much else. On an idle one a second is enough for all of them.
 const late = 4 * time.Second
 
-// TestExpiry: a ban ends by itself, not before its time and soon after it, whether the kernel keeps the time or not.
-func TestExpiry(t *testing.T) {
-	t.Parallel()
-	at(t, func(t *testing.T, g *target.Target) {
-		const length = 4 * time.Second
-		for _, f := range families {
-			a := attacker(t, g, f.attacker)
-			asked := time.Now()
-			inside(t, g, "exilectl", "ban", "-q", "--duration", length.String(), a.Addr.String())
-			answered := time.Now()
-			ctx := limit(t, time.Minute)
-			for !knock(ctx, a) && ctx.Err() == nil {
-			}
-			free := time.Now()
-			if free.Before(asked.Add(length)) {
-				t.Errorf("%s was let in %s early", a.Addr, asked.Add(length).Sub(free))
-			}
-			after := free.Sub(answered.Add(length))
-			if after > late {
-				t.Errorf("%s was let in %s late", a.Addr, after)
-			}
-			t.Logf("%s was let in %s after the end", a.Addr, after)
+// ends: a ban ends by itself, not before its time and soon after it, whether the kernel keeps the time or not.
+func ends(t *testing.T, g *target.Target) {
+	t.Helper()
+	const length = 4 * time.Second
+	for _, f := range families {
+		a := attacker(t, g, f.attacker)
+		asked := time.Now()
+		inside(t, g, "exilectl", "ban", "-q", "--duration", length.String(), a.Addr.String())
+		answered := time.Now()
+		ctx := limit(t, time.Minute)
+		for !knock(ctx, a) && ctx.Err() == nil {
 		}
-	})
+		free := time.Now()
+		if free.Before(asked.Add(length)) {
+			t.Errorf("%s was let in %s early", a.Addr, asked.Add(length).Sub(free))
+		}
+		after := free.Sub(answered.Add(length))
+		if after > late {
+			t.Errorf("%s was let in %s late", a.Addr, after)
+		}
+		t.Logf("%s was let in %s after the end", a.Addr, after)
+	}
+}
+
+// simulates: what a jail decides that simulates is told like any ban, and shuts nobody out.
+func simulates(t *testing.T, g *target.Target) {
+	t.Helper()
+	for _, f := range families {
+		a := attacker(t, g, f.attacker)
+		guess(t, a, 1)
+		ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+		for n := 2; err == nil && ban.Jail != "watch"; n++ { // what went before banned by hand
+			ban, err = g.WaitBan(limit(t, 10*time.Second), a.Addr, n)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		greeted(t, a)
+	}
+	if s := status(t, g); s.Banned != 0 || s.Enforced != 0 {
+		t.Errorf("%d bans wanted and %d enforced, want none", s.Banned, s.Enforced)
+	}
+}
+
+// thief takes bans out of the kernel behind exiled's back.
+type thief struct {
+	command string
+	told    bool // the kernel tells exiled of it; sets tell nobody
+	robs    bool // the kernel lets it; since Linux 6.9 not where the table is ours
+}
+
+var thieves = map[string]thief{
+	"ipset":    {"ipset flush exile4; ipset flush exile6", false, true},
+	"nftables": {"nft flush ruleset", true, false},
+	"route":    {"ip route flush table 166; ip -6 route flush table 166; ip rule del pref 100; ip -6 rule del pref 100", true, true},
+}
+
+// repairs: what a thief takes out of the kernel is back at once if the kernel tells of it, and else at SIGHUP, and the status
+// counts it.
+func repairs(t *testing.T, g *target.Target, th thief) {
+	t.Helper()
+	var exiles []*host.Attacker
+	for _, f := range families {
+		a := attacker(t, g, f.attacker)
+		inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+		exiles = append(exiles, a)
+	}
+	before := status(t, g)
+	inside(t, g, "sh", "-c", th.command)
+	if !th.told {
+		inside(t, g, "systemctl", "kill", "--signal=HUP", "exiled.service")
+	}
+	for _, a := range exiles {
+		eventually(t, a.Addr.String()+" is out again", func() bool { return !knock(t.Context(), a) })
+		silent(t, a)
+	}
+	after := status(t, g)
+	if after.Banned != 2 || after.Enforced != 2 {
+		t.Errorf("%d bans wanted and %d enforced, want 2 and 2", after.Banned, after.Enforced)
+	}
+	if th.robs && (after.Repairs == before.Repairs || after.LastRepair == nil) {
+		t.Errorf("%d repairs before, %d after, the last at %v", before.Repairs, after.Repairs, after.LastRepair)
+	}
+}
+
+// counters are what the status says of the kernel.
+type counters struct {
+	Banned, Enforced int
+	Repairs          uint64
+	LastRepair       *int64 `json:"last_repair"`
+}
+
+func status(t *testing.T, g *target.Target) (c counters) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(inside(t, g, "exilectl", "status", "--json=short")), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
