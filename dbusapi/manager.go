@@ -1,6 +1,7 @@
 package dbusapi
 
 import (
+	"errors"
 	"math"
 	"net/netip"
 	"slices"
@@ -43,6 +44,7 @@ func managerCommands() []method {
 		{"Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", actBan, func(c *call) ([]any, error) {
 			return c.ban(c.str(0), c.str(1), c.u64(2), c.str(3), 4)
 		}},
+		{"BanMany", "a(ssts) bans, t flags", "a(uss) refused", actBan, banMany},
 		{"Unban", "s jail, s address, t flags", "u n_removed", actUnban, func(c *call) ([]any, error) {
 			return c.unban(c.str(0), c.str(1), c.u64(2))
 		}},
@@ -199,28 +201,33 @@ func (c *call) ban(jail, address string, durationUSec uint64, reason string, fla
 	if err != nil {
 		return nil, err
 	}
-	p, err := ParsePrefix(address)
+	r, err := toRequest(jail, address, durationUSec, reason, flags)
 	if err != nil {
 		return nil, err
-	}
-	for what, text := range map[string]string{"jail": jail, "reason": reason} {
-		if err := checkText(what, text); err != nil {
-			return nil, err
-		}
-	}
-	permanent := flags&flagPermanent != 0 || durationUSec == infinity
-	if !permanent && durationUSec > math.MaxInt64/1000 {
-		return nil, fail(errInvalidArgs, "A duration of %d µs is too long; set flag 1 for a permanent ban.", durationUSec)
-	}
-	r := control.BanRequest{Jail: jail, Prefix: p, Permanent: permanent, Reason: reason, Force: flags&flagForce != 0}
-	if !permanent {
-		r.Duration = fromDurationUSec(durationUSec)
 	}
 	b, err := c.session.service.cfg.Writer.Ban(c.ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return []any{untilUSec(b.Until)}, nil
+}
+
+// toRequest reads a ban that somebody asks for.
+func toRequest(jail, address string, durationUSec uint64, reason string, flags uint64) (control.BanRequest, error) {
+	p, err := ParsePrefix(address)
+	if err := errors.Join(err, checkText("jail", jail), checkText("reason", reason)); err != nil {
+		return control.BanRequest{}, err
+	}
+	r := control.BanRequest{Jail: jail, Prefix: p, Reason: reason, Force: flags&flagForce != 0}
+	r.Permanent = flags&flagPermanent != 0 || durationUSec == infinity
+	switch {
+	case r.Permanent:
+	case durationUSec > math.MaxInt64/1000:
+		return r, fail(errInvalidArgs, "A duration of %d µs is too long; set flag 1 for a permanent ban.", durationUSec)
+	default:
+		r.Duration = fromDurationUSec(durationUSec)
+	}
+	return r, nil
 }
 
 func (c *call) unban(jail, address string, flags uint64) ([]any, error) {

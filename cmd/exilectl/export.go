@@ -79,41 +79,62 @@ func newImportCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// importAtOnce is how many bans are under way: a ban returns when it is in the kernel, and the daemon takes many at once.
-const importAtOnce = 32
+// What is under way of an import: so many bans a change, and so many changes, of which the daemon carries out one while the
+// others travel.
+const (
+	importMany   = 200
+	importAtOnce = 4
+)
 
 // importBans stops at the first line that is not a ban, and at the first ban that the daemon refuses for another reason
-// than that the address is protected here.
+// than that the address is protected here. It returns how many bans it asked for.
 func importBans(ctx context.Context, d control.Writer, in io.Reader, now time.Time) (int, error) {
 	dec := json.NewDecoder(in)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(importAtOnce)
 	n := 0
-	for ctx.Err() == nil {
+	var end error
+	for end == nil && ctx.Err() == nil {
+		var requests []control.BanRequest
+		requests, end = nextBans(dec, now)
+		n += len(requests)
+		g.Go(func() error { return banAll(ctx, d, requests) })
+	}
+	if end == nil || errors.Is(end, io.EOF) {
+		return n, g.Wait()
+	}
+	return n, errors.Join(fmt.Errorf("failed to import ban %d: %w", n+1, end), g.Wait())
+}
+
+// nextBans reads some of what export has written, without the bans that are over. At the end it returns io.EOF.
+func nextBans(dec *json.Decoder, now time.Time) (out []control.BanRequest, err error) {
+	for len(out) < importMany {
 		var row banRow
-		err := dec.Decode(&row)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return n, errors.Join(fmt.Errorf("failed to import ban %d: %w", n+1, err), g.Wait())
+		if err := dec.Decode(&row); err != nil {
+			return out, err
 		}
 		r, ok, err := row.request(now)
 		if err != nil {
-			return n, errors.Join(fmt.Errorf("failed to import ban %d: %w", n+1, err), g.Wait())
+			return out, err
 		}
-		if !ok {
-			continue
+		if ok {
+			out = append(out, r)
 		}
-		n++
-		g.Go(func() error {
-			if _, err := d.Ban(ctx, r); err != nil && !errors.Is(err, control.ErrProtected) {
-				return failure(err, "ban %s", dbusapi.FormatPrefix(r.Prefix))
-			}
-			return nil
-		})
 	}
-	return n, g.Wait()
+	return out, nil
+}
+
+func banAll(ctx context.Context, d control.Writer, requests []control.BanRequest) error {
+	refused, err := d.BanMany(ctx, requests)
+	if err != nil {
+		return failure(err, "ban %d addresses", len(requests))
+	}
+	for i, err := range refused {
+		if err != nil && !errors.Is(err, control.ErrProtected) {
+			return failure(err, "ban %s", dbusapi.FormatPrefix(requests[i].Prefix))
+		}
+	}
+	return nil
 }
 
 // request is false for a ban that is over.

@@ -168,8 +168,10 @@ type Report struct {
 
 // Writer changes things. It is safe for concurrent use; a method returns when the change is in the kernel.
 type Writer interface {
-	// Ban bans, or extends a ban, and returns it. ErrProtected unless r.Force.
+	// Ban bans, or extends a ban, and returns it; one that stands for longer stays as it is. ErrProtected unless r.Force.
 	Ban(ctx context.Context, r BanRequest) (Ban, error)
+	// BanMany does what Ban does, for all in one change, and returns for each why it was not done, or nil.
+	BanMany(ctx context.Context, requests []BanRequest) ([]error, error)
 	// Unban lifts every ban that stops p or a part of it, in one jail or in all (""), and forgets the failures of p. An
 	// invalid prefix means every ban. It returns how many bans it lifted.
 	Unban(ctx context.Context, jail string, p netip.Prefix) (int, error)

@@ -30,7 +30,7 @@ func (d *Daemon) adopt(have []firewall.Ban) {
 
 func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
 	if old, ok := d.bans.get(j.Info.Name, b.Prefix); ok {
-		b.Until = laterEnd(b.Until, old.Until)
+		b.Until = longer(b.Until, old.Until)
 	}
 	if over(b, b.Since) { // a routing table does not know when a ban ends
 		b.Until = time.Time{}

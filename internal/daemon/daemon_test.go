@@ -510,6 +510,39 @@ func TestProtectedAndManual(t *testing.T) {
 	})
 }
 
+// Whoever bans by hand makes a ban longer, never shorter, and many at once fail each for itself.
+func TestBanByHandNeverShortens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		begin := time.Now()
+		one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+		for _, step := range []struct {
+			request control.BanRequest
+			want    time.Time
+		}{
+			{control.BanRequest{Prefix: one, Duration: time.Hour}, begin.Add(time.Hour)},
+			{control.BanRequest{Prefix: one, Duration: time.Minute}, begin.Add(time.Hour)},
+			{control.BanRequest{Prefix: one, Duration: 2 * time.Hour}, begin.Add(2 * time.Hour)},
+			{control.BanRequest{Prefix: one, Permanent: true}, time.Time{}},
+			{control.BanRequest{Prefix: one, Duration: time.Hour}, time.Time{}},
+		} {
+			b, err := d.Ban(t.Context(), step.request)
+			if err != nil || !b.Until.Equal(step.want) {
+				t.Errorf("Ban(%+v) until %s, %v; want until %s", step.request, b.Until, err, step.want)
+			}
+		}
+		errs, err := d.BanMany(t.Context(), []control.BanRequest{{Prefix: one, Duration: time.Hour}, {}, {Prefix: other, Duration: time.Hour}, {Jail: "nginx", Prefix: other}})
+		if err != nil || len(errs) != 4 || errs[0] != nil || !errors.Is(errs[1], control.ErrInvalid) || errs[2] != nil || !errors.Is(errs[3], control.ErrNoSuchJail) {
+			t.Errorf("BanMany: %v, %v", errs, err)
+		}
+		w.expectBanned("after all", one.String(), other.String())
+		time.Sleep(24 * time.Hour)
+		w.expectBanned("a day later", one.String())
+	})
+}
+
 func TestReloadKeepsBansAndCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

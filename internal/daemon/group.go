@@ -28,29 +28,18 @@ func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
 	var covered []control.Ban
 	for _, p := range w.Members {
 		if b, ok := d.bans.get(j.Info.Name, p); ok {
-			wide.Until = laterEnd(wide.Until, b.Until)
+			wide.Until = longer(wide.Until, b.Until)
 			wide.Failures += b.Failures
 			covered = append(covered, b)
 		}
 	}
 	if old, ok := d.bans.get(j.Info.Name, w.Prefix); ok {
-		wide.Until = laterEnd(wide.Until, old.Until)
+		wide.Until = longer(wide.Until, old.Until)
 	}
 	d.enter(j, wide)
 	for _, b := range covered {
 		d.lift(b, "covered")
 	}
-}
-
-// laterEnd is the later of two ends of bans, of which zero is never.
-func laterEnd(a, b time.Time) time.Time {
-	if a.IsZero() || b.IsZero() {
-		return time.Time{}
-	}
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // regroup tells the jails of a new plan which bans there are.

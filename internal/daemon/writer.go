@@ -42,14 +42,23 @@ func (d *Daemon) changeIn(ctx context.Context, f func(life context.Context) erro
 
 // Ban implements control.Writer.
 func (d *Daemon) Ban(ctx context.Context, r control.BanRequest) (b control.Ban, err error) {
-	if err := checkRequest(r); err != nil {
-		return b, err
-	}
 	err = d.change(ctx, func() (err error) {
 		b, err = d.banByHand(r)
 		return err
 	})
 	return b, err
+}
+
+// BanMany implements control.Writer.
+func (d *Daemon) BanMany(ctx context.Context, requests []control.BanRequest) ([]error, error) {
+	errs := make([]error, len(requests))
+	err := d.change(ctx, func() error {
+		for i, r := range requests {
+			_, errs[i] = d.banByHand(r)
+		}
+		return nil
+	})
+	return errs, err
 }
 
 func checkRequest(r control.BanRequest) error {
@@ -64,8 +73,9 @@ func checkRequest(r control.BanRequest) error {
 	return nil
 }
 
+// banByHand leaves a ban alone that stands for longer: whoever bans does not want to set free.
 func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
-	if err := d.known(r.Jail); err != nil {
+	if err := errors.Join(checkRequest(r), d.known(r.Jail)); err != nil {
 		return control.Ban{}, err
 	}
 	j := d.plan.Jails[0]
@@ -80,6 +90,9 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 	t := j.BanTime(r)
 	if t != jail.Permanent {
 		b.Until = b.Since.Add(t)
+	}
+	if stands, ok := d.bans.get(b.Jail, p); ok && longer(stands.Until, b.Until).Equal(stands.Until) {
+		return stands, nil
 	}
 	d.impose(j, b)
 	return b, nil

@@ -236,6 +236,17 @@ func (c *Client) Ban(ctx context.Context, r control.BanRequest) (control.Ban, er
 	return out.Ban.ban()
 }
 
+// BanMany implements control.Writer, but for that it is as many changes: long lists are for the bus.
+func (c *Client) BanMany(ctx context.Context, requests []control.BanRequest) ([]error, error) {
+	errs := make([]error, len(requests))
+	for i, r := range requests {
+		if _, errs[i] = c.Ban(ctx, r); ctx.Err() != nil {
+			return errs, ctx.Err()
+		}
+	}
+	return errs, nil
+}
+
 // Unban implements control.Writer.
 func (c *Client) Unban(ctx context.Context, jail string, p netip.Prefix) (int, error) {
 	var out removedReply

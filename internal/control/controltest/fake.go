@@ -213,6 +213,15 @@ func (f *Fake) put(b control.Ban) {
 	f.bans = slices.Insert(f.bans, i, b)
 }
 
+// BanMany implements control.Writer.
+func (f *Fake) BanMany(ctx context.Context, requests []control.BanRequest) ([]error, error) {
+	errs := make([]error, len(requests))
+	for i, r := range requests {
+		_, errs[i] = f.Ban(ctx, r)
+	}
+	return errs, nil
+}
+
 // Unban implements control.Writer.
 func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error) {
 	f.mu.Lock()
