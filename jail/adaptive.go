@@ -2,7 +2,6 @@ package jail
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -51,53 +50,60 @@ type AdaptiveDetector struct {
 	cfg      AdaptiveConfig
 	accounts accounts
 	names    names
-	scores   *recent[netID, score]
+	scores   *scores
 	known    known
 	hosts    offences[netID]
 	wides    wides
+	epoch    uint32 // rises with every name that the host turns out to have
 }
 
 // NewAdaptive returns a detector that has seen nothing yet.
 func NewAdaptive(cfg AdaptiveConfig) *AdaptiveDetector {
 	return &AdaptiveDetector{
 		cfg:    cfg,
-		names:  names{newRecent[string, crowd](max(cfg.MaxNames, 1))},
-		scores: newRecent[netID, score](max(cfg.MaxAddrs, 1)),
+		names:  newNames(max(cfg.MaxNames, 1)),
+		scores: newScores(max(cfg.MaxAddrs, 1)),
 		known:  newKnown(max(cfg.MaxKnown, 1)),
 		hosts:  offences[netID]{newRecent[netID, offence](max(cfg.MaxAddrs, 1))},
 		wides:  newWides(max(cfg.MaxKnown, 1)),
+		epoch:  1,
 	}
 }
 
 // SetAccounts tells which accounts the host has, at most 4096, and which of them cannot log in by password: those count
 // as unknown names. Names that logged in are accounts without being told.
-func (d *AdaptiveDetector) SetAccounts(all, locked []string) { d.accounts = newAccounts(all, locked) }
+func (d *AdaptiveDetector) SetAccounts(all, locked []string) {
+	d.accounts = newAccounts(all, locked)
+	d.epoch++
+}
 
 // Observe implements Detector.
 func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	at := stampOf(a.Time)
 	a.Addr = a.Addr.Unmap()
 	if a.Success {
-		d.known.login(a, at)
-		d.forgive(a)
+		if d.known.login(&a, at) {
+			d.epoch++
+		}
+		d.forgive(&a)
 		return out
 	}
 	if !counted(a.Addr) || d.banned(a.Addr, at) {
 		return out
 	}
-	e := d.weigh(a, at)
+	e := d.weigh(&a, at)
 	s := d.scores.touch(hostOf(a.Addr), int64(at))
-	s.slide(at, max(d.cfg.FindTime, d.cfg.SlowTime))
-	s.add(scoreMark{at, e.points, uint16(clampCount(a.Guesses))})
+	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
+	d.scores.add(s, at, e.points, uint16(clampCount(a.Guesses)))
 	if !d.decide(s, at, &e) {
 		return out
 	}
 	d.scores.delete(hostOf(a.Addr))
-	return d.convict(a, at, e, out)
+	return d.convict(&a, at, &e, out)
 }
 
 // forgive takes back what a login's own connection guessed: a slip of its user.
-func (d *AdaptiveDetector) forgive(a Attempt) {
+func (d *AdaptiveDetector) forgive(a *Attempt) {
 	if a.Forgiven == 0 || !counted(a.Addr) {
 		return
 	}
@@ -105,7 +111,7 @@ func (d *AdaptiveDetector) forgive(a Attempt) {
 	if s == nil {
 		return
 	}
-	if s.forgive(a.Forgiven); len(*s) == 0 {
+	if d.scores.forgive(s, a.Forgiven); s.n == 0 {
 		d.scores.delete(hostOf(a.Addr))
 	}
 }
@@ -116,7 +122,12 @@ func (d *AdaptiveDetector) banned(a netip.Addr, at stamp) bool {
 	if d.hosts.banned(hostOf(a), at) {
 		return true
 	}
-	return d.wides.len() > 0 && slices.ContainsFunc(around(a), func(wide netip.Prefix) bool { return d.wides.offences.banned(wide, at) })
+	for _, wide := range around(a) {
+		if wide != 0 && d.wides.offences.banned(wide, at) {
+			return true
+		}
+	}
+	return false
 }
 
 // evidence is what one attempt weighs, and why.
@@ -131,7 +142,7 @@ type evidence struct {
 }
 
 // weigh gives an attempt its points.
-func (d *AdaptiveDetector) weigh(a Attempt, at stamp) evidence {
+func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
 	weight := float64(clampCount(a.Guesses))
 	var e evidence
 	if hosts := d.learn(a, at); d.cfg.NameHosts > 0 && hosts >= d.cfg.NameHosts {
@@ -146,48 +157,20 @@ func (d *AdaptiveDetector) weigh(a Attempt, at stamp) evidence {
 	return e
 }
 
-// learn enters the address under the name and returns how many addresses failed on it, or 0 when the name may be a
-// person's: it logged in by password, it exists and can, or it is a slip of the finger away from one that does.
-func (d *AdaptiveDetector) learn(a Attempt, at stamp) int {
-	locked := d.accounts.locked(a.User)
-	if a.User == "" || (!a.Unknown || locked) && d.known.owner(a.User, at, d.cfg.OwnerTime) {
-		return 0
-	}
-	n := d.names.fail(a.User, hostOf(a.Addr), at, d.cfg.NameTime)
-	if locked || a.Unknown && (n < d.cfg.NameHosts || !d.near(a.User)) { // which takes long, and matters only to evidence
-		return n
-	}
-	return 0
-}
-
-// near reports whether a name is a slip of the finger away from one that exists or that logged in.
-func (d *AdaptiveDetector) near(name string) bool {
-	name = clip(name)
-	if d.known.names.get(name) != nil || d.accounts.near(name) {
-		return true
-	}
-	for node := range d.known.names.all {
-		if nearMiss(name, node.key) {
-			return true
-		}
-	}
-	return false
-}
-
 // decide looks at both windows and says which of them is full.
 func (d *AdaptiveDetector) decide(s *score, at stamp, e *evidence) bool {
 	e.span, e.limit = d.cfg.FindTime, hundredths(d.cfg.MaxRetry)
-	e.total, e.attempts = s.sum(at, e.span)
+	e.total, e.attempts = d.scores.sum(s, at, e.span)
 	if e.total >= e.limit {
 		return true
 	}
 	e.span, e.limit = d.cfg.SlowTime, hundredths(d.cfg.SlowRetry)
-	e.total, e.attempts = s.sum(at, e.span)
+	e.total, e.attempts = d.scores.sum(s, at, e.span)
 	return e.limit > 0 && e.total >= e.limit
 }
 
 // convict appends the ban of the address, and of the network around it when it is one of several.
-func (d *AdaptiveDetector) convict(a Attempt, at stamp, e evidence, out []Verdict) []Verdict {
+func (d *AdaptiveDetector) convict(a *Attempt, at stamp, e *evidence, out []Verdict) []Verdict {
 	ladder := d.cfg.Ladder
 	if e.name > 0 && !d.known.region(a.Addr, at, d.cfg.KnownTime) {
 		ladder = d.cfg.NameLadder
@@ -196,12 +179,20 @@ func (d *AdaptiveDetector) convict(a Attempt, at stamp, e evidence, out []Verdic
 	n := int(o.count)
 	t := d.step(ladder, n)
 	o.until = stampOf(a.Time.Add(t))
-	v := Verdict{
+	out = append(out, Verdict{
 		Prefix: hostOf(a.Addr).host(), Duration: t, Failures: e.attempts, Offence: n,
-		Reason:   e.reason(a.User, n, min(n, len(ladder))),
-		Evidence: []Trace{{Time: a.Time, Position: a.Position, Rule: a.Rule}},
+		Reason: e.reason(a.User, n, min(n, len(ladder))),
+	})
+	return d.widen(a, at, e.attempts, out)
+}
+
+// reason is what tells people of the evidence.
+func (e *evidence) reason(user string, offence, step int) Reason {
+	r := Reason{Kind: ByPoints, Points: e.total, Limit: e.limit, Span: e.span, Known: e.known, Offence: offence, Step: step}
+	if e.name > 0 {
+		r.Kind, r.Name, r.Count = ByName, user, e.name
 	}
-	return d.widen(a, at, v, append(out, v))
+	return r
 }
 
 // step is the ban time of the n-th offence.
@@ -213,7 +204,7 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 }
 
 // widen appends the ban of the network when enough of its addresses were banned and nobody ever logged in from it.
-func (d *AdaptiveDetector) widen(a Attempt, at stamp, v Verdict, out []Verdict) []Verdict {
+func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdict) []Verdict {
 	if d.cfg.PrefixHosts == 0 {
 		return out
 	}
@@ -223,11 +214,12 @@ func (d *AdaptiveDetector) widen(a Attempt, at stamp, v Verdict, out []Verdict) 
 	}
 	o := d.wides.next(wide, at, d.cfg.Remember)
 	n := int(o.count)
-	v.Prefix, v.Offence = wide, n
-	v.Duration = quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
-	o.until = stampOf(a.Time.Add(v.Duration))
-	v.Reason = wideReason(hosts, n, d.cfg)
-	return append(out, v)
+	t := quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
+	o.until = stampOf(a.Time.Add(t))
+	return append(out, Verdict{
+		Prefix: wide.prefix(), Duration: t, Failures: attempts, Offence: n,
+		Reason: Reason{Kind: ByPrefix, Count: hosts, Span: d.cfg.PrefixTime, Offence: n, Step: n},
+	})
 }
 
 // quadrupled is t times 4 to the power of n, at most limit.
@@ -258,7 +250,9 @@ func (d *AdaptiveDetector) Release(p netip.Prefix) {
 	if host := hostOf(p.Addr()); host.host() == p {
 		d.hosts.release(host)
 	}
-	d.wides.release(p)
+	if wide, ok := wideOf(p); ok {
+		d.wides.release(wide)
+	}
 }
 
 // Expire implements Lister. It changes no decision: what it forgets counts no more.
@@ -283,7 +277,7 @@ func (d *AdaptiveDetector) Evicted() uint64 { return d.scores.evicted }
 func (d *AdaptiveDetector) Hosts(after netip.Prefix, limit int) []Host {
 	var hosts []Host
 	for node := range d.scores.all {
-		p, marks := node.key.host(), node.value
+		p, marks := node.key.host(), d.scores.oldestFirst(&node.value)
 		if len(marks) == 0 || after.IsValid() && p.Compare(after) <= 0 {
 			continue
 		}
@@ -296,18 +290,4 @@ func (d *AdaptiveDetector) Hosts(after netip.Prefix, limit int) []Host {
 		}
 	}
 	return firstHosts(hosts, limit)
-}
-
-// Names returns the names that are evidence now, with the number of addresses that failed on each, most first. It
-// compares each with every account: not for every attempt.
-func (d *AdaptiveDetector) Names(at time.Time) []AttackName {
-	list := d.names.list(stampOf(at), d.cfg.NameTime, d.cfg.NameHosts)
-	return slices.DeleteFunc(list, func(n AttackName) bool { return !d.accounts.locked(n.Name) && d.near(n.Name) })
-}
-
-// ForgetName drops what was learned about a name and reports whether anything was.
-func (d *AdaptiveDetector) ForgetName(name string) bool {
-	known := d.names.get(clip(name)) != nil
-	d.names.delete(clip(name))
-	return known
 }

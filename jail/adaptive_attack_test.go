@@ -102,7 +102,7 @@ func TestOwnerMistypes(t *testing.T) {
 		s.wait(time.Minute)
 	}
 	s.wants(t, "198.51.100.1/32 1h0m0s")
-	if s.fail(home, "alice", false) != 1 || !strings.Contains(s.bans[1].Reason, "known neighbour") {
+	if s.fail(home, "alice", false) != 1 || !strings.Contains(s.bans[1].Reason.String(), "known neighbour") {
 		t.Errorf("the 25th wrong password from home: %+v", s.bans)
 	}
 }

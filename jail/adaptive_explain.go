@@ -11,29 +11,6 @@ import (
 // maxExplained bounds the names that Explain lists.
 const maxExplained = 8
 
-// reason tells people which evidence it was. The name is the attacker's: quoted. It is made for every ban, also in the
-// worst of attacks: no Sprintf.
-func (e evidence) reason(user string, offence, step int) string {
-	b := make([]byte, 0, 128)
-	if e.name > 0 {
-		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(user))
-		b = append(append(append(b, ", on which "...), addresses(e.name)...), " failed, "...)
-	} else {
-		b = append(b, "count: "...)
-	}
-	b = e.limit.append(append(e.total.append(b), " of "...))
-	b = append(append(b, " points in "...), days(e.span)...)
-	if e.known {
-		b = append(b, ", weighed as a known neighbour"...)
-	}
-	b = strconv.AppendInt(append(b, ", offence "...), int64(offence), 10)
-	return string(strconv.AppendInt(append(b, ", step "...), int64(step), 10))
-}
-
-func wideReason(hosts, offence int, cfg AdaptiveConfig) string {
-	return fmt.Sprintf("prefix: %s in it banned within %s, offence %d, step %d", addresses(hosts), days(cfg.PrefixTime), offence, offence)
-}
-
 // Explain says in lines for people what is known of an address at that time: its points in both windows, its offences
 // and the next steps, the names that it tried, and who logged in around it. Names are quoted and clipped.
 func (d *AdaptiveDetector) Explain(addr netip.Addr, at time.Time) []string {
@@ -58,10 +35,10 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 	if s == nil {
 		return nil
 	}
-	fast, _ := s.sum(at, d.cfg.FindTime)
+	fast, _ := d.scores.sum(s, at, d.cfg.FindTime)
 	lines := []string{fmt.Sprintf("points: %v of %v in %s", fast, hundredths(d.cfg.MaxRetry), days(d.cfg.FindTime))}
 	if d.cfg.SlowRetry > 0 {
-		slow, _ := s.sum(at, d.cfg.SlowTime)
+		slow, _ := d.scores.sum(s, at, d.cfg.SlowTime)
 		lines = append(lines, fmt.Sprintf("points: %v of %v in %s", slow, hundredths(d.cfg.SlowRetry), days(d.cfg.SlowTime)))
 	}
 	return lines
@@ -70,20 +47,20 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	var lines []string
 	if n := d.hosts.soFar(hostOf(addr), at, d.cfg.Remember); n > 0 {
-		began, _ := last(d.hosts.recent, hostOf(addr))
-		since := at.since(began)
+		began, _ := d.hosts.touched(hostOf(addr))
+		since := at.since(stamp(began))
 		lines = append(lines, fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
 			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1))))
 	}
 	for _, wide := range around(addr) {
 		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
-			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide, days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
+			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide.prefix(), days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
 		}
 	}
 	return lines
 }
 
-// explainNames lists the names on which the address failed last.
+// explainNames lists the names on which the address failed last. Those that only one address tried are not known by name.
 func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 	type try struct {
 		name  string
@@ -91,16 +68,24 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 		hosts int
 	}
 	var tries []try
+	nameless := 0
 	for node := range d.names.all {
 		c := &node.value
-		if i := slices.Index(c.hosts[:c.n], hostOf(addr)); i >= 0 && at.within(c.at[i], d.cfg.NameTime) {
-			tries = append(tries, try{node.key, c.at[i], c.count(at, d.cfg.NameTime)})
+		switch i := slices.Index(c.hosts[:c.n], hostOf(addr)); {
+		case i < 0 || !at.within(c.at[i], d.cfg.NameTime):
+		case c.text == "":
+			nameless++
+		default:
+			tries = append(tries, try{c.text, c.at[i], c.count(at, d.cfg.NameTime)})
 		}
 	}
 	slices.SortStableFunc(tries, func(a, b try) int { return int(b.at.since(a.at) / time.Second) })
 	var lines []string
 	for _, t := range tries[:min(len(tries), maxExplained)] {
 		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s", quote(t.name), addresses(t.hosts), days(d.cfg.NameTime)))
+	}
+	if nameless > 0 {
+		lines = append(lines, fmt.Sprintf("names: tried within %s that are no attack names: %d", days(d.cfg.NameTime), nameless))
 	}
 	return lines
 }

@@ -41,7 +41,9 @@ func TestAdaptiveJailBansByName(t *testing.T) {
 	}
 	want := []jail.Decision{{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.7/32"), At: start.Add(time.Minute), Until: start.Add(time.Minute + 7*24*time.Hour),
-		Failures: 1, Offence: 1, Reason: `name: "ora\"cle", on which 2 addresses failed, 5 of 5 points in 1d, offence 1, step 1`,
+		Failures: 1, Offence: 1, Reason: jail.Reason{
+			Kind: jail.ByName, Name: `ora"cle`, Count: 2, Points: 500, Limit: 500, Span: 24 * time.Hour, Offence: 1, Step: 1,
+		},
 	}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)

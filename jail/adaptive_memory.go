@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math"
 	"net/netip"
@@ -11,7 +10,7 @@ import (
 )
 
 // The memories of the adaptive detector. Each has a hard cap and forgets what was not touched for longest, so that no
-// attacker makes it grow; each is found through a Go map, whose hash is seeded, so that none makes it slow.
+// attacker makes it grow; each is found through an index whose hash is seeded, so that none makes it slow.
 
 // stamp is a time in seconds since 1970: half the memory of a time, and the constants are hours and days.
 type stamp uint32
@@ -124,108 +123,6 @@ func (c *crowd) drop(remove func(netID) bool) {
 	*c = kept
 }
 
-// clip shortens a name to what is kept of it.
-func clip(name string) string { return name[:min(len(name), maxName)] }
-
-const maxName = 64
-
-// names are the user names that failed, and where from.
-type names struct{ *recent[string, crowd] }
-
-// fail notes that host failed on the name and returns how many hosts did within span.
-func (n names) fail(name string, host netID, at stamp, span time.Duration) int {
-	name = clip(name)
-	if n.get(name) == nil {
-		name = strings.Clone(name) // the rest of what was sent need not be kept
-	}
-	c := n.touch(name, int64(at))
-	c.see(host, at)
-	return c.count(at, span)
-}
-
-// AttackName is a name that only attackers use, as far as the host knows.
-type AttackName struct {
-	Name  string // as sent, clipped to 64 bytes: quote it
-	Hosts int    // addresses that failed on it, 8 standing for more
-	Last  time.Time
-}
-
-func (n names) list(at stamp, span time.Duration, atLeast int) []AttackName {
-	var list []AttackName
-	for node := range n.all {
-		if hosts := node.value.count(at, span); hosts >= max(atLeast, 1) {
-			list = append(list, AttackName{node.key, hosts, stamp(node.touched).time()})
-		}
-	}
-	slices.SortFunc(list, func(a, b AttackName) int {
-		return cmp.Or(cmp.Compare(b.Hosts, a.Hosts), b.Last.Compare(a.Last), cmp.Compare(a.Name, b.Name))
-	})
-	return list
-}
-
-// points are hundredths of a point: whole numbers, so that sums are exact.
-type points uint16
-
-func hundredths(f float64) points { return points(min(max(math.Round(f*100), 0), math.MaxUint16)) }
-
-// score is the points of one address, the oldest first. Ten points ban, so that only an address whose points count less,
-// because of a login, has more than ten.
-type score []scoreMark
-
-// maxMarks holds ten points of the fifths that known addresses get, one by one.
-const maxMarks = 64
-
-type scoreMark struct {
-	at      stamp
-	points  points
-	guesses uint16
-}
-
-// add counts a mark. When there are too many, the oldest two become one of the older time: it errs for the address.
-func (s *score) add(m scoreMark) {
-	if old := *s; len(old) == maxMarks {
-		old[1] = scoreMark{old[0].at, saturated(old[0].points, old[1].points), saturated(old[0].guesses, old[1].guesses)}
-		*s = slices.Delete(old, 0, 1)
-	}
-	more := make(score, len(*s)+1) // append would make room for as many again, in the worst of attacks for every address
-	copy(more, *s)
-	more[len(*s)] = m
-	*s = more
-}
-
-func saturated[T ~uint16](a, b T) T { return T(min(uint32(a)+uint32(b), math.MaxUint16)) }
-
-// slide drops the marks that are more than span away from at.
-func (s *score) slide(at stamp, span time.Duration) {
-	*s = slices.DeleteFunc(*s, func(m scoreMark) bool { return !at.near(m.at, span) })
-}
-
-// sum is the points, and the guesses, within span of at.
-func (s score) sum(at stamp, span time.Duration) (sum points, guesses int) {
-	for _, m := range s {
-		if at.near(m.at, span) {
-			sum = saturated(sum, m.points)
-			guesses += int(m.guesses)
-		}
-	}
-	return sum, guesses
-}
-
-// forgive takes the newest n guesses back, with their share of the points.
-func (s *score) forgive(n int) {
-	for marks := *s; n > 0 && len(marks) > 0; marks = *s {
-		m := &marks[len(marks)-1]
-		taken := min(n, int(m.guesses))
-		m.points -= points(int(m.points) * taken / max(int(m.guesses), 1))
-		m.guesses -= uint16(taken)
-		if m.guesses > 0 {
-			return
-		}
-		n -= taken
-		*s = marks[:len(marks)-1]
-	}
-}
-
 // known is who logged in.
 type known struct {
 	nets    *recent[netID, struct{}]
@@ -233,40 +130,50 @@ type known struct {
 	names   *recent[string, stamp] // when the name last did so by password; 0: never
 }
 
+// alike reports whether a name is a slip of the finger away from one that logged in.
+func (k *known) alike(name string) bool {
+	if k.names.get(name) != nil {
+		return true
+	}
+	for node := range k.names.all {
+		if nearMiss(name, node.key) {
+			return true
+		}
+	}
+	return false
+}
+
 func newKnown(n int) known {
 	return known{newRecent[netID, struct{}](n), newRecent[netID, struct{}](n), newRecent[string, stamp](n)}
 }
 
-func (k *known) login(a Attempt, at stamp) {
+// login remembers a login and reports whether its name is a new one.
+func (k *known) login(a *Attempt, at stamp) bool {
 	if counted(a.Addr) {
 		k.nets.touch(netOf(a.Addr), int64(at))
 		k.regions.touch(regionOf(a.Addr), int64(at))
 	}
 	if a.User == "" {
-		return
+		return false
 	}
-	byPassword := k.names.touch(strings.Clone(clip(a.User)), int64(at))
+	fresh := k.names.get(clip(a.User)) == nil
+	byPassword := k.names.touch(strings.Clone(clip(a.User)), int64(at)) // the rest of what was sent need not be kept
 	if a.Method != "publickey" {
 		*byPassword = at
 	}
-}
-
-// last is when a key was touched last.
-func last[K comparable, V any](r *recent[K, V], k K) (stamp, bool) {
-	at, ok := r.touched(k)
-	return stamp(at), ok
+	return fresh
 }
 
 // neighbour reports whether the address or one beside it logged in less than span before at.
 func (k *known) neighbour(a netip.Addr, at stamp, span time.Duration) bool {
-	t, ok := last(k.nets, netOf(a))
-	return ok && at.within(t, span)
+	t, ok := k.nets.touched(netOf(a))
+	return ok && at.within(stamp(t), span)
 }
 
 // region reports whether anybody from the region of the address logged in less than span before at.
 func (k *known) region(a netip.Addr, at stamp, span time.Duration) bool {
-	t, ok := last(k.regions, regionOf(a))
-	return ok && at.within(t, span)
+	t, ok := k.regions.touched(regionOf(a))
+	return ok && at.within(stamp(t), span)
 }
 
 // ever reports whether anybody from a network that holds the address ever logged in: its /24, or its /48.
@@ -293,12 +200,9 @@ type offence struct {
 
 // next counts an offence, whose ban the caller puts in. Offences are forgotten after a quiet time.
 func (o offences[K]) next(k K, at stamp, quiet time.Duration) *offence {
-	began, ok := last(o.recent, k)
+	so := o.soFar(k, at, quiet)
 	was := o.touch(k, int64(at))
-	if !ok || !at.near(began, quiet) {
-		was.count = 0
-	}
-	*was = offence{count: saturated(was.count, 1)}
+	*was = offence{count: saturated(uint16(so), 1)}
 	return was
 }
 
@@ -312,14 +216,14 @@ func (o offences[K]) release(k K) {
 // banned reports whether the last offence bans at that time. A ban that began in the future says only that a clock was
 // wrong.
 func (o offences[K]) banned(k K, at stamp) bool {
-	began, ok := last(o.recent, k)
-	return ok && at >= began && at < o.get(k).until
+	was := o.look(k)
+	return was != nil && int64(at) >= was.touched && at < was.value.until
 }
 
 // soFar is how many offences count at that time.
 func (o offences[K]) soFar(k K, at stamp, quiet time.Duration) int {
-	if began, ok := last(o.recent, k); ok && at.near(began, quiet) {
-		return int(o.get(k).count)
+	if was := o.look(k); was != nil && at.near(stamp(was.touched), quiet) {
+		return int(was.value.count)
 	}
 	return 0
 }

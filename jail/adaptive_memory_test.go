@@ -20,8 +20,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		attack func(d *AdaptiveDetector)
 		most   int64 // bytes
 	}{
-		{"a million", million, 3_700_000},
-		{"patient", patient, 4_900_000},
+		{"a million", million, 3_300_000},
+		{"patient", patient, 3_300_000},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -36,13 +36,16 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("%s: the memory takes %d bytes, want at most %d", c.name, used, c.most)
 		}
 		for what, n := range map[string]int{
-			"names": d.names.len() - 4096, "addresses": d.scores.len() - 16384, "offenders": d.hosts.len() - 16384,
+			"names": d.names.len() - 4096, "offenders": d.hosts.len() - 16384,
 			"networks": d.known.nets.len() - 2048, "regions": d.known.regions.len() - 2048, "owners": d.known.names.len() - 2048,
 			"wide": d.wides.banned.len() - 2048,
 		} {
 			if n != 0 {
 				t.Errorf("%s: %d %s more than the cap: nothing was tested", c.name, n, what)
 			}
+		}
+		if d.scores.evicted == 0 {
+			t.Errorf("%s: no address was forgotten: nothing was tested", c.name)
 		}
 		runtime.KeepAlive(d)
 	}
@@ -94,7 +97,7 @@ func manyAddr(i int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-func TestObserveAllocatesLittle(t *testing.T) {
+func TestObserveAllocatesNothing(t *testing.T) {
 	d := NewAdaptive(DefaultAdaptive())
 	d.SetAccounts([]string{"alice", "bob"}, nil)
 	i := 0
@@ -105,7 +108,7 @@ func TestObserveAllocatesLittle(t *testing.T) {
 	for range 20_000 {
 		observe()
 	}
-	if n := testing.AllocsPerRun(1000, observe); n > 1 {
-		t.Errorf("an attempt of a new address allocates %v times, want once: its points", n)
+	if n := testing.AllocsPerRun(1000, observe); n > 0 {
+		t.Errorf("an attempt of a new address allocates %v times", n)
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 )
 
 // A snapshot is the memories one after the other, each the number of its entries and these from the oldest to the newest,
 // so that the same are forgotten next. Numbers are varints, texts have their length before them.
 
 // snapshotVersion names the form of a snapshot.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
 
@@ -27,14 +26,23 @@ type Snapshotter interface {
 // Snapshot implements Snapshotter. It takes at most a few megabytes.
 func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 	var w snapshotWriter
-	writeAll(&w, d.names.recent, func(w *snapshotWriter, name string, c *crowd) { w.text(name); w.crowd(c) })
-	writeAll(&w, d.scores, func(w *snapshotWriter, host netID, s *score) { w.number(uint64(host)); w.score(*s) })
+	w.number(d.names.key[0])
+	w.number(d.names.key[1])
+	writeAll(&w, d.names.recent, func(w *snapshotWriter, name nameID, t *tried) {
+		w.number(uint64(name))
+		w.text(t.text)
+		w.crowd(&t.crowd)
+	})
+	writeAll(&w, d.scores.recent, func(w *snapshotWriter, host netID, s *score) {
+		w.number(uint64(host))
+		w.score(d.scores.oldestFirst(s))
+	})
 	writeAll(&w, d.known.nets, writeNet)
 	writeAll(&w, d.known.regions, writeNet)
 	writeAll(&w, d.known.names, func(w *snapshotWriter, name string, at *stamp) { w.text(name); w.number(uint64(*at)) })
 	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host netID, o *offence) { w.number(uint64(host)); w.offence(o) })
-	writeAll(&w, d.wides.banned, func(w *snapshotWriter, p netip.Prefix, c *crowd) { w.prefix(p); w.crowd(c) })
-	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p netip.Prefix, o *offence) { w.prefix(p); w.offence(o) })
+	writeAll(&w, d.wides.banned, func(w *snapshotWriter, p wideID, c *crowd) { w.number(uint64(p)); w.crowd(c) })
+	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p wideID, o *offence) { w.number(uint64(p)); w.offence(o) })
 	return snapshotVersion, w, nil
 }
 
@@ -45,14 +53,15 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 	}
 	fresh := NewAdaptive(d.cfg)
 	r := &snapshotReader{data: data}
-	readAll(r, fresh.names.recent, (*snapshotReader).name, (*snapshotReader).crowd)
-	readAll(r, fresh.scores, (*snapshotReader).net, (*snapshotReader).score)
-	readAll(r, fresh.known.nets, (*snapshotReader).net, func(*snapshotReader) struct{} { return struct{}{} })
-	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader) struct{} { return struct{}{} })
-	readAll(r, fresh.known.names, (*snapshotReader).name, (*snapshotReader).stamp)
-	readAll(r, fresh.hosts.recent, (*snapshotReader).net, (*snapshotReader).offence)
-	readAll(r, fresh.wides.banned, (*snapshotReader).prefix, (*snapshotReader).crowd)
-	readAll(r, fresh.wides.recent, (*snapshotReader).prefix, (*snapshotReader).offence)
+	fresh.names.key = nameKey{r.number(math.MaxUint64), r.number(math.MaxUint64)}
+	readAll(r, fresh.names.recent, (*snapshotReader).nameID, set((*snapshotReader).tried))
+	readAll(r, fresh.scores.recent, (*snapshotReader).net, func(r *snapshotReader, s *score) { r.score(fresh.scores, s) })
+	readAll(r, fresh.known.nets, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
+	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
+	readAll(r, fresh.known.names, (*snapshotReader).name, set((*snapshotReader).stamp))
+	readAll(r, fresh.hosts.recent, (*snapshotReader).net, set((*snapshotReader).offence))
+	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).crowd))
+	readAll(r, fresh.wides.recent, (*snapshotReader).wide, set((*snapshotReader).offence))
 	if r.bad || len(r.data) > 0 {
 		return errSnapshot
 	}
@@ -78,11 +87,6 @@ func (w *snapshotWriter) text(s string) {
 	*w = append(*w, s...)
 }
 
-func (w *snapshotWriter) prefix(p netip.Prefix) {
-	b, _ := p.MarshalBinary() // never fails
-	w.text(string(b))
-}
-
 func writeNet(w *snapshotWriter, n netID, _ *struct{}) { w.number(uint64(n)) }
 
 func (w *snapshotWriter) crowd(c *crowd) {
@@ -93,9 +97,9 @@ func (w *snapshotWriter) crowd(c *crowd) {
 	}
 }
 
-func (w *snapshotWriter) score(s score) {
-	w.number(uint64(len(s)))
-	for _, m := range s {
+func (w *snapshotWriter) score(marks []scoreMark) {
+	w.number(uint64(len(marks)))
+	for _, m := range marks {
 		w.number(uint64(m.at))
 		w.number(uint64(m.points))
 		w.number(uint64(m.guesses))
@@ -113,16 +117,20 @@ type snapshotReader struct {
 	bad  bool
 }
 
-func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key func(*snapshotReader) K, value func(*snapshotReader) V) {
+func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key func(*snapshotReader) K, value func(*snapshotReader, *V)) {
 	for n := r.number(math.MaxUint32); n > 0 && !r.bad; n-- {
 		at := r.stamp()
 		k := key(r)
-		v := value(r)
-		if !r.bad {
-			*into.touch(k, int64(at)) = v
+		if r.bad = r.bad || into.index.find(k) != 0; !r.bad { // the same twice is no snapshot of ours
+			value(r, into.touch(k, int64(at)))
 		}
 	}
 	into.evicted = 0
+}
+
+// set makes of what reads a value what reads it into its place.
+func set[V any](read func(*snapshotReader) V) func(*snapshotReader, *V) {
+	return func(r *snapshotReader, v *V) { *v = read(r) }
 }
 
 // number reads a number that is at most limit; 0 when there is none.
@@ -153,13 +161,21 @@ func (r *snapshotReader) stamp() stamp { return stamp(r.number(math.MaxUint32)) 
 
 func (r *snapshotReader) net() netID { return netID(r.number(math.MaxUint64)) }
 
-func (r *snapshotReader) prefix() netip.Prefix {
-	var p netip.Prefix
-	if err := p.UnmarshalBinary([]byte(r.text(32))); err != nil || !p.IsValid() || p != p.Masked() {
+func (r *snapshotReader) wide() wideID {
+	w := wideID(r.number(math.MaxUint64))
+	if bits := w.bits(); bits > 64 {
 		r.bad = true
-		return netip.Prefix{}
+	} else if same, ok := wideOf(w.prefix()); !ok || same != w {
+		r.bad = true
 	}
-	return p
+	return w
+}
+
+func (r *snapshotReader) nameID() nameID { return nameID(r.number(math.MaxUint64)) }
+
+func (r *snapshotReader) tried() tried {
+	text := r.name()
+	return tried{text: text, crowd: r.crowd()}
 }
 
 func (r *snapshotReader) crowd() crowd {
@@ -170,12 +186,12 @@ func (r *snapshotReader) crowd() crowd {
 	return c
 }
 
-func (r *snapshotReader) score() score {
-	s := make(score, r.number(maxMarks))
-	for i := range s {
-		s[i] = scoreMark{r.stamp(), points(r.number(math.MaxUint16)), uint16(r.number(math.MaxUint16))}
+// score adds the marks to a score that has none.
+func (r *snapshotReader) score(to *scores, s *score) {
+	for n := r.number(maxMarks); n > 0 && !r.bad; n-- {
+		at, p, guesses := r.stamp(), points(r.number(math.MaxUint16)), uint16(r.number(math.MaxUint16))
+		to.add(s, at, p, guesses)
 	}
-	return s
 }
 
 func (r *snapshotReader) offence() offence {

@@ -87,10 +87,10 @@ func TestFiveADayOrTenAMonth(t *testing.T) {
 		s.wait(day + time.Second)
 	}
 	s.wants(t, "192.0.2.1/32 1h0m0s", "198.51.100.1/32 1h0m0s")
-	if got, want := s.bans[0].Reason, "count: 5 of 5 points in 1d, offence 1, step 1"; got != want {
+	if got, want := s.bans[0].Reason.String(), "count: 5 of 5 points in 1d, offence 1, step 1"; got != want {
 		t.Errorf("reason %q, want %q", got, want)
 	}
-	if got, want := s.bans[1].Reason, "count: 10 of 10 points in 30d, offence 1, step 1"; got != want {
+	if got, want := s.bans[1].Reason.String(), "count: 10 of 10 points in 30d, offence 1, step 1"; got != want {
 		t.Errorf("reason %q, want %q", got, want)
 	}
 }
@@ -226,8 +226,8 @@ func TestExplain(t *testing.T) {
 			"points: 1 of 5 in 1d", "points: 1 of 10 in 30d",
 			"offences: 1, the last 1h0m0s ago; the next bans for 4h0m0s by points, 30d by an attack name",
 			"prefix: 1 address in 203.0.113.0/24 banned within 7d; 3 ban it all",
-			`name: "pi", on which 1 address failed within 30d`,
 			"name: " + clipped + ", on which 2 addresses failed within 30d",
+			"names: tried within 30d that are no attack names: 1",
 		},
 		"8.8.8.8": nil,
 	}

@@ -264,7 +264,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	if why, ok := j.Touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
 		j.Release(v.Prefix)
 		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
-		d.Reason += "; only the address, because around it is: " + why
+		d.Reason.Around = why
 	}
 	if protected == "" {
 		j.counters.Decisions++

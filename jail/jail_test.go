@@ -55,7 +55,8 @@ func TestBanAtTheLastOfMaxRetry(t *testing.T) {
 	got := j.Observe(entry(3*time.Second, 7, failed("192.0.2.10")))
 	want := []jail.Decision{{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.10/32"), At: start.Add(3 * time.Second),
-		Until: start.Add(time.Hour + 3*time.Second), Failures: 4, Reason: "failed logins: 4 within 10m0s",
+		Until: start.Add(time.Hour + 3*time.Second), Failures: 4,
+		Reason: jail.Reason{Kind: jail.ByFailures, Count: 4, Span: 10 * time.Minute},
 	}}
 	for i := range 4 {
 		at := start.Add(time.Duration(i) * time.Second)

@@ -6,8 +6,9 @@ type recent[K comparable, V any] struct {
 	limit   int
 	index   index[K]
 	nodes   []node[K, V] // nodes[0] is the ring's head: its next is the newest, its prev the oldest
-	free    []uint32
+	free    uint32       // first of the free nodes, linked by next
 	evicted uint64
+	gone    func(*V) // told of every value that is dropped; may be nil
 }
 
 type node[K comparable, V any] struct {
@@ -27,11 +28,19 @@ func (r *recent[K, V]) len() int { return r.index.used }
 
 // get returns the value of k, or nil. The pointer is valid until the next touch.
 func (r *recent[K, V]) get(k K) *V {
+	if n := r.look(k); n != nil {
+		return &n.value
+	}
+	return nil
+}
+
+// look returns the node of k, or nil. The pointer is valid until the next touch.
+func (r *recent[K, V]) look(k K) *node[K, V] {
 	i := r.index.find(k)
 	if i == 0 {
 		return nil
 	}
-	return &r.nodes[i].value
+	return &r.nodes[i]
 }
 
 // touched returns when k was touched last.
@@ -55,13 +64,18 @@ func (r *recent[K, V]) touch(k K, at int64) *V {
 
 func (r *recent[K, V]) add(k K) uint32 {
 	if r.len() >= r.limit {
-		r.drop(r.nodes[0].prev)
-		r.evicted++
+		r.evict()
 	}
 	i := r.take()
 	r.nodes[i].key = k
 	r.index.put(k, i)
 	return i
+}
+
+// evict drops the oldest key, early.
+func (r *recent[K, V]) evict() {
+	r.drop(r.nodes[0].prev)
+	r.evicted++
 }
 
 // expire drops the keys at the old end whose touch is more than age away from now, in either direction: a clock may have
@@ -82,16 +96,19 @@ func (r *recent[K, V]) delete(k K) {
 }
 
 func (r *recent[K, V]) drop(i uint32) {
+	n := &r.nodes[i]
 	r.unlink(i)
-	r.index.remove(r.nodes[i].key)
-	r.nodes[i] = node[K, V]{}
-	r.free = append(r.free, i)
+	r.index.remove(n.key)
+	if r.gone != nil {
+		r.gone(&n.value)
+	}
+	*n = node[K, V]{next: r.free}
+	r.free = i
 }
 
 func (r *recent[K, V]) take() uint32 {
-	if n := len(r.free); n > 0 {
-		i := r.free[n-1]
-		r.free = r.free[:n-1]
+	if i := r.free; i != 0 {
+		r.free = r.nodes[i].next
 		return i
 	}
 	if len(r.nodes) == cap(r.nodes) { // append would make room for more than there can ever be

@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"fmt"
 	"iter"
 	"maps"
 	"net/netip"
@@ -41,7 +40,7 @@ func (r *Recidivists) Observe(p netip.Prefix, at time.Time) (Verdict, bool) {
 	}
 	v := verdicts[0]
 	v.Prefix, v.Duration = p, r.rule.BanTime
-	v.Reason = fmt.Sprintf("recidive: %d bans within %v", v.Failures, r.rule.FindTime)
+	v.Reason = Reason{Kind: ByBans, Count: v.Failures, Span: r.rule.FindTime}
 	return v, true
 }
 

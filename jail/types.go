@@ -150,8 +150,8 @@ type Verdict struct {
 	Duration time.Duration // 0: the jail's bantime and escalation decide
 	Failures int           // attempts behind it
 	Offence  int           // 1 for the first time; 0: the jail's history decides
-	Reason   string        // one line for people: which evidence, how many points. Names in it are quoted
-	Evidence []Trace       // the entries behind it, oldest first, at most 16
+	Reason   Reason
+	Evidence []Trace // the entries behind it, if the detector knows them, oldest first, at most 16
 }
 
 // Trace names an entry that led to a decision.
@@ -169,7 +169,7 @@ type Decision struct {
 	Until     time.Time // zero: permanent
 	Failures  int
 	Offence   int // the how-manieth; 0: not the detector's to say, and Until is that of a first one
-	Reason    string
+	Reason    Reason
 	Evidence  []Trace
 	Protected string // why nothing is banned: "ignoreip 192.0.2.0/24", "live session"; empty: it is
 }

@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -80,7 +79,7 @@ func (t *threshold) forgive(prefix netip.Prefix, n int) {
 
 func (t *threshold) verdict(prefix netip.Prefix, marks []mark) Verdict {
 	v := Verdict{Prefix: prefix, Failures: len(marks), Evidence: make([]Trace, 0, min(len(marks), maxEvidence))}
-	v.Reason = fmt.Sprintf("failed logins: %d within %v", len(marks), t.cfg.FindTime)
+	v.Reason = Reason{Kind: ByFailures, Count: len(marks), Span: t.cfg.FindTime}
 	for i, m := range marks {
 		if i > 0 && m == marks[i-1] || len(v.Evidence) == maxEvidence {
 			continue

@@ -65,7 +65,7 @@ func (d *Daemon) relapse(b control.Ban) {
 	}
 	again := control.Ban{
 		Jail: d.plan.Recidive.Info.Name, Prefix: v.Prefix, Since: b.Since, Failures: v.Failures, Offence: 1,
-		Origin: b.Origin, Reason: v.Reason,
+		Origin: b.Origin, Reason: v.Reason.String(),
 	}
 	if v.Duration != jail.Permanent {
 		again.Until = again.Since.Add(v.Duration)

@@ -129,7 +129,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	b := control.Ban{
 		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
-		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason, Evidence: evidence(dec.Evidence),
+		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason.String(), Evidence: evidence(dec.Evidence),
 	}
 	switch {
 	case dec.Protected != "":

@@ -1,0 +1,73 @@
+package jail
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Names are told apart by all of what was sent, and shown by the part that is kept.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	long := strings.Repeat("x", 64)
+	for i := range byte(50) {
+		s.fail(addr4(198, 51, i, 1), fmt.Sprintf("%s%d", long, i), true)
+	}
+	s.wants(t)
+	s.fail(addr4(203, 0, 113, 1), long+"7", true)
+	s.wants(t, "203.0.113.1/32 7d")
+	if got := s.Names(s.now); len(got) != 1 || got[0].Name != long || got[0].Hosts != 2 {
+		t.Errorf("attack names %+v", got)
+	}
+	if !s.ForgetName(long) || s.ForgetName(long) {
+		t.Error("what Names shows is forgotten once")
+	}
+	if !s.ForgetName(long+"8") || s.ForgetName(long+"8") {
+		t.Error("a name that was never shown is forgotten once")
+	}
+}
+
+// What one address tried as a name may be somebody's password: it is kept nowhere.
+func TestNamesAreHashed(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	s.fail(addr4(192, 0, 2, 1), "correct horse", true)
+	s.fail(addr4(192, 0, 2, 1), "oracle", true)
+	s.fail(addr4(192, 0, 3, 1), "oracle", true)
+	data := snapshotOf(t, s.AdaptiveDetector)
+	if bytes.Contains(data, []byte("correct horse")) || !bytes.Contains(data, []byte("oracle")) {
+		t.Error("the snapshot holds a name that is no attack name, or lacks one")
+	}
+	other := newScene()
+	if err := other.Restore(snapshotVersion, data); err != nil {
+		t.Fatal(err)
+	}
+	other.fail(addr4(192, 0, 4, 1), "correct horse", true)
+	other.wants(t, "192.0.4.1/32 7d")
+}
+
+// A name that was found to be like no account is looked at again when there are others.
+func TestStrangeNames(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		hire func(*scene)
+	}{
+		{"account", func(s *scene) { s.SetAccounts([]string{"oracles"}, nil) }},
+		{"login", func(s *scene) { s.login(addr4(203, 0, 113, 77), "oracles", "publickey", 0) }},
+	} {
+		s := newScene()
+		s.fail(addr4(192, 0, 2, 1), "oracle", true)
+		s.fail(addr4(192, 0, 3, 1), "oracle", true)
+		s.fail(addr4(192, 0, 4, 1), "oracle", true)
+		s.wants(t, "192.0.3.1/32 7d", "192.0.4.1/32 7d")
+		c.hire(s)
+		s.fail(addr4(192, 0, 5, 1), "oracle", true)
+		s.wants(t, "192.0.3.1/32 7d", "192.0.4.1/32 7d")
+		if got := s.Names(s.now); len(got) != 0 {
+			t.Errorf("%s: attack names %+v", c.name, got)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package jail
+
+import (
+	"strconv"
+	"time"
+)
+
+// Reason is why a prefix is banned, in values: only who asks pays for the text, see String.
+type Reason struct {
+	Kind    ReasonKind
+	Name    string        // ByName: as the remote sent it
+	Count   int           // ByFailures: guesses; ByName: addresses that failed on it; ByPrefix: banned in it; ByBans: bans
+	Points  points        // ByPoints and ByName: within Span
+	Limit   points        // of them that make a ban
+	Span    time.Duration // the window that decided
+	Known   bool          // the points were weighed as those of a known neighbour
+	Offence int           // 1 for the first time
+	Step    int           // of the ladder, 1 for the first
+	Around  string        // why only the address is banned and not the prefix around it; empty: it is not so
+}
+
+// ReasonKind is the evidence that decided.
+type ReasonKind uint8
+
+// The kinds of reasons. The zero kind says nothing.
+const (
+	ByFailures ReasonKind = 1 + iota // so many guesses within a time
+	ByPoints                         // so many points within a time
+	ByName                           // a name that only attackers use
+	ByPrefix                         // so many banned addresses in a network
+	ByBans                           // so many bans within a time
+)
+
+// String is one line for people. Names in it are clipped and quoted.
+func (r Reason) String() string {
+	b := r.evidence(make([]byte, 0, 128))
+	if r.Around != "" {
+		b = append(append(b, "; only the address, because around it is: "...), r.Around...)
+	}
+	return string(b)
+}
+
+func (r *Reason) evidence(b []byte) []byte {
+	switch r.Kind {
+	case ByFailures:
+		b = strconv.AppendInt(append(b, "failed logins: "...), int64(r.Count), 10)
+		return append(append(b, " within "...), r.Span.String()...)
+	case ByBans:
+		b = strconv.AppendInt(append(b, "recidive: "...), int64(r.Count), 10)
+		return append(append(b, " bans within "...), r.Span.String()...)
+	case ByPrefix:
+		b = append(append(b, "prefix: "...), addresses(r.Count)...)
+		return r.steps(append(append(b, " in it banned within "...), days(r.Span)...))
+	case ByName:
+		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(r.Name))
+		b = append(append(append(b, ", on which "...), addresses(r.Count)...), " failed, "...)
+		return r.steps(r.points(b))
+	case ByPoints:
+		return r.steps(r.points(append(b, "count: "...)))
+	default:
+		return b
+	}
+}
+
+func (r *Reason) points(b []byte) []byte {
+	b = r.Limit.append(append(r.Points.append(b), " of "...))
+	b = append(append(b, " points in "...), days(r.Span)...)
+	if r.Known {
+		b = append(b, ", weighed as a known neighbour"...)
+	}
+	return b
+}
+
+func (r *Reason) steps(b []byte) []byte {
+	b = strconv.AppendInt(append(b, ", offence "...), int64(r.Offence), 10)
+	return strconv.AppendInt(append(b, ", step "...), int64(r.Step), 10)
+}
