@@ -37,6 +37,9 @@ func NewAggregator(cfg Aggregate, allowed func(netip.Prefix) bool) *Aggregator {
 // Add says that p is banned now. If that makes a wider ban, its members count as lifted and it as added: the caller
 // bans the one and lifts the others.
 func (g *Aggregator) Add(p netip.Prefix) (Wider, bool) {
+	if g.need(p) == 0 {
+		return Wider{}, false // and nothing to remember
+	}
 	g.add(p, 1)
 	for _, wide := range g.around(p) {
 		if !g.ripe(wide) || g.allowed(wide) {

@@ -19,7 +19,7 @@ import (
 // decisions. World: because nothing may be announced that a crash could take back.
 //
 // The disk is written by a goroutine of its own, one transaction at a time; what happens meanwhile waits for the next.
-// So a slow disk delays announcements, never bans.
+// So a slow disk delays announcements, and bans only when ten thousand of those wait: the logs are read later then.
 
 // lazily is how long a position that moved without consequences may stay unwritten: losing it costs reading again.
 const lazily = time.Second
@@ -86,13 +86,6 @@ func (p *pending) move() {
 }
 
 func whoOf(b control.Ban) state.Who { return state.Who{Jail: b.Jail, Prefix: b.Prefix} }
-
-// remember keeps what is known of somebody's past.
-func (d *Daemon) remember(who state.Who, past state.Past) {
-	d.past[who] = past
-	d.pending.batch.Past[who] = past
-	d.pending.urgent = true
-}
 
 // due is when to write; zero when there is nothing.
 func (p *pending) due() time.Time {
@@ -216,29 +209,6 @@ func (d *Daemon) save(b state.Batch) func() error {
 	all := d.contents()
 	maps.Copy(all.Snapshots, b.Snapshots)
 	return func() error { return d.cfg.Store.Replace(all) }
-}
-
-// The past is forgotten from time to time.
-const (
-	purgeEvery = time.Hour
-	keepPast   = 1_000_000 // prefixes
-)
-
-// purge forgets the past that no longer counts, and returns what does the same on disk.
-func (d *Daemon) purge(now time.Time) func() error {
-	if now.Sub(d.purged) < purgeEvery || d.plan.PurgeAge <= 0 {
-		return func() error { return nil }
-	}
-	d.purged = now
-	then := now.Add(-d.plan.PurgeAge)
-	maps.DeleteFunc(d.past, func(who state.Who, p state.Past) bool {
-		_, banned := d.bans.get(who.Jail, who.Prefix)
-		return !banned && p.Last.Before(then) && p.Cleared.Before(then)
-	})
-	return func() error {
-		_, err := d.cfg.Store.Purge(then, keepPast)
-		return err
-	}
 }
 
 // contents is everything that has to be on disk.

@@ -22,7 +22,7 @@ type Store interface {
 	Load() (state.Contents, error)
 	Commit(b state.Batch) error
 	Replace(c state.Contents) error
-	Purge(then time.Time, keep int) (int, error)
+	Purge(then time.Time, gone []state.Who) error
 }
 
 // Config is what the daemon is built from.

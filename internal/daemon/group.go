@@ -45,7 +45,10 @@ func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
 // regroup tells the jails of a new plan which bans there are.
 func (d *Daemon) regroup() {
 	for _, j := range d.plan.Jails {
-		var bans []control.Ban
+		if j.Aggregator == nil {
+			continue
+		}
+		bans := make([]control.Ban, 0, d.bans.count[j.Info.Name])
 		d.bans.every(j.Info.Name, func(b control.Ban) { bans = append(bans, b) })
 		for _, b := range bans {
 			d.group(j, b)

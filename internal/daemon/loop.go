@@ -35,7 +35,7 @@ func (d *Daemon) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case dl := <-d.batches:
+		case dl := <-d.readable():
 			d.handle(ctx, dl)
 		case ask := <-d.requests:
 			ask(ctx)
@@ -64,6 +64,17 @@ func (d *Daemon) loop(ctx context.Context) {
 		d.flush()
 		due.Reset(d.untilDue())
 	}
+}
+
+// maxUntold is how many announcements may wait for the disk before the logs do.
+const maxUntold = 10_000
+
+// readable is where batches come from; nil while the disk is that far behind.
+func (d *Daemon) readable() <-chan delivery {
+	if d.writing && len(d.pending.events) >= maxUntold {
+		return nil
+	}
+	return d.batches
 }
 
 // handle handles a batch and lets its source go on.
@@ -187,21 +198,6 @@ func (d *Daemon) sentence(j *Jail, b *control.Ban) {
 	if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
-}
-
-// offences is how often the prefix was banned before, in this jail or in all.
-func (d *Daemon) offences(j *Jail, b control.Ban) int {
-	n := 0
-	for _, other := range d.plan.Jails {
-		if other != j && !j.Overall {
-			continue
-		}
-		past := d.past[state.Who{Jail: other.Info.Name, Prefix: b.Prefix}]
-		if b.Since.Sub(past.Last) <= j.Remember {
-			n += past.Offences
-		}
-	}
-	return n
 }
 
 // impose bans, and more than was asked for when that makes a group. Where the log was read late and the time is served

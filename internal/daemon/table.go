@@ -13,25 +13,19 @@ import (
 )
 
 // table holds every ban that is wanted, in order of (jail, prefix), with the next one to expire at hand. One goroutine
-// owns it.
+// owns it. A ban that is in it does not change: another takes its place. By value the tree would hold twice the memory,
+// because its leaves are half empty.
 type table struct {
-	bans  *btree.BTreeG[control.Ban]
+	bans  *btree.BTreeG[*control.Ban]
 	ends  ends
 	count map[string]int // by jail
-}
-
-// end is when a ban expires. It may be out of date: the table says.
-type end struct {
-	at     time.Time
-	jail   string
-	prefix netip.Prefix
 }
 
 func newTable() *table {
 	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int)}
 }
 
-func lessBan(a, b control.Ban) bool {
+func lessBan(a, b *control.Ban) bool {
 	if a.Jail != b.Jail {
 		return a.Jail < b.Jail
 	}
@@ -41,18 +35,22 @@ func lessBan(a, b control.Ban) bool {
 func (t *table) len() int { return t.bans.Len() }
 
 func (t *table) get(jail string, p netip.Prefix) (control.Ban, bool) {
-	return t.bans.Get(control.Ban{Jail: jail, Prefix: p})
+	b, ok := t.bans.Get(&control.Ban{Jail: jail, Prefix: p})
+	if !ok {
+		return control.Ban{}, false
+	}
+	return *b, true
 }
 
 // put adds the ban, or replaces the one of the same jail and prefix.
 func (t *table) put(b control.Ban) {
-	if _, old := t.bans.ReplaceOrInsert(b); !old {
+	if _, old := t.bans.ReplaceOrInsert(&b); !old {
 		t.count[b.Jail]++
 	}
 	if b.Until.IsZero() {
 		return
 	}
-	heap.Push(&t.ends, end{b.Until, b.Jail, b.Prefix})
+	heap.Push(&t.ends, &b)
 	if len(t.ends) > 2*t.bans.Len()+64 {
 		t.rebuildEnds()
 	}
@@ -60,21 +58,24 @@ func (t *table) put(b control.Ban) {
 
 // rebuildEnds drops the ends that changed or lifted bans left behind.
 func (t *table) rebuildEnds() {
+	clear(t.ends)
 	t.ends = t.ends[:0]
-	t.every("", func(b control.Ban) {
+	t.bans.Ascend(func(b *control.Ban) bool {
 		if !b.Until.IsZero() {
-			t.ends = append(t.ends, end{b.Until, b.Jail, b.Prefix})
+			t.ends = append(t.ends, b)
 		}
+		return true
 	})
 	heap.Init(&t.ends)
 }
 
 func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
-	b, ok := t.bans.Delete(control.Ban{Jail: jail, Prefix: p})
-	if ok {
-		t.count[jail]--
+	b, ok := t.bans.Delete(&control.Ban{Jail: jail, Prefix: p})
+	if !ok {
+		return control.Ban{}, false
 	}
-	return b, ok
+	t.count[jail]--
+	return *b, true
 }
 
 // nextEnd is when the next ban expires, or zero when none does.
@@ -83,7 +84,7 @@ func (t *table) nextEnd() time.Time {
 	if len(t.ends) == 0 {
 		return time.Time{}
 	}
-	return t.ends[0].at
+	return t.ends[0].Until
 }
 
 // expire removes the bans that are over at now and returns them.
@@ -94,8 +95,8 @@ func (t *table) expire(now time.Time) []control.Ban {
 		if next.IsZero() || next.After(now) {
 			return over
 		}
-		e := heap.Pop(&t.ends).(end)
-		if b, ok := t.remove(e.jail, e.prefix); ok {
+		e := heap.Pop(&t.ends).(*control.Ban)
+		if b, ok := t.remove(e.Jail, e.Prefix); ok {
 			over = append(over, b)
 		}
 	}
@@ -107,7 +108,7 @@ func (t *table) page(p control.Page) ([]control.Ban, string) {
 	next, limit := "", pageSize(p.Max)
 	jail, prefix := parsePageKey(p.After)
 	from := control.Ban{Jail: cmp.Or(jail, p.Jail), Prefix: prefix}
-	t.bans.AscendGreaterOrEqual(from, func(b control.Ban) bool {
+	t.bans.AscendGreaterOrEqual(&from, func(b *control.Ban) bool {
 		if p.Jail != "" && b.Jail != p.Jail {
 			return false
 		}
@@ -118,7 +119,7 @@ func (t *table) page(p control.Page) ([]control.Ban, string) {
 			next = pageKey(bans[limit-1])
 			return false
 		}
-		bans = append(bans, b)
+		bans = append(bans, *b)
 		return true
 	})
 	return bans, next
@@ -126,11 +127,11 @@ func (t *table) page(p control.Page) ([]control.Ban, string) {
 
 // every calls f for all bans of a jail, or of all jails (""). f must not change the table.
 func (t *table) every(jail string, f func(control.Ban)) {
-	t.bans.AscendGreaterOrEqual(control.Ban{Jail: jail}, func(b control.Ban) bool {
+	t.bans.AscendGreaterOrEqual(&control.Ban{Jail: jail}, func(b *control.Ban) bool {
 		if jail != "" && b.Jail != jail {
 			return false
 		}
-		f(b)
+		f(*b)
 		return true
 	})
 }
@@ -158,26 +159,27 @@ func parsePageKey(s string) (jail string, p netip.Prefix) {
 	return jail, p
 }
 
-// ends is a heap of ends, the next first.
-type ends []end
+// ends is a heap of bans that end, the next first. Some of them are not in the table any more.
+type ends []*control.Ban
 
 func (e ends) Len() int           { return len(e) }
-func (e ends) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
+func (e ends) Less(i, j int) bool { return e[i].Until.Before(e[j].Until) }
 func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *ends) Push(x any)        { *e = append(*e, x.(end)) }
+func (e *ends) Push(x any)        { *e = append(*e, x.(*control.Ban)) }
 
 func (e *ends) Pop() any {
 	old := *e
 	last := old[len(old)-1]
+	old[len(old)-1] = nil
 	*e = old[:len(old)-1]
 	return last
 }
 
-// dropStale removes ends from the top whose ban was lifted, or has another end now.
+// dropStale removes bans from the top that were lifted, or replaced.
 func (e *ends) dropStale(t *table) {
 	for len(*e) > 0 {
 		top := (*e)[0]
-		if b, ok := t.get(top.jail, top.prefix); ok && b.Until.Equal(top.at) {
+		if b, ok := t.bans.Get(top); ok && b == top {
 			return
 		}
 		heap.Pop(e)

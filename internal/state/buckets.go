@@ -164,24 +164,15 @@ func clearBuckets(tx *bolt.Tx) error {
 	return nil
 }
 
-// read fills c with what the file holds. What it cannot read is ErrCorrupt, but a snapshot, which its detector can do
+// read fills c with what the file holds; a map that is nil stays so. What it cannot read is ErrCorrupt, but a snapshot, which its detector can do
 // without, is left out.
 func (c *Contents) read(tx *bolt.Tx) error {
 	have, err := schemaOf(tx, schema)
 	if err != nil || have == 0 {
 		return err
 	}
-	readers := map[string]func(key, value []byte) error{
-		marksBucket:   func(k, v []byte) error { return store(c.Marks, string(k), v, decodeMark) },
-		bansBucket:    func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
-		pastBucket:    func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
-		repeatsBucket: func(k, v []byte) error { return storePrefix(c.Repeats, k, v, decodeTimes) },
-		snapshotBucket: func(k, v []byte) error {
-			return store(c.Snapshots, string(k), v, decodeSnapshot)
-		},
-	}
 	for _, name := range dataBuckets(have) {
-		if err := readBucket(tx, name, readers[name]); err != nil {
+		if err := c.readBucket(tx, name); err != nil {
 			return err
 		}
 	}
@@ -206,7 +197,16 @@ func readAbout[V any](tx *bolt.Tx, key string, into *V, decode func(*decoder) V)
 	return nil
 }
 
-func readBucket(tx *bolt.Tx, name string, read func(key, value []byte) error) error {
+// readBucket reads one of the data buckets.
+func (c *Contents) readBucket(tx *bolt.Tx, name string) error {
+	readers := map[string]func(key, value []byte) error{
+		marksBucket:    func(k, v []byte) error { return store(c.Marks, string(k), v, decodeMark) },
+		bansBucket:     func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
+		pastBucket:     func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
+		repeatsBucket:  func(k, v []byte) error { return storePrefix(c.Repeats, k, v, decodeTimes) },
+		snapshotBucket: func(k, v []byte) error { return store(c.Snapshots, string(k), v, decodeSnapshot) },
+	}
+	read := readers[name]
 	bucket := tx.Bucket([]byte(name))
 	if bucket == nil {
 		return fmt.Errorf("%w: it has no %s", ErrCorrupt, name)
@@ -234,7 +234,9 @@ func store[K comparable, V any](into map[K]V, key K, data []byte, decode func(*d
 	if d.bad || len(d.data) > 0 {
 		return errValue
 	}
-	into[key] = v
+	if into != nil { // else it is only looked at
+		into[key] = v
+	}
 	return nil
 }
 

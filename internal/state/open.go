@@ -69,8 +69,7 @@ func (s *Store) verify() error {
 		return err
 	}
 	if err = checkFile(s.path, info.Size()); err == nil {
-		c := NewContents()
-		err = guard(func() error { return db.View(c.read) })
+		err = guard(func() error { return db.View(new(Contents).read) })
 	}
 	return errors.Join(err, db.Close())
 }

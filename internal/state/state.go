@@ -44,8 +44,8 @@ type Past struct {
 	Welcome  bool      // somebody behind the last ban has logged in since
 }
 
-// latest is when p last meant something.
-func (p Past) latest() time.Time {
+// Latest is when p last meant something.
+func (p Past) Latest() time.Time {
 	if p.Cleared.After(p.Last) {
 		return p.Cleared
 	}

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,37 +101,19 @@ func (c Contents) batch() *Batch {
 	}
 }
 
-// Purge forgets those whose last ban or pardon was before then, and if more than keep are left, those whose is longest
-// ago. It returns how many. Who is banned now is not forgotten. Repeats are forgotten when the last one was before then.
-func (s *Store) Purge(then time.Time, keep int) (int, error) {
-	n := 0
+// Purge forgets the past of those who are gone, and the repeats of those whose last one was before then.
+func (s *Store) Purge(then time.Time, gone []Who) error {
 	err := s.write(func(tx *bolt.Tx) error {
 		c := NewContents()
-		if err := c.read(tx); err != nil {
+		if err := c.readBucket(tx, repeatsBucket); err != nil {
 			return err
 		}
-		old := c.outdated(then, keep)
-		n = len(old)
 		return errors.Join(
-			deleteAll(tx, pastBucket, old, Who.key),
+			deleteAll(tx, pastBucket, gone, Who.key),
 			deleteAll(tx, repeatsBucket, c.outdatedRepeats(then), prefixKey),
 		)
 	})
-	return n, s.fail("purge", err)
-}
-
-func (c Contents) outdated(then time.Time, keep int) []Who {
-	var who []Who
-	for w := range c.Past {
-		if _, banned := c.Bans[w]; !banned {
-			who = append(who, w)
-		}
-	}
-	slices.SortFunc(who, func(a, b Who) int {
-		return cmp.Or(c.Past[a].latest().Compare(c.Past[b].latest()), cmp.Compare(a.Jail, b.Jail), a.Prefix.Compare(b.Prefix))
-	})
-	n, _ := slices.BinarySearchFunc(who, then, func(w Who, t time.Time) int { return c.Past[w].latest().Compare(t) })
-	return who[:min(len(who), max(n, len(c.Past)-keep))]
+	return s.fail("purge", err)
 }
 
 func (c Contents) outdatedRepeats(then time.Time) []netip.Prefix {

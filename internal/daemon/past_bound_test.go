@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"maps"
+	"net/netip"
+	"testing"
+	"time"
+
+	"exile/internal/control"
+	"exile/internal/state"
+)
+
+// However many were banned, no more than a fixed number who are not any more are remembered, in memory as on disk. The
+// longest ago are forgotten first; whoever is banned is not.
+func TestPastIsBounded(t *testing.T) {
+	t.Parallel()
+	store, err := state.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	d := New(Config{Store: store})
+	d.plan = new(Plan) // an offence counts for ever
+	d.purged = now
+	who := func(i int) state.Who {
+		return state.Who{Jail: "sshd", Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)}
+	}
+	const banned, many = 10, keepPast + sparePast
+	for i := range banned + many {
+		d.remember(who(i), state.Past{Offences: 1, Last: now.Add(time.Duration(i) * time.Second)})
+	}
+	for i := range banned {
+		d.bans.put(control.Ban{Jail: "sshd", Prefix: who(i).Prefix})
+	}
+	commit := func() {
+		t.Helper()
+		purge := d.purge(now)
+		if err := store.Commit(d.pending.batch); err != nil {
+			t.Fatal(err)
+		}
+		if err := purge(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit()
+	if len(d.past) != banned+many {
+		t.Errorf("%d are remembered, want all %d: they are not yet too many", len(d.past), banned+many)
+	}
+	d.remember(who(banned+many), state.Past{Offences: 2, Last: now})
+	want := maps.Clone(d.past)
+	delete(want, who(banned+many)) // the oldest of those who are not banned
+	for i := range sparePast {
+		delete(want, who(banned+i))
+	}
+	commit()
+	contents, err := store.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.past) != banned+keepPast || !maps.Equal(want, d.past) {
+		t.Errorf("%d are remembered, want %d, the youngest", len(d.past), banned+keepPast)
+	}
+	if !maps.EqualFunc(want, contents.Past, func(a, b state.Past) bool { return a.Offences == b.Offences && a.Last.Equal(b.Last) }) {
+		t.Errorf("%d are on disk, and not those in memory", len(contents.Past))
+	}
+}
