@@ -132,6 +132,22 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// TestDashboardSaysWhatItIsWorth: what exilectl statistics shows of it, the dashboard shows.
+func TestDashboardSaysWhatItIsWorth(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join(monitoring, "grafana.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"exile_jail_failures_total", "exile_dropped_packets_total", "exile_jail_protected_total", "exile_jail_logins_denied_total",
+	} {
+		if !strings.Contains(string(data), name) {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
+}
+
 // deaf is a daemon that never answers.
 type deaf struct{ control.Reader }
 
