@@ -14,7 +14,7 @@ import (
 )
 
 func newApplyCommand(o *options) *cobra.Command {
-	var confirm string
+	var confirm, main string
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Put a configuration in force, or on trial with --confirm",
@@ -24,7 +24,7 @@ func newApplyCommand(o *options) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if confirm == "" {
-				return o.apply(cmd.Context(), args[0])
+				return o.apply(cmd.Context(), args[0], main)
 			}
 			length, endless, err := parseSpan(confirm)
 			if err == nil && (endless || length == 0) {
@@ -37,11 +37,17 @@ func newApplyCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&confirm, "confirm", "", "Take it back after `TIME`, unless it is confirmed")
+	mainFlag(cmd, &main)
 	return cmd
 }
 
+func mainFlag(cmd *cobra.Command, main *string) {
+	cmd.Flags().StringVar(main, "config", config.Sources{}.Main(), "Write `FILE`, which exiled was started with")
+}
+
 func newConfirmCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var main string
+	cmd := &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the configuration that is on trial",
 		Args:  cobra.NoArgs,
@@ -49,16 +55,18 @@ func newConfirmCommand(o *options) *cobra.Command {
 			if err := o.writesHere(); err != nil {
 				return err
 			}
-			return o.command(cmd.Context(), o.confirm)
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error { return o.confirm(ctx, d, c, main) })
 		},
 	}
+	mainFlag(cmd, &main)
+	return cmd
 }
 
 // installTime is how long a configuration is on trial that is confirmed at once.
 const installTime = time.Minute
 
 // apply tries a file first: what the daemon does not take is not written anywhere.
-func (o *options) apply(ctx context.Context, file string) error {
+func (o *options) apply(ctx context.Context, file, main string) error {
 	if err := o.writesHere(); err != nil {
 		return err
 	}
@@ -66,7 +74,7 @@ func (o *options) apply(ctx context.Context, file string) error {
 		if err := tryFile(ctx, d, file, installTime); err != nil {
 			return err
 		}
-		return o.confirm(ctx, d, c)
+		return o.confirm(ctx, d, c, main)
 	})
 }
 
@@ -96,8 +104,9 @@ func tryFile(ctx context.Context, d daemon, file string, length time.Duration) e
 	return nil
 }
 
-// confirm writes what is on trial where it is in force for ever: when anything fails, the trial goes on to its end.
-func (o *options) confirm(ctx context.Context, d daemon, c *console) error {
+// confirm writes what is on trial where it is in force for ever: when anything fails, the trial goes on to its end. The daemon
+// says which file that is, and is not believed alone: root writes it, and the daemon is not root.
+func (o *options) confirm(ctx context.Context, d daemon, c *console, main string) error {
 	t, err := d.Trial(ctx)
 	if err != nil {
 		return failure(err, "confirm")
@@ -105,13 +114,20 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console) error {
 	if t.Text == "" {
 		return errors.New("no configuration is on trial: it was taken back, or there never was one")
 	}
-	if err := replaceFile(t.File, t.Text); err != nil {
+	main, err = filepath.Abs(main)
+	if err == nil && t.File != main {
+		err = fmt.Errorf("the daemon reads %q and not %q: name it with --config", t.File, main)
+	}
+	if err == nil {
+		err = replaceFile(main, t.Text)
+	}
+	if err != nil {
 		return fmt.Errorf("failed to confirm: %w; the configuration on trial will be taken back", err)
 	}
 	if err := d.Reload(ctx); err != nil {
 		return failure(err, "end the trial")
 	}
-	o.note(c, "Wrote %s.", t.File)
+	o.note(c, "Wrote %s.", main)
 	return nil
 }
 
