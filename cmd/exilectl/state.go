@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"exile/internal/config"
@@ -47,13 +46,16 @@ func (o *options) importState(in io.Reader, dir string) error {
 	return flush(c)
 }
 
-// replaceState writes the state file, which belongs to whom its folder belongs.
+// replaceState writes the state file, which belongs to whom its folder belongs, with no more rights than that user has: he
+// may have put anything there, a link that leads elsewhere for one.
 func replaceState(dir string, contents state.Contents) error {
-	info, err := os.Stat(dir)
-	if err != nil {
+	if err := os.Chdir(dir); err != nil {
 		return fmt.Errorf("%w; start exiled once, it makes the folder", err)
 	}
-	store, err := state.Open(dir)
+	if err := becomeOwner("."); err != nil {
+		return err
+	}
+	store, err := state.Open(".")
 	if errors.Is(err, state.ErrLocked) {
 		return fmt.Errorf("%w Stop it: systemctl stop exiled", err)
 	}
@@ -64,9 +66,25 @@ func replaceState(dir string, contents state.Contents) error {
 	if err == nil || errors.Is(err, state.ErrSetAside) {
 		err = store.Replace(contents)
 	}
-	err = errors.Join(err, store.Close())
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && err == nil {
-		err = os.Chown(filepath.Join(dir, state.FileName), int(owner.Uid), int(owner.Gid))
+	return errors.Join(err, store.Close())
+}
+
+// becomeOwner makes root the user whom a folder belongs to, for good.
+func becomeOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
 	}
-	return err
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	for _, err := range []error{
+		syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid)),
+	} {
+		if err != nil {
+			return fmt.Errorf("become the owner of the folder: %w", err)
+		}
+	}
+	return nil
 }
