@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"net/netip"
 	"time"
 
 	"exile/firewall"
@@ -60,7 +61,11 @@ func (d *Daemon) release() {
 	now := time.Now()
 	var friends []control.Ban
 	d.bans.every("", func(b control.Ban) {
-		if j := d.plan.jail(b.Jail); j != nil && b.Origin != control.OriginManual && j.protects(b, now) {
+		j := d.plan.jail(b.Jail)
+		if j == nil || b.Origin == control.OriginManual {
+			return
+		}
+		if _, ok := d.plan.protects(j, b.Prefix, now); ok {
 			friends = append(friends, b)
 		}
 	})
@@ -69,9 +74,20 @@ func (d *Daemon) release() {
 	}
 }
 
-// protects reports whether a ban hits somebody who is never banned.
-func (j *Jail) protects(b control.Ban, now time.Time) bool {
-	_, allowed := j.Allowed(b.Prefix.Addr(), now)
-	_, touches := j.Touches(b.Prefix, now)
-	return allowed || touches
+// protects says who is never banned and would be hit by a ban of p in that jail. The recidive rule bans from everywhere, so
+// it spares the friends of all jails.
+func (p *Plan) protects(j *Jail, prefix netip.Prefix, now time.Time) (why string, ok bool) {
+	jails := []*Jail{j}
+	if j == p.Recidive {
+		jails = p.Jails
+	}
+	for _, j := range jails {
+		if why, ok = j.Allowed(prefix.Addr(), now); !ok {
+			why, ok = j.Touches(prefix, now)
+		}
+		if ok {
+			return why, true
+		}
+	}
+	return "", false
 }

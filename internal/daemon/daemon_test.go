@@ -115,6 +115,15 @@ func (l allowList) Allowed(a netip.Addr, _ time.Time) (string, bool) {
 	return "", false
 }
 
+func (l allowList) Touches(p netip.Prefix) (string, bool) {
+	for _, friend := range l {
+		if friend.Overlaps(p) {
+			return "ignoreip " + friend.String(), true
+		}
+	}
+	return "", false
+}
+
 // jail is maxretry 3, findtime 10m, bantime 1h, doubled at each further offence.
 func (w *world) jail(name string, allow allowList) *daemon.Jail {
 	w.t.Helper()
@@ -489,6 +498,10 @@ func TestProtectedAndManual(t *testing.T) {
 		request := control.BanRequest{Prefix: netip.MustParsePrefix("198.51.100.7/32"), Duration: time.Minute}
 		if _, err := d.Ban(t.Context(), request); !errors.Is(err, control.ErrProtected) {
 			t.Errorf("ban of a protected address: %v, want %v", err, control.ErrProtected)
+		}
+		around := control.BanRequest{Prefix: netip.MustParsePrefix("198.51.0.0/16"), Duration: time.Minute}
+		if _, err := d.Ban(t.Context(), around); !errors.Is(err, control.ErrProtected) {
+			t.Errorf("ban of a network with a protected address: %v, want %v", err, control.ErrProtected)
 		}
 		request.Force = true
 		if _, err := d.Ban(t.Context(), request); err != nil {

@@ -73,6 +73,10 @@ func (d *Daemon) relapse(b control.Ban) {
 	if v.Duration != jail.Permanent {
 		again.Until = again.Since.Add(v.Duration)
 	}
+	if why, ok := d.plan.protects(d.plan.Recidive, again.Prefix, time.Now()); ok {
+		d.spare(again, why)
+		return
+	}
 	d.impose(d.plan.Recidive, again)
 }
 

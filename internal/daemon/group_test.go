@@ -125,3 +125,36 @@ func TestRecidivist(t *testing.T) {
 		w.expectBanned("a week later")
 	})
 }
+
+// A ban for a week, from everywhere, spares whom any jail protects, and ends when somebody is protected from now on.
+func TestRecidivistWhoIsProtected(t *testing.T) {
+	friend := allowList{netip.MustParsePrefix("192.0.2.1/32")}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.recidive(2)
+		w.jails = func() []*daemon.Jail {
+			return []*daemon.Jail{w.jail("sshd", nil), w.jail("recidive", nil), w.jail("web", friend)}
+		}
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		time.Sleep(time.Hour)
+		w.attack("192.0.2.1", 3)
+		w.expect("protected in another jail", "ban 192.0.2.1/32 offence 1", "unban 192.0.2.1/32 expired",
+			"ban 192.0.2.1/32 offence 2", "protected ignoreip 192.0.2.1/32")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.recidive(2)
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		time.Sleep(time.Hour)
+		w.attack("192.0.2.1", 3)
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", friend), w.jail("recidive", nil)} }
+		if err := d.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.expectBanned("protected since")
+	})
+}

@@ -83,7 +83,7 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 		j = d.plan.jail(r.Jail)
 	}
 	p := r.Prefix.Masked()
-	if why, ok := j.Allowed(p.Addr(), time.Now()); ok && !r.Force {
+	if why, ok := d.plan.protects(j, p, time.Now()); ok && !r.Force {
 		return control.Ban{}, fmt.Errorf("%w: %s: %s", control.ErrProtected, p, why)
 	}
 	b := control.Ban{Jail: j.Info.Name, Prefix: p, Since: time.Now(), Origin: control.OriginManual, Reason: r.Reason}
