@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -99,5 +100,24 @@ func TestDays(t *testing.T) {
 			t.Errorf("35 days later: %+v, want today alone", days)
 		}
 		w.end(d)
+	})
+}
+
+// Who is forgotten because there are too many is counted, for exile_jail_evicted_total.
+func TestEvictedAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		var batch []journal.Entry
+		for i := range 1003 {
+			batch = append(batch, w.guess(fmt.Sprintf("10.0.%d.%d", i/250, i%250)))
+		}
+		w.source.live <- batch
+		w.pass(time.Second)
+		jails, err := d.Jails(t.Context())
+		if err != nil || len(jails) != 1 || jails[0].Failing != 1000 || jails[0].Evicted != 3 {
+			t.Errorf("jails %+v, %v; want 1000 failing and 3 evicted", jails, err)
+		}
 	})
 }
