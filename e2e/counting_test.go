@@ -39,7 +39,7 @@ func (s scenario) counted() int {
 // atOnce reports whether the daemon counts the scenario when it sees it: where only PAM tells, it waits two minutes for
 // more, and neighbours on its wire it protects.
 func (s scenario) atOnce() bool {
-	return s.server != "error" && s.server != "quiet" && s.family != onWire
+	return s.server != "error" && s.server != "fatal" && s.server != "quiet" && s.family != onWire
 }
 
 func guesses(method, user string, n int) func(client) {
@@ -100,6 +100,11 @@ var others = []scenario{
 	{name: "locked account without PAM", server: "no PAM", do: guesses("password", "locked", 2), guesses: 2},
 	{name: "no PAM at ERROR", server: "no PAM error", do: guesses("password", "exuser", 5), guesses: 5, less: true},
 	{name: "no PAM at ERROR, too many", server: "no PAM error", do: guesses("password", "exuser", 6), guesses: 6, told: 1, less: true},
+	{name: "FATAL", server: "fatal", do: guesses("password", "exuser", 3), guesses: 3},
+	{name: "FATAL, invalid user", server: "fatal", do: guesses("password", "nosuch", 6), guesses: 6},
+	{name: "FATAL in a dialog, invalid user", server: "fatal", do: guesses("keyboard-interactive", "nosuch", 2), guesses: 2},
+	{name: "right at FATAL", server: "fatal", do: login("password", "quietuser")},
+	{name: "no PAM at FATAL", server: "no PAM fatal", do: guesses("password", "exuser", 6), guesses: 6, less: true},
 	{name: "PerSourcePenalties", server: "penalties", do: penalised, guesses: 1},
 	{name: "port scan", server: "info", do: func(c client) { c.raw("", 0, false) }},
 	{name: "port scan with resets", server: "info", do: func(c client) { c.raw("", 0, true) }},

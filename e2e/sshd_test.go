@@ -41,6 +41,8 @@ var servers = map[string]struct {
 	"no root":        {2213, "PermitRootLogin prohibit-password"},
 	"penalties":      {2214, "PerSourcePenalties authfail:30s noauth:30s min:10s"},
 	"socket":         {2215, ""}, // systemd starts one for each connection
+	"fatal":          {2216, "LogLevel FATAL"},
+	"no PAM fatal":   {2217, "UsePAM no\nLogLevel FATAL"},
 }
 
 const commonConfig = `HostKey /etc/ssh/ssh_host_ed25519_key

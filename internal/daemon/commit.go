@@ -136,8 +136,8 @@ func (d *Daemon) stampLatency(now time.Time) {
 // While a question to an ignorecommand is open, positions are held back: after a crash the entries behind it are read
 // again, and it is asked again.
 func (d *Daemon) flush() {
-	due := d.pending.due()
-	if d.writing || due.IsZero() || due.After(time.Now()) {
+	due := d.writeAt()
+	if due.IsZero() || due.After(time.Now()) {
 		return
 	}
 	what := d.take()
@@ -145,6 +145,14 @@ func (d *Daemon) flush() {
 	all := d.rewrite
 	save := d.save(what.batch)
 	go func() { d.written <- written{what, all, save()} }()
+}
+
+// writeAt is when to write; zero when there is nothing, or while something is being written: its end wakes the loop.
+func (d *Daemon) writeAt() time.Time {
+	if d.writing {
+		return time.Time{}
+	}
+	return d.pending.due()
 }
 
 // take empties what is pending, and puts in how far the sources are.

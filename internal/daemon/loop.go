@@ -327,7 +327,7 @@ func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Co
 // untilDue is how long nothing has to be done.
 func (d *Daemon) untilDue() time.Duration {
 	wait := verifyEvery
-	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.pending.due(), d.paused, d.trial.Until} {
+	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.writeAt(), d.paused, d.trial.Until} {
 		if !at.IsZero() {
 			wait = min(wait, time.Until(at))
 		}
