@@ -28,6 +28,27 @@ func Many(n int, v6 bool, until time.Time) []firewall.Ban {
 	return bans
 }
 
+// scattered is Many with addresses that lie as those of attackers do, all over and in no order: a dense block is kinder to
+// some structures of the kernel, and to route's less kind.
+func scattered(n int, v6 bool, until time.Time) []firewall.Ban {
+	bans := Many(n, v6, until)
+	for i := range bans {
+		x := uint32(i) * 0x9e3779b1 << 2 >> 2 // each step is one to one on 30 bits, so that all differ
+		x = (x ^ x>>15) * 0x85ebca6b << 2 >> 2
+		x ^= x >> 15
+		if v6 {
+			a := bans[i].Prefix.Addr().As16()
+			binary.BigEndian.PutUint32(a[4:], x)
+			bans[i].Prefix = netip.PrefixFrom(netip.AddrFrom16(a), 64)
+		} else {
+			var a [4]byte
+			binary.BigEndian.PutUint32(a[:], 1<<31|x)
+			bans[i].Prefix = netip.PrefixFrom(netip.AddrFrom4(a), 32)
+		}
+	}
+	return bans
+}
+
 // testMany bans so many that every message, buffer and set size is passed.
 func testMany(t *testing.T, b *bench) {
 	b.holdsMany(t, 1000)

@@ -15,7 +15,7 @@ import (
 func benchMemory(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, n int) {
 	for _, family := range []string{"v4", "v6"} {
 		b.Run(family, func(b *testing.B) {
-			bans := Many(n, family == "v6", time.Now().Add(24*time.Hour))
+			bans := scattered(n, family == "v6", time.Now().Add(24*time.Hour))
 			var used int64
 			for b.Loop() {
 				backend := open(b, New(b))

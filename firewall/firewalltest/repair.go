@@ -16,7 +16,7 @@ import (
 func BenchmarkRepair(b *testing.B, open func(testing.TB, NetNS) firewall.Backend, command string) {
 	l := newLab(b)
 	backend := open(b, l.host)
-	bans := append(Many(100_000, false, time.Now().Add(time.Hour)), ban("10.9.0.2/32", until()))
+	bans := append(scattered(100_000, false, time.Now().Add(time.Hour)), ban("10.9.0.2/32", until()))
 	benchApply(b, backend, firewall.Change{Add: bans})
 	touched := watching(b, backend.(firewall.Watcher))
 	answered := l.pester(b, "10.9.0.2")

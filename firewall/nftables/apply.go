@@ -35,9 +35,10 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 		return err
 	}
 	work := b.plan(c)
+	sizes := count(work)
 	for {
 		part := work[:min(transaction, len(work))]
-		if err := b.commit(ctx, part); err != nil {
+		if err := b.commit(ctx, part, sizes); err != nil {
 			return fmt.Errorf("change nftables table inet %s: %w", b.config.Table, err)
 		}
 		if work = work[len(part):]; len(work) == 0 {
@@ -86,9 +87,19 @@ func (b *Backend) plan(c firewall.Change) []step {
 	return steps
 }
 
-// classify sorts the steps of a transaction by class and leaves one for each key, the last.
-func classify(steps []step) map[class][]step {
-	byClass := make(map[class][]step)
+// count returns how many steps there are of each class.
+func count(steps []step) map[class]int {
+	n := make(map[class]int)
+	for _, s := range steps {
+		n[classOf(s.key)]++
+	}
+	return n
+}
+
+// classify sorts the steps of a transaction by class and leaves one for each key, the last. Sizes are those of the whole
+// change, of which the steps may be a part.
+func classify(steps []step, sizes map[class]int) map[class][]step {
+	byClass := make(map[class][]step, len(sizes))
 	at := make(map[firewall.Key]int, len(steps))
 	for _, s := range steps {
 		c := classOf(s.key)
@@ -96,15 +107,20 @@ func classify(steps []step) map[class][]step {
 			byClass[c][i] = s
 			continue
 		}
-		at[s.key] = len(byClass[c])
-		byClass[c] = append(byClass[c], s)
+		of := byClass[c]
+		if of == nil {
+			of = make([]step, 0, min(len(steps), sizes[c]))
+		}
+		at[s.key] = len(of)
+		byClass[c] = append(of, s)
 	}
 	return byClass
 }
 
-// commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand.
-func (b *Backend) commit(ctx context.Context, steps []step) error {
-	byClass := classify(steps)
+// commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand. Sizes are those of
+// the change that the steps are a part of: what takes them in is made as large at once.
+func (b *Backend) commit(ctx context.Context, steps []step, sizes map[class]int) error {
+	byClass := classify(steps, sizes)
 	for try := range attempts {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -122,10 +138,10 @@ func (b *Backend) commit(ctx context.Context, steps []step) error {
 			continue // somebody else made a transaction: what we knew to stand may have fallen
 		}
 		if err != nil {
-			b.doubt(byClass)
+			b.doubt(byClass, sizes)
 			return err
 		}
-		b.note(byClass)
+		b.note(byClass, sizes)
 		b.committed(before)
 		return nil
 	}
@@ -185,31 +201,26 @@ func (b *Backend) queueFrame(byClass map[class][]step) {
 // transaction; adding one that is there does nothing, or, up to Linux 6.11, does not even renew its end. So what is to be
 // deleted is added first, and what is to be renewed is added, deleted and added with its new end.
 func (b *Backend) queueSteps(c class, steps []step) {
-	set := c.set(b.table())
-	var del []nft.SetElement
-	add := make([]nft.SetElement, 0, len(steps))
-	keys := make([]byte, 0, len(steps)*c.keySize()) // of all elements, one behind the other
-	now := time.Now()
-	for _, s := range steps {
-		from := len(keys)
-		keys = c.appendKey(keys, s.key)
-		e := nft.SetElement{Key: keys[from:len(keys):len(keys)]}
-		if !s.add || b.has(c, s.key) {
-			del = append(del, e)
+	set, now := c.set(b.table()), time.Now()
+	var del, add []nft.SetElement
+	var keys []byte // of a chunk's elements, one behind the other; the library copies what it is given
+	for part := range slices.Chunk(steps, chunk) {
+		del, add, keys = del[:0], add[:0], keys[:0]
+		for _, s := range part {
+			from := len(keys)
+			keys = c.appendKey(keys, s.key)
+			e := nft.SetElement{Key: keys[from:len(keys):len(keys)]}
+			if !s.add || b.has(c, s.key) {
+				del = append(del, e)
+			}
+			if s.add {
+				e.Timeout = timeout(s.end, now)
+				add = append(add, e)
+			}
 		}
-		if s.add {
-			e.Timeout = timeout(s.end, now)
-			add = append(add, e)
-		}
-	}
-	queueChunks(b.conn.SetAddElements, set, del)
-	queueChunks(b.conn.SetDeleteElements, set, del)
-	queueChunks(b.conn.SetAddElements, set, add)
-}
-
-func queueChunks(queue func(*nft.Set, []nft.SetElement) error, set *nft.Set, elements []nft.SetElement) {
-	for part := range slices.Chunk(elements, chunk) {
-		_ = queue(set, part)
+		_ = b.conn.SetAddElements(set, del)
+		_ = b.conn.SetDeleteElements(set, del)
+		_ = b.conn.SetAddElements(set, add)
 	}
 }
 
@@ -233,14 +244,10 @@ func timeout(end, now time.Time) time.Duration {
 
 // doubt has the next List ask for all that we know of and for what was to be added: it may be there, when only the kernel's
 // answer was lost.
-func (b *Backend) doubt(byClass map[class][]step) {
+func (b *Backend) doubt(byClass map[class][]step, sizes map[class]int) {
 	b.framed, b.listed = 0, 0
 	for c, steps := range byClass {
-		s := b.sets[c]
-		if s == nil {
-			s = &set{ends: make(map[firewall.Key]time.Time, len(steps))}
-			b.sets[c] = s
-		}
+		s := b.known(c, sizes[c])
 		for _, step := range steps {
 			if step.add && !s.stale { // a stale one is read anew
 				s.ends[step.key] = step.end
@@ -250,18 +257,14 @@ func (b *Backend) doubt(byClass map[class][]step) {
 }
 
 // note takes in what a transaction has done.
-func (b *Backend) note(byClass map[class][]step) {
+func (b *Backend) note(byClass map[class][]step, sizes map[class]int) {
 	for _, s := range b.sets {
 		if s.stale {
 			*s = set{ends: map[firewall.Key]time.Time{}}
 		}
 	}
 	for c, steps := range byClass {
-		s := b.sets[c]
-		if s == nil {
-			s = &set{ends: make(map[firewall.Key]time.Time, len(steps))}
-			b.sets[c] = s
-		}
+		s := b.known(c, sizes[c])
 		for _, step := range steps {
 			if step.add {
 				s.ends[step.key] = step.end
@@ -270,4 +273,14 @@ func (b *Backend) note(byClass map[class][]step) {
 			}
 		}
 	}
+}
+
+// known returns what we know of the set of a class; of a new one nothing, with room for size elements.
+func (b *Backend) known(c class, size int) *set {
+	s := b.sets[c]
+	if s == nil {
+		s = &set{ends: make(map[firewall.Key]time.Time, size)}
+		b.sets[c] = s
+	}
+	return s
 }
