@@ -4,46 +4,46 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"exile/firewall/internal/bulk"
 )
 
-// batch sends one request for each prefix and calls done with the index of each that the kernel made or found made. It
+// batch sends one request for each item, about its prefix, and calls done with each that the kernel made or found made. It
 // goes on after a refusal: one bad route must not keep out the others. The error names the first refusal and counts them.
-func (b *Backend) batch(ctx context.Context, typ uint16, prefixes []netip.Prefix, done func(i int)) error {
+func batch[T any](ctx context.Context, b *Backend, typ uint16, items []T, prefix func(T) netip.Prefix, done func(T)) error {
 	var first error
 	refused := 0
-	for start := 0; start < len(prefixes); start += bulk.Max {
-		part := prefixes[start:min(start+bulk.Max, len(prefixes))]
-		errs, err := b.conn.Exchange(ctx, b.requests(typ, part), nil)
+	for part := range slices.Chunk(items, bulk.Max) {
+		errs, err := b.exchange(ctx, requests(b.config, typ, part, prefix), nil)
 		if err != nil {
 			return err
 		}
-		for i, p := range part {
+		for i, item := range part {
 			err := errs[i]
-			if err == nil || settled(typ, err) {
-				done(start + i)
+			if err == nil || settled(typ, err) || b.off[familyOf(prefix(item))] && switchedOff(err) {
+				done(item)
 				continue
 			}
 			if refused++; first == nil {
-				first = fmt.Errorf("%v: %w", p, err)
+				first = fmt.Errorf("%v: %w", prefix(item), err)
 			}
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("kernel refused %d of %d, first %w", refused, len(prefixes), first)
+		return fmt.Errorf("kernel refused %d of %d, first %w", refused, len(items), first)
 	}
 	return nil
 }
 
-// requests makes one request for each prefix.
-func (b *Backend) requests(typ uint16, prefixes []netip.Prefix) []bulk.Request {
+// requests makes one request for each item.
+func requests[T any](c Config, typ uint16, items []T, prefix func(T) netip.Prefix) []bulk.Request {
 	const size = 32 // of the longest: struct rtmsg and an IPv6 address
-	bodies := make([]byte, 0, size*len(prefixes))
-	requests := make([]bulk.Request, len(prefixes))
-	for i, p := range prefixes {
+	bodies := make([]byte, 0, size*len(items))
+	requests := make([]bulk.Request, len(items))
+	for i, item := range items {
 		from := len(bodies)
-		bodies = b.config.appendRoute(bodies, p)
+		bodies = c.appendRoute(bodies, prefix(item))
 		requests[i] = bulk.Request{Type: typ, Flags: flags(typ), Body: bodies[from:]}
 	}
 	return requests

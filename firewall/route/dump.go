@@ -15,7 +15,7 @@ import (
 // leave one out or repeat one; the caller's next comparison finds it.
 func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.Prefix)) error {
 	request := bulk.Request{Type: unix.RTM_GETROUTE, Body: b.config.appendRtmsg(nil, family, 0)}
-	err := b.conn.Dump(ctx, request, func(m []byte) error {
+	err := b.dump(ctx, request, func(m []byte) error {
 		p, ours, err := b.config.parseRoute(m)
 		if ours && familyOf(p) == family {
 			each(p)
@@ -28,8 +28,9 @@ func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.
 	return nil
 }
 
-// switchedOff reports whether err says that the kernel runs without the address family, as after ipv6.disable=1. Nobody of
-// that family needs to be banned then.
+// switchedOff reports whether err says that the kernel does not know what is asked for in the address family: because it
+// runs without it, as after ipv6.disable=1, so that nobody of that family needs to be banned, or because it was built without
+// rules.
 func switchedOff(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
@@ -38,7 +39,7 @@ func switchedOff(err error) bool {
 func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
 	request := bulk.Request{Type: unix.RTM_GETRULE, Body: []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
 	found := false
-	err := b.conn.Dump(ctx, request, func(m []byte) error {
+	err := b.dump(ctx, request, func(m []byte) error {
 		ours, err := b.config.isRule(m)
 		found = found || ours
 		return err
@@ -49,12 +50,33 @@ func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
 	return found, nil
 }
 
-func (b *Backend) addRule(ctx context.Context, family uint8) error {
-	err := b.changeRule(ctx, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family)
-	if err != nil && !errors.Is(err, unix.EEXIST) && !switchedOff(err) {
-		return fmt.Errorf("add rule that has table %d asked: %w", b.config.Table, err)
+// addRule makes the rule, or notes that there is no need because the kernel does not speak the family.
+func (b *Backend) addRule(ctx context.Context, family uint8) (err error) {
+	err = b.changeRule(ctx, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family)
+	b.off[family] = false
+	if err == nil || errors.Is(err, unix.EEXIST) {
+		return nil
 	}
-	return nil
+	if switchedOff(err) {
+		spoken, askErr := b.speaks(ctx, family)
+		if b.off[family] = !spoken; !spoken || askErr != nil {
+			return askErr
+		}
+		err = fmt.Errorf("the kernel is built without policy routing for the family "+
+			"(CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES): use ipset or nftables: %w", err)
+	}
+	return fmt.Errorf("add rule that has table %d asked: %w", b.config.Table, err)
+}
+
+// speaks reports whether the kernel runs with the family, by asking for a route to nowhere: whatever it answers, that it
+// does not know such a question is another thing. Rules tell nothing: a kernel can have the family without them.
+func (b *Backend) speaks(ctx context.Context, family uint8) (bool, error) {
+	question := bulk.Request{Type: unix.RTM_GETROUTE, Body: []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
+	refused, err := b.exchange(ctx, []bulk.Request{question}, nil)
+	if err != nil {
+		return true, fmt.Errorf("ask for address family %d: %w", family, err)
+	}
+	return !switchedOff(refused[0]), nil
 }
 
 // delRule deletes our rule and any copy of it.
@@ -73,6 +95,6 @@ func (b *Backend) delRule(ctx context.Context, family uint8) error {
 
 func (b *Backend) changeRule(ctx context.Context, typ, flags uint16, family uint8) error {
 	request := bulk.Request{Type: typ, Flags: flags, Body: b.config.rule(family)}
-	refused, err := b.conn.Exchange(ctx, []bulk.Request{request}, nil)
+	refused, err := b.exchange(ctx, []bulk.Request{request}, nil)
 	return errors.Join(err, refused[0])
 }

@@ -44,8 +44,13 @@ type Config struct {
 type Backend struct {
 	config Config
 	conn   *bulk.Conn
+	// exchange and dump are conn's; tests put faults before them.
+	exchange func(context.Context, []bulk.Request, func(int, []byte) error) (map[int]error, error)
+	dump     func(context.Context, bulk.Request, func([]byte) error) error
+
 	ends   map[netip.Prefix]time.Time // of the routes that the kernel had when we last listed or changed them
 	listed bool                       // that was List, just now
+	off    map[uint8]bool             // address families that the kernel does not speak
 }
 
 // unknown is the end of a route that an earlier run made.
@@ -61,7 +66,10 @@ func New(c Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{config: c, conn: conn, ends: map[netip.Prefix]time.Time{}}, nil
+	return &Backend{
+		config: c, conn: conn, exchange: conn.Exchange, dump: conn.Dump,
+		ends: map[netip.Prefix]time.Time{}, off: map[uint8]bool{},
+	}, nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -87,11 +95,19 @@ func (c Config) withDefaults() (Config, error) {
 var families = [...]uint8{unix.AF_INET, unix.AF_INET6}
 
 // List returns the bans that the kernel has a route for, if the rule for it is there. A route that an earlier run made has
-// its end reported as 1 January 1970.
+// its end reported as 1 January 1970. Bans of a family that the kernel does not speak hold by themselves.
 func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	ends := make(map[netip.Prefix]time.Time, len(b.ends))
 	var bans []firewall.Ban
+	for p, end := range b.ends {
+		if b.off[familyOf(p)] {
+			ends[p], bans = end, append(bans, firewall.Ban{Key: firewall.Key{Prefix: p}, Until: end})
+		}
+	}
 	for _, family := range families {
+		if b.off[family] {
+			continue
+		}
 		ruled, err := b.hasRule(ctx, family)
 		if err != nil {
 			return nil, err
@@ -117,16 +133,17 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 // Count implements firewall.Counter. It asks whether the rules are there; the kernel does not count routes, so those that
 // we know of are taken to be there.
 func (b *Backend) Count(ctx context.Context) (int, error) {
-	ruled := make(map[uint8]bool, len(families))
+	held := make(map[uint8]bool, len(families))
 	for _, family := range families {
-		var err error
-		if ruled[family], err = b.hasRule(ctx, family); err != nil {
+		ruled, err := b.hasRule(ctx, family)
+		if err != nil {
 			return 0, err
 		}
+		held[family] = ruled || b.off[family]
 	}
 	n := 0
 	for p := range b.ends {
-		if ruled[familyOf(p)] {
+		if held[familyOf(p)] {
 			n++
 		}
 	}
@@ -134,7 +151,8 @@ func (b *Backend) Count(ctx context.Context) (int, error) {
 }
 
 // Apply adds and deletes routes, and puts the rules back if they are gone. It refuses a change that limits a ban to a port
-// with errors.ErrUnsupported.
+// with errors.ErrUnsupported, and every change on a kernel without policy routing, which would put the routes into the main
+// table.
 func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := check(c); err != nil {
 		return err
@@ -173,7 +191,8 @@ func (b *Backend) delRoutes(ctx context.Context, keys []firewall.Key) error {
 }
 
 func (b *Backend) del(ctx context.Context, prefixes []netip.Prefix) error {
-	err := b.batch(ctx, unix.RTM_DELROUTE, prefixes, func(i int) { delete(b.ends, prefixes[i]) })
+	itself := func(p netip.Prefix) netip.Prefix { return p }
+	err := batch(ctx, b, unix.RTM_DELROUTE, prefixes, itself, func(p netip.Prefix) { delete(b.ends, p) })
 	if err != nil {
 		return fmt.Errorf("delete blackhole routes: %w", err)
 	}
@@ -182,20 +201,33 @@ func (b *Backend) del(ctx context.Context, prefixes []netip.Prefix) error {
 
 // addRoutes asks the kernel for every route but those that List has just seen there, with or without the rule.
 func (b *Backend) addRoutes(ctx context.Context, bans []firewall.Ban) error {
-	prefixes := make([]netip.Prefix, 0, len(bans))
-	ends := make([]time.Time, 0, len(bans))
-	for _, ban := range bans {
-		if _, there := b.ends[ban.Prefix]; there && b.listed {
-			b.ends[ban.Prefix] = ban.Until
-			continue
-		}
-		prefixes, ends = append(prefixes, ban.Prefix), append(ends, ban.Until)
+	if len(b.ends) == 0 {
+		b.ends = make(map[netip.Prefix]time.Time, len(bans)) // one that grows is filled twice
 	}
-	err := b.batch(ctx, unix.RTM_NEWROUTE, prefixes, func(i int) { b.ends[prefixes[i]] = ends[i] })
+	if b.listed {
+		bans = b.takeEnds(bans)
+	}
+	prefix := func(ban firewall.Ban) netip.Prefix { return ban.Prefix }
+	err := batch(ctx, b, unix.RTM_NEWROUTE, bans, prefix, func(ban firewall.Ban) { b.ends[ban.Prefix] = ban.Until })
 	if err != nil {
 		return fmt.Errorf("add blackhole routes: %w", err)
 	}
 	return nil
+}
+
+// takeEnds notes the ends of those bans that have a route, and returns the others.
+func (b *Backend) takeEnds(bans []firewall.Ban) (others []firewall.Ban) {
+	if len(b.ends) == 0 {
+		return bans
+	}
+	for _, ban := range bans {
+		if _, there := b.ends[ban.Prefix]; there {
+			b.ends[ban.Prefix] = ban.Until
+			continue
+		}
+		others = append(others, ban)
+	}
+	return others
 }
 
 // Destroy removes our routes and rules. Routes of others in the table stay.

@@ -273,16 +273,3 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
-
-func TestWithoutIPv6(t *testing.T) {
-	t.Parallel()
-	// A kernel without IPv6 cannot be had here; it answers so.
-	for _, err := range []error{unix.EAFNOSUPPORT, unix.EOPNOTSUPP} {
-		if !switchedOff(fmt.Errorf("list: %w", err)) {
-			t.Errorf("switchedOff(%v) = false", err)
-		}
-	}
-	if switchedOff(unix.EPERM) {
-		t.Error("switchedOff(EPERM) = true")
-	}
-}

@@ -40,7 +40,7 @@ func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
 		if err != nil {
 			return n, fmt.Errorf("list connections of banned addresses: %w", err)
 		}
-		cut, err := destroy(ctx, conn, sockets)
+		cut, err := destroy(ctx, conn.Exchange, sockets)
 		n += cut
 		if err != nil {
 			return n, err
@@ -74,14 +74,17 @@ func find(ctx context.Context, conn *bulk.Conn, family uint8, banned bans) ([]so
 	return found, err
 }
 
+// exchange is bulk.Conn's; tests answer in the kernel's place.
+type exchange func(context.Context, []bulk.Request, func(int, []byte) error) (map[int]error, error)
+
 // destroy cuts the connections and returns how many it cut.
-func destroy(ctx context.Context, conn *bulk.Conn, sockets []socket) (n int, err error) {
+func destroy(ctx context.Context, ask exchange, sockets []socket) (n int, err error) {
 	for part := range slices.Chunk(sockets, bulk.Max) {
 		requests := make([]bulk.Request, len(part))
 		for i, s := range part {
 			requests[i] = bulk.Request{Type: unix.SOCK_DESTROY, Body: s.appendRequest(nil)}
 		}
-		refused, err := conn.Exchange(ctx, requests, nil)
+		refused, err := ask(ctx, requests, nil)
 		if err != nil {
 			return n, fmt.Errorf("cut connections of banned addresses: %w", err)
 		}
@@ -90,7 +93,8 @@ func destroy(ctx context.Context, conn *bulk.Conn, sockets []socket) (n int, err
 			switch {
 			case errors.Is(err, unix.ENOENT): // it ended by itself
 			case errors.Is(err, unix.EOPNOTSUPP):
-				return n, fmt.Errorf("cut connection of %v: kernel is built without CONFIG_INET_DIAG_DESTROY: %w", part[i].remote(), err)
+				return n, fmt.Errorf("cut connection of %v: kernel is built without CONFIG_INET_DIAG_DESTROY; "+
+					"set kill_connections: no to leave connections alone: %w", part[i].remote(), err)
 			default:
 				return n, fmt.Errorf("cut connection of %v: %w", part[i].remote(), err)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/firewall/internal/bulk"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -187,6 +188,41 @@ func TestKillStopsWithItsContext(t *testing.T) {
 	_, err := Kill(ctx, []firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Kill = %v, want context.Canceled", err)
+	}
+}
+
+// TestWithoutDestroy has the kernel refuse as one without CONFIG_INET_DIAG_DESTROY, and as one where some connections ended
+// by themselves.
+func TestWithoutDestroy(t *testing.T) {
+	t.Parallel()
+	sockets := make([]socket, 3)
+	for i := range sockets {
+		sockets[i].family = syscall.AF_INET
+	}
+	for _, tt := range []struct {
+		refused map[int]error
+		cut     int
+		says    string
+	}{
+		{map[int]error{0: syscall.EOPNOTSUPP, 1: syscall.EOPNOTSUPP, 2: syscall.EOPNOTSUPP}, 0, "CONFIG_INET_DIAG_DESTROY; set kill_connections: no"},
+		{map[int]error{1: syscall.ENOENT}, 2, ""},
+		{map[int]error{2: syscall.EPERM}, 2, "operation not permitted"},
+	} {
+		kernel := func(_ context.Context, requests []bulk.Request, _ func(int, []byte) error) (map[int]error, error) {
+			if len(requests) != len(sockets) {
+				t.Errorf("%d requests for %d sockets", len(requests), len(sockets))
+			}
+			return tt.refused, nil
+		}
+		n, err := destroy(t.Context(), kernel, sockets)
+		if n != tt.cut || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("refused %v: %d cut, error %v; want %d and %q", tt.refused, n, err, tt.cut, tt.says)
+		}
+		for _, refusal := range tt.refused {
+			if err != nil && !errors.Is(err, refusal) {
+				t.Errorf("error %v is not %v", err, refusal)
+			}
+		}
 	}
 }
 

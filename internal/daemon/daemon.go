@@ -300,12 +300,20 @@ func (d *Daemon) killer(ctx context.Context) error {
 	for {
 		select {
 		case kill := <-d.kills:
-			if err := kill(ctx); err != nil {
-				d.log.Warn("Failed to cut connections", "error", err)
+			if err := kill(ctx); err != nil && ctx.Err() == nil {
+				d.tellLoop(ctx, func(context.Context) { d.degrade(reasonKill, time.Now().Add(transient), err) })
 			}
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// tellLoop has the loop call f, unless ctx ends before.
+func (d *Daemon) tellLoop(ctx context.Context, f func(context.Context)) {
+	select {
+	case d.requests <- f:
+	case <-ctx.Done():
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	reasonAside      = "state-set-aside"
 	reasonTrial      = "trial-stuck"
 	reasonFormat     = "journal-format"
+	reasonKill       = "connections-not-cut"
 )
 
 var remedies = map[string]string{
@@ -28,6 +29,7 @@ var remedies = map[string]string{
 	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
 	reasonFormat: "journald writes files in a format newer than this exiled, which reads them through journalctl, slower and later: " +
 		"install a newer exile.",
+	reasonKill: "Open connections of the banned could not be cut, the bans hold; see journalctl -u exiled, or set kill_connections: no.",
 	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
 		"or keep the one on trial with exilectl confirm.",
 	reasonAside: "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",

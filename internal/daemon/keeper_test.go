@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +230,15 @@ func TestKill(t *testing.T) {
 		synctest.Wait()
 		w.expectBanned("repaired", "192.0.2.1/32")
 		expect("repair")
+		degraded := func(want ...string) {
+			t.Helper()
+			if s, err := d.Status(t.Context()); err != nil || !slices.Equal(s.Degraded, want) {
+				t.Errorf("degraded by %q, %v; want %q", s.Degraded, err, want)
+			}
+		}
+		degraded("connections-not-cut")
+		time.Sleep(11 * time.Minute)
+		degraded()
 	})
 }
 
