@@ -102,3 +102,28 @@ func TestBanIsNarrowedAroundFriends(t *testing.T) {
 		})
 	}
 }
+
+// Behind NAT64 all of IPv4 shares one /64, and on a link all neighbours do: one attacker must not have everybody banned, the
+// router that says where the host is among them.
+func TestBanIsNarrowedWhereStrangersShareAPrefix(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"64:ff9b::192.0.2.1", "fe80::1"} {
+		for name, j := range map[string]*Jail{"threshold": protecting(t, nil), "adaptive": adaptive(t)} {
+			bans, _ := guess(j, addr, 5)
+			if len(bans) != 1 || bans[0] != netip.PrefixFrom(netip.MustParseAddr(addr), 128) {
+				t.Errorf("%s, %s: bans %v", addr, name, bans)
+			}
+		}
+	}
+}
+
+func adaptive(t *testing.T) *Jail {
+	t.Helper()
+	cfg := protecting(t, nil).cfg
+	cfg.Detection = Adaptive
+	j, err := New(cfg, silent{}, nil, NewAdaptive(DefaultAdaptive()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}

@@ -239,7 +239,23 @@ func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 		return why, true
 	}
 	if t, ok := j.allow.(Toucher); ok {
-		return t.Touches(p)
+		if why, ok := t.Touches(p); ok {
+			return why, true
+		}
+	}
+	return strangers(p)
+}
+
+// strangers reports whether p is a network of which not even a /64 is one customer's: all neighbours on a link, among them
+// the router (RFC 4291, 2.5.6), or all of IPv4 behind NAT64 (RFC 6052, 2.1).
+func strangers(p netip.Prefix) (why string, ok bool) {
+	switch {
+	case p.IsSingleIP() || p.Addr().Is4():
+		return "", false
+	case p.Addr().IsLinkLocalUnicast():
+		return "the link's neighbours", true
+	case p.Overlaps(netip.MustParsePrefix("64:ff9b::/96")):
+		return "all of IPv4, by NAT64", true
 	}
 	return "", false
 }
