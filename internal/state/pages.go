@@ -18,6 +18,7 @@ const (
 	pageHead    = 16
 	elementSize = 16 // of a branch: position, length of key, page; of a leaf: flags, position, lengths of key and value
 	metaSize    = 64
+	bucketHead  = 16 // of a bucket: its root page, or 0, and a number
 
 	branchPage = 0x01
 	leafPage   = 0x02
@@ -144,21 +145,40 @@ func childrenOf(kind uint16, count int, data []byte) (children []uint64, ok bool
 		case leafPage:
 			flags, pos, key := binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
 			value := uint64(at) + uint64(pos) + uint64(key)
-			if end := value + uint64(binary.NativeEndian.Uint32(e[12:])); end > uint64(len(data)) {
+			end := value + uint64(binary.NativeEndian.Uint32(e[12:]))
+			if end > uint64(len(data)) {
 				return nil, false
 			}
 			if flags&bucketElement == 0 {
 				continue
 			}
-			if value+8 > uint64(len(data)) {
+			if end < value+bucketHead {
 				return nil, false
 			}
-			if root := binary.NativeEndian.Uint64(data[value:]); root != 0 { // else the bucket lies in the value itself
+			root := binary.NativeEndian.Uint64(data[value:])
+			if root != 0 {
 				children = append(children, root)
+			} else if !isInline(data[value+bucketHead : end]) {
+				return nil, false
 			}
 		}
 	}
 	return children, kind == branchPage && count > 0 || kind == leafPage
+}
+
+// isInline reports whether a bucket that lies in the value itself is one: a leaf in small, without buckets.
+func isInline(data []byte) bool {
+	if len(data) < pageHead || binary.NativeEndian.Uint16(data[8:]) != leafPage {
+		return false
+	}
+	count := int(binary.NativeEndian.Uint16(data[10:]))
+	for i := range min(count, len(data)/elementSize) {
+		if at := pageHead + i*elementSize; at+4 > len(data) || binary.NativeEndian.Uint32(data[at:])&bucketElement != 0 {
+			return false
+		}
+	}
+	_, ok := childrenOf(leafPage, count, data)
+	return ok
 }
 
 // checkFree looks at the list of free pages, which must fit where it is.
