@@ -103,6 +103,7 @@ func fields(e control.Event) map[string]string {
 	}
 	f["EXILE_JAIL"] = e.Ban.Jail
 	f["EXILE_ADDRESS"] = address(e.Ban)
+	f["EXILE_SINCE"] = e.Ban.Since.UTC().Format("2006-01-02T15:04:05.000000Z")
 	f["EXILE_FAILURES"] = strconv.Itoa(e.Ban.Failures)
 	f["EXILE_OFFENCE"] = strconv.Itoa(e.Ban.Offence)
 	f["EXILE_ORIGIN"] = string(e.Ban.Origin)

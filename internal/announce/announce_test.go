@@ -54,7 +54,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 	}
 	want := map[string]string{
 		"MESSAGE_ID": "2929576456a04afc970b3018a1aa88c1", "SYSLOG_IDENTIFIER": "exiled", "EXILE_EVENT": "ban", "EXILE_JAIL": "sshd", "EXILE_ADDRESS": "192.0.2.1",
-		"EXILE_FAILURES": "5", "EXILE_OFFENCE": "2", "EXILE_ORIGIN": "journal", "EXILE_RULE": `name "root"`,
+		"EXILE_SINCE": "2026-03-01T12:00:00.000000Z", "EXILE_FAILURES": "5", "EXILE_OFFENCE": "2", "EXILE_ORIGIN": "journal", "EXILE_RULE": `name "root"`,
 		"EXILE_UNTIL": "2026-03-01T13:00:00Z", "EXILE_DURATION_USEC": "3600000000", "EXILE_LATENCY_USEC": "3000",
 		"EXILE_EVIDENCE": event.Ban.Evidence,
 	}

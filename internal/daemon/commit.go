@@ -16,10 +16,11 @@ import (
 //
 // Kernel: because a full disk, which an attacker can cause, must not stop banning. Disk: positions, bans and history in
 // one transaction, so that after a crash the entries behind the stored position are read again and give the same
-// decisions. World: because nothing may be announced that a crash could take back.
+// decisions. World: because nothing may be announced that a crash could take back. What is to be announced is in the
+// transaction, until the next one: whoever starts after a crash announces it, perhaps once more.
 //
 // The disk is written by a goroutine of its own, one transaction at a time; what happens meanwhile waits for the next.
-// So a slow disk delays announcements, and bans only when ten thousand of those wait: the logs are read later then.
+// So a slow disk delays announcements, and bans only when five thousand of those wait: the logs are read later then.
 
 // lazily is how long a position that moved without consequences may stay unwritten: losing it costs reading again.
 const lazily = time.Second
@@ -160,6 +161,7 @@ func (d *Daemon) take() pending {
 	what := d.pending
 	d.pending = newPending()
 	what.batch.Days = d.days.unwritten()
+	what.batch.Untold = &what.events
 	if d.open == 0 {
 		what.batch.Snapshots = d.memorize(time.Now())
 		what.batch.Marks = d.marks()
@@ -184,9 +186,7 @@ func (d *Daemon) marks() map[string]state.Mark {
 // told all the same: the kernel has it.
 func (d *Daemon) settle(w written) {
 	d.writing = false
-	for _, e := range w.what.events {
-		d.announce(e)
-	}
+	d.announceAll(w.what.events)
 	for _, done := range w.what.done {
 		done()
 	}
@@ -216,6 +216,7 @@ func (d *Daemon) save(b state.Batch) func() error {
 	d.rewrite = false
 	all := d.contents()
 	maps.Copy(all.Snapshots, b.Snapshots)
+	all.Untold = *b.Untold
 	return func() error { return d.cfg.Store.Replace(all) }
 }
 
@@ -241,7 +242,7 @@ func (d *Daemon) finish() error {
 	all := d.rewrite
 	err := d.save(what.batch)()
 	d.settle(written{what, all, err})
-	return err
+	return errors.Join(err, d.save(d.take().batch)()) // nothing is untold any more
 }
 
 // later announces an event when what it tells is on disk.
@@ -249,3 +250,14 @@ func (d *Daemon) later(e control.Event) { d.pending.events = append(d.pending.ev
 
 // announce tells the world at once.
 func (d *Daemon) announce(e control.Event) { d.cfg.Announce(e) }
+
+// announceAll tells the world what is on disk as untold, and has that noted there soon. Where the process dies in between,
+// its successor tells it again.
+func (d *Daemon) announceAll(events []control.Event) {
+	for _, e := range events {
+		d.announce(e)
+	}
+	if len(events) > 0 {
+		d.pending.move()
+	}
+}

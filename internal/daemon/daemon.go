@@ -163,6 +163,7 @@ func (d *Daemon) load() (state.Contents, error) {
 // else was known.
 func (d *Daemon) restore(contents state.Contents) {
 	now := time.Now()
+	d.announceAll(contents.Untold) // as it was found
 	d.past = contents.Past
 	for _, b := range contents.Bans {
 		d.bans.put(b)

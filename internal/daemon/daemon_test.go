@@ -81,6 +81,7 @@ type world struct {
 	service string        // the identifier of entries
 	wrong   time.Duration // how far the clock of the log is wrong
 	told    []string
+	marks   []string // of what was told: the same for what is told twice, and for nothing else
 	states  []string // told, too
 	d       *running
 	jails   func() []*daemon.Jail
@@ -221,6 +222,7 @@ func (w *world) announce(e control.Event) {
 		w.states = append(w.states, e.Reason)
 	case w.fuse == nil || w.fuse.at("before world"):
 		w.told = append(w.told, tell(e))
+		w.marks = append(w.marks, fmt.Sprint(tell(e), " ", e.Ban.Jail, " ", e.Ban.Since.UnixMicro()))
 		if w.fuse != nil {
 			w.fuse.at("after world")
 		}

@@ -67,7 +67,7 @@ func (d *Daemon) loop(ctx context.Context) {
 }
 
 // maxUntold is how many announcements may wait for the disk before the logs do.
-const maxUntold = 10_000
+const maxUntold = 5000
 
 // readable is where batches come from; nil while the disk is that far behind.
 func (d *Daemon) readable() <-chan delivery {

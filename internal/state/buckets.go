@@ -37,6 +37,7 @@ const (
 	pausedKey = "paused until"
 	trialKey  = "configuration on trial"
 	daysKey   = "days"
+	untoldKey = "announcements"
 )
 
 // schema is how many migrations a file has seen.
@@ -107,6 +108,7 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		writeAbout(tx, pausedKey, b.Paused, encodeTime),
 		writeAbout(tx, trialKey, b.Trial, encodeTrial),
 		writeAbout(tx, daysKey, b.Days, encodeDays),
+		writeAbout(tx, untoldKey, b.Untold, encodeEvents),
 	)
 }
 
@@ -178,6 +180,9 @@ func (c *Contents) read(tx *bolt.Tx) error {
 	}
 	if readAbout(tx, daysKey, &c.Days, decodeDays) != nil {
 		c.Days = nil // people can do without what is damaged
+	}
+	if readAbout(tx, untoldKey, &c.Untold, decodeEvents) != nil {
+		c.Untold = nil // likewise
 	}
 	return errors.Join(readAbout(tx, pausedKey, &c.Paused, (*decoder).time), readAbout(tx, trialKey, &c.Trial, decodeTrial))
 }

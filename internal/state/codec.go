@@ -155,6 +155,38 @@ func decodeDays(d *decoder) []control.Day {
 	return days
 }
 
+func encodeEvents(events []control.Event) []byte {
+	var v []byte
+	for _, e := range events {
+		v = appendText(appendTime(appendText(v, string(e.Kind)), e.Time), e.Reason)
+		v = binary.AppendVarint(binary.AppendVarint(v, int64(e.Count)), int64(e.Latency))
+		var ban []byte
+		if e.Ban.Prefix.IsValid() {
+			ban = encodeBan(e.Ban)
+		}
+		v = appendText(appendText(v, string(ban)), e.Ban.Evidence)
+	}
+	return v
+}
+
+func decodeEvents(d *decoder) []control.Event {
+	var events []control.Event
+	for len(d.data) > 0 && !d.bad {
+		e := control.Event{
+			Kind: control.EventKind(d.text()), Time: d.time(), Reason: d.text(),
+			Count: int(d.number()), Latency: time.Duration(d.number()),
+		}
+		if ban := d.text(); ban != "" {
+			of := &decoder{data: []byte(ban)}
+			e.Ban = decodeBan(of)
+			d.bad = d.bad || of.bad || len(of.data) > 0
+		}
+		e.Ban.Evidence = d.text()
+		events = append(events, e)
+	}
+	return events
+}
+
 func encodeSnapshot(s Snapshot) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, s.Version), s.Data...)
 }

@@ -68,6 +68,7 @@ type Contents struct {
 	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
 	Trial     control.Trial                // the configuration that waits for its confirmation, without the name of its file
 	Days      []control.Day                // what happened on the last days, oldest first
+	Untold    []control.Event              // what the last batch told the world, perhaps
 }
 
 // Batch is what changes at once. What it does not name stays as it is.
@@ -80,7 +81,8 @@ type Batch struct {
 	Snapshots map[string]Snapshot
 	Paused    *time.Time
 	Trial     *control.Trial
-	Days      *[]control.Day // all of them
+	Days      *[]control.Day   // all of them
+	Untold    *[]control.Event // what is announced once the batch is on disk; the next one takes its place
 }
 
 // NewContents is nothing stored yet.
@@ -113,6 +115,9 @@ func (b *Batch) add(next Batch) {
 	}
 	if next.Days != nil {
 		b.Days = next.Days
+	}
+	if next.Untold != nil {
+		b.Untold = next.Untold
 	}
 }
 

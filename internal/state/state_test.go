@@ -46,6 +46,8 @@ func sample(n int) Batch {
 	forEver := ban(permanent, n)
 	forEver.Until = time.Time{}
 	paused := at(3 * n)
+	evident := ban(w, n)
+	evident.Reason, evident.Evidence = "told", "one\ntwo"
 	return Batch{
 		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
@@ -55,6 +57,10 @@ func sample(n int) Batch {
 		Paused:    &paused,
 		Trial:     &control.Trial{Text: fmt.Sprintf("defaults: {maxretry: %d}\n", n+1), Since: at(n), Until: at(n + 60)},
 		Days:      &[]control.Day{{Date: at(0).Truncate(time.Hour), Passed: 1}, {Date: at(n).Truncate(time.Second), Passed: 2, Dropped: 3, Bans: 4, Protected: 5, Denied: uint64(n)}},
+		Untold: &[]control.Event{
+			{Kind: control.BanNew, Time: at(n), Ban: evident, Latency: time.Duration(n)},
+			{Kind: control.Repaired, Time: at(n + 1), Count: n, Reason: "\xff"},
+		},
 	}
 }
 
@@ -106,6 +112,9 @@ func apply(c *Contents, b Batch) {
 	if b.Days != nil {
 		c.Days = *b.Days
 	}
+	if b.Untold != nil {
+		c.Untold = *b.Untold
+	}
 }
 
 func TestCommitAndReopen(t *testing.T) {
@@ -118,6 +127,7 @@ func TestCommitAndReopen(t *testing.T) {
 		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
 		{Marks: map[string]Mark{"journal": mark(99)}},
 		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time), Trial: new(control.Trial)},
+		{Untold: new([]control.Event)},
 		{},
 	} {
 		s := open(t, dir)
@@ -177,7 +187,7 @@ func TestExportImport(t *testing.T) {
 	want := NewContents()
 	apply(&want, sample(1))
 	apply(&want, sample(2))
-	want.Trial = control.Trial{} // belongs to the files of this host
+	want.Trial, want.Untold = control.Trial{}, nil // belong to this host
 	var once, twice bytes.Buffer
 	if err := want.Export(&once); err != nil {
 		t.Fatal(err)
@@ -282,6 +292,7 @@ func edit(path string, do func(*bolt.Tx) error) error {
 	return errors.Join(db.Update(do), db.Close())
 }
 
+// What people can do without costs nothing else when it is damaged.
 func TestDamagedSnapshotIsDropped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -297,13 +308,14 @@ func TestDamagedSnapshotIsDropped(t *testing.T) {
 	}
 	i := bytes.Index(data, bytes.Repeat([]byte{7}, 100))
 	data[i+50] ^= 1
+	data[bytes.Index(data, []byte("one\ntwo"))] ^= 1
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir)
 	c := load(t, s)
-	if s.SetAside() != nil || len(c.Snapshots) != 0 || len(c.Bans) != 2 {
-		t.Errorf("set aside %v, %d snapshots, %d bans", s.SetAside(), len(c.Snapshots), len(c.Bans))
+	if s.SetAside() != nil || len(c.Snapshots) != 0 || len(c.Untold) != 0 || len(c.Bans) != 2 {
+		t.Errorf("set aside %v, %d snapshots, %d announcements, %d bans", s.SetAside(), len(c.Snapshots), len(c.Untold), len(c.Bans))
 	}
 }
 
@@ -331,7 +343,7 @@ func TestFirstSchema(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")
 	b := sample(1)
-	b.Repeats, b.Paused, b.Trial, b.Days = nil, nil, nil, nil
+	b.Repeats, b.Paused, b.Trial, b.Days, b.Untold = nil, nil, nil, nil, nil
 	if err := edit(path, func(tx *bolt.Tx) error {
 		old := func(tx *bolt.Tx) error {
 			return errors.Join(
@@ -364,6 +376,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeMark(mark(1)))
 	f.Add(encodePast(Past{Offences: 1, Last: at(1)}))
 	f.Add(encodeDays(*sample(1).Days))
+	f.Add(encodeEvents(*sample(1).Untold))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bans, marks := map[int]control.Ban{}, map[int]Mark{}
 		if store(bans, 0, data, decodeBan) == nil {
@@ -378,6 +391,13 @@ func FuzzDecode(f *testing.F) {
 			same := map[int][]control.Day{}
 			if err := store(same, 0, encodeDays(days[0]), decodeDays); err != nil || !slices.Equal(same[0], days[0]) {
 				t.Errorf("%v read back as %v, error %v", days[0], same[0], err)
+			}
+		}
+		events := map[int][]control.Event{}
+		if store(events, 0, data, decodeEvents) == nil {
+			same := map[int][]control.Event{}
+			if err := store(same, 0, encodeEvents(events[0]), decodeEvents); err != nil || !slices.Equal(same[0], events[0]) {
+				t.Errorf("%v read back as %v, error %v", events[0], same[0], err)
 			}
 		}
 		times, again := map[int][]time.Time{}, map[int][]time.Time{}
