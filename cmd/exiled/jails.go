@@ -183,12 +183,7 @@ func (b *builder) serve(ctx context.Context, do func(change func()) error) error
 	var group errgroup.Group
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	for _, list := range b.lists {
-		group.Go(func() error {
-			if err := list.Serve(ctx); err != nil {
-				b.log.Warn("The addresses of this host cannot be followed; what they were at the start stays protected", "error", err)
-			}
-			return nil
-		})
+		group.Go(func() error { list.Serve(ctx); return nil })
 	}
 	return group.Wait()
 }

@@ -2,6 +2,7 @@ package allow
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -83,8 +84,7 @@ func matters(message []byte) bool {
 		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 			return true
 		case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-			_, ok := gatewayOf(m)
-			return ok
+			return len(gatewaysOf(m)) > 0
 		default:
 			return false
 		}
@@ -114,7 +114,7 @@ func own() ([]jail.Friend, error) {
 		return nil, err
 	}
 	for _, m := range routes {
-		if gateway, ok := gatewayOf(m); ok {
+		for _, gateway := range gatewaysOf(m) {
 			list = append(list, friend(gateway, "gateway"))
 		}
 	}
@@ -126,18 +126,59 @@ func friend(addr netip.Addr, why string) jail.Friend {
 	return jail.Friend{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Why: why}
 }
 
-func gatewayOf(m syscall.NetlinkMessage) (netip.Addr, bool) {
+// gatewaysOf are the gateways of a route: one, or several that share the load.
+func gatewaysOf(m syscall.NetlinkMessage) (gateways []netip.Addr) {
 	if m.Header.Type != unix.RTM_NEWROUTE && m.Header.Type != unix.RTM_DELROUTE {
-		return netip.Addr{}, false
+		return nil
 	}
 	attrs, err := syscall.ParseNetlinkRouteAttr(&m)
 	if err != nil {
-		return netip.Addr{}, false
+		return nil
 	}
 	for _, a := range attrs {
-		if a.Attr.Type == unix.RTA_GATEWAY {
-			return netip.AddrFromSlice(a.Value)
+		if a.Attr.Type == unix.RTA_MULTIPATH {
+			gateways = append(gateways, nextHops(a.Value)...)
+		} else if gateway, ok := gateway(a.Attr.Type, a.Value); ok {
+			gateways = append(gateways, gateway)
 		}
 	}
-	return netip.Addr{}, false
+	return gateways
 }
+
+// gateway reads an attribute of a route. The gateway of RTA_VIA is of another family than the route: struct rtvia is the
+// family in two bytes, and the address.
+func gateway(typ uint16, value []byte) (netip.Addr, bool) {
+	switch {
+	case typ == unix.RTA_GATEWAY:
+		return netip.AddrFromSlice(value)
+	case typ == unix.RTA_VIA && len(value) > 2:
+		return netip.AddrFromSlice(value[2:])
+	default:
+		return netip.Addr{}, false
+	}
+}
+
+// nextHops reads the gateways in RTA_MULTIPATH: for each a struct rtnexthop, whose length counts the attributes behind it.
+func nextHops(b []byte) (gateways []netip.Addr) {
+	for len(b) >= unix.SizeofRtNexthop {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtNexthop || size > len(b) {
+			break
+		}
+		for attrs := b[unix.SizeofRtNexthop:size]; len(attrs) >= unix.SizeofRtAttr; {
+			n := int(binary.NativeEndian.Uint16(attrs))
+			if n < unix.SizeofRtAttr || n > len(attrs) {
+				break
+			}
+			if gateway, ok := gateway(binary.NativeEndian.Uint16(attrs[2:]), attrs[unix.SizeofRtAttr:n]); ok {
+				gateways = append(gateways, gateway)
+			}
+			attrs = attrs[min(align(n), len(attrs)):]
+		}
+		b = b[min(align(size), len(b)):]
+	}
+	return gateways
+}
+
+// align is where the next structure of netlink begins.
+func align(n int) int { return (n + unix.RTA_ALIGNTO - 1) &^ (unix.RTA_ALIGNTO - 1) }

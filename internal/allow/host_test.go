@@ -49,7 +49,22 @@ func TestHost(t *testing.T) {
 			return netlink.RouteAdd(&netlink.Route{LinkIndex: a.Attrs().Index, Gw: net.IPv4(192, 0, 2, 254)})
 		}, []string{"own address 192.0.2.1/32"}},
 		{func() error { return netlink.AddrDel(a, address) }, []string{"gateway 192.0.2.254/32"}},
-		{nil, []string{"-own address 192.0.2.1/32", "-gateway 192.0.2.254/32"}},
+		{
+			func() error { return errors.Join(netlink.AddrAdd(a, address), netlink.LinkSetUp(b)) },
+			[]string{"-own address 192.0.2.1/32", "-gateway 192.0.2.254/32"},
+		},
+		{func() error { // two gateways for one route
+			return netlink.RouteAdd(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, MultiPath: []*netlink.NexthopInfo{
+				{LinkIndex: a.Attrs().Index, Gw: net.IPv4(192, 0, 2, 253)}, {LinkIndex: a.Attrs().Index, Gw: net.IPv4(192, 0, 2, 252)},
+			}})
+		}, []string{"own address 192.0.2.1/32"}},
+		{func() error { // an IPv4 route by a gateway that has only IPv6
+			return netlink.RouteReplace(&netlink.Route{
+				LinkIndex: a.Attrs().Index, Dst: &net.IPNet{IP: net.IPv4(198, 51, 100, 0), Mask: net.CIDRMask(24, 32)},
+				Via: &netlink.Via{AddrFamily: unix.AF_INET6, Addr: net.ParseIP("fe80::7")},
+			})
+		}, []string{"gateway 192.0.2.253/32", "gateway 192.0.2.252/32"}},
+		{nil, []string{"gateway fe80::7/128"}},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

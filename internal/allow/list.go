@@ -5,12 +5,12 @@ package allow
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"exile/jail"
 )
@@ -98,27 +98,34 @@ func (l *List) publish() {
 // fileCheck is how often the files are looked at.
 const fileCheck = time.Minute
 
-// Serve keeps the list up to date until ctx ends (then it returns nil) or the addresses of this host cannot be followed.
-// It is called once.
-func (l *List) Serve(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+// Serve keeps the list up to date until ctx ends. It is called once.
+func (l *List) Serve(ctx context.Context) {
+	var group sync.WaitGroup
 	self, names := make(chan []jail.Friend), make(chan answer)
 	if l.cfg.Self != nil {
-		group.Go(func() error {
-			return l.cfg.Self.Follow(ctx, func(list []jail.Friend) { send(ctx, self, list) })
-		})
+		group.Go(func() { l.follow(ctx, func(list []jail.Friend) { send(ctx, self, list) }) })
 	}
 	if l.cfg.Resolver != nil {
-		group.Go(func() error {
-			l.resolve(ctx, func(a answer) { send(ctx, names, a) })
-			return nil
-		})
+		group.Go(func() { l.resolve(ctx, func(a answer) { send(ctx, names, a) }) })
 	}
-	group.Go(func() error {
-		l.merge(ctx, self, names)
-		return nil
-	})
-	return group.Wait()
+	group.Go(func() { l.merge(ctx, self, names) })
+	group.Wait()
+}
+
+// follow follows the addresses of this host, and begins again when that fails: what they were last stays protected.
+func (l *List) follow(ctx context.Context, changed func([]jail.Friend)) {
+	for {
+		err := l.cfg.Self.Follow(ctx, changed)
+		if ctx.Err() != nil {
+			return
+		}
+		l.cfg.Report(fmt.Errorf("%w; what was known stays protected, and it is tried again", err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryAfter):
+		}
+	}
 }
 
 // merge is the one owner of what is known.

@@ -76,13 +76,11 @@ func (m moves) Follow(ctx context.Context, changed func([]jail.Friend)) error {
 func serve(t *testing.T, l *List) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Serve(ctx) }()
+	done := make(chan struct{})
+	go func() { l.Serve(ctx); close(done) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		<-done
 	})
 	synctest.Wait()
 }
@@ -143,6 +141,40 @@ func TestSelf(t *testing.T) {
 		}
 		if got := why(l, "192.0.2.1"); got != "ignoreip 192.0.2.1/32" {
 			t.Errorf("ignoreip: %q", got)
+		}
+	})
+}
+
+// fails is a host whose addresses cannot be followed at first.
+type fails struct {
+	moves
+	times int
+}
+
+func (f *fails) Follow(ctx context.Context, changed func([]jail.Friend)) error {
+	if f.times--; f.times >= 0 {
+		return errors.New("no buffer space available")
+	}
+	return f.moves.Follow(ctx, changed)
+}
+
+// Where the addresses of the host cannot be followed, that is tried again, and names are resolved all the same.
+func TestSelfFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &replies{}
+		r.say(time.Minute, nil, "192.0.2.1")
+		var reports atomic.Int32
+		f := &fails{make(moves), 2}
+		l := New(Config{Ignore: ignore(t, "host.example"), Self: f, Resolver: r, Report: func(error) { reports.Add(1) }})
+		serve(t, l)
+		time.Sleep(5 * time.Minute)
+		r.say(time.Minute, nil, "192.0.2.2")
+		time.Sleep(time.Minute)
+		f.moves <- []jail.Friend{friend(netip.MustParseAddr("203.0.113.1"), "own address")}
+		synctest.Wait()
+		if a, b := why(l, "192.0.2.2"), why(l, "203.0.113.1"); a != "ignoreip host.example" || b != "own address" || reports.Load() != 2 {
+			t.Errorf("%q, %q after %d reports", a, b, reports.Load())
 		}
 	})
 }
