@@ -33,12 +33,7 @@ type Lock struct {
 // instance beside such a stranger is still refused by ipset and nftables.)
 func Acquire(netns int) (*Lock, error) {
 	var l Lock
-	err := InNamespace(netns, l.listen)
-	// One that is ending may live on for a moment in a child that it has forked and that has not yet executed.
-	for tries := 0; errors.Is(err, ErrHeld) && tries < 20; tries++ {
-		time.Sleep(10 * time.Millisecond)
-		err = InNamespace(netns, l.listen)
-	}
+	err := Await(ErrHeld, func() error { return InNamespace(netns, l.listen) })
 	if err != nil {
 		return nil, fmt.Errorf("lock firewall: %w", err)
 	}
@@ -46,6 +41,17 @@ func Acquire(netns int) (*Lock, error) {
 		go l.answer()
 	}
 	return &l, nil
+}
+
+// Await calls f, and again for a fifth of a second while it returns the error held: the sockets of an exiled that has ended
+// may live on for a moment in a child that it has forked and that has not yet executed.
+func Await(held error, f func() error) error {
+	err := f()
+	for tries := 0; errors.Is(err, held) && tries < 20; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		err = f()
+	}
+	return err
 }
 
 // listen binds the name, or leaves the listener nil if a stranger has it.

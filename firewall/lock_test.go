@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
@@ -34,6 +35,34 @@ func TestLock(t *testing.T) {
 		t.Fatalf("lock after Close: %v", err)
 	}
 	again.Close()
+}
+
+// TestAwait: what is held is tried again until it is free, for a fifth of a second; other errors are told at once.
+func TestAwait(t *testing.T) {
+	t.Parallel()
+	held, other := errors.New("held"), errors.New("other")
+	for _, tt := range []struct {
+		answers []error // the last for ever
+		calls   int
+		want    error
+	}{
+		{[]error{nil}, 1, nil},
+		{[]error{other, nil}, 1, other},
+		{[]error{held, held, nil}, 3, nil},
+		{[]error{held, other, nil}, 2, other},
+		{[]error{held}, 21, held},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			err := firewall.Await(held, func() error {
+				calls++
+				return tt.answers[min(calls, len(tt.answers))-1]
+			})
+			if calls != tt.calls || !errors.Is(err, tt.want) {
+				t.Errorf("%v: %d calls and %v, want %d and %v", tt.answers, calls, err, tt.calls, tt.want)
+			}
+		})
+	}
 }
 
 // TestLockIgnoresStrangers has an unprivileged user bind the name first: that must not keep the daemon from starting.

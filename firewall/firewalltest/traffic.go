@@ -165,6 +165,7 @@ func Cuts(t *testing.T, open Open, kill func(context.Context, []firewall.Key) (i
 			t.Errorf("%s still gets answers on its connection to port %d, whose socket is destroyed", c.src, c.port)
 		}
 	}
+	b.ends(t)
 }
 
 // banConnected opens a connection that works, and bans who has it.

@@ -41,6 +41,7 @@ type Backend struct {
 	rules  rules
 	port   uint32 // of the socket that changes the rules
 	sets   [4]*set
+	most   uint32                     // what a set grows up to
 	long   map[firewall.Key]time.Time // ends beyond what the kernel keeps
 
 	gen      uint32 // generation of the whole nftables ruleset in which our rules were last seen whole
@@ -79,7 +80,7 @@ func connect(cfg Config) (*Backend, error) {
 		return nil, fmt.Errorf("open ipset backend: name %q is longer than %d bytes", cfg.Name, longestName)
 	}
 	ip4, ip6 := nftables.TableFamilyIPv4, nftables.TableFamilyIPv6
-	b := &Backend{cfg: cfg, long: make(map[firewall.Key]time.Time), sets: [4]*set{
+	b := &Backend{cfg: cfg, most: mostElem, long: make(map[firewall.Key]time.Time), sets: [4]*set{
 		{cfg.Name + "4", hashNet, ip4, unix.AF_INET, cfg.MaxElem},
 		{cfg.Name + "6", hashNet, ip6, unix.AF_INET6, cfg.MaxElem},
 		{cfg.Name + "4-port", hashNetPort, ip4, unix.AF_INET, cfg.MaxElem},
@@ -203,7 +204,7 @@ func (b *Backend) Count(ctx context.Context) (int, error) {
 }
 
 // Apply makes the change in messages of some hundred elements. New bans go in before old ones go, so that a wider ban
-// that takes the place of a narrow one leaves no gap.
+// that takes the place of a narrow one leaves no gap. What a set that is full has no room for does not keep out the rest.
 func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -229,18 +230,24 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 		i := setOf(k)
 		del[i] = append(del[i], k)
 	}
+	var full error
 	for i, s := range b.sets {
-		if err := b.add(ctx, s, add[i], now); err != nil {
-			return fmt.Errorf("ban in ipset %s: %w", s.name, explain(err))
+		err := b.add(ctx, s, add[i], now)
+		if err != nil {
+			err = fmt.Errorf("ban in ipset %s: %w", s.name, explain(err))
 		}
+		if err != nil && !errors.Is(err, hashFull) {
+			return err
+		}
+		full = errors.Join(full, err)
 	}
-	for i, s := range b.sets {
+	for i, s := range b.sets { // in a full set too: it makes room
 		if err := b.drop(ctx, s, add[i], del[i]); err != nil {
 			return fmt.Errorf("lift ban in ipset %s: %w", s.name, explain(err))
 		}
 	}
 	b.disowned = false
-	return nil
+	return full
 }
 
 // drop takes keys out of a set, and if its bans are void all others but those that were just put in. Only now, because void

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +98,49 @@ func TestGrows(t *testing.T) {
 			}
 			b.Close()
 		})
+	}
+}
+
+// TestFull fills a set up to the most that one may grow to: what is more is refused and said to be, and all else that is
+// asked for at the same time is done, so that lifting a ban makes room.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, Config{NetNS: ns.FD, MaxElem: 64})
+	if b.most != 1<<24 {
+		t.Errorf("a set grows up to %d bans, want 16777216", b.most)
+	}
+	b.most = 1000 // 1024, as the kernel's sets have powers of two
+	until := time.Now().Add(time.Hour)
+	bans, other := firewalltest.Many(1024+600, false, until), firewalltest.Many(1, true, until)
+	held, more := bans[:1024:1024], bans[1024:]
+	if err := b.Apply(t.Context(), firewall.Change{Add: held}); err != nil {
+		t.Fatal(err)
+	}
+	held[9].Until = until.Add(time.Hour)
+	refused := func(c firewall.Change) (in int) { // the kernel may take a few more than it says: it counts by regions
+		t.Helper()
+		err := b.Apply(t.Context(), c)
+		if !errors.Is(err, hashFull) || !strings.Contains(err.Error(), "1024 bans are the most that it holds: ban networks instead") {
+			t.Errorf("too many bans: error %v, want that the set is full", err)
+		}
+		have, err := b.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lacking := firewall.Diff(slices.Concat(held[1:], other, more), have)
+		if slices.ContainsFunc(lacking.Add, func(ban firewall.Ban) bool { return !slices.Contains(more, ban) }) || len(lacking.Del) > 0 {
+			t.Errorf("of what there is room for the kernel lacks some or has it too much: %v", lacking)
+		}
+		return len(more) - len(lacking.Add)
+	}
+	change := firewall.Change{Add: slices.Concat(more, held[9:10], other), Del: []firewall.Key{held[0].Key}}
+	before := refused(change)
+	if after := refused(change); before > 100 || after <= before {
+		t.Errorf("of 600 bans too many %d are in, and %d when there was room for one", before, after)
+	}
+	if got := strings.Count(ns.Exec(t, "ipset", "list", "-n"), "\n"); got != 4 {
+		t.Errorf("%d sets, want 4", got)
 	}
 }
 

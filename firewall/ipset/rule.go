@@ -11,6 +11,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
+
+	"exile/firewall"
 )
 
 // priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
@@ -156,7 +158,7 @@ func ignoreMissing(err error) error {
 
 // build replaces the tables by new ones in one transaction, protected if the kernel can.
 func (r *rules) build(want map[nftables.TableFamily][]match) error {
-	err := r.tryBuild(want)
+	err := firewall.Await(unix.EPERM, func() error { return r.tryBuild(want) })
 	if r.flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) { // EINVAL: before Linux 5.12
 		r.flags = 0
 		err = r.tryBuild(want)

@@ -58,8 +58,8 @@ func (s *set) like(h header) bool {
 	return h.typeName == s.kind.name && h.family == s.family && h.timeouts
 }
 
-// add puts any number of bans into the set, which may have to grow.
-func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) error {
+// add puts any number of bans into the set, which may have to grow. If it cannot, what there is room for is in.
+func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) (full error) {
 	if err := b.makeRoom(ctx, s, len(bans)); err != nil {
 		return err
 	}
@@ -74,11 +74,25 @@ func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time
 				err = b.kernel.add(s.name, some)
 			}
 		}
+		if errors.Is(err, hashFull) {
+			full, err = err, b.addEach(s, some)
+		}
 		if err != nil {
 			return err
 		}
 		b.remember(some, now)
 		left = left[len(some):]
+	}
+	return full
+}
+
+// addEach puts in one ban after the other, since the kernel stops at the first that it has no room for and the ones behind it
+// may only need a new end.
+func (b *Backend) addEach(s *set, bans []firewall.Ban) error {
+	for i := range bans {
+		if err := b.kernel.add(s.name, bans[i:i+1]); err != nil && !errors.Is(err, hashFull) {
+			return err
+		}
 	}
 	return nil
 }
@@ -127,10 +141,10 @@ func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
 
 // grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
 func (b *Backend) grow(ctx context.Context, s *set, more int) error {
-	size := uint32(min(uint64(s.maxElem)+uint64(max(more, int(s.maxElem))), mostElem))
+	size := uint32(min(uint64(s.maxElem)+uint64(max(more, int(s.maxElem))), uint64(b.most)))
 	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len32(size-1)}
 	if larger.maxElem <= s.maxElem {
-		return fmt.Errorf("%d bans are the most: %w", s.maxElem, hashFull)
+		return fmt.Errorf("%d bans are the most that it holds: ban networks instead of addresses: %w", s.maxElem, hashFull)
 	}
 	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
 		return err

@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"slices"
 
+	"exile/firewall"
 	"exile/firewall/internal/bulk"
 	"exile/firewall/nftwatch"
 
@@ -107,7 +108,7 @@ func (b *Backend) claim() error {
 			b.config.Table, unix.EEXIST)
 	}
 	b.flags = protected
-	err = b.makeTable()
+	err = firewall.Await(unix.EPERM, b.makeTable)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		b.flags = 0
 		err = b.makeTable()
