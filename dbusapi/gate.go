@@ -5,6 +5,7 @@ import "time"
 // Limits on what peers may have running. Who is over a limit is told so at once and costs nothing more.
 const (
 	maxCalls        = 1024 // of all peers
+	maxFirst        = 1024 // beyond that, of peers with none under way: more than a user has connections to the bus
 	maxCallsPerPeer = 64
 	maxQuestions    = 256  // to polkit: people type slowly, and root, who is not asked about, must still get through
 	maxPeers        = 4096 // whose reports are remembered
@@ -30,7 +31,7 @@ type peer struct {
 
 // newGate makes the channel as long as there can be calls, so that leave never waits.
 func newGate() *gate {
-	return &gate{peers: map[string]*peer{}, done: make(chan string, maxCalls)}
+	return &gate{peers: map[string]*peer{}, done: make(chan string, maxCalls+maxFirst)}
 }
 
 // enter admits a call or says why not.
@@ -44,7 +45,11 @@ func (g *gate) enter(sender, member string, now time.Time) error {
 		g.peers[sender] = p
 		return fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
 	}
-	if p.calls >= maxCallsPerPeer || g.total >= maxCalls {
+	limit := maxCalls
+	if p.calls == 0 {
+		limit += maxFirst
+	}
+	if p.calls >= maxCallsPerPeer || g.total >= limit {
 		return fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
 	}
 	g.forget(now)

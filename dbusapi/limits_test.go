@@ -41,13 +41,33 @@ func TestGate(t *testing.T) {
 func TestGateCountsAllPeers(t *testing.T) {
 	t.Parallel()
 	g, admitted := newGate(), 0
-	for i := range 2 * maxCalls {
+	for i := range 3 * maxCalls {
 		if g.enter(":1."+strconv.Itoa(i), "Ban", time.Unix(0, 0)) == nil {
 			admitted++
 		}
 	}
-	if admitted != maxCalls {
-		t.Errorf("%d calls at once, want %d", admitted, maxCalls)
+	if admitted != maxCalls+maxFirst {
+		t.Errorf("%d calls at once, want %d", admitted, maxCalls+maxFirst)
+	}
+	for range admitted {
+		g.leave(":1.0") // must not wait
+	}
+}
+
+// Somebody with a few connections that are all busy does not keep root from lifting a ban.
+func TestGateHasRoomForWhoDoesNothingElse(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	for i := range maxCalls {
+		if err := g.enter(":1."+strconv.Itoa(i/maxCallsPerPeer), "ListBans", time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g.enter(":2.1", "Unban", time.Unix(0, 0)) != nil {
+		t.Error("the first call of a peer was not admitted")
+	}
+	if g.enter(":2.1", "Unban", time.Unix(0, 0)) == nil {
+		t.Error("a second one was")
 	}
 }
 
