@@ -24,7 +24,8 @@ type call struct {
 	object      *object
 	user        uint32   // who calls, where authorize has asked
 	root        bool     // it is root, likewise
-	large       bool     // the call holds one of session.large until it is answered
+	large       bool     // the call holds session.large until it is answered
+	message     []byte   // the reply as it goes over the wire, in session.page, where the method has written it itself
 	file        *os.File // the reply; closed when it was sent
 }
 
@@ -41,14 +42,22 @@ func (s *session) intercept(msg *dbus.Message) {
 		return
 	}
 	c := s.newCall(msg)
-	if err := s.gate.enter(c.sender, c.member, time.Now()); err != nil {
+	admission, err := s.gate.enter(c.sender, c.member, time.Now())
+	switch {
+	case err != nil:
 		c.fail(err)
-		return
+	case admission != drop:
+		go c.run(admission == ask)
 	}
-	go func() {
-		defer s.gate.leave(c.sender)
+}
+
+// run serves the call, unless it is asked for whether the caller reads and it does not.
+func (c *call) run(ask bool) {
+	deaf := ask && c.session.deaf(c.ctx, c.sender)
+	defer c.session.gate.leave(ended{c.sender, ask, deaf})
+	if !deaf {
 		c.serve()
-	}()
+	}
 }
 
 func (s *session) newCall(msg *dbus.Message) *call {
@@ -116,12 +125,12 @@ func (c *call) dispatch() ([]any, error) {
 	return m.do(c)
 }
 
-// turn waits until the call may make a reply that takes memory, so that few are in memory at once whoever asks for many.
+// turn waits until the call may make a reply that takes memory and time, so that one is made at a time, whoever asks for many.
 func (c *call) turn() error {
 	select {
 	case c.session.large <- struct{}{}:
 		c.large = true
-		return nil
+		return c.heeds()
 	case <-c.ctx.Done():
 		return c.ctx.Err()
 	}
@@ -129,6 +138,11 @@ func (c *call) turn() error {
 
 func (c *call) reply(out []any) {
 	if c.silent {
+		return
+	}
+	if c.message != nil {
+		c.session.given.add(c.sender, len(c.message))
+		_, _ = c.session.wire.Write(c.message) // an error ends the connection
 		return
 	}
 	headers := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(c.serial)}

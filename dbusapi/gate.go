@@ -11,7 +11,6 @@ const (
 	maxPeers        = 4096 // whose reports are remembered
 	reportRate      = 100  // Report calls per second and peer
 	reportBurst     = 1000
-	maxLarge        = 4 // pages and files that are made at once
 	maxLent         = 8 // memory files that peers other than root hold
 )
 
@@ -19,55 +18,87 @@ const (
 type gate struct {
 	total int
 	peers map[string]*peer
-	done  chan string
+	done  chan ended
 }
+
+// ended is a call that has ended, and what was found out about its peer if that was asked.
+type ended struct {
+	peer        string
+	asked, deaf bool
+}
+
+// admission is what becomes of a call.
+type admission int
+
+// The admissions. Of every so many calls of a peer it is asked whether the peer reads what it is answered; one that does not
+// is asked about once a second, and not answered meanwhile.
+const (
+	serve admission = iota
+	ask             // whether the peer reads; then serve
+	drop
+)
 
 // peer is what is remembered of one connection to the bus.
 type peer struct {
 	calls  int
-	tokens float64 // reports that it may make now
+	so     int       // calls so far
+	deaf   bool      // it did not read when it was last asked about
+	asked  time.Time // about a deaf one
+	tokens float64   // reports that it may make now
 	at     time.Time
 }
 
 // newGate makes the channel as long as there can be calls, so that leave never waits.
 func newGate() *gate {
-	return &gate{peers: map[string]*peer{}, done: make(chan string, maxCalls+maxFirst)}
+	return &gate{peers: map[string]*peer{}, done: make(chan ended, maxCalls+maxFirst)}
 }
 
-// enter admits a call or says why not.
-func (g *gate) enter(sender, member string, now time.Time) error {
+// enter says what becomes of a call, or why it is refused.
+func (g *gate) enter(sender, member string, now time.Time) (admission, error) {
 	g.collect()
 	p := g.peers[sender]
 	if p == nil {
 		p = &peer{tokens: reportBurst, at: now}
 	}
+	p.so++
+	if p.deaf && now.Sub(p.asked) < askEvery {
+		return drop, nil
+	}
 	if member == "Report" && !p.spend(now) {
 		g.peers[sender] = p
-		return fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
+		return drop, fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
 	}
 	limit := maxCalls
 	if p.calls == 0 {
 		limit += maxFirst
 	}
 	if p.calls >= maxCallsPerPeer || g.total >= limit {
-		return fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
+		return drop, fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
 	}
 	g.forget(now)
 	g.peers[sender] = p
 	p.calls++
 	g.total++
-	return nil
+	if p.deaf || p.so%askCalls == 0 {
+		p.asked = now
+		return ask, nil
+	}
+	return serve, nil
 }
 
 // leave ends a call that entered.
-func (g *gate) leave(sender string) { g.done <- sender }
+func (g *gate) leave(e ended) { g.done <- e }
 
 func (g *gate) collect() {
 	for {
 		select {
-		case sender := <-g.done:
+		case e := <-g.done:
 			g.total--
-			g.peers[sender].calls--
+			p := g.peers[e.peer]
+			p.calls--
+			if e.asked {
+				p.deaf = e.deaf
+			}
 		default:
 			return
 		}

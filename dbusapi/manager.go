@@ -188,11 +188,7 @@ func (c *call) listBans(p control.Page, flags uint64) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]banRecord, 0, len(bans))
-	for _, b := range bans {
-		out = append(out, toRecord(b))
-	}
-	return []any{out, next}, nil
+	return nil, c.writePage(bans, next)
 }
 
 // ban bans; argument flagsAt has the flags.

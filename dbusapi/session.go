@@ -3,6 +3,9 @@ package dbusapi
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -24,10 +27,14 @@ type session struct {
 	gone    chan string // unique names that left the bus
 	watched map[string]*watch
 	subs    map[string]uint32 // user by unique name
+	told    int               // signals to them since it was asked who reads
 	changes changes
 
 	questions chan struct{} // one for each question that polkit has not answered
-	large     chan struct{} // one for each page or file that is being made or sent
+	large     chan struct{} // held by the page or file that is being made or sent; who has it has the two that follow
+	page      []byte
+	given     given
+	mute      atomic.Bool // the bus does not say who does not read
 }
 
 // watch counts who wants to know when a peer leaves.
@@ -40,7 +47,8 @@ type watch struct {
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
 		service: s, gate: newGate(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
-		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, maxLarge), watched: map[string]*watch{}, subs: map[string]uint32{}, changes: newChanges(),
+		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, 1), given: given{peers: map[string]int{}},
+		watched: map[string]*watch{}, subs: map[string]uint32{}, changes: newChanges(),
 	}
 	// The connection reads from the moment it is made; nobody knows of it before it has the name.
 	ctx, ss.cancel = context.WithCancel(ctx)
@@ -249,6 +257,10 @@ func (s *session) announce(e control.Event) {
 
 // tell sends a signal of the manager to each subscriber.
 func (s *session) tell(member string, values ...any) {
+	if s.told += len(s.subs); s.told >= askSignals {
+		s.told = 0
+		go s.dismissDeaf(slices.Collect(maps.Keys(s.subs)))
+	}
 	for peer := range s.subs {
 		s.conn.Send(&dbus.Message{Type: dbus.TypeSignal, Flags: dbus.FlagNoReplyExpected, Body: values, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldDestination: dbus.MakeVariant(peer),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -18,6 +19,8 @@ import (
 )
 
 const (
+	// maxRights is the most descriptors that one message can carry.
+	maxRights = 253
 	// maxMessage is the largest message that is read: the largest call that makes sense has a few strings.
 	maxMessage = 32 << 10
 	// writeTime is how long the bus may leave us waiting: it stops reading from who has too much under way to peers that
@@ -37,6 +40,8 @@ type wire struct {
 	passes bool   // descriptors may be sent
 	rest   []byte // of the message that is being read
 	buf    [maxMessage]byte
+	rights []byte     // that come with what is read
+	lock   sync.Mutex // godbus writes its messages, and calls the pages that they have written
 	// fds has the descriptor of the one message under way that has one.
 	fds chan int
 }
@@ -47,7 +52,7 @@ func dialWire(ctx context.Context, address string, refuse func(string, uint32), 
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &wire{UnixConn: socket, refuse: refuse, fds: make(chan int, 1)}
+	w := &wire{UnixConn: socket, refuse: refuse, fds: make(chan int, 1), rights: make([]byte, unix.CmsgSpace(maxRights*4))}
 	conn, err := dbus.NewConn(w, append(opts, dbus.WithContext(ctx))...)
 	if err != nil {
 		_ = socket.Close()
@@ -149,12 +154,11 @@ func (w *wire) next() error {
 // fill reads all of p and closes the descriptors that come with it. It reports whether there were any.
 func (w *wire) fill(p []byte) (bool, error) {
 	found := false
-	oob := make([]byte, unix.CmsgSpace(253*4)) // the most that one message can carry
 	for len(p) > 0 {
-		n, oobn, _, _, err := w.ReadMsgUnix(p, oob)
+		n, oobn, _, _, err := w.ReadMsgUnix(p, w.rights)
 		if oobn > 0 {
 			found = true
-			closeRights(oob[:oobn])
+			closeRights(w.rights[:oobn])
 		}
 		if err == nil && n == 0 {
 			err = io.EOF
@@ -198,6 +202,8 @@ func (w *wire) skip(n uint64) error {
 // Write sends one message, or one line of the authentication. When the bus does not take it in time the connection ends:
 // half a message cannot be taken back.
 func (w *wire) Write(p []byte) (int, error) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
 	n, err := w.write(p)
 	if err != nil {
 		_ = w.Close()

@@ -38,7 +38,7 @@ func BenchmarkBanPath(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("SKIPPED, NOT MEASURED: a network namespace for exiled needs root")
 	}
-	h := newCrowded(b)
+	h, aside := newCrowded(b), newCrowded(b)
 	for _, load := range []struct {
 		name string
 		run  func(context.Context, *crowded, *testing.B)
@@ -52,7 +52,7 @@ func BenchmarkBanPath(b *testing.B) {
 		{"subscribers", vanishing},
 		{"reports", reporting},
 	} {
-		b.Run(load.name, func(b *testing.B) { h.measure(b, load.run) })
+		b.Run(load.name, func(b *testing.B) { h.measure(b, aside, load.run) })
 	}
 }
 
@@ -132,7 +132,7 @@ func (h *crowded) exilectl(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (h *crowded) measure(b *testing.B, load func(context.Context, *crowded, *testing.B)) {
+func (h *crowded) measure(b *testing.B, aside *crowded, load func(context.Context, *crowded, *testing.B)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -151,15 +151,19 @@ func (h *crowded) measure(b *testing.B, load func(context.Context, *crowded, *te
 		defer close(answered)
 		asked = h.ask(peaceful, b)
 	}()
-	var took []time.Duration
+	var took, floor []time.Duration
 	for b.Loop() {
 		took = append(took, h.attack(b))
+		floor = append(floor, aside.attack(b))
 	}
 	stop()
 	<-answered
 	b.ReportMetric(milli(took, 0.5), "p50-ms")
 	b.ReportMetric(milli(took, 0.99), "p99-ms")
 	b.ReportMetric(milli(took, 1), "max-ms")
+	b.ReportMetric(milli(floor, 0.5), "floor-p50-ms")
+	b.ReportMetric(milli(floor, 0.99), "floor-p99-ms")
+	b.ReportMetric(milli(floor, 1), "floor-max-ms")
 	b.ReportMetric(milli(asked, 0.5), "call-p50-ms")
 	b.ReportMetric(milli(asked, 1), "call-max-ms")
 	mega, err := peakMemory(h.proc("status"))

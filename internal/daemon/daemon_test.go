@@ -655,6 +655,42 @@ func TestSourceThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
+// Pages are read away from the loop while bans come and go: each is whole.
+func TestPagesWhileBansChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		many := func(third byte) (out []control.BanRequest) {
+			for i := range 100 {
+				out = append(out, control.BanRequest{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, third, byte(i)}), 32)})
+			}
+			return out
+		}
+		if _, err := d.BanMany(t.Context(), many(2)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 50 {
+				bans, _, err := d.Bans(t.Context(), control.Page{Max: 10_000})
+				sorted := slices.IsSortedFunc(bans, func(a, b control.Ban) int { return a.Prefix.Compare(b.Prefix) })
+				if err != nil || !sorted || len(bans) != 100 && len(bans) != 200 {
+					t.Errorf("page of %d bans, sorted: %t, %v", len(bans), sorted, err)
+				}
+			}
+		}()
+		for range 50 {
+			_, err := d.BanMany(t.Context(), many(3))
+			if n, wrong := d.Unban(t.Context(), "", netip.MustParsePrefix("192.0.3.0/24")); n != 100 || err != nil || wrong != nil {
+				t.Errorf("%d bans lifted, %v, %v", n, err, wrong)
+			}
+		}
+		<-done
+	})
+}
+
 func TestPagesCoverEveryBanOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

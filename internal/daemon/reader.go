@@ -174,12 +174,13 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 // Bans implements control.Reader.
 func (d *Daemon) Bans(ctx context.Context, p control.Page) (bans []control.Ban, next string, err error) {
 	var unknown error
-	err = d.ask(ctx, func(context.Context) {
-		if unknown = d.known(p.Jail); unknown == nil {
-			bans, next = d.bans.page(p)
-		}
-	})
-	return bans, next, errors.Join(unknown, err)
+	var all snapshot
+	err = d.ask(ctx, func(context.Context) { unknown, all = d.known(p.Jail), d.bans.snapshot() })
+	if err := errors.Join(unknown, err); err != nil {
+		return nil, "", err
+	}
+	bans, next = all.page(p) // away from the loop: a long page takes milliseconds
+	return bans, next, nil
 }
 
 // known is the error for a jail that does not exist; no name is every jail.

@@ -102,13 +102,19 @@ func (t *table) expire(now time.Time) []control.Ban {
 	}
 }
 
+// snapshot is the bans as they were at a moment, for whoever reads them while the table changes.
+type snapshot struct{ bans *btree.BTreeG[*control.Ban] }
+
+// snapshot costs the loop next to nothing: what changes in the table later is copied then.
+func (t *table) snapshot() snapshot { return snapshot{t.bans.Clone()} }
+
 // page returns the bans that p asks for and the key of the page after it, empty when there is none.
-func (t *table) page(p control.Page) ([]control.Ban, string) {
-	var bans []control.Ban
+func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 	next, limit := "", pageSize(p.Max)
+	bans := make([]control.Ban, 0, min(limit, s.bans.Len()))
 	jail, prefix := parsePageKey(p.After)
 	from := control.Ban{Jail: cmp.Or(jail, p.Jail), Prefix: prefix}
-	t.bans.AscendGreaterOrEqual(&from, func(b *control.Ban) bool {
+	s.bans.AscendGreaterOrEqual(&from, func(b *control.Ban) bool {
 		if p.Jail != "" && b.Jail != p.Jail {
 			return false
 		}
