@@ -181,28 +181,50 @@ func TestSameAsJournalctl(t *testing.T) {
 	}
 }
 
-// TestCursors gives positions to journalctl as cursors: it must find the same entries behind them.
+// TestCursors gives positions to journalctl as cursors, in every format: from there it must say what a cursor of ours says,
+// forward and backward.
 func TestCursors(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "system.journal")
-	makejournal.Write(t, path, makejournal.Formats()[0], sample(300))
-	f := open(t, path)
+	makejournal.Tool(t)
+	const n, random = 300, 100
+	export := sample(n)
+	for i, format := range makejournal.Formats() {
+		t.Run(format.String(), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "system.journal")
+			makejournal.Write(t, path, format, export)
+			f := open(t, path)
+			rnd := rand.New(rand.NewPCG(5, uint64(i)))
+			places := []int{0, n/2 - 1, n / 2, n - 1} // the ends, and the change of the boot
+			for range random / len(makejournal.Formats()) {
+				places = append(places, rnd.IntN(n))
+			}
+			all := reference(t, path)
+			for _, i := range places {
+				compareFrom(t, f, path, all[i].Cursor)
+			}
+		})
+	}
+}
+
+// compareFrom reads both ways from a cursor, with journalctl and without.
+func compareFrom(t *testing.T, f *journalfile.File, path, cursor string) {
+	t.Helper()
+	p, err := journal.ParsePosition(cursor)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := f.Cursor(nil)
-	all := walk(t, f, c, c.Next)
-	for _, i := range []int{0, 1, 7, 149, 150, 151, 298, 299} { // around the change of the boot, too
-		want := reference(t, path, "--cursor", all[i].Cursor)
-		if diff := cmp.Diff(want, all[i:]); diff != "" {
-			t.Errorf("from entry %d (-journalctl +ours):\n%.1000s", i, diff)
-		}
-		p, err := journal.ParsePosition(want[0].Cursor)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.SeekSeqnum(p.Seqnum); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, walk(t, f, c, c.Next)); diff != "" {
-			t.Errorf("resumed at entry %d (-journalctl +ours):\n%.1000s", i, diff)
-		}
+	if err := c.SeekSeqnum(p.Seqnum); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(reference(t, path, "--cursor", cursor), walk(t, f, c, c.Next)); diff != "" {
+		t.Errorf("forward from %s (-journalctl +ours):\n%.1000s", cursor, diff)
+	}
+	if err := c.SeekSeqnum(p.Seqnum + 1); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(reference(t, path, "--reverse", "--cursor", cursor), walk(t, f, c, c.Previous)); diff != "" {
+		t.Errorf("backward from %s (-journalctl +ours):\n%.1000s", cursor, diff)
 	}
 }
