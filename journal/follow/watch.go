@@ -19,6 +19,7 @@ type watch struct {
 	dirs []string
 	file *os.File // the inotify descriptor, in Go's poller
 	buf  []byte
+	on   bool
 }
 
 func newWatch(dirs []string) (*watch, error) {
@@ -26,14 +27,16 @@ func newWatch(dirs []string) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch journal: %w; raise fs.inotify.max_user_instances", err)
 	}
-	w := &watch{dirs: dirs, file: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 16<<10)}
-	w.add()
-	return w, nil
+	return &watch{dirs: dirs, file: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 16<<10)}, nil
 }
 
 // add watches the directories that are there; watching one twice does nothing. One that cannot be watched is looked at
-// every now and then all the same.
+// every now and then all the same. Before the first wait it watches none: to read a file of a watched directory costs the
+// kernel a tenth more, and that is when most is read.
 func (w *watch) add() {
+	if !w.on {
+		return
+	}
 	raw, err := w.file.SyscallConn()
 	if err != nil {
 		return
@@ -46,8 +49,12 @@ func (w *watch) add() {
 }
 
 // wait returns when d has passed, something has happened, or ctx has ended. changed says that files may have come or
-// gone.
+// gone; that of the first call is that the watch begins.
 func (w *watch) wait(ctx context.Context, d time.Duration) (changed bool, err error) {
+	if !w.on {
+		w.on = true
+		return true, nil
+	}
 	if err := w.file.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return false, fmt.Errorf("set deadline: %w", err)
 	}
