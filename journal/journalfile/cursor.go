@@ -69,6 +69,16 @@ func (c *Cursor) SeekSeqnum(n uint64) error {
 // SeekRealtime goes before the first entry that was received at usec (µs since 1970) or later. Where the clock was set
 // back in the midst of the file it is one of the possible places.
 func (c *Cursor) SeekRealtime(usec uint64) error {
+	h, err := c.f.Header()
+	switch { // most files are older as a whole, or newer: of them no entry need be looked at
+	case err != nil:
+		return err
+	case usec <= h.HeadRealtime:
+		c.SeekHead()
+		return nil
+	case usec > h.TailRealtime:
+		return c.SeekTail()
+	}
 	return c.seek(&c.f.main, func(e []byte) bool { return le64(e, 24) >= usec })
 }
 
@@ -134,7 +144,7 @@ func (c *Cursor) step(dir int) (bool, error) {
 		}
 		c.at = off
 		if dir > 0 {
-			c.f.prime(off, c.left())
+			c.f.prime(off)
 		}
 		b, err := c.f.entry(off)
 		if err != nil {
@@ -322,14 +332,6 @@ func (c *Cursor) nearest() (best uint64, err error) {
 		}
 	}
 	return best, nil
-}
-
-// left is how many entries there may still be, going forward.
-func (c *Cursor) left() (n uint64) {
-	for i := range c.walks {
-		n = max(n, c.walks[i].l.n-c.walks[i].i)
-	}
-	return n
 }
 
 // hole reports whether the walk stands at an item, and not at its end.

@@ -11,46 +11,49 @@ const maxChain = 1 << 16
 // findData returns the offset of the data object of "FIELD=value"; 0 when no entry of the file has it.
 func (f *File) findData(data []byte) (uint64, error) {
 	h := f.hash(data)
-	return f.chain(f.dataTable, f.dataN, h, typeData, f.dataPayload(), func(off uint64, b []byte) (bool, error) {
-		if le64(b, 16) != h {
-			return false, nil
-		}
-		return f.dataEquals(b, data)
-	})
+	return f.chain(f.dataTable, f.dataN, h, typeData, func(off uint64) (bool, error) { return f.dataEquals(off, data) })
 }
 
 // findField returns the offset of the field object of that name; 0 when no entry of the file has it.
 func (f *File) findField(name []byte) (uint64, error) {
 	h := f.hash(name)
-	return f.chain(f.fieldsTab, f.fieldsN, h, typeField, fieldPayload, func(off uint64, b []byte) (bool, error) {
-		return le64(b, 16) == h && bytes.Equal(b[fieldPayload:], name), nil
+	return f.chain(f.fieldsTab, f.fieldsN, h, typeField, func(off uint64) (bool, error) {
+		b, err := f.near(off, typeField, fieldPayload)
+		return err == nil && bytes.Equal(b[fieldPayload:], name), err
 	})
 }
 
-// chain walks the hash chain of a bucket until is says yes.
-func (f *File) chain(table, n, h uint64, kind byte, least uint64, is func(uint64, []byte) (bool, error)) (uint64, error) {
+// chain walks the hash chain of a bucket until is says yes of an object with that hash.
+func (f *File) chain(table, n, h uint64, kind byte, is func(off uint64) (bool, error)) (uint64, error) {
 	if n == 0 || n > f.used/bucketSize || table > f.used-n*bucketSize {
 		return 0, fmt.Errorf("%w: hash table of %d buckets at offset %d", ErrCorrupt, n, table)
 	}
-	off := le64(f.data, table+h%n*bucketSize)
+	off := f.word(table + h%n*bucketSize)
 	for range maxChain {
 		if off == 0 {
 			return 0, nil
 		}
-		b, err := f.object(off, kind, least)
+		b, _, err := f.fixed(off, kind, hashedHead)
 		if err != nil {
 			return 0, err
 		}
-		if yes, err := is(off, b); yes || err != nil {
-			return off, err
+		next := le64(b, hashedNext)
+		if le64(b, hashedHash) == h {
+			if yes, err := is(off); yes || err != nil {
+				return off, err
+			}
 		}
-		off = le64(b, dataNextHash) // at the same place in both kinds
+		off = next
 	}
 	return 0, fmt.Errorf("%w: hash chain of more than %d objects", ErrCorrupt, maxChain)
 }
 
-// dataEquals reports whether the data object b holds exactly data.
-func (f *File) dataEquals(b, data []byte) (bool, error) {
+// dataEquals reports whether the data object at off holds exactly data.
+func (f *File) dataEquals(off uint64, data []byte) (bool, error) {
+	b, err := f.near(off, typeData, f.dataPayload())
+	if err != nil {
+		return false, err
+	}
 	payload := b[f.dataPayload():]
 	if b[1]&compressed == 0 {
 		return bytes.Equal(payload, data), nil
@@ -76,7 +79,7 @@ func (f *File) payload(dst []byte, off uint64, limit int) (_ []byte, whole bool,
 
 // postings returns the entries that have the data object at off, as many as are linked now.
 func (f *File) postings(off uint64) (list, error) {
-	b, err := f.object(off, typeData, f.dataPayload())
+	b, _, err := f.fixed(off, typeData, dataHead)
 	if err != nil {
 		return list{}, err
 	}
@@ -94,25 +97,26 @@ func (f *File) values(field []byte, seen uint64, each func(off uint64) error) (u
 	if fieldOff == 0 || err != nil {
 		return seen, err
 	}
-	b, err := f.object(fieldOff, typeField, fieldPayload)
+	b, _, err := f.fixed(fieldOff, typeField, fieldPayload)
 	if err != nil {
 		return seen, err
 	}
-	head := le64(b, 32)
+	head := le64(b, fieldHead)
 	// The object at the head of the chain is the newest; the chain goes to ever older, that is lower ones.
 	for off, last := head, f.used; off != 0 && off != seen; {
 		if off >= last {
 			return seen, fmt.Errorf("%w: values of field %q go in a circle", ErrCorrupt, field)
 		}
 		last = off
-		d, err := f.object(off, typeData, f.dataPayload())
+		d, _, err := f.fixed(off, typeData, dataHead)
 		if err != nil {
 			return seen, err
 		}
+		next := le64(d, dataNextField)
 		if err := each(off); err != nil {
 			return seen, err
 		}
-		off = le64(d, dataNextField)
+		off = next
 	}
 	return head, nil
 }

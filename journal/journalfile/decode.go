@@ -125,7 +125,7 @@ func (f *File) message(buf []byte, off uint64, limit int) (_ []byte, whole bool,
 
 // meaning says what the data object at off means.
 func (f *File) meaning(off uint64) (meaning, error) {
-	if f.win.main.has(off) { // new, and to look is as cheap as to remember
+	if f.win.main.at(off, objectHeader) != nil { // new, and to look is as cheap as to remember
 		return f.look(off)
 	}
 	if f.words.known == nil {

@@ -21,6 +21,7 @@ type File struct {
 	layout
 	path  string
 	file  *os.File
+	fd    int    // of file: what is copied is read without its locks
 	data  []byte // the file, mapped
 	used  uint64 // objects end here: what the header says, and never more than is mapped
 	main  list   // all entries
@@ -36,7 +37,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal file: %w", err)
 	}
-	f := &File{path: path, file: file}
+	f := &File{path: path, file: file, fd: int(file.Fd())}
 	if err := f.load(); err != nil {
 		_ = f.Close() // the first error says it all
 		return nil, fmt.Errorf("open journal file %s: %w", path, err)
@@ -93,6 +94,7 @@ func (f *File) refresh() (bool, error) {
 	// A file that is shorter than it says was cut; what is left of it is still readable.
 	f.used = min(used, uint64(len(f.data)))
 	f.win.forget()
+	f.main.items = stretch{}
 	f.tables(f.data)
 	f.main.head = le64(f.data, 176)
 	// Each linked entry takes at least an item in an array: more cannot be.
@@ -115,7 +117,7 @@ func (f *File) remap() error {
 	if st.Size() > math.MaxInt {
 		return fmt.Errorf("%d bytes are too many for the address space: %w", st.Size(), ErrUnreadable)
 	}
-	data, err := unix.Mmap(int(f.file.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	data, err := unix.Mmap(f.fd, 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map: %w", err)
 	}
@@ -141,7 +143,7 @@ func (f *File) Close() error {
 	err := f.unmap()
 	if f.file != nil {
 		err = errors.Join(err, f.file.Close())
-		f.file = nil
+		f.file, f.fd = nil, -1
 	}
 	f.win.forget()
 	f.main, f.used = list{}, 0

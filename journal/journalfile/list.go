@@ -13,7 +13,8 @@ type list struct {
 	head   uint64 // offset of the first array
 	n      uint64 // entries
 	chunks []chunk
-	hint   int // where the last item was found
+	hint   int     // where the last item was found
+	items  stretch // and what is around it
 }
 
 // chunk is an array of a list.
@@ -21,6 +22,7 @@ type chunk struct {
 	base uint64 // how many entries of the list come before it
 	off  uint64
 	n    uint64
+	next uint64 // offset of the array behind it; 0: there was none yet
 }
 
 // at returns the offset of the i-th entry. i < l.n.
@@ -41,7 +43,15 @@ func (f *File) at(l *list, i uint64) (uint64, error) {
 	if at+size > f.used {
 		return 0, fmt.Errorf("%w: entry array at offset %d ends behind the file", ErrCorrupt, c.off)
 	}
-	return f.offsetAt(f.data, at), nil
+	b := l.items.at(at, int(size))
+	if b == nil {
+		f.fill(&l.items, at&^(windowItems-1), windowItems)
+		b = l.items.at(at, int(size))
+	}
+	if b == nil {
+		b = f.data[at:]
+	}
+	return f.offsetAt(b, 0), nil
 }
 
 // chunk returns the array that has the i-th item of the chain.
@@ -67,21 +77,24 @@ func (c chunk) end() uint64 { return c.base + c.n }
 func (f *File) learn(l *list) error {
 	next := chunk{off: l.head}
 	if len(l.chunks) > 0 {
-		last := l.chunks[len(l.chunks)-1]
-		b, err := f.object(last.off, typeEntryArray, arrayItems)
-		if err != nil {
-			return err
+		last := &l.chunks[len(l.chunks)-1]
+		if last.next == 0 {
+			b, _, err := f.fixed(last.off, typeEntryArray, arrayItems)
+			if err != nil {
+				return err
+			}
+			last.next = le64(b, arrayNext)
 		}
-		next = chunk{off: le64(b, 16), base: last.end()}
+		next = chunk{off: last.next, base: last.end()}
 		if next.off <= last.off {
 			return fmt.Errorf("%w: entry array at offset %d is followed by %d", ErrCorrupt, last.off, next.off)
 		}
 	}
-	b, err := f.object(next.off, typeEntryArray, arrayItems)
+	b, size, err := f.fixed(next.off, typeEntryArray, arrayItems)
 	if err != nil {
 		return err
 	}
-	next.n = (uint64(len(b)) - arrayItems) / f.itemSize()
+	next.n, next.next = (size-arrayItems)/f.itemSize(), le64(b, arrayNext)
 	if next.n == 0 {
 		return fmt.Errorf("%w: entry array at offset %d is empty", ErrCorrupt, next.off)
 	}

@@ -20,13 +20,20 @@ const (
 	bucketSize   = 16
 	fieldPayload = 40
 	entryItems   = 64
+	arrayNext    = 16
 	arrayItems   = 24
 
-	dataNextHash  = 24
+	// Of data and field objects, which are in hash tables.
+	hashedHash = 16
+	hashedNext = 24
+	hashedHead = 32
+
+	fieldHead     = 32
 	dataNextField = 32
 	dataEntry     = 40
 	dataArray     = 48
 	dataEntries   = 56
+	dataHead      = 64
 )
 
 // object returns the bytes of the object at off, which is of that type and at least least bytes long. The bytes may

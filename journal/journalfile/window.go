@@ -1,12 +1,14 @@
 package journalfile
 
-// window is a copy of a stretch of the file. To touch a page of a mapping for the first time costs ten times what it costs
-// to copy it, and the kernel maps those around it too: whoever walks through a file, or hops through it, is better off
-// with copies. What is not in the window is read from the mapping.
+import "golang.org/x/sys/unix"
+
+// window is a copy of a stretch of the file. To touch a page of a mapping for the first time costs five times what it costs
+// to copy a kilobyte of it, and the kernel maps those around it too: whoever walks through a file, or hops through it, is
+// better off with copies. What is larger than the copy is read from the mapping.
 type window struct {
 	last uint64 // the entry that the window was last wanted for
 	main stretch
-	side stretch // of what an entry refers to far away
+	side stretch // of what is far away: what an entry refers to, the index
 }
 
 // stretch is a copy of some bytes of the file.
@@ -21,15 +23,15 @@ const (
 	windowSmall = 1 << 10   // otherwise: one entry, and the fields that were written just before it
 	windowBack  = 768       // how much of it lies before the entry
 	windowSide  = 512       // one field
-	fewLeft     = 8         // for so few entries it is not worth it
+	windowItems = 1 << 10   // of an entry array; a power of two
 )
 
-// prime makes the window have the entry at off and what lies around it. left is how many entries the walk has left.
-func (f *File) prime(off, left uint64) {
+// prime makes the window have the entry at off and what lies around it.
+func (f *File) prime(off uint64) {
 	w := &f.win
 	near := w.last != 0 && off-w.last <= strideNear
 	w.last = off
-	if left <= fewLeft || f.file == nil || off-w.main.base+entryItems < uint64(len(w.main.buf)) {
+	if off-w.main.base+entryItems < uint64(len(w.main.buf)) {
 		return
 	}
 	size := windowSmall
@@ -45,45 +47,74 @@ func (f *File) fill(s *stretch, base uint64, size int) {
 		s.buf = make([]byte, size)
 	}
 	s.base = base
-	n, _ := f.file.ReadAt(s.buf[:min(uint64(size), f.used-min(f.used, base))], int64(base))
-	s.buf = s.buf[:n] // an error comes again, and is reported, when the mapping is read
+	n, _ := unix.Pread(f.fd, s.buf[:min(uint64(size), f.used-min(f.used, base))], int64(base))
+	s.buf = s.buf[:max(n, 0)] // an error comes again, and is reported, when the mapping is read
 }
 
 // forget frees the window; after the file has grown it may be wrong.
 func (w *window) forget() { *w = window{} }
 
-// has reports whether the start of an object at off is in the stretch.
-func (s *stretch) has(off uint64) bool {
-	n := uint64(len(s.buf))
-	return off-s.base < n && n-(off-s.base) >= objectHeader && off%8 == 0
+// at returns the bytes from off on that are in the stretch; none when there are not at least n.
+func (s *stretch) at(off uint64, n int) []byte {
+	if i := off - s.base; i < uint64(len(s.buf)) && uint64(len(s.buf))-i >= uint64(n) {
+		return s.buf[i:]
+	}
+	return nil
 }
 
 // object is File.object; nil when the stretch does not have it as a whole.
 func (s *stretch) object(off uint64, kind byte, least uint64) []byte {
-	if !s.has(off) {
+	b := s.at(off, objectHeader)
+	if b == nil || off%8 != 0 || b[0] != kind {
 		return nil
 	}
-	b := s.buf[off-s.base:]
-	if size := le64(b, 8); b[0] == kind && size >= least && size <= uint64(len(b)) {
+	if size := le64(b, 8); size >= least && size <= uint64(len(b)) {
 		return b[:size:size]
 	}
 	return nil
 }
 
-// near is object, from the window if there is one.
+// near is object, from a copy if it is not too large. The bytes are valid until the next call of near, fixed or word.
 func (f *File) near(off uint64, kind byte, least uint64) ([]byte, error) {
 	w := &f.win
 	if b := w.main.object(off, kind, least); b != nil {
 		return b, nil
 	}
-	if len(w.main.buf) == 0 || off >= f.used {
-		return f.object(off, kind, least)
-	}
-	if !w.side.has(off) {
+	if w.side.at(off, objectHeader) == nil {
 		f.fill(&w.side, off, windowSide)
 	}
 	if b := w.side.object(off, kind, least); b != nil {
 		return b, nil
 	}
 	return f.object(off, kind, least)
+}
+
+// fixed returns the first n bytes of the object at off, which are valid as those of near are, and the size of it all.
+func (f *File) fixed(off uint64, kind byte, n int) (b []byte, size uint64, err error) {
+	s := &f.win.side
+	if s.at(off, n) == nil {
+		f.fill(s, off, windowSide)
+	}
+	if b = s.at(off, n); b != nil && off%8 == 0 && off >= f.hdrSize && b[0] == kind {
+		if size = le64(b, 8); size >= uint64(n) && size <= f.used-off {
+			return b[:n:n], size, nil
+		}
+	}
+	b, err = f.object(off, kind, uint64(n))
+	if err != nil {
+		return nil, 0, err
+	}
+	return b[:n:n], uint64(len(b)), nil
+}
+
+// word reads the number at off. off+8 <= f.used.
+func (f *File) word(off uint64) uint64 {
+	s := &f.win.side
+	if s.at(off, 8) == nil {
+		f.fill(s, off, bucketSize)
+	}
+	if b := s.at(off, 8); b != nil {
+		return le64(b, 0)
+	}
+	return le64(f.data, off)
 }
