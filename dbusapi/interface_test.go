@@ -235,8 +235,11 @@ func TestManualsAreClean(t *testing.T) {
 	if err != nil || len(pages) < 3 {
 		t.Fatalf("manuals: %q, %v", pages, err)
 	}
+	// Which pages of others are installed, and known to mandoc, is the machine's.
+	foreign := regexp.MustCompile(`(?m)^mandoc: (outdated mandoc\.db lacks |.*referenced manual not found: ).*\n`)
 	for _, page := range pages {
-		if out, err := exec.Command("mandoc", "-Tlint", "-Wwarning", page).CombinedOutput(); err != nil {
+		out, err := exec.Command("mandoc", "-Tlint", page).CombinedOutput()
+		if out = foreign.ReplaceAll(out, nil); len(out) > 0 {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}

@@ -32,6 +32,11 @@ func TestBusctl(t *testing.T) {
 		{[]string{"busctl", "introspect", "org.exile1", "/org/exile1/jail/sshd"}, []string{"org.exile1.Jail ", ".Name ", "\"sshd\""}},
 		{append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "by hand", "0"), []string{"t 1"}},
 		{append(managerCall, "ListBans", "ssut", "", "", "0", "0"), []string{`a(ssttuus)s 1 "sshd" "203.0.113.9"`, `"manual" ""`}},
+		// Who does not read is nothing that the bus tells everybody.
+		{[]string{
+			"runuser", "-u", "exile", "--", "busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+			"org.freedesktop.DBus.Debug.Stats", "GetConnectionStats", "s", "org.exile1",
+		}, []string{"OutgoingBytes"}},
 		{[]string{"systemctl", "service-log-level", "exiled.service"}, []string{"info"}},
 		{[]string{"systemctl", "service-log-level", "exiled.service", "debug"}, nil},
 		{[]string{"systemctl", "service-log-level", "exiled.service"}, []string{"debug"}},

@@ -127,7 +127,7 @@ func (o *options) newConsole(w io.Writer) *console {
 	terminal := isTerminal(os.Stdout)
 	c := &console{
 		Writer: bufio.NewWriterSize(w, 64<<10),
-		color:  wantColor(terminal), legend: !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
+		color:  wantColor(terminal), legend: bool(o.legend) && !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
 	}
 	if terminal && !o.full || os.Getenv("COLUMNS") != "" && !o.full {
 		c.width = columns(os.Stdout)

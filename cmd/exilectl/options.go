@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,11 +20,34 @@ type options struct {
 	json     string
 	jsonAuto bool
 	noPager  bool
+	legend   truth
 	noLegend bool
 	noAsk    bool
 	full     bool
 	quiet    bool
 }
+
+// truth is a boolean as systemd's options take it.
+type truth bool
+
+// Set implements pflag.Value.
+func (b *truth) Set(s string) error {
+	switch strings.ToLower(s) {
+	case "1", "yes", "y", "true", "t", "on":
+		*b = true
+	case "0", "no", "n", "false", "f", "off":
+		*b = false
+	default:
+		return errors.New("neither true nor false")
+	}
+	return nil
+}
+
+// String implements pflag.Value.
+func (b *truth) String() string { return strconv.FormatBool(bool(*b)) }
+
+// Type implements pflag.Value.
+func (b *truth) Type() string { return "bool" }
 
 // The modes of --json.
 const (
@@ -42,7 +66,9 @@ func (o *options) register(root *cobra.Command) {
 	f.StringVar(&o.json, "json", jsonOff, "Generate JSON output: `MODE` is pretty, short, off or help")
 	f.BoolVarP(&o.jsonAuto, "json-auto", "j", false, "Same as --json=pretty on a terminal, --json=short otherwise")
 	f.BoolVar(&o.noPager, "no-pager", false, "Do not pipe output into a pager")
-	f.BoolVar(&o.noLegend, "no-legend", false, "Do not print headings and footers")
+	o.legend = true
+	f.Var(&o.legend, "legend", "Print headings and footers if `BOOL` is true, which it is without")
+	f.BoolVar(&o.noLegend, "no-legend", false, "Same as --legend=false")
 	f.BoolVar(&o.noAsk, "no-ask-password", false, "Do not ask for a password")
 	f.BoolVarP(&o.full, "full", "l", false, "Do not shorten output")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print nothing that is not an error")

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -130,12 +129,5 @@ func TestManPage(t *testing.T) {
 	// Examples work as they stand.
 	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal.*?\n(.*?)\.Ed`).FindAllStringSubmatch(page, -1) {
 		mustParse(t, m[1])
-	}
-	mandoc, err := exec.LookPath("mandoc")
-	if err != nil {
-		t.Skip("SKIPPED: mandoc is not installed")
-	}
-	if out, err := exec.Command(mandoc, "-Tlint", "-Wwarning", manPage).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("mandoc: %v\n%s", err, out)
 	}
 }
