@@ -231,6 +231,36 @@ func TestForeignFlushIsRepaired(t *testing.T) {
 	}
 }
 
+// TestOwnChangesWakeNobody makes more changes than a socket has room to be told of, and then has another make one.
+func TestOwnChangesWakeNobody(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := opened(t, ns)
+	touched := make(chan struct{}, 100_000)
+	go func() {
+		if err := b.Watch(t.Context(), func() { touched <- struct{}{} }); err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	}()
+	<-touched // it listens
+	many := append(firewalltest.Many(20_000, false, soon), firewalltest.Many(20_000, true, soon)...)
+	apply(t, b, firewall.Change{Add: many})
+	var del []firewall.Key
+	for _, ban := range many[1:] {
+		del = append(del, ban.Key)
+	}
+	apply(t, b, firewall.Change{Del: del})
+	if n := len(touched); n != 0 {
+		t.Errorf("called %d times for our own changes", n)
+	}
+	ns.Exec(t, "ip", "route", "add", "blackhole", "203.0.113.1", "table", "166")
+	ns.Exec(t, "ip", "route", "del", "blackhole", "11.0.0.0", "table", "166")
+	<-touched
+	if n := len(touched); n != 0 {
+		t.Errorf("called %d times more than another changed what is ours", n)
+	}
+}
+
 // TestOverrun has the kernel answer more than the socket has room for: it refuses each route, which is there already.
 func TestOverrun(t *testing.T) {
 	t.Parallel()
