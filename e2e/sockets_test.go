@@ -59,6 +59,10 @@ func TestVarlinkSocket(t *testing.T) {
 	if got := inside(t, g, "stat", "-c", "%a", "/run/exile/org.exile1"); got != "666" {
 		t.Errorf("the socket has mode %s", got)
 	}
+	// Drop-ins of the configuration are looked for here: the daemon must not be able to write its own.
+	if got := inside(t, g, "stat", "-c", "%U:%G %a", "/run/exile"); strings.TrimSpace(got) != "root:root 755" {
+		t.Errorf("the folder of the socket is of %s", got)
+	}
 }
 
 // TestVarlinkctl: systemd's own client finds its way, and hears what happens.
