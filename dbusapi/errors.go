@@ -28,6 +28,7 @@ const (
 	errUnknownProperty  = "org.freedesktop.DBus.Error.UnknownProperty"
 	errReadOnly         = "org.freedesktop.DBus.Error.PropertyReadOnly"
 	errServiceUnknown   = "org.freedesktop.DBus.Error.ServiceUnknown"
+	errNoReply          = "org.freedesktop.DBus.Error.NoReply"
 	errNameHasNoOwner   = "org.freedesktop.DBus.Error.NameHasNoOwner"
 )
 
@@ -115,4 +116,9 @@ func remote(err error) error {
 // NotRunning reports whether nobody has the name on the bus, and nothing started the daemon.
 func (e *RemoteError) NotRunning() bool {
 	return e.Name == errServiceUnknown || e.Name == errNameHasNoOwner || strings.HasPrefix(e.Name, "org.freedesktop.systemd1.")
+}
+
+// gone reports whether whoever was called has left the bus.
+func (e *RemoteError) gone() bool {
+	return e.Name == errNoReply || e.Name == errServiceUnknown || e.Name == errNameHasNoOwner
 }

@@ -2,6 +2,7 @@ package dbusapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,7 +87,11 @@ func (c *Client) changed(ctx context.Context, sig *dbus.Signal, owner string) (s
 	if after == "" || after == owner {
 		return after, nil
 	}
-	return after, c.command(ctx, "Subscribe")
+	err := c.command(ctx, "Subscribe")
+	if e, ok := errors.AsType[*RemoteError](err); ok && e.gone() {
+		return "", nil // the next one is told of, too
+	}
+	return after, err
 }
 
 // event reads a signal. One that is not as the interface says is none.

@@ -35,7 +35,7 @@ type settings interface {
 type stream interface {
 	// EachBan calls f with every ban of a jail, or of all (""), until it fails.
 	EachBan(ctx context.Context, jail string, f func(control.Ban) error) error
-	// Watch calls emit with each ban and unban until ctx or the connection ends.
+	// Watch calls emit with each ban and unban until ctx or the bus ends, also when the daemon is restarted.
 	Watch(ctx context.Context, emit func(control.Event)) error
 	Close() error
 }
@@ -76,14 +76,28 @@ func (s socket) EachBan(ctx context.Context, jail string, f func(control.Ban) er
 	return eachBan(ctx, s, jail, f)
 }
 
-// Watch implements stream.
+// watchAgain is how long a daemon that is restarted is left alone.
+const watchAgain = time.Second
+
+// Watch implements stream. Once it has heard the daemon it waits for it to come back.
 func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
-	return s.Monitor(ctx, nil, func(e control.Event) error {
-		if e.Kind == control.BanNew || e.Kind == control.BanRemoved {
-			emit(e)
+	heard := false
+	for {
+		err := s.Monitor(ctx, func() { heard = true }, func(e control.Event) error {
+			if e.Kind == control.BanNew || e.Kind == control.BanRemoved {
+				emit(e)
+			}
+			return nil
+		})
+		if err == nil || !heard {
+			return err
 		}
-		return nil
-	})
+		select {
+		case <-time.After(watchAgain):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // onlyBus is why the socket cannot do what only the bus can.

@@ -59,7 +59,8 @@ type screen struct {
 	width, height int
 	now, before   sample
 	recent        []control.Event // newest first
-	err           error
+	trouble       error           // why what is shown is not of now
+	err           error           // why it ends
 }
 
 // sample is what the daemon said at a time.
@@ -86,14 +87,25 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case control.Event:
 		s.recent = append([]control.Event{msg}, s.recent[:min(len(s.recent), maxRecent-1)]...)
 	case sample:
-		if msg.err != nil {
-			s.err = failure(msg.err, "get status")
+		s.take(msg)
+		if s.err != nil {
 			return s, tea.Quit
 		}
-		s.before, s.now = s.now, msg
 		return s, tea.Tick(s.every, func(time.Time) tea.Msg { return s.look() })
 	}
 	return s, nil
+}
+
+// take shows what the daemon said. When it says nothing after it has once, it may be about to start again.
+func (s *screen) take(new sample) {
+	switch {
+	case new.err == nil:
+		s.before, s.now, s.trouble = s.now, new, nil
+	case s.now.at.IsZero():
+		s.err = failure(new.err, "get status")
+	default:
+		s.trouble = failure(new.err, "get status")
+	}
 }
 
 // look asks the daemon; it runs outside of Update.
@@ -124,7 +136,11 @@ func (s *screen) draw(c *console) {
 	st := s.now.status
 	c.line(c.paint(stateColor(st.State), "●"), " exiled ", clean(st.Version), " ", clean(st.State), ", ", clean(st.Backend),
 		fmt.Sprintf(": %d banned, %d failing", st.Banned, st.Failing))
-	c.line(fmt.Sprintf("%.1f entries/s, %.1f failures/s, %.1f bans/s, %.1f unbans/s", s.rate(entries), s.rate(failures), s.rate(bans), s.rate(unbans)))
+	if s.trouble != nil {
+		c.line(c.paint(yellow, sentences(clean(s.trouble.Error()))))
+	} else {
+		c.line(s.rates())
+	}
 	c.line("")
 	room := max((s.height-7)/2, 1)
 	hosts := s.now.hosts[:min(len(s.now.hosts), room)]
@@ -134,6 +150,10 @@ func (s *screen) draw(c *console) {
 	for _, e := range s.recent[:min(len(s.recent), room)] {
 		c.line(c.eventLine(e))
 	}
+}
+
+func (s *screen) rates() string {
+	return fmt.Sprintf("%.1f entries/s, %.1f failures/s, %.1f bans/s, %.1f unbans/s", s.rate(entries), s.rate(failures), s.rate(bans), s.rate(unbans))
 }
 
 // The counters of which top shows rates.

@@ -56,6 +56,24 @@ func TestTopEnds(t *testing.T) {
 	}
 }
 
+// A daemon that is restarted says nothing for a while: the screen says so and goes on.
+func TestTopGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t)
+	first := s.look().(sample)
+	s.Update(first)
+	if _, cmd := s.Update(sample{at: first.at.Add(time.Second), err: errors.New("no \x1b[2Jreply")}); cmd == nil || s.err != nil {
+		t.Errorf("it does not look again: %v", s.err)
+	}
+	if got := s.View().Content; !strings.Contains(got, `Failed to get status: no \x1b[2Jreply`) || !strings.Contains(got, "198.51.100.1") {
+		t.Errorf("it does not show what is wrong, and what was:\n%s", got)
+	}
+	s.Update(first)
+	if got := s.View().Content; !strings.Contains(got, "entries/s") {
+		t.Errorf("it does not recover:\n%s", got)
+	}
+}
+
 // However long it runs, it remembers little.
 func TestTopForgets(t *testing.T) {
 	t.Parallel()
