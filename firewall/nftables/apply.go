@@ -121,6 +121,16 @@ func classify(steps []step, sizes map[class]int) map[class][]step {
 // the change that the steps are a part of: what takes them in is made as large at once.
 func (b *Backend) commit(ctx context.Context, steps []step, sizes map[class]int) error {
 	byClass := classify(steps, sizes)
+	err := b.try(ctx, byClass, sizes)
+	if err != nil { // some of it may be in the kernel, and what we noted ahead may not: the next List asks for all
+		b.framed, b.listed = 0, 0
+		return err
+	}
+	b.note(byClass, sizes)
+	return nil
+}
+
+func (b *Backend) try(ctx context.Context, byClass map[class][]step, sizes map[class]int) error {
 	for try := range attempts {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -132,30 +142,27 @@ func (b *Backend) commit(ctx context.Context, steps []step, sizes map[class]int)
 		if try == attempts-1 {
 			before = 0 // others change the ruleset all the time: make everything anew, whatever stands
 		}
-		b.queue(before, byClass)
+		b.queue(before, byClass, sizes)
 		err = b.flush(before)
 		if errors.Is(err, unix.ERESTART) {
 			continue // somebody else made a transaction: what we knew to stand may have fallen
 		}
-		if err != nil {
-			b.doubt(byClass, sizes)
-			return err
+		if err == nil {
+			b.committed(before)
 		}
-		b.note(byClass, sizes)
-		b.committed(before)
-		return nil
+		return err
 	}
 	return fmt.Errorf("the kernel wants it sent again, after %d attempts: %w", attempts, unix.ERESTART)
 }
 
 // queue puts the messages of the transaction together. The library keeps the first error for the flush to return.
-func (b *Backend) queue(before uint32, byClass map[class][]step) {
+func (b *Backend) queue(before uint32, byClass map[class][]step, sizes map[class]int) {
 	if !b.stands(before, byClass) {
 		b.queueFrame(byClass)
 		b.framed = before
 	}
 	for c, steps := range byClass {
-		b.queueSteps(c, steps)
+		b.queueSteps(c, steps, b.known(c, sizes[c]))
 	}
 }
 
@@ -200,7 +207,7 @@ func (b *Backend) queueFrame(byClass map[class][]step) {
 // queueSteps adds and deletes elements. Deleting one that is not there, because it has just ended, would undo the whole
 // transaction; adding one that is there does nothing, or, up to Linux 6.11, does not even renew its end. So what is to be
 // deleted is added first, and what is to be renewed is added, deleted and added with its new end.
-func (b *Backend) queueSteps(c class, steps []step) {
+func (b *Backend) queueSteps(c class, steps []step, known *set) {
 	set, now := c.set(b.table()), time.Now()
 	var del, add []nft.SetElement
 	var keys []byte // of a chunk's elements, one behind the other; the library copies what it is given
@@ -210,7 +217,7 @@ func (b *Backend) queueSteps(c class, steps []step) {
 			from := len(keys)
 			keys = c.appendKey(keys, s.key)
 			e := nft.SetElement{Key: keys[from:len(keys):len(keys)]}
-			if !s.add || b.has(c, s.key) {
+			if known.expect(s) || !s.add {
 				del = append(del, e)
 			}
 			if s.add {
@@ -224,16 +231,6 @@ func (b *Backend) queueSteps(c class, steps []step) {
 	}
 }
 
-// has reports whether the element is, or may be, in the set when the transaction comes to it.
-func (b *Backend) has(c class, k firewall.Key) bool {
-	s := b.sets[c]
-	if s == nil || s.stale {
-		return false
-	}
-	_, ok := s.ends[k]
-	return ok
-}
-
 // timeout is how long from now until the end; 0 for one that never comes. The kernel counts in milliseconds.
 func timeout(end, now time.Time) time.Duration {
 	if end.IsZero() {
@@ -242,34 +239,23 @@ func timeout(end, now time.Time) time.Duration {
 	return max(end.Sub(now), time.Millisecond)
 }
 
-// doubt has the next List ask for all that we know of and for what was to be added: it may be there, when only the kernel's
-// answer was lost.
-func (b *Backend) doubt(byClass map[class][]step, sizes map[class]int) {
-	b.framed, b.listed = 0, 0
-	for c, steps := range byClass {
-		s := b.known(c, sizes[c])
-		for _, step := range steps {
-			if step.add && !s.stale { // a stale one is read anew
-				s.ends[step.key] = step.end
-			}
-		}
-	}
-}
-
-// note takes in what a transaction has done.
+// note takes in what a transaction has done and expect has not.
 func (b *Backend) note(byClass map[class][]step, sizes map[class]int) {
-	for _, s := range b.sets {
+	emptied := map[class]bool{}
+	for c, s := range b.sets {
 		if s.stale {
-			*s = set{ends: map[firewall.Key]time.Time{}}
+			*s = set{ends: make(map[firewall.Key]time.Time, sizes[c])}
+			emptied[c] = true
 		}
 	}
 	for c, steps := range byClass {
-		s := b.known(c, sizes[c])
+		ends := b.sets[c].ends
 		for _, step := range steps {
-			if step.add {
-				s.ends[step.key] = step.end
-			} else {
-				delete(s.ends, step.key)
+			switch {
+			case !step.add:
+				delete(ends, step.key)
+			case emptied[c]:
+				ends[step.key] = step.end
 			}
 		}
 	}

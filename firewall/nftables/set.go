@@ -40,6 +40,17 @@ func (s *set) forget(now time.Time) {
 	}
 }
 
+// expect notes what is about to be added, ahead of the kernel because a look-up in so large a map is dear, and reports whether
+// the element may be there already. A stale set is emptied first: nothing is there, and what it had is still to be read.
+func (s *set) expect(st step) (there bool) {
+	if s.stale || !st.add {
+		return false
+	}
+	before := len(s.ends)
+	s.ends[st.key] = st.end
+	return len(s.ends) == before
+}
+
 // count is how many elements have not ended.
 func (s *set) count(now time.Time) (n int) {
 	for _, end := range s.ends {
