@@ -65,7 +65,7 @@ func (d *Daemon) pass(j *Jail, at time.Time, again bool) {
 // looks like one; each ban counts once.
 func (d *Daemon) welcome(j *Jail, a netip.Addr, at time.Time) {
 	all := netip.PrefixFrom(a, a.BitLen())
-	for bits := a.BitLen(); bits >= widest(all); bits-- {
+	for bits := a.BitLen(); bits >= control.Widest(all); bits-- {
 		p, _ := a.Prefix(bits) // valid
 		who := state.Who{Jail: j.Info.Name, Prefix: p}
 		past := d.past[who]

@@ -243,7 +243,7 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 		if why, ok := j.Allowed(p.Addr(), time.Now()); ok && a.Protected == "" {
 			a.Protected = why
 		}
-		for bits := p.Bits(); bits >= widest(p); bits-- {
+		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
 			wider, _ := p.Addr().Prefix(bits)
 			a.Offences = max(a.Offences, d.past[state.Who{Jail: j.Info.Name, Prefix: wider}].Offences)
 		}
@@ -264,7 +264,7 @@ func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
 		if name != "" && name != j.Info.Name {
 			continue
 		}
-		for bits := p.Bits(); bits >= widest(p); bits-- {
+		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
 			wider, _ := p.Addr().Prefix(bits)
 			if b, ok := d.bans.get(j.Info.Name, wider); ok {
 				bans = append(bans, b)
@@ -283,14 +283,6 @@ func (d *Daemon) within(name string, p netip.Prefix) []control.Ban {
 		}
 	})
 	return bans
-}
-
-// widest is how few bits a ban may have: nobody exiles a /7 by a slip of the finger.
-func widest(p netip.Prefix) int {
-	if p.Addr().Is4() {
-		return 8
-	}
-	return 16
 }
 
 // progress is how much of what lies between its first entry and now a source has read, in percent.

@@ -65,8 +65,8 @@ func checkRequest(r control.BanRequest) error {
 	switch {
 	case !r.Prefix.IsValid():
 		return fmt.Errorf("%w: no address", control.ErrInvalid)
-	case r.Prefix.Bits() < widest(r.Prefix):
-		return fmt.Errorf("%w: %s is too wide: at least /%d", control.ErrInvalid, r.Prefix, widest(r.Prefix))
+	case r.Prefix.Bits() < control.Widest(r.Prefix):
+		return fmt.Errorf("%w: %s is too wide: at least /%d", control.ErrInvalid, r.Prefix, control.Widest(r.Prefix))
 	case r.Duration < 0:
 		return fmt.Errorf("%w: a ban of %s", control.ErrInvalid, r.Duration)
 	}

@@ -164,8 +164,8 @@ func (doc document) contents() (Contents, error) {
 		c.Marks[m.Source] = Mark{Position: p, Low: m.Low}
 	}
 	for _, b := range doc.Bans {
-		if !valid(b.Jail, b.Prefix) || b.Failures < 0 || b.Offence < 0 {
-			return c, fmt.Errorf("ban of %q in jail %q: %w", b.Prefix, b.Jail, errKey)
+		if err := b.check(); err != nil {
+			return c, fmt.Errorf("ban of %q in jail %q: %w", b.Prefix, b.Jail, err)
 		}
 		c.Bans[Who{b.Jail, b.Prefix}] = control.Ban{
 			Jail: b.Jail, Prefix: b.Prefix, Since: b.Since, Until: b.Until, Failures: b.Failures, Offence: b.Offence,
@@ -195,6 +195,17 @@ func (doc document) contents() (Contents, error) {
 		c.Snapshots[s.Jail] = Snapshot{Version: s.Version, Data: s.Data}
 	}
 	return c, nil
+}
+
+// check refuses what the daemon would not have written: a ban that no backend takes would keep all others from the kernel.
+func (b documentBan) check() error {
+	switch {
+	case !valid(b.Jail, b.Prefix) || b.Failures < 0 || b.Offence < 0:
+		return errKey
+	case b.Prefix.Bits() < control.Widest(b.Prefix):
+		return fmt.Errorf("too wide: at least /%d", control.Widest(b.Prefix))
+	}
+	return control.CheckText("origin", b.Origin)
 }
 
 func valid(jail string, p netip.Prefix) bool {
