@@ -72,16 +72,26 @@ func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journ
 	defer w.close()
 	stop := context.AfterFunc(ctx, w.wake)
 	defer stop()
-	r := &reader{
-		Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
-		tails: make(map[journal.ID]journalTail), told: make(map[string]string),
-	}
+	r := s.reader(from, emit)
 	defer r.close()
 	return r.run(ctx, w)
 }
 
+func (s *Source) reader(from journal.Start, emit func(journal.Batch) error) *reader {
+	return &reader{
+		Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
+		tails: make(map[journal.ID]journalTail), told: make(map[string]string),
+	}
+}
+
+// waiter is a watch, or what a test has instead, because its time is not that of the kernel.
+type waiter interface {
+	add()
+	wait(ctx context.Context, d time.Duration) (changed bool, err error)
+}
+
 // run alternates between reading all there is and waiting.
-func (r *reader) run(ctx context.Context, w *watch) error {
+func (r *reader) run(ctx context.Context, w waiter) error {
 	active, told := time.Time{}, time.Now()
 	for look := true; ; {
 		if look {
