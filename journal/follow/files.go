@@ -136,13 +136,20 @@ func (f *file) peek(r *reader) bool {
 		ok, err := f.cursor.Next()
 		if err == nil {
 			f.have = ok
-			e := f.cursor.Entry()
-			f.pos = e.Position(f.header.SeqnumID)
+			f.locate()
 			break
 		}
 		f.fail(r, err)
 	}
 	return f.have
+}
+
+// locate notes the position behind the entry that the cursor stands at. It is set in place because it is large, and this is
+// done for each entry.
+func (f *file) locate() {
+	e, p := f.cursor.Entry(), &f.pos
+	p.SeqnumID, p.Seqnum, p.Boot = f.header.SeqnumID, e.Seqnum, e.Boot
+	p.Monotonic, p.Realtime, p.XorHash = e.Monotonic, e.Realtime, e.XorHash
 }
 
 // fail notes that something in the file could not be read.

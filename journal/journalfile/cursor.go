@@ -160,7 +160,8 @@ func (c *Cursor) step(dir int) (bool, error) {
 // take makes b the current entry. Items are in the order of their offsets, so that those that come again and again are at
 // the same place from entry to entry: there their meaning stays.
 func (c *Cursor) take(b []byte, group int) {
-	c.entry, c.group = parseEntry(b), group
+	c.entry.parse(b)
+	c.group = group
 	b = b[entryItems:]
 	size := int(c.f.entryItemSize())
 	n := len(b) / size

@@ -199,16 +199,16 @@ func (f *File) nth(i uint64) (e Entry, ok bool) {
 	return e, err == nil
 }
 
-func (f *File) read(i uint64) (Entry, error) {
+func (f *File) read(i uint64) (e Entry, err error) {
 	off, err := f.at(&f.main, i)
 	if err != nil {
-		return Entry{}, err
+		return e, err
 	}
 	b, err := f.entry(off)
-	if err != nil {
-		return Entry{}, err
+	if err == nil {
+		e.parse(b)
 	}
-	return parseEntry(b), nil
+	return e, err
 }
 
 // CountSeqnums counts the entries whose sequence numbers are from lo to hi, without looking at all of them.

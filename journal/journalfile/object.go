@@ -111,9 +111,8 @@ func (f *File) entry(off uint64) ([]byte, error) {
 	return b, err
 }
 
-func parseEntry(b []byte) (e Entry) {
+func (e *Entry) parse(b []byte) {
 	e.Seqnum, e.Realtime, e.Monotonic = le64(b, 16), le64(b, 24), le64(b, 32)
 	copy(e.Boot[:], b[40:56])
 	e.XorHash = le64(b, 56)
-	return e
 }
