@@ -46,7 +46,7 @@ func newPending() pending {
 	return pending{batch: state.Batch{
 		Bans:   make(map[state.Who]control.Ban),
 		Lifted: make(map[state.Who]bool), Past: make(map[state.Who]state.Past),
-		Repeats: make(map[netip.Prefix][]time.Time),
+		Repeats: make(map[netip.Prefix][]time.Time), Reports: make(map[uint64]state.Report),
 	}}
 }
 
@@ -164,6 +164,7 @@ func (d *Daemon) take() pending {
 	what.batch.Untold = &what.events
 	if d.open == 0 {
 		what.batch.Snapshots = d.memorize(time.Now())
+		d.settleReports(what.batch)
 		what.batch.Marks = d.marks()
 	} else {
 		d.pending.since = time.Now()
@@ -226,6 +227,7 @@ func (d *Daemon) contents() state.Contents {
 	c.Marks = d.marks()
 	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
 	maps.Copy(c.Past, d.past)
+	maps.Copy(c.Reports, d.reports.kept)
 	maps.Copy(c.Repeats, d.plan.repeats())
 	c.Paused, c.Trial = d.paused, d.trial
 	c.Days = slices.Clone(d.days.list)

@@ -58,6 +58,7 @@ type Daemon struct {
 	sessions  []control.Session // that the jails have not been told of
 	bans      *table
 	past      map[state.Who]state.Past
+	reports   reports
 	kernel    keeper
 	pending   pending
 	writing   bool           // a transaction is under way
@@ -116,6 +117,7 @@ func New(cfg Config) *Daemon {
 		answers:   make(chan answer),
 		bans:      newTable(),
 		past:      make(map[state.Who]state.Past),
+		reports:   reports{kept: make(map[uint64]state.Report)},
 		health:    newHealth(),
 		pending:   newPending(),
 		closed:    make(chan struct{}),
@@ -165,6 +167,7 @@ func (d *Daemon) restore(contents state.Contents) {
 	now := time.Now()
 	d.announceAll(contents.Untold) // as it was found
 	d.past = contents.Past
+	d.restoreReports(contents.Reports)
 	for _, b := range contents.Bans {
 		d.bans.put(b)
 	}
@@ -175,7 +178,7 @@ func (d *Daemon) restore(contents state.Contents) {
 	if left := contents.Paused.Sub(now); left > 0 && left <= longestPause { // longer: the clock was put back
 		d.paused = contents.Paused
 	}
-	d.remind(contents.Snapshots)
+	d.remind(contents.Snapshots, 0)
 	d.release()
 	d.regroup()
 	if contents.Trial.Text != "" && d.trial.Text == "" { // it ended while nobody ran
@@ -216,14 +219,22 @@ func (d *Daemon) startOf(r *running) journal.Start {
 	}
 	for _, j := range r.Jails {
 		for who, past := range d.past {
-			// What banned somebody makes an offence, and teaches names, again where that is not in the memory.
-			banned := j.Memory != nil && past.Cleared.Equal(past.Last)
-			if who.Jail == j.Info.Name && past.Cleared.After(since) && !banned {
-				j.Recall(who.Prefix, past.Cleared)
+			if until := j.settled(past); who.Jail == j.Info.Name && until.After(since) {
+				j.Recall(who.Prefix, until)
 			}
 		}
+		j.again = d.unheard(j)
 	}
 	return journal.Start{Resume: r.position, Since: since}
+}
+
+// settled is up to when the attempts of somebody with that past are not counted again. What banned somebody makes an
+// offence, and teaches names, again where that is not in the memory.
+func (j *Jail) settled(past state.Past) time.Time {
+	if j.Memory != nil && past.Cleared.Equal(past.Last) {
+		return time.Time{}
+	}
+	return past.Cleared
 }
 
 // follow runs a source until ctx ends, and again when it fails.

@@ -96,6 +96,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	d.lookInstead(r)
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
+		d.recountAll(r)
 		d.introduce()
 	}
 }
@@ -119,6 +120,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 		d.stats.lastEntry, d.stats.lag = e.Time, time.Since(e.Time)
 	}
 	for _, j := range r.Jails {
+		d.recount(j, e.Time)
 		if !j.Accepts(e) {
 			continue
 		}

@@ -53,8 +53,8 @@ func (j *Jail) snapshot(at time.Time) (state.Snapshot, error) {
 }
 
 // remind gives the jails of the plan their memories back. One that has none, or cannot read it, reads the log again as
-// far as it goes.
-func (d *Daemon) remind(snapshots map[string]state.Snapshot) {
+// far as it goes. The memories hold the reports up to the one of the number heard.
+func (d *Daemon) remind(snapshots map[string]state.Snapshot, heard uint64) {
 	for _, j := range d.plan.Jails {
 		s, ok := snapshots[j.Info.Name]
 		if !ok || j.Memory == nil || len(s.Data) < 8 {
@@ -64,6 +64,7 @@ func (d *Daemon) remind(snapshots map[string]state.Snapshot) {
 			d.log.Warn("The memory of a jail cannot be used; it is rebuilt from the journal", "jail", j.Info.Name, "error", err)
 			continue
 		}
+		j.heard = heard
 		j.remembers = time.UnixMicro(int64(binary.BigEndian.Uint64(s.Data)))
 		j.Resume(j.remembers)
 	}

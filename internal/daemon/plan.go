@@ -8,6 +8,7 @@ import (
 
 	"exile/firewall"
 	"exile/internal/control"
+	"exile/internal/state"
 	"exile/jail"
 	"exile/journal"
 )
@@ -64,7 +65,9 @@ type Jail struct {
 	sight                  sight
 	remembers              time.Time // up to when the memory is on disk; zero: nothing of it
 	counters               counters
-	passed                 uint64 // attempts that were counted by day
+	passed                 uint64         // attempts that were counted by day
+	heard                  uint64         // the last report that is in the memory
+	again                  []state.Report // that are still to be counted again, in order
 }
 
 // Memory is a detector that remembers more than can be read again: its memory is stored from time to time, with the

@@ -118,6 +118,7 @@ func (d *Daemon) ExportState(ctx context.Context, w io.Writer) error {
 	asked := d.ask(ctx, func(context.Context) {
 		c = d.contents()
 		failed = d.addMemories(c.Snapshots)
+		excludeReports(c) // in the memories
 	})
 	if err := errors.Join(asked, failed); err != nil {
 		return err

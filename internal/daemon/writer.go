@@ -155,35 +155,6 @@ func (d *Daemon) clearFailures(name string, p netip.Prefix) {
 	d.remember(who, past)
 }
 
-// Report implements control.Writer.
-func (d *Daemon) Report(ctx context.Context, r control.Report) error {
-	if !r.Addr.IsValid() {
-		return fmt.Errorf("%w: no address", control.ErrInvalid)
-	}
-	return d.change(ctx, func() error {
-		if err := d.known(r.Jail); err != nil {
-			return err
-		}
-		j := d.plan.Jails[0]
-		if r.Jail != "" {
-			j = d.plan.jail(r.Jail)
-		}
-		a := jail.Attempt{Time: time.Now(), Addr: r.Addr.Unmap().WithZone(""), User: r.User, Success: r.Success, Rule: "report"}
-		if !r.Success {
-			a.Guesses = 1
-		}
-		decisions := j.ObserveAttempt(a)
-		d.pass(j, a.Time, false)
-		if a.Success {
-			d.welcome(j, a.Addr, a.Time)
-		}
-		for _, dec := range decisions {
-			d.decide(j, dec, control.OriginReport)
-		}
-		return nil
-	})
-}
-
 // longestPause is where a pause would be better called a stop.
 const longestPause = 24 * time.Hour
 
@@ -267,7 +238,7 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	old := d.plan
 	d.plan = next
 	d.plan.recount(old.repeats())
-	d.remind(memories)
+	d.remind(memories, d.reports.last)
 	d.dropOrphans()
 	d.release()
 	d.regroup()

@@ -19,6 +19,7 @@ const (
 	bansBucket     = "bans"
 	pastBucket     = "past"
 	repeatsBucket  = "repeats"
+	reportsBucket  = "reports"
 	snapshotBucket = "snapshots"
 )
 
@@ -27,6 +28,9 @@ func dataBuckets(schema uint32) []string {
 	buckets := []string{marksBucket, bansBucket, pastBucket, snapshotBucket}
 	if schema >= 2 {
 		buckets = append(buckets, repeatsBucket)
+	}
+	if schema >= 3 {
+		buckets = append(buckets, reportsBucket)
 	}
 	return buckets
 }
@@ -41,13 +45,14 @@ const (
 )
 
 // schema is how many migrations a file has seen.
-const schema = 2
+const schema = 3
 
 // migrations lead from each schema to the next; 0 is an empty file.
 func migrations() []func(*bolt.Tx) error {
 	return []func(*bolt.Tx) error{
 		func(tx *bolt.Tx) error { return addBuckets(tx, append(dataBuckets(1), aboutBucket)) },
 		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(2)) },
+		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(3)) },
 	}
 }
 
@@ -104,6 +109,7 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		putAll(tx, bansBucket, b.Bans, Who.key, encodeBan),
 		putAll(tx, pastBucket, b.Past, Who.key, encodePast),
 		putAll(tx, repeatsBucket, b.Repeats, prefixKey, encodeTimes),
+		putAll(tx, reportsBucket, b.Reports, numberKey, encodeReport),
 		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
 		writeAbout(tx, pausedKey, b.Paused, encodeTime),
 		writeAbout(tx, trialKey, b.Trial, encodeTrial),
@@ -209,6 +215,7 @@ func (c *Contents) readBucket(tx *bolt.Tx, name string) error {
 		bansBucket:     func(k, v []byte) error { return storeWho(c.Bans, k, v, decodeBan) },
 		pastBucket:     func(k, v []byte) error { return storeWho(c.Past, k, v, decodePast) },
 		repeatsBucket:  func(k, v []byte) error { return storePrefix(c.Repeats, k, v, decodeTimes) },
+		reportsBucket:  func(k, v []byte) error { return storeNumber(c.Reports, k, v, decodeReport) },
 		snapshotBucket: func(k, v []byte) error { return store(c.Snapshots, string(k), v, decodeSnapshot) },
 	}
 	read := readers[name]
@@ -259,4 +266,11 @@ func storePrefix[V any](into map[netip.Prefix]V, key, data []byte, decode func(*
 		return errKey
 	}
 	return store(into, p, data, decode)
+}
+
+func storeNumber[V any](into map[uint64]V, key, data []byte, decode func(*decoder) V) error {
+	if len(key) != 8 {
+		return errKey
+	}
+	return store(into, binary.BigEndian.Uint64(key), data, decode)
 }

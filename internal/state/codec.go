@@ -49,6 +49,9 @@ func prefixKey(p netip.Prefix) []byte {
 	return key
 }
 
+// numberKey sorts by number.
+func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
 // nameKey is the key of a source or a jail.
 func nameKey(name string) []byte { return []byte(name) }
 
@@ -131,6 +134,26 @@ func decodeTimes(d *decoder) []time.Time {
 	}
 	d.bad = d.bad || len(times) == 0
 	return times
+}
+
+func encodeReport(r Report) []byte {
+	if !r.Addr.IsValid() {
+		return nil
+	}
+	success := int64(0)
+	if r.Success {
+		success = 1
+	}
+	v := binary.AppendVarint(appendTime(nil, r.Time), success)
+	return appendText(appendText(appendText(v, r.Jail), string(r.Addr.AsSlice())), r.User)
+}
+
+func decodeReport(d *decoder) Report {
+	r := Report{Time: d.time(), Success: d.number() != 0, Jail: d.text()}
+	addr, ok := netip.AddrFromSlice([]byte(d.text()))
+	d.bad = d.bad || !ok
+	r.Addr, r.User = addr, d.text()
+	return r
 }
 
 func encodeDays(days []control.Day) []byte {

@@ -33,6 +33,7 @@ type document struct {
 	Bans      []documentBan      `json:"bans"`
 	Past      []documentPast     `json:"history"`
 	Repeats   []documentRepeats  `json:"repeats,omitempty"`
+	Reports   []documentReport   `json:"reports,omitempty"`
 	Paused    time.Time          `json:"paused_until,omitzero"`
 	Days      []documentDay      `json:"days,omitempty"`
 	Snapshots []documentSnapshot `json:"snapshots"`
@@ -67,6 +68,15 @@ type documentPast struct {
 type documentRepeats struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Bans   []time.Time  `json:"bans"` // when they began
+}
+
+type documentReport struct {
+	Number  uint64     `json:"number"`
+	Time    time.Time  `json:"time"`
+	Jail    string     `json:"jail"`
+	Address netip.Addr `json:"address"`
+	User    []byte     `json:"user"` // base64: it may be of any bytes
+	Success bool       `json:"success,omitempty"`
 }
 
 type documentDay struct {
@@ -116,6 +126,10 @@ func (c Contents) document() document {
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(c.Repeats), netip.Prefix.Compare) {
 		doc.Repeats = append(doc.Repeats, documentRepeats{p, c.Repeats[p]})
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Reports)) {
+		r := c.Reports[n]
+		doc.Reports = append(doc.Reports, documentReport{n, r.Time, r.Jail, r.Addr, []byte(r.User), r.Success})
 	}
 	for _, day := range c.Days {
 		doc.Days = append(doc.Days, documentDay(day))
@@ -183,6 +197,12 @@ func (doc document) contents() (Contents, error) {
 			return c, fmt.Errorf("repeats of %q: %w", r.Prefix, errKey)
 		}
 		c.Repeats[r.Prefix] = r.Bans
+	}
+	for _, r := range doc.Reports {
+		if !isName(r.Jail) || !r.Address.IsValid() || r.Address != r.Address.Unmap().WithZone("") {
+			return c, fmt.Errorf("report %d of %q in jail %q: %w", r.Number, r.Address, r.Jail, errKey)
+		}
+		c.Reports[r.Number] = Report{Time: r.Time, Jail: r.Jail, Addr: r.Address, User: string(r.User), Success: r.Success}
 	}
 	c.Paused = doc.Paused
 	for _, day := range doc.Days {

@@ -52,6 +52,15 @@ func (p Past) Latest() time.Time {
 	return p.Last
 }
 
+// Report is an attempt that another daemon saw and no log tells of.
+type Report struct {
+	Time    time.Time
+	Jail    string
+	Addr    netip.Addr
+	User    string // of any bytes
+	Success bool
+}
+
 // Snapshot is the memory of a detector.
 type Snapshot struct {
 	Version uint32 // of the format; a detector drops a version that it does not know
@@ -64,6 +73,7 @@ type Contents struct {
 	Bans      map[Who]control.Ban
 	Past      map[Who]Past
 	Repeats   map[netip.Prefix][]time.Time // when the bans began that the recidive rule counts, oldest first
+	Reports   map[uint64]Report            // that may have to be counted again, in the order of their numbers
 	Snapshots map[string]Snapshot          // by jail; damaged ones are missing
 	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
 	Trial     control.Trial                // the configuration that waits for its confirmation, without the name of its file
@@ -78,6 +88,7 @@ type Batch struct {
 	Lifted    map[Who]bool        // bans that have ended; in Bans as well: the ban wins
 	Past      map[Who]Past
 	Repeats   map[netip.Prefix][]time.Time // empty: none any more
+	Reports   map[uint64]Report            // no address: none any more
 	Snapshots map[string]Snapshot
 	Paused    *time.Time
 	Trial     *control.Trial
@@ -92,6 +103,7 @@ func NewContents() Contents {
 		Bans:      map[Who]control.Ban{},
 		Past:      map[Who]Past{},
 		Repeats:   map[netip.Prefix][]time.Time{},
+		Reports:   map[uint64]Report{},
 		Snapshots: map[string]Snapshot{},
 	}
 }
@@ -101,6 +113,7 @@ func (b *Batch) add(next Batch) {
 	merge(&b.Marks, next.Marks)
 	merge(&b.Past, next.Past)
 	merge(&b.Repeats, next.Repeats)
+	merge(&b.Reports, next.Reports)
 	merge(&b.Snapshots, next.Snapshots)
 	for who := range next.Lifted {
 		delete(b.Bans, who)

@@ -53,6 +53,7 @@ func sample(n int) Batch {
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
 		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n), Welcome: n%2 == 0}},
 		Repeats:   map[netip.Prefix][]time.Time{w.Prefix: {at(n), at(n + 1)}, permanent.Prefix: {at(n)}},
+		Reports:   map[uint64]Report{uint64(n): {Time: at(n), Jail: "sshd", Addr: w.Prefix.Addr(), User: "ro\xff\x00ot", Success: n%2 == 0}},
 		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
 		Paused:    &paused,
 		Trial:     &control.Trial{Text: fmt.Sprintf("defaults: {maxretry: %d}\n", n+1), Since: at(n), Until: at(n + 60)},
@@ -64,7 +65,9 @@ func sample(n int) Batch {
 	}
 }
 
-var compare = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+var compare = cmp.Options{
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+}
 
 func open(t *testing.T, dir string) *Store {
 	t.Helper()
@@ -101,6 +104,8 @@ func apply(c *Contents, b Batch) {
 	merge(&c.Bans, b.Bans)
 	merge(&c.Past, b.Past)
 	merge(&c.Snapshots, b.Snapshots)
+	merge(&c.Reports, b.Reports)
+	maps.DeleteFunc(c.Reports, func(_ uint64, r Report) bool { return !r.Addr.IsValid() })
 	merge(&c.Repeats, b.Repeats)
 	maps.DeleteFunc(c.Repeats, func(_ netip.Prefix, times []time.Time) bool { return len(times) == 0 })
 	if b.Paused != nil {
@@ -127,7 +132,7 @@ func TestCommitAndReopen(t *testing.T) {
 		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
 		{Marks: map[string]Mark{"journal": mark(99)}},
 		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time), Trial: new(control.Trial)},
-		{Untold: new([]control.Event)},
+		{Untold: new([]control.Event), Reports: map[uint64]Report{1: {}}},
 		{},
 	} {
 		s := open(t, dir)
@@ -346,7 +351,7 @@ func TestFirstSchema(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")
 	b := sample(1)
-	b.Repeats, b.Paused, b.Trial, b.Days, b.Untold = nil, nil, nil, nil, nil
+	b.Repeats, b.Reports, b.Paused, b.Trial, b.Days, b.Untold = nil, nil, nil, nil, nil, nil
 	if err := edit(path, func(tx *bolt.Tx) error {
 		old := func(tx *bolt.Tx) error {
 			return errors.Join(
@@ -379,6 +384,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeMark(mark(1)))
 	f.Add(encodePast(Past{Offences: 1, Last: at(1)}))
 	f.Add(encodeDays(*sample(1).Days))
+	f.Add(encodeReport(sample(1).Reports[1]))
 	f.Add(encodeEvents(*sample(1).Untold))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bans, marks := map[int]control.Ban{}, map[int]Mark{}
@@ -394,6 +400,12 @@ func FuzzDecode(f *testing.F) {
 			same := map[int][]control.Day{}
 			if err := store(same, 0, encodeDays(days[0]), decodeDays); err != nil || !slices.Equal(same[0], days[0]) {
 				t.Errorf("%v read back as %v, error %v", days[0], same[0], err)
+			}
+		}
+		reports, once := map[int]Report{}, map[int]Report{}
+		if store(reports, 0, data, decodeReport) == nil {
+			if err := store(once, 0, encodeReport(reports[0]), decodeReport); err != nil || once[0] != reports[0] {
+				t.Errorf("%v read back as %v, error %v", reports[0], once[0], err)
 			}
 		}
 		events := map[int][]control.Event{}

@@ -96,7 +96,7 @@ func (s *Store) Replace(c Contents) error {
 
 func (c Contents) batch() *Batch {
 	return &Batch{
-		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Repeats: c.Repeats, Snapshots: c.Snapshots,
+		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Repeats: c.Repeats, Reports: c.Reports, Snapshots: c.Snapshots,
 		Paused: &c.Paused, Trial: &c.Trial, Days: &c.Days, Untold: &c.Untold,
 	}
 }
