@@ -127,3 +127,17 @@ func adaptive(t *testing.T) *Jail {
 	}
 	return j
 }
+
+// Somebody with an account who opens session after session does not end the protection of others.
+func TestManySessionsOfOneAreNotThoseOfOthers(t *testing.T) {
+	t.Parallel()
+	s := NewSessions(0)
+	admin := netip.MustParseAddr("192.0.2.1")
+	s.Open(journal.ID{1}, 1, admin, noon)
+	for i := range int32(2 * maxSessions) {
+		s.Open(journal.ID{1}, 2+i, netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 4)}), noon)
+	}
+	if _, ok := s.Allowed(admin, noon); !ok || len(s.open) != maxSessions {
+		t.Errorf("the admin is protected: %t; %d sessions are known, want %d", ok, len(s.open), maxSessions)
+	}
+}

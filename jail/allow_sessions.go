@@ -10,7 +10,7 @@ import (
 
 // Sessions remembers who is logged in and who lately came in with a key, from the lines of the service itself. Who is
 // connected is never banned; who came in with a key may guess more than others before. It has room for 1024 sessions and
-// 16384 addresses with keys; the oldest are forgotten first.
+// 16384 addresses with keys; the oldest are forgotten first, of sessions those of the address that has the most.
 type Sessions struct {
 	trust time.Duration
 	open  []session                  // oldest first
@@ -66,9 +66,24 @@ func (s *Sessions) begin(n session) {
 		return o.boot != n.boot || o.pid != 0 && o.pid == n.pid || n.since.Sub(o.since) > sessionAge
 	})
 	if len(s.open) >= maxSessions {
-		s.open = slices.Delete(s.open, 0, 1)
+		s.evict()
 	}
 	s.open = append(s.open, n)
+}
+
+// evict forgets the oldest session of the address that has the most: whoever opens many pushes out his own.
+func (s *Sessions) evict() {
+	many := make(map[netip.Addr]int)
+	for i := range s.open {
+		many[s.open[i].from.Addr()]++
+	}
+	of := 0
+	for i := range s.open {
+		if many[s.open[i].from.Addr()] > many[s.open[of].from.Addr()] {
+			of = i
+		}
+	}
+	s.open = slices.Delete(s.open, of, of+1)
 }
 
 // end closes the session that a line names by address and port, or, where it names none, by its PID: the lines about
