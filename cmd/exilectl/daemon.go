@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"time"
 
@@ -100,19 +99,9 @@ func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
 	}
 }
 
-// onlyBus is why the socket cannot do what only the bus can.
+// onlyBus is why the socket cannot do what only the bus can: properties and the log level are interfaces of D-Bus, which
+// other programs have clients for; a configuration or a state is more than the socket takes.
 func (s socket) onlyBus() error { return fmt.Errorf("this needs the bus: %w", s.noBus) }
-
-// Names implements control.Learner.
-func (s socket) Names(context.Context, string) ([]control.Name, error) { return nil, s.onlyBus() }
-
-// ForgetName implements control.Learner.
-func (s socket) ForgetName(context.Context, string, string) (bool, error) { return false, s.onlyBus() }
-
-// ForgetAddress implements control.Learner.
-func (s socket) ForgetAddress(context.Context, string, netip.Prefix) (bool, error) {
-	return false, s.onlyBus()
-}
 
 // Try implements control.Configurer.
 func (s socket) Try(context.Context, string, time.Duration) error { return s.onlyBus() }

@@ -104,7 +104,7 @@ func serveSocket(env *testscript.Env) error {
 		return err
 	}
 	fake := fakeDaemon()
-	s := varlink.New(varlink.Config{Reader: fake, Writer: fake, Version: "1.2"})
+	s := varlink.New(varlink.Config{Reader: fake, Writer: fake, Learner: fake, Version: "1.2"})
 	fake.Announce = s.Announce
 	untilDone(env, func(ctx context.Context) error { return s.Serve(ctx, l) })
 	env.Values[fakeKey{}] = fake

@@ -147,7 +147,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Version: version, LogLevel: level, LogTarget: "journal",
 		Connected: func(err error) { logBus(log, err) },
 	})
-	passed.connect(d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
+	passed.connect(d, d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
 	if err := serve(ctx, o, d, bus, events, passed, hup); err != nil {
 		return err
 	}

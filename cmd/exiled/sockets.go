@@ -60,8 +60,8 @@ func (s *sockets) take(name string, f *os.File) error {
 }
 
 // connect says whom the sockets speak for.
-func (s *sockets) connect(r control.Reader, w control.Writer, dropped map[string]func() uint64) {
-	s.service = varlink.New(varlink.Config{Reader: r, Writer: w, Version: version})
+func (s *sockets) connect(r control.Reader, w control.Writer, l control.Learner, dropped map[string]func() uint64) {
+	s.service = varlink.New(varlink.Config{Reader: r, Writer: w, Learner: l, Version: version})
 	if len(s.varlink) > 0 {
 		dropped["varlink"] = s.service.Dropped
 	}

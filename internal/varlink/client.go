@@ -251,7 +251,7 @@ func (c *Client) BanMany(ctx context.Context, requests []control.BanRequest) ([]
 func (c *Client) Unban(ctx context.Context, jail string, p netip.Prefix) (int, error) {
 	var out removedReply
 	if !p.IsValid() {
-		err := c.call(ctx, Interface+".Flush", flushCall{jail}, &out)
+		err := c.call(ctx, Interface+".Flush", jailCall{jail}, &out)
 		return out.Removed, err
 	}
 	err := c.call(ctx, Interface+".Unban", unbanCall{jail, control.FormatPrefix(p)}, &out)

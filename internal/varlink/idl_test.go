@@ -31,7 +31,7 @@ func TestDescription(t *testing.T) {
 	}
 	for name, record := range map[string]any{
 		"BanRecord": banRecord{}, "Host": hostRecord{}, "Jail": jailRecord{}, "Status": statusRecord{},
-		"Address": addressRecord{}, "Event": eventRecord{}, "Day": dayRecord{},
+		"Address": addressRecord{}, "Event": eventRecord{}, "Day": dayRecord{}, "Name": nameRecord{},
 	} {
 		if diff := cmp.Diff(fields(record), written(name)); diff != "" {
 			t.Errorf("type %s (-code +text):\n%s", name, diff)

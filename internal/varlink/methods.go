@@ -6,6 +6,7 @@ import (
 	_ "embed" // the texts of the interfaces
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"strings"
@@ -32,7 +33,8 @@ type method struct {
 
 // methods is the table of the interface.
 func methods() map[string]method {
-	return map[string]method{
+	all := learnedMethods()
+	maps.Copy(all, map[string]method{
 		"GetStatus":       {serve: getStatus},
 		"ListJails":       {serve: listJails},
 		"ListBans":        {serve: listBans},
@@ -47,7 +49,8 @@ func methods() map[string]method {
 		"Reload":          {serve: command(control.Writer.Reload), root: true},
 		"ResetStatistics": {serve: command(control.Writer.ResetStatistics), root: true},
 		"ResetFirewall":   {serve: command(control.Writer.ResetFirewall), root: true},
-	}
+	})
+	return all
 }
 
 // find finds a method by its full name.
@@ -261,7 +264,7 @@ func unban(c *call) (any, error) {
 }
 
 func flush(c *call) (any, error) {
-	var in flushCall
+	var in jailCall
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}

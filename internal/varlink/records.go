@@ -144,10 +144,6 @@ type unbanCall struct {
 	Address string `json:"address"`
 }
 
-type flushCall struct {
-	Jail string `json:"jail,omitempty"`
-}
-
 type reportCall struct {
 	Jail    string `json:"jail,omitempty"`
 	Address string `json:"address"`

@@ -27,6 +27,7 @@ const Interface = "org.exile1"
 type Config struct {
 	Reader  control.Reader // answers the questions
 	Writer  control.Writer // carries out the commands
+	Learner control.Learner
 	Version string
 }
 
