@@ -163,8 +163,9 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 			return err
 		}
 	}
-	err := b.delRoutes(ctx, c.Del)
-	return errors.Join(err, b.addRoutes(ctx, c.Add))
+	// First what is new: a wider ban that takes the place of a narrow one leaves no gap.
+	err := b.addRoutes(ctx, c.Add)
+	return errors.Join(err, b.delRoutes(ctx, c.Del))
 }
 
 func check(c firewall.Change) error {

@@ -118,6 +118,22 @@ func monitor(t *testing.T, ns firewalltest.NetNS) func() []string {
 	}
 }
 
+// TestWiderBanLeavesNoGap: there is never a moment at which who was banned and is to stay so is not.
+func TestWiderBanLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := opened(t, ns)
+	narrow, wide := ban("2001:db8:1::/64", soon), ban("2001:db8::/32", soon)
+	apply(t, b, firewall.Change{Add: []firewall.Ban{narrow}})
+	heard := monitor(t, ns)
+	apply(t, b, firewall.Change{Add: []firewall.Ban{wide}, Del: []firewall.Key{narrow.Key}})
+	wantBans(t, b, []firewall.Ban{wide})
+	want := []string{"RTM_NEWROUTE 2001:db8::/32", "RTM_DELROUTE 2001:db8:1::/64"}
+	if diff := gocmp.Diff(want, heard()); diff != "" {
+		t.Errorf("changes in the kernel (-want +got):\n%s", diff)
+	}
+}
+
 func TestExtendingChangesNothingInTheKernel(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)

@@ -36,7 +36,7 @@ func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
 	}
 	defer conn.Close()
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		sockets, err := find(ctx, conn, family, banned)
+		sockets, err := find(ctx, conn.Dump, family, banned)
 		if err != nil {
 			return n, fmt.Errorf("list connections of banned addresses: %w", err)
 		}
@@ -49,15 +49,18 @@ func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
 	return n, nil
 }
 
+// dump is bulk.Conn's; tests answer in the kernel's place.
+type dump func(context.Context, bulk.Request, func([]byte) error) error
+
 // find returns the sockets of the family that are connected, or about to be, and banned. The kernel filters by the prefixes,
 // if they are few enough.
-func find(ctx context.Context, conn *bulk.Conn, family uint8, banned bans) ([]socket, error) {
+func find(ctx context.Context, list dump, family uint8, banned bans) ([]socket, error) {
 	body := socket{family: family}.appendRequest(nil)
 	if len(banned.prefixes) <= atMost {
 		body = appendFilter(body, banned.prefixes)
 	}
 	var found []socket
-	err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
+	err := list(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
 		s, err := parseSocket(m)
 		// Whatever the kernel filtered: it must not make us cut everybody's connections.
 		if err == nil && banned.have(s) {

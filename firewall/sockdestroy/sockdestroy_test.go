@@ -226,6 +226,21 @@ func TestWithoutDestroy(t *testing.T) {
 	}
 }
 
+// TestWithoutDiagnosis has the kernel answer as one that cannot list sockets of TCP: no IPv6 is no failure, since there is
+// nothing to cut, and for IPv4 the error says what to load.
+func TestWithoutDiagnosis(t *testing.T) {
+	t.Parallel()
+	kernel := func(context.Context, bulk.Request, func([]byte) error) error { return syscall.ENOENT }
+	keys := newBans([]firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}})
+	if found, err := find(t.Context(), kernel, syscall.AF_INET6, keys); err != nil || found != nil {
+		t.Errorf("without IPv6: %v, %v; want nothing", found, err)
+	}
+	_, err := find(t.Context(), kernel, syscall.AF_INET, keys)
+	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "load modules inet_diag and tcp_diag") {
+		t.Errorf("error %v, want ENOENT with the remedy", err)
+	}
+}
+
 func FuzzParseSocket(f *testing.F) {
 	f.Add(make([]byte, 72))
 	f.Add([]byte{syscall.AF_INET6, 1})
