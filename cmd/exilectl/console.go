@@ -2,13 +2,17 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/term"
 )
@@ -55,13 +59,41 @@ func (c *console) wantJSON() bool { return c.json != jsonOff }
 
 // document prints a value as JSON.
 func (c *console) document(v any) error {
-	enc := json.NewEncoder(c)
+	enc := json.NewEncoder(harmless{c})
 	enc.SetEscapeHTML(false)
 	if c.json == jsonPretty {
 		enc.SetIndent("", "\t")
 	}
 	return enc.Encode(v)
 }
+
+// harmless writes JSON whose strings do nothing to a terminal: encoding/json leaves alone what only some terminals obey, the
+// control characters behind 0x7f and those that turn text around. It is given whole characters.
+type harmless struct{ to io.Writer }
+
+// Write implements io.Writer.
+func (h harmless) Write(text []byte) (int, error) {
+	safe := text
+	if bytes.ContainsFunc(text, hostileInJSON) {
+		safe = nil
+		for _, r := range string(text) {
+			if !hostileInJSON(r) {
+				safe = utf8.AppendRune(safe, r)
+				continue
+			}
+			for _, unit := range utf16.Encode([]rune{r}) {
+				safe = fmt.Appendf(safe, `\u%04x`, unit)
+			}
+		}
+	}
+	if _, err := h.to.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// hostileInJSON reports whether a character of JSON has to be written as its number. It is in a string then.
+func hostileInJSON(r rune) bool { return r >= 0x7f && hostile(r) }
 
 // clean makes text harmless for a terminal: what is not printable becomes \x1b, \n, \u202e and so on.
 func clean(s string) string {
@@ -146,7 +178,7 @@ func printArray(c *console, n int, value func(i int) any) error {
 		if err != nil {
 			return err
 		}
-		_, _ = c.Write(text)
+		_, _ = harmless{c}.Write(text)
 	}
 	if c.json == jsonPretty && n > 0 {
 		_ = c.WriteByte('\n')
