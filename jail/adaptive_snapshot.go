@@ -121,7 +121,7 @@ func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key fun
 	for n := r.number(math.MaxUint32); n > 0 && !r.bad; n-- {
 		at := r.stamp()
 		k := key(r)
-		if r.bad = r.bad || into.index.find(k) != 0; !r.bad { // the same twice is no snapshot of ours
+		if r.bad = r.bad || into.get(k) != nil; !r.bad { // the same twice is no snapshot of ours
 			value(r, into.touch(k, int64(at)))
 		}
 	}

@@ -7,43 +7,83 @@ import (
 
 // index finds things by their keys. It knows the things by number, 1 and up, and looks at their keys where its owner keeps
 // them: open addressing with linear probing. The bits of an entry that no number needs hold bits of the key's hash, so
-// that it hardly ever looks at a stranger's key, which among many things costs a miss of the cache. The seed is random:
-// nobody who chooses keys can make them collide.
+// that it seldom looks at a stranger's key, which among many things costs a miss of the cache. The seed is random: nobody
+// who chooses keys can make them collide.
 type index[K comparable] struct {
 	seed    maphash.Seed
 	key     func(number uint32) K
 	entries []uint32 // 0: free; the length is a power of two
+	shift   int      // of a hash, to where its key belongs: the first bits say it
 	number  uint32   // the bits of an entry that are the number
+	told    bool     // the other bits are the hash's first and say where the key belongs; else there are too few
 	used    int
 }
 
+const firstEntries = 64
+
 // newIndex returns an index of numbers up to limit. key returns the key of a number that was put.
 func newIndex[K comparable](limit int, key func(number uint32) K) index[K] {
-	return index[K]{seed: maphash.MakeSeed(), key: key, entries: make([]uint32, 64), number: 1<<bits.Len(uint(limit)) - 1}
+	n := bits.Len(uint(limit))
+	return index[K]{
+		seed: maphash.MakeSeed(), key: key, entries: make([]uint32, firstEntries), shift: 64 - bits.Len(firstEntries-1),
+		number: 1<<n - 1, told: 2*n+1 <= 32, // twice as many entries as things are the most
+	}
 }
 
-// find returns the number of k, or 0.
-func (x *index[K]) find(k K) uint32 {
-	i, _ := x.slot(k)
-	return x.entries[i] & x.number
+// hash is what the other methods want to know of a key.
+func (x *index[K]) hash(k K) uint64 { return maphash.Comparable(x.seed, k) }
+
+// tag is what an entry holds of a hash.
+func (x *index[K]) tag(h uint64) uint32 {
+	if x.told {
+		h >>= 32
+	}
+	return uint32(h) &^ x.number
 }
 
-// put adds k, which is not there yet.
-func (x *index[K]) put(k K, number uint32) {
+// home is where the key of an entry belongs.
+func (x *index[K]) home(e uint32) int {
+	if x.told {
+		return int(e >> (x.shift - 32))
+	}
+	return int(x.hash(x.key(e&x.number)) >> x.shift)
+}
+
+// find returns the number of k, whose hash is h, or 0.
+func (x *index[K]) find(k K, h uint64) uint32 {
+	tag, last := x.tag(h), len(x.entries)-1
+	for i := int(h >> x.shift); ; i = (i + 1) & last {
+		e := x.entries[i]
+		if e == 0 || e&^x.number == tag && x.key(e&x.number) == k {
+			return e & x.number
+		}
+	}
+}
+
+// put adds a key by its hash and number; it is not there yet.
+func (x *index[K]) put(h uint64, number uint32) {
 	if x.used++; x.used > len(x.entries)/4*3 {
 		x.grow()
 	}
-	i, tag := x.slot(k)
-	x.entries[i] = tag | number
+	x.place(int(h>>x.shift), x.tag(h)|number)
 }
 
-// remove takes k, which is there, out. Those behind it move up, so that no search stops too early.
-func (x *index[K]) remove(k K) {
-	hole, _ := x.slot(k)
+func (x *index[K]) place(i int, e uint32) {
+	for x.entries[i] != 0 {
+		i = (i + 1) & (len(x.entries) - 1)
+	}
+	x.entries[i] = e
+}
+
+// remove takes a key out by its hash and number; it is there. Those behind it move up, so that no search stops too early.
+func (x *index[K]) remove(h uint64, number uint32) {
 	last := len(x.entries) - 1
+	hole := int(h >> x.shift)
+	for x.entries[hole]&x.number != number {
+		hole = (hole + 1) & last
+	}
 	for i := (hole + 1) & last; x.entries[i] != 0; i = (i + 1) & last {
-		home := int(x.hash(x.key(x.entries[i]&x.number))) & last
-		if (i-home)&last >= (i-hole)&last {
+		if home := x.home(x.entries[i]); (i-home)&last >= (i-hole)&last {
 			x.entries[hole] = x.entries[i]
 			hole = i
 		}
@@ -52,28 +92,13 @@ func (x *index[K]) remove(k K) {
 	x.used--
 }
 
-// slot is where k stands, or where it would, and the bits of its hash that stand there.
-func (x *index[K]) slot(k K) (i int, tag uint32) {
-	h := x.hash(k)
-	tag = uint32(h>>32) &^ x.number
-	last := len(x.entries) - 1
-	for i = int(h) & last; ; i = (i + 1) & last {
-		e := x.entries[i]
-		if e == 0 || e&^x.number == tag && x.key(e&x.number) == k {
-			return i, tag
-		}
-	}
-}
-
-func (x *index[K]) hash(k K) uint64 { return maphash.Comparable(x.seed, k) }
-
 func (x *index[K]) grow() {
 	old := x.entries
 	x.entries = make([]uint32, 2*len(old))
+	x.shift--
 	for _, e := range old {
 		if e != 0 {
-			i, _ := x.slot(x.key(e & x.number))
-			x.entries[i] = e
+			x.place(x.home(e), e)
 		}
 	}
 }

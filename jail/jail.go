@@ -3,6 +3,7 @@ package jail
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"exile/journal"
@@ -24,6 +25,7 @@ type Jail struct {
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
 	decisions []Decision
+	traces    []Trace // of the decisions
 }
 
 // Counters only ever rise.
@@ -73,7 +75,7 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 }
 
 // Observe reads an entry of the service, which the caller trusts, and returns what was decided with it, the bans that
-// were not made because the address is protected included. The slice is valid until the next call of a method.
+// were not made because the address is protected included. What it returns is valid until the next call of a method.
 func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.counters.Entries++
 	if !e.Replayed {
@@ -92,7 +94,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 
 // Advance says that it is now, and that everything logged up to now was observed: while the source lags, now is the time
 // of its last entry. It decides about weak evidence that waited for something stronger, and forgets what is over.
-// The slice is valid until the next call of a method.
+// What it returns is valid until the next call of a method.
 func (j *Jail) Advance(now time.Time) []Decision {
 	j.attempts = j.conns.Advance(now, j.attempts[:0])
 	decisions := j.decide(j.attempts)
@@ -113,7 +115,7 @@ func (j *Jail) Logins(yield func(netip.Addr) bool) {
 	}
 }
 
-// ObserveAttempt takes an attempt that another program saw. The slice is valid until the next call of a method.
+// ObserveAttempt takes an attempt that another program saw. What it returns is valid until the next call of a method.
 func (j *Jail) ObserveAttempt(a Attempt) []Decision {
 	a.Addr = a.Addr.Unmap().WithZone("")
 	if !a.Addr.IsValid() {
@@ -172,7 +174,7 @@ func (j *Jail) Counters() Counters {
 
 // decide puts attempts to the detector.
 func (j *Jail) decide(attempts []Attempt) []Decision {
-	j.decisions = j.decisions[:0]
+	j.decisions, j.traces = j.decisions[:0], j.traces[:0]
 	for i := range attempts {
 		j.judge(&attempts[i])
 	}
@@ -260,15 +262,23 @@ func strangers(p netip.Prefix) (why string, ok bool) {
 	return "", false
 }
 
+// evidence is the entries behind a verdict.
+func (j *Jail) evidence(v *Verdict, a *Attempt) []Trace {
+	before := len(j.traces)
+	if j.trail != nil {
+		j.traces = j.trail.evidence(j.traces, keyOf(j.cfg.prefix(a.Addr)), v.Failures)
+	} else {
+		j.traces = append(j.traces, v.Evidence...)
+	}
+	return slices.Clip(j.traces[before:])
+}
+
 // decision turns a verdict into a decision. Its end counts from the entry, so that the same entry gives the same end
 // whenever it is read.
 func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
 		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
-		Reason: v.Reason, Evidence: v.Evidence, Protected: protected,
-	}
-	if j.trail != nil {
-		d.Evidence = j.trail.evidence(keyOf(j.cfg.prefix(a.Addr)), v.Failures)
+		Reason: v.Reason, Evidence: j.evidence(v, a), Protected: protected,
 	}
 	duration := v.Duration
 	if duration == 0 {

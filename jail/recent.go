@@ -36,7 +36,7 @@ func (r *recent[K, V]) get(k K) *V {
 
 // look returns the node of k, or nil. The pointer is valid until the next touch.
 func (r *recent[K, V]) look(k K) *node[K, V] {
-	i := r.index.find(k)
+	i := r.index.find(k, r.index.hash(k))
 	if i == 0 {
 		return nil
 	}
@@ -45,30 +45,31 @@ func (r *recent[K, V]) look(k K) *node[K, V] {
 
 // touched returns when k was touched last.
 func (r *recent[K, V]) touched(k K) (at int64, ok bool) {
-	i := r.index.find(k)
+	i := r.index.find(k, r.index.hash(k))
 	return r.nodes[i].touched, i != 0
 }
 
 // touch makes k the newest key, a new one with the zero value if need be, and evicts the oldest when there are too many.
 func (r *recent[K, V]) touch(k K, at int64) *V {
-	i := r.index.find(k)
+	h := r.index.hash(k)
+	i := r.index.find(k, h)
 	if i != 0 {
 		r.unlink(i)
 	} else {
-		i = r.add(k)
+		i = r.add(k, h)
 	}
 	r.nodes[i].touched = at
 	r.pushFront(i)
 	return &r.nodes[i].value
 }
 
-func (r *recent[K, V]) add(k K) uint32 {
+func (r *recent[K, V]) add(k K, h uint64) uint32 {
 	if r.len() >= r.limit {
 		r.evict()
 	}
 	i := r.take()
 	r.nodes[i].key = k
-	r.index.put(k, i)
+	r.index.put(h, i)
 	return i
 }
 
@@ -90,7 +91,7 @@ func (r *recent[K, V]) expire(now, age int64) {
 }
 
 func (r *recent[K, V]) delete(k K) {
-	if i := r.index.find(k); i != 0 {
+	if i := r.index.find(k, r.index.hash(k)); i != 0 {
 		r.drop(i)
 	}
 }
@@ -98,7 +99,7 @@ func (r *recent[K, V]) delete(k K) {
 func (r *recent[K, V]) drop(i uint32) {
 	n := &r.nodes[i]
 	r.unlink(i)
-	r.index.remove(n.key)
+	r.index.remove(r.index.hash(n.key), i)
 	if r.gone != nil {
 		r.gone(&n.value)
 	}

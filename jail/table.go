@@ -66,16 +66,17 @@ func (t *table) host(id uint32) *host { return &t.chunks[id>>chunkBits].hosts[id
 func (t *table) key(id uint32) key { return t.chunks[id>>chunkBits].keys[id&(chunkSize-1)] }
 
 func (t *table) find(k key) (id uint32, ok bool) {
-	n := t.index.find(k)
+	n := t.index.find(k, t.index.hash(k))
 	return n - 1, n != 0
 }
 
 // touch returns the host of k and makes it the newest; a new one, for which the oldest may have to go, has no marks.
 func (t *table) touch(k key) (id uint32) {
-	n := t.index.find(k)
+	h := t.index.hash(k)
+	n := t.index.find(k, h)
 	switch n {
 	case 0:
-		n = t.add(k)
+		n = t.add(k, h)
 	case t.newest:
 		return n - 1
 	default:
@@ -85,19 +86,19 @@ func (t *table) touch(k key) (id uint32) {
 	return n - 1
 }
 
-func (t *table) add(k key) (n uint32) {
+func (t *table) add(k key, h uint64) (n uint32) {
 	if t.len() >= t.limit {
 		t.remove(t.oldest - 1)
 		t.evicted++
 	}
 	n = t.take()
 	t.chunks[(n-1)>>chunkBits].keys[(n-1)&(chunkSize-1)] = k
-	t.index.put(k, n)
+	t.index.put(h, n)
 	return n
 }
 
 func (t *table) remove(id uint32) {
-	t.index.remove(t.key(id))
+	t.index.remove(t.index.hash(t.key(id)), id+1)
 	t.unlink(id + 1)
 	*t.host(id) = host{next: t.free}
 	t.free = id + 1

@@ -43,18 +43,17 @@ func (t *trail) forgive(k key, n int) {
 	}
 }
 
-// evidence returns the last entries of k that hold so many failures, oldest first.
-func (t *trail) evidence(k key, failures int) []Trace {
+// evidence appends to traces the last entries of k that hold so many failures, oldest first.
+func (t *trail) evidence(traces []Trace, k key, failures int) []Trace {
 	steps := t.hosts.get(k)
 	if steps == nil {
-		return nil
+		return traces
 	}
 	first := len(*steps)
 	for first > 0 && failures > 0 {
 		first--
 		failures -= int((*steps)[first].guesses)
 	}
-	traces := make([]Trace, 0, len(*steps)-first)
 	for _, s := range (*steps)[first:] {
 		traces = append(traces, t.origins.unpack(s.mark))
 	}

@@ -70,3 +70,29 @@ func TestEvidenceOfAForgivenSlip(t *testing.T) {
 		t.Errorf("the evidence begins at %v, before the login", first)
 	}
 }
+
+// TestEvidenceOfSeveral: each of the decisions of one moment has the entries of its own address.
+func TestEvidenceOfSeveral(t *testing.T) {
+	t.Parallel()
+	cfg := tutorial()
+	cfg.MaxRetry = 5
+	for name, j := range map[string]*jail.Jail{"threshold": newJail(t, cfg, nil), "adaptive": newAdaptiveJail(t)} {
+		for i := range 10 { // only PAM tells, which is believed when nothing better came
+			addr := []string{"192.0.2.10", "198.51.100.7"}[i%2]
+			at := time.Duration(i) * time.Second
+			j.Observe(entry(at, int32(i+5), "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost="+addr+"  user=root"))
+		}
+		decisions := j.Advance(start.Add(time.Hour))
+		if len(decisions) != 2 {
+			t.Errorf("%s: decided %v, want two bans", name, decisions)
+			continue
+		}
+		for i, d := range decisions {
+			for n, trace := range d.Evidence {
+				if want := start.Add(time.Duration(2*n+i) * time.Second); len(d.Evidence) != 5 || !trace.Time.Equal(want) {
+					t.Errorf("%s: evidence against %v: %v, want five of which entry %d is of %v", name, d.Prefix, d.Evidence, n, want)
+				}
+			}
+		}
+	}
+}

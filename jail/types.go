@@ -151,7 +151,7 @@ type Verdict struct {
 	Failures int           // attempts behind it
 	Offence  int           // 1 for the first time; 0: the jail's history decides
 	Reason   Reason
-	Evidence []Trace // the entries behind it, if the detector knows them, oldest first, at most 16
+	Evidence []Trace // the entries behind it, if the detector knows them, oldest first, at most 16; valid until its next
 }
 
 // Trace names an entry that led to a decision.

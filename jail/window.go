@@ -12,6 +12,7 @@ type threshold struct {
 	cfg    Config
 	hosts  *table
 	traces origins
+	told   []Trace // of the last verdict, reused
 }
 
 // mark is one attempt: 16 bytes.
@@ -78,15 +79,17 @@ func (t *threshold) forgive(prefix netip.Prefix, n int) {
 }
 
 func (t *threshold) verdict(prefix netip.Prefix, marks []mark) Verdict {
-	v := Verdict{Prefix: prefix, Failures: len(marks), Evidence: make([]Trace, 0, min(len(marks), maxEvidence))}
-	v.Reason = Reason{Kind: ByFailures, Count: len(marks), Span: t.cfg.FindTime}
+	t.told = t.told[:0]
 	for i, m := range marks {
-		if i > 0 && m == marks[i-1] || len(v.Evidence) == maxEvidence {
+		if i > 0 && m == marks[i-1] || len(t.told) == maxEvidence {
 			continue
 		}
-		v.Evidence = append(v.Evidence, t.traces.unpack(m))
+		t.told = append(t.told, t.traces.unpack(m))
 	}
-	return v
+	return Verdict{
+		Prefix: prefix, Failures: len(marks), Evidence: t.told,
+		Reason: Reason{Kind: ByFailures, Count: len(marks), Span: t.cfg.FindTime},
+	}
 }
 
 // Forget implements Detector.
