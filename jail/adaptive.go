@@ -50,7 +50,7 @@ type AdaptiveDetector struct {
 	cfg      AdaptiveConfig
 	accounts accounts
 	names    names
-	scores   *scores
+	scores   scores
 	known    known
 	hosts    offences[netID]
 	wides    wides
@@ -94,7 +94,7 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	e := d.weigh(&a, at)
 	s := d.scores.touch(hostOf(a.Addr), int64(at))
 	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
-	d.scores.add(s, at, e.points, uint16(clampCount(a.Guesses)))
+	d.scores.count(s, scoreMark{at, e.points, uint16(clampCount(a.Guesses))})
 	if !d.decide(s, at, &e) {
 		return out
 	}
@@ -158,7 +158,7 @@ func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
 }
 
 // decide looks at both windows and says which of them is full.
-func (d *AdaptiveDetector) decide(s *score, at stamp, e *evidence) bool {
+func (d *AdaptiveDetector) decide(s *list, at stamp, e *evidence) bool {
 	e.span, e.limit = d.cfg.FindTime, hundredths(d.cfg.MaxRetry)
 	e.total, e.attempts = d.scores.sum(s, at, e.span)
 	if e.total >= e.limit {

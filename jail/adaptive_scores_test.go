@@ -31,7 +31,7 @@ func TestScores(t *testing.T) {
 			s.delete(host)
 			marks = nil
 		default:
-			s.add(v, at, points(i%7), 1)
+			s.count(v, scoreMark{at, points(i % 7), 1})
 			marks = append(marks, scoreMark{at: at, points: points(i % 7), guesses: 1})
 		}
 		want[host] = marks
@@ -53,26 +53,22 @@ func TestScores(t *testing.T) {
 	}
 }
 
-func marksOf(s *scores, host netID) []scoreMark {
+func marksOf(s scores, host netID) []scoreMark {
 	v := s.get(host)
 	if v == nil {
 		return nil
 	}
-	list := s.oldestFirst(v)
-	for i := range list {
-		list[i].older = 0
-	}
-	return list
+	return s.oldestFirst(v)
 }
 
-func inUse(s *scores) (n int) {
+func inUse(s scores) (n int) {
 	for node := range s.all {
 		n += int(node.value.n)
 	}
 	return n
 }
 
-func spare(s *scores) (n int) {
+func spare(s scores) (n int) {
 	for i := s.free; i != 0; i = s.marks[i].older {
 		n++
 	}
@@ -85,7 +81,7 @@ func TestScoresAreBounded(t *testing.T) {
 	s := newScores(100)
 	v := s.touch(1, 0)
 	for i := range 3 * maxMarks {
-		s.add(v, stamp(i), 20, 1)
+		s.count(v, scoreMark{stamp(i), 20, 1})
 	}
 	if sum, guesses := s.sum(v, 0, day); sum != 3*maxMarks*20 || guesses != 3*maxMarks || v.n != maxMarks {
 		t.Errorf("%d points of %d guesses in %d marks", sum, guesses, v.n)
@@ -96,7 +92,7 @@ func TestScoresAreBounded(t *testing.T) {
 	for host := range netID(90) {
 		v := s.touch(host+2, int64(host))
 		for range 8 {
-			s.add(v, stamp(host), 100, 1)
+			s.count(v, scoreMark{stamp(host), 100, 1})
 		}
 	}
 	if s.len() != 200/8 || s.evicted != 91-200/8 || inUse(s) != 200 || s.get(91) == nil || s.get(2) != nil {

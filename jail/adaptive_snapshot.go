@@ -33,7 +33,7 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 		w.text(t.text)
 		w.crowd(&t.crowd)
 	})
-	writeAll(&w, d.scores.recent, func(w *snapshotWriter, host netID, s *score) {
+	writeAll(&w, d.scores.recent, func(w *snapshotWriter, host netID, s *list) {
 		w.number(uint64(host))
 		w.score(d.scores.oldestFirst(s))
 	})
@@ -55,7 +55,7 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 	r := &snapshotReader{data: data}
 	fresh.names.key = nameKey{r.number(math.MaxUint64), r.number(math.MaxUint64)}
 	readAll(r, fresh.names.recent, (*snapshotReader).nameID, set((*snapshotReader).tried))
-	readAll(r, fresh.scores.recent, (*snapshotReader).net, func(r *snapshotReader, s *score) { r.score(fresh.scores, s) })
+	readAll(r, fresh.scores.recent, (*snapshotReader).net, func(r *snapshotReader, v *list) { r.score(fresh.scores, v) })
 	readAll(r, fresh.known.nets, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
 	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
 	readAll(r, fresh.known.names, (*snapshotReader).name, set((*snapshotReader).stamp))
@@ -187,10 +187,9 @@ func (r *snapshotReader) crowd() crowd {
 }
 
 // score adds the marks to a score that has none.
-func (r *snapshotReader) score(to *scores, s *score) {
+func (r *snapshotReader) score(to scores, v *list) {
 	for n := r.number(maxMarks); n > 0 && !r.bad; n-- {
-		at, p, guesses := r.stamp(), points(r.number(math.MaxUint16)), uint16(r.number(math.MaxUint16))
-		to.add(s, at, p, guesses)
+		to.count(v, scoreMark{r.stamp(), points(r.number(math.MaxUint16)), uint16(r.number(math.MaxUint16))})
 	}
 }
 

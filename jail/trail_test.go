@@ -1,6 +1,8 @@
 package jail_test
 
 import (
+	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -95,4 +97,27 @@ func TestEvidenceOfSeveral(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTrailsAreBounded: a jail that many addresses attack all month remembers so many of their entries, and no more.
+func TestTrailsAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: a quarter of a million lines take a second")
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	j := newAdaptiveJail(t)
+	for i := range 16 * 16384 {
+		addr := netip.AddrFrom4([4]byte{11, byte(i % 16384 >> 8), byte(i), 1})
+		j.ObserveAttempt(jail.Attempt{Time: start.Add(time.Duration(i) * 9 * time.Second), Addr: addr, Guesses: 1, User: "root", Rule: "failed"})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 5_000_000 {
+		t.Errorf("the jail takes %d bytes", used)
+	} else {
+		t.Logf("%.1f MB", float64(used)/1e6)
+	}
+	runtime.KeepAlive(j)
 }
