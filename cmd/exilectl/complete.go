@@ -47,8 +47,10 @@ func jailNames(ctx context.Context, d daemon, _ string) ([]string, error) {
 // bannedAddresses looks for those that begin so in the whole list, however long that is: the time is bounded.
 func bannedAddresses(ctx context.Context, d daemon, begin string) (out []string, err error) {
 	enough := errors.New("enough")
+	offered := map[string]bool{} // several jails may ban the same
 	err = eachBan(ctx, d, "", func(b control.Ban) error {
-		if address := dbusapi.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) {
+		if address := dbusapi.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) && !offered[address] {
+			offered[address] = true
 			out = append(out, address)
 		}
 		if len(out) == maxCompletions {

@@ -93,8 +93,15 @@ func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	fake.Main(filepath.Join(env.WorkDir, "etc/exile.yaml"))
 	env.Values[fakeKey{}] = fake
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
+	return commonEnv(env)
+}
+
+// commonEnv sets what scripts need, whichever way the daemon is reached.
+func commonEnv(env *testscript.Env) error {
+	completions, err := filepath.Abs("../../units/completions")
+	env.Setenv("COMPLETIONS", completions)
 	env.Setenv("TZ", "UTC")
-	return nil
+	return err
 }
 
 func serveSocket(env *testscript.Env) error {
@@ -110,8 +117,7 @@ func serveSocket(env *testscript.Env) error {
 	env.Values[fakeKey{}] = fake
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
 	env.Setenv("EXILE_VARLINK_SOCKET", path)
-	env.Setenv("TZ", "UTC")
-	return nil
+	return commonEnv(env)
 }
 
 // untilDone serves until the script ends.

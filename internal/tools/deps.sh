@@ -21,6 +21,9 @@ need='
 /usr/sbin/firewalld                       firewalld              firewalld
 /usr/sbin/ufw                             ufw                    ufw
 /usr/bin/mandoc                           mandoc                 mandoc
+/usr/share/bash-completion/bash_completion bash-completion       bash-completion
+/usr/bin/zsh                              zsh                    zsh
+/usr/bin/fish                             fish                   fish
 /usr/lib/systemd/systemd-journal-remote   systemd-journal-remote systemd-journal-remote
 /usr/share/polkit-1/actions/org.freedesktop.policykit.policy polkitd polkit
 /usr/bin/rpm                              rpm                    rpm
