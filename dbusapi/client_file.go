@@ -17,7 +17,7 @@ import (
 // bans come in a file, from another host in pages.
 func (c *Client) EachBan(ctx context.Context, jail string, f func(control.Ban) error) error {
 	if !c.conn.SupportsUnixFDs() {
-		return c.eachPage(ctx, jail, f)
+		return control.EachBan(ctx, c, control.Page{Jail: jail, Max: pageMax}, f)
 	}
 	file, err := c.callFile(ctx, "ListBansByFileDescriptor", jail, uint64(0))
 	if err != nil {
@@ -67,23 +67,4 @@ func (c *Client) ExportState(ctx context.Context, w io.Writer) error {
 	defer file.Close()
 	_, err = io.Copy(w, file)
 	return err
-}
-
-func (c *Client) eachPage(ctx context.Context, jail string, f func(control.Ban) error) error {
-	page := control.Page{Jail: jail, Max: pageMax}
-	for {
-		bans, next, err := c.Bans(ctx, page)
-		if err != nil {
-			return err
-		}
-		for _, b := range bans {
-			if err := f(b); err != nil {
-				return err
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		page.After = next
-	}
 }

@@ -47,21 +47,7 @@ func exportStateByFD(c *call) ([]any, error) {
 
 func (c *call) writeBans(w io.Writer, page control.Page) error {
 	enc := json.NewEncoder(w)
-	for {
-		bans, next, err := c.session.service.cfg.Reader.Bans(c.ctx, page)
-		if err != nil {
-			return err
-		}
-		for _, b := range bans {
-			if err := enc.Encode(toBanDoc(b)); err != nil {
-				return err
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		page.After = next
-	}
+	return control.EachBan(c.ctx, c.session.service.cfg.Reader, page, func(b control.Ban) error { return enc.Encode(toBanDoc(b)) })
 }
 
 // replyFile fills a memory file, seals it and makes it the reply.

@@ -48,7 +48,7 @@ func jailNames(ctx context.Context, d daemon, _ string) ([]string, error) {
 func bannedAddresses(ctx context.Context, d daemon, begin string) (out []string, err error) {
 	enough := errors.New("enough")
 	offered := map[string]bool{} // several jails may ban the same
-	err = eachBan(ctx, d, "", func(b control.Ban) error {
+	err = control.EachBan(ctx, d, control.Page{Max: pageSize}, func(b control.Ban) error {
 		if address := dbusapi.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) && !offered[address] {
 			offered[address] = true
 			out = append(out, address)

@@ -72,7 +72,7 @@ func (s socket) Close() error { return nil }
 
 // EachBan implements stream.
 func (s socket) EachBan(ctx context.Context, jail string, f func(control.Ban) error) error {
-	return eachBan(ctx, s, jail, f)
+	return control.EachBan(ctx, s, control.Page{Jail: jail, Max: pageSize}, f)
 }
 
 // watchAgain is how long a daemon that is restarted is left alone.

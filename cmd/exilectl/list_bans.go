@@ -46,7 +46,7 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 	// Growing would cost twice the memory, and some come while the pages are turned.
 	out := make([]control.Ban, 0, min(max(status.Banned+status.Banned/16+64, 0), maxExpected))
 	for _, jail := range jails {
-		err := eachBan(ctx, d, jail, func(b control.Ban) error {
+		err := control.EachBan(ctx, d, control.Page{Jail: jail, Max: pageSize}, func(b control.Ban) error {
 			b.Reason = "" // status has it, and the bus leaves it out of lists
 			out = append(out, b)
 			return nil
@@ -56,26 +56,6 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 		}
 	}
 	return out, nil
-}
-
-// eachBan calls f with the bans of a jail, or of all (""), a page at a time.
-func eachBan(ctx context.Context, d control.Reader, jail string, f func(control.Ban) error) error {
-	page := control.Page{Jail: jail, Max: pageSize}
-	for {
-		bans, next, err := d.Bans(ctx, page)
-		if err != nil {
-			return err
-		}
-		for _, b := range bans {
-			if err := f(b); err != nil {
-				return err
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		page.After = next
-	}
 }
 
 // banRow is a ban in JSON: the headings of the table, raw values.
