@@ -20,24 +20,31 @@ import (
 	"exile/journal/journalfile"
 )
 
-// The benchmarks read the same journal in three ways, with the match of exile's sshd jail: with this package, with a C
-// program over libsystemd, and with journalctl. EXILE_BENCH_ENTRIES says how many entries it has (the published figures are
-// of 1,000,000 and 10,000,000) and EXILE_BENCH_DIR where to keep the files from one run to the next.
+// The benchmarks read the same journal in three ways, with the same match: with this package, with a C program over
+// libsystemd, and with journalctl. EXILE_BENCH_ENTRIES says how many entries it has (the published figures are of 1,000,000
+// and 10,000,000) and EXILE_BENCH_DIR where to keep the files from one run to the next.
 const benchFiles = 13
 
-// benchMatch is what the sshd jail selects.
-var benchMatch = journal.Selector{
-	{{Field: "_UID", Values: []string{"0"}}, {Field: "SYSLOG_IDENTIFIER", Values: []string{"sshd", "sshd-session", "sshd-auth"}}},
-	{
-		{Field: "_UID", Values: []string{"0"}},
-		{Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"}},
-	},
+// benchMatch is a match for us and, where there are no patterns, for libsystemd and journalctl.
+type benchMatch struct {
+	name string
+	sel  journal.Selector
+	args []string
 }
 
-// benchArgs is the same for journalctl, which cannot match by pattern.
-var benchArgs = strings.Fields(`_UID=0 SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session SYSLOG_IDENTIFIER=sshd-auth +
-	_UID=0 _SYSTEMD_UNIT=ssh.service _SYSTEMD_UNIT=sshd.service +
-	MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e _TRANSPORT=driver`)
+// matches are what the sshd jail selects, with what we add to hear of what journald suppressed, and a single field.
+var matches = []benchMatch{
+	{"jail", journal.Selector{
+		{{Field: "_UID", Values: []string{"0"}}, {Field: "SYSLOG_IDENTIFIER", Values: []string{"sshd", "sshd-session", "sshd-auth"}}},
+		{
+			{Field: "_UID", Values: []string{"0"}},
+			{Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"}},
+		},
+	}, strings.Fields(`_UID=0 SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session SYSLOG_IDENTIFIER=sshd-auth +
+		_UID=0 _SYSTEMD_UNIT=ssh.service _SYSTEMD_UNIT=sshd.service +
+		MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e _TRANSPORT=driver`)},
+	{"unit", journal.Selector{{{Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service"}}}}, []string{"_SYSTEMD_UNIT=ssh.service"}},
+}
 
 // BenchmarkDense reads a journal that is all sshd.
 func BenchmarkDense(b *testing.B) { benchmark(b, "dense", 1) }
@@ -48,17 +55,19 @@ func BenchmarkSparse(b *testing.B) { benchmark(b, "sparse", 100) }
 func benchmark(b *testing.B, name string, every int) {
 	dir, total := benchDir(b, name, every)
 	hits := benchHits(total, every)
-	b.Run("exile", func(b *testing.B) { report(b, total, func() { benchExile(b, dir, hits) }) })
 	tool := compileLibsystemd(b)
-	b.Run("libsystemd", func(b *testing.B) {
-		if tool == "" {
-			b.Skip("SKIPPED: no gcc, or no headers of libsystemd")
-		}
-		report(b, total, func() { benchLibsystemd(b, tool, dir, hits) })
-	})
-	b.Run("journalctl", func(b *testing.B) {
-		report(b, total, func() { benchJournalctl(b, dir, hits) })
-	})
+	for _, m := range matches {
+		b.Run(m.name+"/exile", func(b *testing.B) { report(b, total, func() { benchExile(b, dir, m.sel, hits) }) })
+		b.Run(m.name+"/libsystemd", func(b *testing.B) {
+			if tool == "" {
+				b.Skip("SKIPPED: no gcc, or no headers of libsystemd")
+			}
+			report(b, total, func() { benchLibsystemd(b, tool, dir, m.args, hits) })
+		})
+		b.Run(m.name+"/journalctl", func(b *testing.B) {
+			report(b, total, func() { benchJournalctl(b, dir, m.args, hits) })
+		})
+	}
 }
 
 // benchDir returns the journal and how many entries it has.
@@ -177,8 +186,8 @@ func BenchmarkSeek(b *testing.B) {
 	b.ReportMetric(float64(len(cursors)), "files")
 }
 
-func benchExile(b *testing.B, dir string, hits int) {
-	s, err := follow.New(follow.Config{Dirs: []string{dir}, Select: benchMatch, AllUsers: true})
+func benchExile(b *testing.B, dir string, sel journal.Selector, hits int) {
+	s, err := follow.New(follow.Config{Dirs: []string{dir}, Select: sel, AllUsers: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -201,15 +210,15 @@ func benchExile(b *testing.B, dir string, hits int) {
 	}
 }
 
-func benchLibsystemd(b *testing.B, tool, dir string, hits int) {
-	out, err := exec.Command(tool, dir).Output()
+func benchLibsystemd(b *testing.B, tool, dir string, match []string, hits int) {
+	out, err := exec.Command(tool, append([]string{dir}, match...)...).Output()
 	if n, _, _ := bytes.Cut(out, []byte(" ")); err != nil || string(n) != strconv.Itoa(hits) {
 		b.Fatalf("%s, want %d: %v", out, hits, err)
 	}
 }
 
-func benchJournalctl(b *testing.B, dir string, hits int) {
-	args := append([]string{"-D", dir, "-o", "cat", "--no-pager", "-q"}, benchArgs...)
+func benchJournalctl(b *testing.B, dir string, match []string, hits int) {
+	args := append([]string{"-D", dir, "-o", "cat", "--no-pager", "-q"}, match...)
 	out, err := exec.Command("journalctl", args...).Output()
 	if n := bytes.Count(out, []byte("\n")); err != nil || n != hits {
 		b.Fatalf("%d lines, want %d: %v", n, hits, err)
