@@ -117,18 +117,26 @@ func (u *unzipper) expandXZ(dst []byte, limit int) (_ []byte, whole bool, err er
 }
 
 // checkXZ refuses streams whose dictionary would not be of journald's making: the library would allocate it at once.
-// The stream header has 12 bytes; the block header follows: size, flags, and one filter: LZMA2, one byte of properties.
+// The stream header has 12 bytes; the block header follows: size, flags, up to two sizes that journald gives and a stream
+// does not, and one filter: LZMA2, one byte of properties.
 func checkXZ(p []byte) error {
-	const dictionary = 17
-	if len(p) < 24 || p[13]&^0xc0 != 0 {
+	const sizeOfCompressed, sizeOfAll = 0x40, 0x80
+	if len(p) < 24 || p[13]&^(sizeOfCompressed|sizeOfAll) != 0 {
 		return fmt.Errorf("%w: xz: not one filter", ErrCorrupt)
 	}
-	if p[13] != 0 {
-		return fmt.Errorf("%w: xz: block with sizes", ErrCorrupt)
+	filter := p[14:]
+	for _, has := range []byte{sizeOfCompressed, sizeOfAll} {
+		if p[13]&has == 0 {
+			continue
+		}
+		_, n := binary.Uvarint(filter)
+		filter = filter[max(n, 0):]
+		if n <= 0 || len(filter) < 3 {
+			return fmt.Errorf("%w: xz: block header ends in a size", ErrCorrupt)
+		}
 	}
-	bits := p[dictionary-1]
-	if p[14] != 0x21 || p[15] != 1 || bits > 24 { // 24: 16 MiB
-		return fmt.Errorf("%w: xz: filter %#x with a dictionary of size %d", ErrCorrupt, p[14], bits)
+	if bits := filter[2]; filter[0] != 0x21 || filter[1] != 1 || bits > 24 { // 24: 16 MiB
+		return fmt.Errorf("%w: xz: filter %#x with a dictionary of size %d", ErrCorrupt, filter[0], bits)
 	}
 	return nil
 }
