@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -88,9 +89,22 @@ func (b *builder) allow(c *config.Jail) *allow.List {
 	if c.IgnoreSelf {
 		cfg.Self = allow.Host{}
 	}
+	for _, g := range c.IgnoreIP {
+		b.warnIfLoose(c.Name, g.File)
+	}
 	list := allow.New(cfg)
 	b.lists = append(b.lists, list)
 	return list
+}
+
+// warnIfLoose tells of a file by which others than root say who is never banned.
+func (b *builder) warnIfLoose(jail, path string) {
+	if !filepath.IsAbs(path) {
+		return // none, or a program that is looked for where only root writes
+	}
+	if err := allow.Loose(path); err != nil {
+		b.log.Warn("Not only root says who is never banned", "jail", jail, "file", path, "reason", err)
+	}
 }
 
 func ignored(c *config.Jail) []string {
@@ -106,6 +120,7 @@ func (b *builder) command(c *config.Jail, d *daemon.Jail) error {
 	if len(c.IgnoreCommand) == 0 {
 		return nil
 	}
+	b.warnIfLoose(c.Name, c.IgnoreCommand[0])
 	command, err := b.commands.Command(c.IgnoreCommand, c.IgnoreCache)
 	if err != nil {
 		return fmt.Errorf("jail %q: ignorecommand: %w", c.Name, err)
