@@ -70,8 +70,9 @@ type documentRepeats struct {
 	Bans   []time.Time  `json:"bans"` // when they began
 }
 
+// documentReport has no number: reports come in the order of theirs, and a number far from the others would have the daemon
+// count up to it.
 type documentReport struct {
-	Number  uint64     `json:"number"`
 	Time    time.Time  `json:"time"`
 	Jail    string     `json:"jail"`
 	Address netip.Addr `json:"address"`
@@ -129,7 +130,7 @@ func (c Contents) document() document {
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.Reports)) {
 		r := c.Reports[n]
-		doc.Reports = append(doc.Reports, documentReport{n, r.Time, r.Jail, r.Addr, []byte(r.User), r.Success})
+		doc.Reports = append(doc.Reports, documentReport{r.Time, r.Jail, r.Addr, []byte(r.User), r.Success})
 	}
 	for _, day := range c.Days {
 		doc.Days = append(doc.Days, documentDay(day))
@@ -198,11 +199,11 @@ func (doc document) contents() (Contents, error) {
 		}
 		c.Repeats[r.Prefix] = r.Bans
 	}
-	for _, r := range doc.Reports {
+	for i, r := range doc.Reports {
 		if !isName(r.Jail) || !r.Address.IsValid() || r.Address != r.Address.Unmap().WithZone("") {
-			return c, fmt.Errorf("report %d of %q in jail %q: %w", r.Number, r.Address, r.Jail, errKey)
+			return c, fmt.Errorf("report of %q in jail %q: %w", r.Address, r.Jail, errKey)
 		}
-		c.Reports[r.Number] = Report{Time: r.Time, Jail: r.Jail, Addr: r.Address, User: string(r.User), Success: r.Success}
+		c.Reports[uint64(i)+1] = Report{Time: r.Time, Jail: r.Jail, Addr: r.Address, User: string(r.User), Success: r.Success}
 	}
 	c.Paused = doc.Paused
 	for _, day := range doc.Days {
