@@ -41,7 +41,7 @@ const (
 // peer is what is remembered of one connection to the bus.
 type peer struct {
 	calls  int
-	so     int       // calls so far
+	since  int       // calls since it was last asked about
 	deaf   bool      // it did not read when it was last asked about
 	asked  time.Time // about a deaf one
 	tokens float64   // reports that it may make now
@@ -60,7 +60,7 @@ func (g *gate) enter(sender, member string, now time.Time) (admission, error) {
 	if p == nil {
 		p = &peer{tokens: reportBurst, at: now}
 	}
-	p.so++
+	p.since++
 	if p.deaf && now.Sub(p.asked) < askEvery {
 		return drop, nil
 	}
@@ -79,8 +79,8 @@ func (g *gate) enter(sender, member string, now time.Time) (admission, error) {
 	g.peers[sender] = p
 	p.calls++
 	g.total++
-	if p.deaf || p.so%askCalls == 0 {
-		p.asked = now
+	if p.deaf || p.since >= askCalls {
+		p.since, p.asked = 0, now
 		return ask, nil
 	}
 	return serve, nil

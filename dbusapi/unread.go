@@ -3,6 +3,7 @@ package dbusapi
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -82,8 +83,8 @@ func (s *session) unread(ctx context.Context, peer string) uint32 {
 	var stats map[string]dbus.Variant
 	err := s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.Debug.Stats.GetConnectionStats", 0, name).Store(&stats)
 	var e dbus.Error
-	if errors.As(err, &e) && e.Name != errNameHasNoOwner {
-		s.mute.Store(true) // it has no statistics, or not for us: asking again would fill its log
+	if errors.As(err, &e) && slices.Contains([]string{errAccessDenied, errNotSupported, errUnknownMethod, errUnknownInterface}, e.Name) {
+		s.mute.Store(true) // asking again would fill its log
 	}
 	n, _ := stats[field].Value().(uint32)
 	return n

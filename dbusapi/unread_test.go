@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -97,6 +98,29 @@ func TestUnreadRepliesAreFew(t *testing.T) {
 				t.Errorf("%d bytes lie with peers that do not read", n)
 			}
 		})
+	}
+}
+
+// A subscriber that does not read is sent no more.
+func TestDeafSubscriberIsDismissed(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.mute(t).call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "Subscribe")
+	event := control.Event{Kind: control.BanNew, Ban: control.Ban{Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.99/32"), Origin: control.OriginJournal}}
+	before := uint32(0)
+	for still := 0; still < 20; {
+		for range 1000 {
+			h.service.Announce(event)
+		}
+		time.Sleep(10 * time.Millisecond)
+		switch n := h.unread(t); {
+		case n > 24<<20:
+			t.Fatalf("%d bytes lie with a subscriber that does not read", n)
+		case n > 8<<20 && n == before:
+			still++
+		default:
+			before, still = n, 0
+		}
 	}
 }
 
