@@ -23,12 +23,13 @@ import (
 	"exile/journal/journalfile"
 )
 
-// journalFormats are what journald can be told to write, by its environment. What one does not know it leaves out.
+// journalFormats are what journald can be told to write, by its environment. What one does not know it leaves out: the
+// method of compression before 253.
 var journalFormats = []string{
-	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=zstd",
-	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=lz4",
-	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0 SYSTEMD_JOURNAL_COMPRESS=xz",
-	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=none",
+	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=ZSTD",
+	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=LZ4",
+	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0 SYSTEMD_JOURNAL_COMPRESS=XZ",
+	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=0",
 }
 
 const (
@@ -43,8 +44,11 @@ func TestJournal(t *testing.T) {
 	t.Parallel()
 	h := bare(t, nil)
 	ctx := limit(t, 4*time.Minute)
-	n := 0
+	n, sealing := 0, false
 	for i, format := range journalFormats {
+		if i == 1 { // not all files
+			sealing = seal(ctx, t, h)
+		}
 		setFormat(t, h, format, i < len(journalFormats)-1)
 		n = tellAll(ctx, t, newTeller(h, ""), n)
 	}
@@ -65,7 +69,21 @@ func TestJournal(t *testing.T) {
 	checkReboot(t, first, rest, last)
 
 	in(t, h, "journalctl", "--rotate")
-	compareJournals(ctx, t, h)
+	compareJournals(ctx, t, h, sealing)
+}
+
+// seal has journald seal the files that it makes from now on, with a tag every second. It reports whether the host can.
+func seal(ctx context.Context, t *testing.T, h *host.Host) bool {
+	t.Helper()
+	_, err := h.Run(ctx, "journalctl", "-q", "--setup-keys", "--interval=1s")
+	if err != nil && strings.Contains(err.Error(), "not supported") {
+		t.Log("SKIPPED: this host has no libgcrypt, and seals no files")
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 // setFormat has journald begin a file of that format.
@@ -175,17 +193,21 @@ const randomCursors = 100
 
 // compareJournals reads every file that journald has archived, with journalctl and without: as a whole, and from random
 // cursors on, forward and backward.
-func compareJournals(ctx context.Context, t *testing.T, h *host.Host) {
+func compareJournals(ctx context.Context, t *testing.T, h *host.Host, sealing bool) {
 	t.Helper()
 	files, err := filepath.Glob(h.Path("/var/log/journal/*/*@*.journal"))
 	if err != nil || len(files) < len(journalFormats)+2 {
 		t.Fatalf("files: %q, %v", files, err)
 	}
-	flags := make(map[string]int)
+	flags, sealed := make(map[string]int), 0
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, path := range files {
 		inside := strings.TrimPrefix(path, h.Path("/"))
-		flags[formatOf(t, h, inside)]++
+		header := in(t, h, "journalctl", "--header", "--file", inside)
+		flags[valueOf(header, "Incompatible flags:")]++
+		if valueOf(header, "Compatible flags:") != "" && valueOf(header, "Tag objects:") != "0" {
+			sealed++
+		}
 		want := journalctl(ctx, t, h, inside)
 		sameEntries(t, inside, want, entriesOf(t, path, 0, (*journalfile.Cursor).Next))
 		for range min(len(want), (randomCursors+len(files)-1)/len(files)) {
@@ -200,18 +222,42 @@ func compareJournals(ctx context.Context, t *testing.T, h *host.Host) {
 				entriesOf(t, path, p.Seqnum+1, (*journalfile.Cursor).Previous))
 		}
 	}
-	t.Logf("%d files of the formats %v", len(files), flags)
-	if len(flags) < 3 {
-		t.Errorf("only the formats %v", flags)
+	t.Logf("%d files, %d of them sealed, of the formats %v", len(files), sealed, flags)
+	if version(t, h) >= 253 && (!has(flags, "COMPRESSED-XZ") || !has(flags, "COMPRESSED-LZ4")) {
+		t.Errorf("nothing is compressed with XZ, or with LZ4: %v", flags)
+	}
+	if len(flags) < 4 || !has(flags, "COMPRESSED-ZSTD") || sealed == len(files) || (sealed > 0) != sealing {
+		t.Errorf("%d of %d files are sealed, of the formats %v", sealed, len(files), flags)
 	}
 }
 
-// formatOf returns the incompatible flags of a file.
-func formatOf(t *testing.T, h *host.Host, inside string) string {
+// has reports whether a file has that flag.
+func has(flags map[string]int, flag string) bool {
+	for f := range flags {
+		if strings.Contains(f, flag) {
+			return true
+		}
+	}
+	return false
+}
+
+// version is that of the host's systemd.
+func version(t *testing.T, h *host.Host) (n int) {
 	t.Helper()
-	_, flags, _ := strings.Cut(in(t, h, "journalctl", "--header", "--file", inside), "Incompatible flags:")
-	flags, _, _ = strings.Cut(flags, "\n")
-	return strings.TrimSpace(flags)
+	if _, err := fmt.Sscanf(in(t, h, "journalctl", "--version"), "systemd %d", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// valueOf returns what journalctl --header says behind the name.
+func valueOf(header, name string) string {
+	for line := range strings.Lines(header) {
+		if value, ok := strings.CutPrefix(line, name); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 func sameEntries(t *testing.T, what string, want, got []entryText) {
