@@ -64,6 +64,9 @@ func (m *mute) call(to string, path dbus.ObjectPath, iface, member string, args 
 // Peers that ask and do not read cost the bus a bounded part of what it keeps for us, so that it never stops reading from us.
 func TestUnreadRepliesAreFew(t *testing.T) {
 	t.Parallel()
+	if testing.Short() { // for the race detector, which learns nothing from so many
+		t.Skip("SKIPPED: many messages; tested without -short")
+	}
 	for name, ask := range map[string]func(*mute) bool{
 		"lists": func(m *mute) bool {
 			return m.call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "ListBans", "", "", uint32(10_000), uint64(0))
@@ -104,6 +107,9 @@ func TestUnreadRepliesAreFew(t *testing.T) {
 // A subscriber that does not read is sent no more.
 func TestDeafSubscriberIsDismissed(t *testing.T) {
 	t.Parallel()
+	if testing.Short() { // for the race detector, which learns nothing from so many
+		t.Skip("SKIPPED: many messages; tested without -short")
+	}
 	h := start(t)
 	h.mute(t).call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "Subscribe")
 	event := control.Event{Kind: control.BanNew, Ban: control.Ban{Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.99/32"), Origin: control.OriginJournal}}
