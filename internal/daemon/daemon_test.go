@@ -30,6 +30,7 @@ import (
 type script struct {
 	past []journal.Entry
 	live chan []journal.Entry
+	gaps chan journal.Gap
 	fail chan error
 	rest time.Duration // after each entry of the past
 }
@@ -53,6 +54,10 @@ func (s *script) Follow(ctx context.Context, from journal.Start, emit func(journ
 		case entries := <-s.live:
 			s.past = append(s.past, entries...)
 			if err := emit(journal.Batch{Entries: entries, Position: entries[len(entries)-1].Position, CaughtUp: true}); err != nil {
+				return err
+			}
+		case g := <-s.gaps:
+			if err := emit(journal.Batch{Gaps: []journal.Gap{g}}); err != nil {
 				return err
 			}
 		case err := <-s.fail:
@@ -97,7 +102,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, dir: t.TempDir(), kernel: firewalltest.NewFake(),
-		source: &script{live: make(chan []journal.Entry), fail: make(chan error)},
+		source: &script{live: make(chan []journal.Entry), gaps: make(chan journal.Gap), fail: make(chan error)},
 		store:  func(s daemon.Store) daemon.Store { return s },
 		change: func(*daemon.Plan) {}, notify: func(string) {},
 	}

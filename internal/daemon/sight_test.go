@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -171,4 +172,44 @@ func TestHiddenFailures(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		w.expect("over", "recovered failures-hidden:sshd")
 	})
+}
+
+// Entries that will never be read degrade the daemon for ten minutes, with what to do against it, and are counted.
+func TestGaps(t *testing.T) {
+	for kind, c := range map[journal.GapKind]struct {
+		reason, remedy                string
+		gaps, suppressed, unreadables uint64
+	}{
+		journal.GapSuppressed: {"journal-suppressed", "LogRateLimitIntervalSec=0", 2, 4711 + 1, 0}, // one did not say how many
+		journal.GapUnreadable: {"journal-gap", "journalctl --verify", 2, 0, 2},
+		journal.GapVacuumed:   {"journal-gap", "journalctl --verify", 2, 0, 0},
+	} {
+		t.Run(fmt.Sprint(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var status string
+				w.notify = func(s string) { status = s }
+				d := w.start()
+				defer w.end(d)
+				w.forget()
+				w.source.gaps <- journal.Gap{Kind: kind, Unit: "ssh.service", Entries: 4711}
+				w.source.gaps <- journal.Gap{Kind: kind, Unit: "ssh.service"}
+				w.expect("gaps", "degraded "+c.reason)
+				s, err := d.Status(t.Context())
+				if err != nil || s.State != "degraded" || s.Gaps != c.gaps || s.Suppressed != c.suppressed || s.Skipped != c.unreadables {
+					t.Errorf("status %+v, %v", s, err)
+				}
+				time.Sleep(5 * time.Second) // STATUS= is renewed
+				w.hand()
+				for where, said := range map[string]string{"the status": w.remedy(c.reason), "STATUS=": status} {
+					if !strings.Contains(said, c.remedy) {
+						t.Errorf("%s says %q, which does not help", where, said)
+					}
+				}
+				w.hand()
+				time.Sleep(10 * time.Minute)
+				w.expect("later", "recovered "+c.reason)
+			})
+		})
+	}
 }
