@@ -94,7 +94,7 @@ func (f *File) refresh() (bool, error) {
 	// A file that is shorter than it says was cut; what is left of it is still readable.
 	f.used = min(used, uint64(len(f.data)))
 	f.win.forget()
-	f.main.items = stretch{}
+	f.main.items.forget()
 	f.tables(f.data)
 	f.main.head = le64(f.data, 176)
 	// Each linked entry takes at least an item in an array: more cannot be.

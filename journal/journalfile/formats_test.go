@@ -3,13 +3,11 @@ package journalfile
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,29 +111,6 @@ func cursorLines(t *testing.T, path string) (all []line) {
 		}
 		at := c.Entry()
 		all = append(all, line{at.Position(h.SeqnumID).String(), e.Unit, strconv.Itoa(int(e.PID)), string(e.Message)})
-	}
-}
-
-// TestXZ expands what liblzma makes when it is given a field at once, as journald does, in contrast to a stream: the block
-// says how large it is.
-func TestXZ(t *testing.T) {
-	t.Parallel()
-	const at1MiB = "fd377a585a000000ff12d94103c021e004210110000000001fa97771e0025f00195d00269146acd06f74b8a609f4ec073d018db9d68df0" +
-		"e500fe800000000000000131e0040000005d50c5aba8000afc020000000000595a" // LZMA_CHECK_NONE, a dictionary of 1 MiB
-	p, err := hex.DecodeString(at1MiB)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var u unzipper
-	got, whole, err := u.expand(nil, compressedXZ, p, 1<<20)
-	if want := "MESSAGE=" + strings.Repeat("exile ", 100); string(got) != want || !whole || err != nil {
-		t.Errorf("%q, whole %v, %v", got, whole, err)
-	}
-	for i := 12; i < 24; i++ { // the block header: numbers that do not end in it
-		lie := append(bytes.Clone(p[:i]), bytes.Repeat([]byte{0xff}, 24-i)...)
-		if _, _, err := u.expand(nil, compressedXZ, append(lie, p[24:]...), 1<<20); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("block header %x: %v", lie[12:], err)
-		}
 	}
 }
 
@@ -340,39 +315,6 @@ func TestNotOurs(t *testing.T) {
 		if err == nil {
 			_ = f.Close()
 		}
-	}
-}
-
-// TestNoAllocations: reading and matching entries allocates nothing.
-func TestNoAllocations(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "system.journal")
-	writeFile(t, path, small(2000, true, true, 0))
-	f, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	m, err := f.Match(everything)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := f.Cursor(m)
-	var e journal.Entry
-	buf := make([]byte, 0, 4096)
-	step := func() {
-		ok, err := c.Next()
-		if !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		if buf, _, err = c.Read(&e, buf[:0], 4096); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 200 { // until every unit has been seen
-		step()
-	}
-	if n := testing.AllocsPerRun(1000, step); n != 0 {
-		t.Errorf("%v allocations per entry", n)
 	}
 }
 

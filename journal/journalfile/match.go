@@ -69,13 +69,13 @@ func (m *Match) refresh() error {
 		return nil
 	}
 	m.seen = m.f.main.n + 1
-	var errs []error
+	var err error
 	for i := range m.groups {
 		for j := range m.groups[i].terms {
-			errs = append(errs, m.groups[i].terms[j].resolve(m.f))
+			err = errors.Join(err, m.groups[i].terms[j].resolve(m.f))
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (t *term) resolve(f *File) (err error) {

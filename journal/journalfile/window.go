@@ -51,8 +51,21 @@ func (f *File) fill(s *stretch, base uint64, size int) {
 	s.buf = s.buf[:max(n, 0)] // an error comes again, and is reported, when the mapping is read
 }
 
-// forget frees the window; after the file has grown it may be wrong.
-func (w *window) forget() { *w = window{} }
+// forget empties the window; after the file has grown it may be wrong.
+func (w *window) forget() {
+	w.last = 0
+	w.main.forget()
+	w.side.forget()
+}
+
+// forget empties the stretch, and frees a large one: a file that is only waited for shall not keep it. The small ones are
+// needed again with the next entry.
+func (s *stretch) forget() {
+	if cap(s.buf) > windowSmall {
+		s.buf = nil
+	}
+	s.buf = s.buf[:0]
+}
 
 // at returns the bytes from off on that are in the stretch; none when there are not at least n.
 func (s *stretch) at(off uint64, n int) []byte {
