@@ -105,7 +105,7 @@ func (c *Cursor) bootList(boot journal.ID) (l list, err error) {
 // seek goes before the first entry of l for which ok holds, or behind the last.
 func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
-	i := c.f.search(l, c.f.isEntry(ok))
+	i := c.f.search(l, 0, c.f.isEntry(ok))
 	c.dir, c.built, c.at = 0, false, 0
 	// Objects are aligned: between two entries there is always a place.
 	if i < l.n {
@@ -258,10 +258,13 @@ func (w *walk) aim(f *File, at uint64, dir int) (ok bool) {
 		_, err := f.at(w.l, w.l.n-1) // learns the whole chain
 		ok = err == nil
 	}
-	if dir > 0 {
-		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off > at }))
-	} else {
-		w.i = max(w.from, f.search(w.l, func(off uint64) bool { return off >= at }))
+	switch {
+	case dir > 0 && at == 0: // before the first entry
+		w.i = w.from
+	case dir > 0:
+		w.i = f.search(w.l, w.from, func(off uint64) bool { return off > at })
+	default:
+		w.i = f.search(w.l, w.from, func(off uint64) bool { return off >= at })
 	}
 	return ok
 }

@@ -214,8 +214,8 @@ func (f *File) read(i uint64) (e Entry, err error) {
 // CountSeqnums counts the entries whose sequence numbers are from lo to hi, without looking at all of them.
 func (f *File) CountSeqnums(lo, hi uint64) (n uint64, err error) {
 	defer f.guard(debug.SetPanicOnFault(true), &err)
-	from := f.search(&f.main, f.isEntry(func(e []byte) bool { return le64(e, 16) >= lo }))
-	to := f.search(&f.main, f.isEntry(func(e []byte) bool { return le64(e, 16) > hi }))
+	from := f.search(&f.main, 0, f.isEntry(func(e []byte) bool { return le64(e, 16) >= lo }))
+	to := f.search(&f.main, 0, f.isEntry(func(e []byte) bool { return le64(e, 16) > hi }))
 	return max(to, from) - from, nil
 }
 

@@ -102,10 +102,10 @@ func (f *File) learn(l *list) error {
 	return nil
 }
 
-// search returns the index of the first entry of l for which ok holds, or l.n. ok must hold for all entries behind one
-// for which it holds. Entries that cannot be read are taken as those before them.
-func (f *File) search(l *list, ok func(off uint64) bool) uint64 {
-	lo, hi := uint64(0), l.n
+// search returns the index of the first entry of l from lo on for which ok holds, or l.n. ok must hold for all entries
+// behind one for which it holds. Entries that cannot be read are taken as those before them.
+func (f *File) search(l *list, lo uint64, ok func(off uint64) bool) uint64 {
+	hi := l.n
 	for lo < hi {
 		mid := lo + (hi-lo)/2
 		if off, err := f.at(l, mid); err == nil && ok(off) {
