@@ -24,7 +24,7 @@ const (
 // rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
 type Connections struct {
 	conns  *recent[connID, conn]
-	strong *recent[key, struct{}]            // addresses with evidence that is not weak, touched at its time
+	strong lately                            // addresses with evidence that is not weak
 	logins *recent[netip.AddrPort, struct{}] // far ends that logged in, so that the end of a session is not a probe
 	weak   []weakEvidence                    // waits for something stronger, oldest first
 }
@@ -63,7 +63,7 @@ type weakEvidence struct {
 func NewConnections() *Connections {
 	return &Connections{
 		conns:  newRecent[connID, conn](maxConnections),
-		strong: newRecent[key, struct{}](maxConnections),
+		strong: newLately(maxConnections),
 		logins: newRecent[netip.AddrPort, struct{}](maxConnections),
 	}
 }

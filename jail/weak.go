@@ -14,13 +14,12 @@ import (
 
 // settle notes that there was strong evidence about addr.
 func (c *Connections) settle(addr netip.Addr, at int64) {
-	c.strong.expire(at, 2*LoginGrace.Microseconds())
-	c.strong.touch(addr.As16(), at)
+	c.strong.note(addr.As16(), at)
 }
 
 // settled reports whether there was strong evidence about addr within LoginGrace of that time.
 func (c *Connections) settled(addr netip.Addr, at int64) bool {
-	last, ok := c.strong.touched(addr.As16())
+	last, ok := c.strong.last(addr.As16())
 	d := last - at
 	return ok && d <= LoginGrace.Microseconds() && d >= -LoginGrace.Microseconds()
 }
