@@ -124,7 +124,9 @@ func (s *screen) View() tea.View {
 	var b bytes.Buffer
 	c := s.options.newConsole(&b)
 	c.width, c.now, c.legend = s.width, s.now.at, true
-	s.draw(c)
+	if !s.now.at.IsZero() { // before, it would say that nobody is banned
+		s.draw(c)
+	}
 	_ = c.Flush() // into memory
 	v := tea.NewView(b.String())
 	v.AltScreen = true
