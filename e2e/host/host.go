@@ -170,6 +170,12 @@ func (h *Host) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Beside returns a command that will run outside of the host, but in its network.
+func (h *Host) Beside(ctx context.Context, args ...string) *exec.Cmd {
+	enter := append([]string{"-t", strconv.Itoa(h.init.Process.Pid), "-n", "--"}, args...)
+	return exec.CommandContext(ctx, "nsenter", enter...)
+}
+
 // Run runs a command inside the host as root and returns its standard output. The error has its standard error.
 func (h *Host) Run(ctx context.Context, args ...string) (string, error) {
 	return h.Feed(ctx, "", args...)

@@ -29,6 +29,8 @@ need='
 /usr/bin/rpm                              rpm                    rpm
 /usr/bin/promtool                         prometheus             /usr/bin/promtool
 /usr/sbin/debootstrap                     debootstrap            debootstrap
+/usr/share/cockpit/static/login.html      cockpit-ws             cockpit-ws
+/usr/bin/cockpit-bridge                   cockpit-bridge         cockpit-bridge
 '
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
 
@@ -38,6 +40,7 @@ missing() { # COLUMN
 	done
 	# What judges a .deb is Debian's.
 	[ "$1" != deb ] || [ -e /usr/bin/lintian ] || echo lintian
+	[ -e /usr/bin/chromium ] || [ -e /usr/bin/chromium-browser ] || echo chromium
 	[ -n "$pam_systemd" ] || case $1 in deb) echo libpam-systemd ;; rpm) echo systemd-pam ;; esac
 }
 
@@ -47,7 +50,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
 	exit 1
 fi
-servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service'
+servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
