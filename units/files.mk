@@ -16,5 +16,6 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
     $(call to,units/completions/*.bash units/completions/exilectl,share/bash-completion/completions)) \
   $(call to,units/completions/_*,share/zsh/site-functions) \
   $(call to,units/completions/*.fish,share/fish/vendor_completions.d) \
+  $(call to,cockpit/exile/*,share/cockpit/exile) \
   $(call to,units/examples/*,share/doc/exile/examples) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))

@@ -167,6 +167,25 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestPanelSource: the panel makes elements of text in no way, and has nothing that its content security policy forbids.
+func TestPanelSource(t *testing.T) {
+	t.Parallel()
+	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\bstyle=|\bon[a-z]+=|<script>|https?://`)
+	files, err := filepath.Glob(root + "/cockpit/exile/*.*[ls]")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d files of the panel, %v", len(files), err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := forbidden.Find(data); found != nil {
+			t.Errorf("%s has %q", name, found)
+		}
+	}
+}
+
 func TestTopLevelFolders(t *testing.T) {
 	t.Parallel()
 	allowed := strings.Fields("cmd journal jail firewall dbusapi units internal cockpit docs e2e " +

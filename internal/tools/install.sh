@@ -29,7 +29,7 @@ install)
 uninstall)
 	! live || EXILED="$prefix/lib/exile/exiled" sh units/package/preremove.sh 0
 	for f; do rm -f "$dest$prefix/${f#*:}"; done
-	rmdir "$dest$prefix/lib/exile" "$dest$prefix/share/exile" 2>/dev/null || :
+	rmdir "$dest$prefix/lib/exile" "$dest$prefix/share/exile" "$dest$prefix/share/cockpit/exile" "$dest$prefix/share/cockpit" 2>/dev/null || :
 	! live || sh units/package/postremove.sh 0
 	;;
 esac

@@ -22,6 +22,8 @@ mkdir -p "$doc" "$out"
 	printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: exile\n\n'
 	printf 'Files: *\nCopyright: %s The exile authors\nLicense: Apache-2.0\n' "$(date -u -d "@$epoch" +%Y)"
 	printf ' On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.\n'
+	printf '\nFiles: cockpit/exile/patternfly.css\nCopyright: 2019 Red Hat, Inc.\nLicense: Expat\n'
+	sed -n '/^Permission/,/^SOFTWARE/{s/^/ /;s/^ $/ ./;p}' cockpit/exile/patternfly.css
 } >"$doc/copyright"
 printf 'exile (%s) unstable; urgency=medium\n\n  * See /usr/share/doc/exile/CHANGELOG.md.gz.\n\n -- %s  %s\n' \
 	"$version" "$maintainer" "$date" | gzip -9n >"$doc/changelog.gz"

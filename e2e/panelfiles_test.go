@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"exile/e2e/browser"
+)
+
+// TestPanelFiles runs the panel in a browser, on a bus that the test plays.
+func TestPanelFiles(t *testing.T) {
+	t.Parallel()
+	p := fake(t)
+	p.queues()
+	p.reasons()
+	p.blameless()
+}
+
+// queues: signals that come while the bans are listed page by page are not lost under the pages, and what a signal does not
+// say is asked for.
+func (p *panel) queues() {
+	p.t.Helper()
+	p.do(p.Eval(p.ctx, `document.head.append(Object.assign(document.createElement("script"), { type: "module", src: "/test/queue.js" }))`, nil))
+	p.wait(`document.title === ",sshd/192.0.2.2,1000,0"`)
+	p.wait(`document.querySelectorAll("#rows [data-label=Bans]").length === 3 && !document.querySelector("#rows").innerText.includes("–")`)
+	var rows []string
+	p.do(p.Eval(p.ctx, `[...document.querySelectorAll("#rows tr")].map(r => ["Address", "Left", "Failures", "Bans"].map(c => r.querySelector("[data-label=" + c + "]").innerText.trim()).join(" "))`, &rows))
+	want := []string{"192.0.2.2 1d 12h 4 2", "192.0.2.3 1d 12h 4 2", "192.0.2.4 for ever 7 3"}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		p.t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+// reasons: they are taken apart as exiled writes them, and what a name says is not taken for the daemon's.
+func (p *panel) reasons() {
+	p.t.Helper()
+	for _, tt := range []struct{ reason, want string }{
+		{`count: 5 of 5 points in 1d, offence 2, step 2`, `{"evidence":"count","points":"5 of 5 points in 1d","step":"2"}`},
+		{
+			`count: 20 of 20 points in 30d, weighed as a known neighbour, offence 1, step 1; only the address, because around it is: ignoreip`,
+			`{"evidence":"count; only the address, because around it is: ignoreip","points":"20 of 20 points in 30d, weighed as a known neighbour","step":"1"}`,
+		},
+		{
+			`name: "a\", 1 of 9 points in 1d, offence 9, step 9", on which 8 or more addresses failed, 5.25 of 5 points in 1d, offence 1, step 1`,
+			`{"evidence":"name: \"a\\\", 1 of 9 points in 1d, offence 9, step 9\", on which 8 or more addresses failed","points":"5.25 of 5 points in 1d","step":"1"}`,
+		},
+		{`prefix: 3 addresses in it banned within 7d, offence 1, step 1`, `{"evidence":"prefix: 3 addresses in it banned within 7d","step":"1"}`},
+		{`failed logins: 4 within 10m0s`, `{"evidence":"failed logins: 4 within 10m0s"}`},
+		{``, `{"evidence":""}`},
+	} {
+		reason, err := json.Marshal(tt.reason)
+		p.do(err)
+		var got string
+		p.do(p.Eval(p.ctx, `import("/exile/explain.js").then(m => JSON.stringify(m.parse(`+string(reason)+`)))`, &got))
+		if got != tt.want {
+			p.t.Errorf("%s is taken apart as\n%s, want\n%s", tt.reason, got, tt.want)
+		}
+	}
+}
+
+// fake opens the panel in a browser, with a cockpit.js that the test plays.
+func fake(t *testing.T) *panel {
+	t.Helper()
+	path, err := browser.Find()
+	if err != nil {
+		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
+	}
+	files := http.NewServeMux()
+	files.Handle("/exile/", http.StripPrefix("/exile/", http.FileServer(http.Dir("../cockpit/exile"))))
+	files.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir("testdata/panel"))))
+	files.HandleFunc("/base1/cockpit.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/panel/cockpit.js") })
+	files.HandleFunc("/", func(http.ResponseWriter, *http.Request) {}) // Cockpit's fonts and colours
+	server := httptest.NewServer(files)
+	t.Cleanup(server.Close)
+	ctx := limit(t, 2*time.Minute)
+	b, err := browser.Start(exec.CommandContext(ctx, path, browser.Args(t.TempDir())...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	page, err := b.Open(ctx, server.URL+"/exile/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &panel{page, t, ctx}
+	p.wait(`window.client`)
+	return p
+}

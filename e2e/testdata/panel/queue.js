@@ -1,0 +1,15 @@
+// The bans are listed in two pages; before the second, three signals come.
+const UNTIL = (Date.now() + 36.5 * 3600000) * 1000;
+const ban = address => ["sshd", address, 1e15, UNTIL, 4, 2, "journal"];
+
+client.hear.owner(null, ":1.1");
+(await client.next("Subscribe"))[1]([]);
+(await client.next("ListBans"))[1]([[ban("192.0.2.1"), ban("192.0.2.2")], "sshd/192.0.2.2"]);
+const [args, answer] = await client.next("ListBans");
+client.signal("BanRemoved", "sshd", "192.0.2.1", "unban");
+client.signal("BanNew", "sshd", "192.0.2.3", UNTIL, 4, "journal"); // the page has it, too
+client.signal("BanNew", "sshd", "192.0.2.4", -1, 7, "journal");
+answer([[ban("192.0.2.3")], ""]);
+// What the last signal does not say.
+(await client.next("QueryAddress"))[1]([[["sshd", "192.0.2.4", 1e15, 2 ** 64, 7, 3, "journal"]], {}]);
+document.title = args.join();
