@@ -303,3 +303,37 @@ func crashAndCompare(t *testing.T, name string, f *fuse, want outcome) bool {
 	checkAnnounced(t, want.Told, got.Told)
 	return crashed
 }
+
+// A process dies when the kernel has a ban and the disk has not. Its successor leaves the ban there until it has read the
+// log again, which takes a while here, and wants it by then. What nobody wants goes then, and whom it knows to be protected
+// at once.
+func TestBanOutlivesCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		w.attack("192.0.2.7", 3)
+		if err := d.stop(); err != nil {
+			t.Fatal(err)
+		}
+		fake, f := w.kernel, &fuse{step: "after kernel"}
+		w.backend, w.fuse = mortal{fake, f}, f
+		w.store = func(s daemon.Store) daemon.Store { return mortalStore{s, f} }
+		d = w.start()
+		w.attack("192.0.2.1", 3)
+		_ = d.stop()
+		foreign := firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix("192.0.2.9/32")}, Until: time.Now().Add(time.Hour)}
+		if err := fake.Apply(t.Context(), firewall.Change{Add: []firewall.Ban{foreign}}); err != nil {
+			t.Fatal(err)
+		}
+		friend := allowList{netip.MustParsePrefix("192.0.2.7/32")}
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", friend)} }
+		w.backend, w.fuse, w.told, w.source.rest = nil, nil, nil, time.Minute/10
+		w.store = func(s daemon.Store) daemon.Store { return s }
+		w.start()
+		defer w.end(w.d)
+		w.expectBanned("started", "192.0.2.1/32", "192.0.2.9/32")
+		w.pass(time.Minute)
+		w.expectBanned("read the log", "192.0.2.1/32")
+		w.expect("read the log", "unban 192.0.2.7/32 protected", "ban 192.0.2.1/32 offence 1")
+	})
+}

@@ -76,6 +76,7 @@ type Daemon struct {
 	trial     control.Trial
 	shown     stance // what was last announced
 	started   time.Time
+	informed  bool // the logs have been read once
 	closed    chan struct{}
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"exile/firewall"
@@ -62,7 +63,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	var change firewall.Change
 	if err == nil {
 		d.adopt(have)
-		change = firewall.Diff(d.plan.wanted(d.bans), have)
+		change = d.patient(firewall.Diff(d.plan.wanted(d.bans), have), now)
 	}
 	if !change.Empty() {
 		err = d.plan.Backend.Apply(ctx, change)
@@ -89,6 +90,35 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	d.recovered(reasonBackend)
 	d.measure(ctx)
 	d.sweep(ctx)
+}
+
+// patience is how long a new process leaves in the kernel what it does not know.
+const patience = 5 * time.Minute
+
+// patient leaves bans in the kernel that nobody wants until the logs have been read for the first time: the process before
+// may have died between kernel and disk, and then the log says so once more. What was lifted goes at once.
+func (d *Daemon) patient(c firewall.Change, now time.Time) firewall.Change {
+	if d.informed || now.Sub(d.started) > patience {
+		return c
+	}
+	c.Del = slices.DeleteFunc(c.Del, func(k firewall.Key) bool {
+		_, lifted := d.kernel.touched[k]
+		return !lifted
+	})
+	return c
+}
+
+// inform notes that the logs have been read, and removes from the kernel what is still not wanted.
+func (d *Daemon) inform(ctx context.Context) {
+	for _, r := range d.sources {
+		if !r.caughtUp {
+			return
+		}
+	}
+	if !d.informed {
+		d.informed, d.kernel.filled = true, false // nobody has changed what is ours
+		d.reconcile(ctx)
+	}
 }
 
 // sweep removes what other backends left. Only now, so that no gate stands open meanwhile.

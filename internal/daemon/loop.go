@@ -98,6 +98,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 		r.caughtUp = true
 		d.recountAll(r)
 		d.introduce()
+		d.inform(ctx)
 	}
 }
 
