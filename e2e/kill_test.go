@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -29,8 +30,8 @@ const (
 )
 
 // TestKills: while fifty addresses guess, each as often as it should, exiled is killed three hundred times at random moments.
-// In the end each guess counts once, each address has the one ban that it deserves or none, and nobody who was shut out was
-// let in for a moment.
+// In the end each guess counts once, each address has the one ban that it deserves or none, the journal tells of each, and
+// nobody who was shut out was let in for a moment.
 func TestKills(t *testing.T) {
 	t.Parallel()
 	g := off(t, "backend: ipset\njails:\n  sshd:\n    maxretry: "+strconv.Itoa(enough)+"\n    findtime: 1h\n    bantime: 1d\n")
@@ -176,6 +177,12 @@ func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[net
 			bans[p.String()] = fmt.Sprint(n, " guesses, ban 1")
 		}
 	}
+	told := announced(t, g)
+	for p := range bans {
+		if n := len(told[strings.TrimSuffix(p, "/32")]); n != 1 {
+			t.Errorf("the journal tells of %d bans of %s", n, p)
+		}
+	}
 	for verb, want := range map[string]map[string]string{"list-bans": bans, "list-failures": failures} {
 		rows, err := g.List(ctx, verb)
 		if err != nil {
@@ -192,4 +199,25 @@ func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[net
 			t.Errorf("%s (-want +got):\n%s", verb, diff)
 		}
 	}
+}
+
+// announced are the beginnings of the bans that the journal tells of, by address. Where exiled was killed it may tell twice of
+// one.
+func announced(t *testing.T, g *target.Target) map[string]map[string]bool {
+	t.Helper()
+	told := make(map[string]map[string]bool)
+	for line := range strings.Lines(inside(t, g, "journalctl", "-b", "-q", "-o", "json", "EXILE_EVENT=ban")) {
+		var e struct {
+			Address string `json:"EXILE_ADDRESS"`
+			Since   string `json:"EXILE_SINCE"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Since == "" {
+			t.Errorf("%v: %q", err, line)
+		}
+		if told[e.Address] == nil {
+			told[e.Address] = make(map[string]bool)
+		}
+		told[e.Address][e.Since] = true
+	}
+	return told
 }

@@ -63,6 +63,72 @@ func TestPackage(t *testing.T) {
 	if diff := cmp.Diff(before, traces(t, g)); diff != "" {
 		t.Errorf("purged, it leaves (-before +after):\n%s", diff)
 	}
+	if *root == "/" { // the others have no rpm
+		lifeOfRPM(t, g, exile, debs)
+	}
+}
+
+// lifeOfRPM takes the host through the life of the other packages, which are beside these. The journal still tells of who
+// guessed, and so they are banned from the first start on.
+func lifeOfRPM(t *testing.T, g *target.Target, exile *host.Attacker, debs []string) {
+	t.Helper()
+	rpms := make([]string, len(debs))
+	for i, deb := range debs {
+		found, _ := filepath.Glob(filepath.Join(filepath.Dir(deb), "exile-*.rpm")) // the pattern is well formed
+		if len(found) != 1 {
+			t.Fatalf("beside %s are %q, want one .rpm", deb, found)
+		}
+		rpms[i] = found[0]
+	}
+	install(t, g, "-i", rpms[0])
+	running(t, g)
+	hardened(t, g)
+	eventually(t, "who guessed is banned", func() bool {
+		_, err := g.Run(t.Context(), "exilectl", "is-banned", exile.Addr.String())
+		return err == nil
+	})
+	stop := besiege(t, []*host.Attacker{exile})
+	install(t, g, "-U", rpms[1])
+	running(t, g)
+	stop()
+	if got := nowRuns(t, g); !strings.Contains(got, "1.1.0") {
+		t.Errorf("version %s runs after the upgrade", got)
+	}
+	install(t, g, "-e", "exile")
+	clean(t, g)
+	greeted(t, exile)
+	left := inside(t, g, "sh", "-c", `find /usr -xdev -name '*exile*'; find /etc/systemd /run/systemd/units -name '*exile*' ! -name '*.service.d'
+		systemctl list-units --all --no-legend --no-pager '*exile*'`)
+	if left != "" {
+		t.Errorf("erased, it leaves:\n%s", left)
+	}
+}
+
+// install does something with a package as a host of RPMs would; Debian's rpm has to be told that this is meant.
+func install(t *testing.T, g *target.Target, verb, name string) {
+	t.Helper()
+	if verb != "-e" {
+		name = carry(t, g, name)
+	}
+	out, err := g.Run(limit(t, 2*time.Minute), "sh", "-c", `rpm --force-debian --nodeps --dbpath /var/lib/rpm "$@" 2>&1`, "sh", verb, name)
+	t.Logf("rpm %s %s:\n%s", verb, filepath.Base(name), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// carry takes a file into the host and returns its name there.
+func carry(t *testing.T, g *target.Target, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = filepath.Join("/tmp", filepath.Base(name))
+	if err := os.WriteFile(g.Path(name), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // packages makes the packages of the versions.
@@ -84,7 +150,7 @@ func packages(t *testing.T, versions ...string) (debs []string) {
 // virgin boots a host that has never seen exile.
 func virgin(t *testing.T) *target.Target {
 	t.Helper()
-	h, err := host.Boot(limit(t, time.Minute), host.Options{Lower: *root})
+	h, err := host.Boot(limit(t, time.Minute), host.Options{Lower: *root, Files: target.Strict()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +178,7 @@ func traces(t *testing.T, g *target.Target) []string {
 func dpkg(t *testing.T, g *target.Target, verb, name string) string {
 	t.Helper()
 	if verb == "-i" {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name = filepath.Join("/tmp", filepath.Base(name))
-		if err := os.WriteFile(g.Path(name), data, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		name = carry(t, g, name)
 	}
 	out, err := g.Run(limit(t, 2*time.Minute), "sh", "-c", `dpkg "$@" 2>&1`, "sh", verb, name)
 	t.Logf("dpkg %s %s:\n%s", verb, filepath.Base(name), out)
@@ -144,11 +203,15 @@ func running(t *testing.T, g *target.Target) {
 	}
 }
 
-// hardened has systemd judge the unit as it runs.
+// hardened has systemd judge the units as they run.
 func hardened(t *testing.T, g *target.Target) {
 	t.Helper()
-	if out, err := g.Run(limit(t, time.Minute), "systemd-analyze", "security", "--no-pager", "--threshold=11", "exiled.service"); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, unit := range []string{"exiled.service", "exiled-accounts.service"} {
+		out, err := g.Run(limit(t, time.Minute), "systemd-analyze", "security", "--no-pager", "--threshold=11", unit)
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
 	}
 	if got := inside(t, g, "sh", "-c", "systemd-analyze verify --man=no /usr/lib/systemd/system/exiled* 2>&1"); got != "" {
 		t.Errorf("systemd-analyze verify says:\n%s", got)
@@ -191,12 +254,18 @@ func upgrade(t *testing.T, g *target.Target, deb string) {
 	if failed != nil {
 		t.Errorf("guesses during the upgrade: %v", failed)
 	}
-	if got := inside(t, g, "busctl", "get-property", "org.exile1", "/org/exile1", "org.exile1.Manager", "Version"); !strings.Contains(got, "1.1.0") {
+	if got := nowRuns(t, g); !strings.Contains(got, "1.1.0") {
 		t.Errorf("version %s runs after the upgrade", got)
 	}
 	counted(t, g, busy, 4)
 	lastGuess(t, busy)
 	bannedAfterFive(t, g, busy)
+}
+
+// nowRuns is the version of the exiled that runs.
+func nowRuns(t *testing.T, g *target.Target) string {
+	t.Helper()
+	return inside(t, g, "busctl", "get-property", "org.exile1", "/org/exile1", "org.exile1.Manager", "Version")
 }
 
 // bannedAfterFive waits for the ban of an address that guessed five times, which is what the package's configuration allows.

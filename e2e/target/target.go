@@ -95,7 +95,8 @@ func sourceDir() (string, error) {
 // Boot boots a host of that root file system, which is only read, with exile's files and this configuration file in place.
 // exiled does not run yet.
 func Boot(ctx context.Context, root string, tree Tree, config string) (*Target, error) {
-	files := map[string]string{"/etc/exile/exile.yaml": config, "/etc/systemd/system/exiled.service.d/strict.conf": strict}
+	files := Strict()
+	files["/etc/exile/exile.yaml"] = config
 	h, err := host.Boot(ctx, host.Options{Lower: root, Tree: string(tree), Files: files})
 	if err != nil {
 		return nil, err
@@ -103,8 +104,15 @@ func Boot(ctx context.Context, root string, tree Tree, config string) (*Target, 
 	return &Target{h}, nil
 }
 
-// strict ends the daemon for what the sandbox otherwise only refuses it: a system call that the filter does not let through.
-const strict = "[Service]\nSystemCallErrorNumber=kill\n"
+// Strict are files that end the daemon and its helper for what the sandbox otherwise only refuses them: a system call that
+// the filter does not let through.
+func Strict() map[string]string {
+	const kill = "[Service]\nSystemCallErrorNumber=kill\n"
+	return map[string]string{
+		"/etc/systemd/system/exiled.service.d/strict.conf":          kill,
+		"/etc/systemd/system/exiled-accounts.service.d/strict.conf": kill,
+	}
+}
 
 // Activate enables and starts exiled as the packages and make install do on a live system.
 func (t *Target) Activate(ctx context.Context) error {
@@ -126,9 +134,9 @@ func (t *Target) Activate(ctx context.Context) error {
 	return nil
 }
 
-// Log is what exiled and systemd said of exiled, for an error message.
+// Log is what exiled, its helper, and systemd of both, said.
 func (t *Target) Log(ctx context.Context) string {
-	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service")
+	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service", "-u", "exiled-accounts.service")
 	if err != nil {
 		return err.Error()
 	}
@@ -199,6 +207,7 @@ type Event struct {
 	Prefix   netip.Prefix
 	Jail     string
 	Failures int
+	Since    string        // names the ban, with the two above
 	Time     time.Time     // of the journal entry
 	Latency  time.Duration // from the deciding log entry to the ban in the kernel
 	Evidence []string      // the entries behind it: time, rule, cursor
@@ -207,7 +216,8 @@ type Event struct {
 // banID is the MESSAGE_ID of a ban, see units/catalog.
 const banID = "2929576456a04afc970b3018a1aa88c1"
 
-// Bans are the bans of the address that the journal tells of since the boot, oldest first.
+// Bans are the bans of the address that the journal tells of since the boot, oldest first. One that was told twice, because
+// exiled was killed, is one.
 func (t *Target) Bans(ctx context.Context, addr netip.Addr) ([]Event, error) {
 	out, err := t.Run(ctx, "journalctl", "-b", "-q", "-o", "json", "_SYSTEMD_UNIT=exiled.service", "MESSAGE_ID="+banID)
 	if err != nil {
@@ -219,7 +229,8 @@ func (t *Target) Bans(ctx context.Context, addr netip.Addr) ([]Event, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read ban event: %w: %s", err, line)
 		}
-		if e.Prefix.Contains(addr) {
+		again := slices.ContainsFunc(events, func(b Event) bool { return b.Prefix == e.Prefix && b.Jail == e.Jail && b.Since == e.Since })
+		if e.Prefix.Contains(addr) && !again {
 			events = append(events, e)
 		}
 	}
@@ -231,6 +242,7 @@ func parseEvent(line string) (Event, error) {
 		Address  string `json:"EXILE_ADDRESS"`
 		Jail     string `json:"EXILE_JAIL"`
 		Failures string `json:"EXILE_FAILURES"`
+		Since    string `json:"EXILE_SINCE"`
 		Latency  string `json:"EXILE_LATENCY_USEC"`
 		Evidence string `json:"EXILE_EVIDENCE"`
 		Time     string `json:"__REALTIME_TIMESTAMP"`
@@ -243,7 +255,7 @@ func parseEvent(line string) (Event, error) {
 	micros, err3 := strconv.ParseInt(raw.Time, 10, 64)
 	latency, err4 := optionalInt(raw.Latency)
 	e := Event{
-		Prefix: prefix, Jail: raw.Jail, Failures: failures, Time: time.UnixMicro(micros),
+		Prefix: prefix, Jail: raw.Jail, Failures: failures, Since: raw.Since, Time: time.UnixMicro(micros),
 		Latency: time.Duration(latency) * time.Microsecond, Evidence: strings.Split(raw.Evidence, "\n"),
 	}
 	return e, errors.Join(err, err2, err3, err4)
