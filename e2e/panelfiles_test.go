@@ -22,13 +22,16 @@ func TestPanelFiles(t *testing.T) {
 	p.blameless()
 }
 
-// queues: signals that come while the bans are listed page by page are not lost under the pages, and what a signal does not
+// queues: the state is shown with its remedy; signals that come while the bans are listed page by page are not lost under the pages, and what a signal does not
 // say is asked for.
 func (p *panel) queues() {
 	p.t.Helper()
 	p.do(p.Eval(p.ctx, `document.head.append(Object.assign(document.createElement("script"), { type: "module", src: "/test/queue.js" }))`, nil))
 	p.wait(`document.title === ",sshd/192.0.2.2,1000,0"`)
 	p.wait(`document.querySelectorAll("#rows [data-label=Bans]").length === 3 && !document.querySelector("#rows").innerText.includes("–")`)
+	p.wait(`document.querySelector("#alerts [data-error='blind:sshd']").innerText.includes("Look at <b>LogLevel</b>.")`)
+	p.wait(`document.querySelector("#service").innerText.includes("3 wanted, 2 in the kernel")`)
+	p.wait(`document.querySelector("#jails").innerText.trim().split(/\s+/).join() === "sshd,running,threshold,3,1,9"`)
 	var rows []string
 	p.do(p.Eval(p.ctx, `[...document.querySelectorAll("#rows tr")].map(r => ["Address", "Left", "Failures", "Bans"].map(c => r.querySelector("[data-label=" + c + "]").innerText.trim()).join(" "))`, &rows))
 	want := []string{"192.0.2.2 1d 12h 4 2", "192.0.2.3 1d 12h 4 2", "192.0.2.4 for ever 7 3"}

@@ -1,8 +1,12 @@
-// The bans are listed in two pages; before the second, three signals come.
+// exiled is degraded. The bans are listed in two pages; before the second, three signals come.
 const UNTIL = (Date.now() + 36.5 * 3600000) * 1000;
 const ban = address => ["sshd", address, 1e15, UNTIL, 4, 2, "journal"];
 
 client.hear.owner(null, ":1.1");
+(await client.next("Describe"))[1]([JSON.stringify({
+    state: "degraded", degraded: ["blind:sshd"], remedies: ["Look at <b>LogLevel</b>."], backend: "ipset", n_banned: 3, n_enforced: 2,
+    n_failing: 1, version: "1", jails: [{ jail: "sshd", state: "running", detection: "threshold", banned: 3, failing: 1, total: 9 }],
+})]);
 (await client.next("Subscribe"))[1]([]);
 (await client.next("ListBans"))[1]([[ban("192.0.2.1"), ban("192.0.2.2")], "sshd/192.0.2.2"]);
 const [args, answer] = await client.next("ListBans");
