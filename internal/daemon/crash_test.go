@@ -20,6 +20,7 @@ import (
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
+	"exile/journal"
 )
 
 var errDead = errors.New("the process is dead")
@@ -335,5 +336,23 @@ func TestBanOutlivesCrash(t *testing.T) {
 		w.pass(time.Minute)
 		w.expectBanned("read the log", "192.0.2.1/32")
 		w.expect("read the log", "unban 192.0.2.7/32 protected", "ban 192.0.2.1/32 offence 1")
+	})
+}
+
+// Where the log cannot be read to its end, what nobody wants leaves the kernel after five minutes all the same.
+func TestPatienceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		foreign := firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix("192.0.2.9/32")}, Until: time.Now().Add(24 * time.Hour)}
+		if err := w.kernel.Apply(t.Context(), firewall.Change{Add: []firewall.Ban{foreign}}); err != nil {
+			t.Fatal(err)
+		}
+		w.source.past, w.source.rest = []journal.Entry{w.guess("192.0.2.1")}, time.Hour
+		w.start()
+		defer w.end(w.d)
+		w.pass(4 * time.Minute)
+		w.expectBanned("four minutes later", "192.0.2.9/32")
+		w.pass(3 * time.Minute)
+		w.expectBanned("seven minutes later")
 	})
 }
