@@ -596,7 +596,10 @@ func TestPauseUnbansAndResumes(t *testing.T) {
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("paused")
 		time.Sleep(10 * time.Minute)
-		w.expectStates("catching-up", "running", "paused", "running") // at once, not when somebody asks
+		// At once, not when somebody asks. Whether it was seen to catch up with so little is chance.
+		synctest.Wait()
+		w.states = slices.DeleteFunc(w.states, func(s string) bool { return s == "catching-up" })
+		w.expectStates("running", "paused", "running")
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("resumed", "192.0.2.1/32")
 		for _, t := range []time.Duration{time.Minute, time.Hour, 0} { // another end is news too
