@@ -3,6 +3,7 @@ package firewalltest
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,8 +29,8 @@ func Many(n int, v6 bool, until time.Time) []firewall.Ban {
 	return bans
 }
 
-// scattered is Many with addresses that lie as those of attackers do, all over and in no order: a dense block is kinder to
-// some structures of the kernel, and to route's less kind.
+// scattered is Many with addresses that lie as those of attackers do, all over: a dense block is kinder to caches. They come
+// in the order of their prefixes, as the daemon asks for them.
 func scattered(n int, v6 bool, until time.Time) []firewall.Ban {
 	bans := Many(n, v6, until)
 	for i := range bans {
@@ -46,6 +47,7 @@ func scattered(n int, v6 bool, until time.Time) []firewall.Ban {
 			bans[i].Prefix = netip.PrefixFrom(netip.AddrFrom4(a), 32)
 		}
 	}
+	slices.SortFunc(bans, func(a, b firewall.Ban) int { return a.Prefix.Compare(b.Prefix) })
 	return bans
 }
 

@@ -209,7 +209,7 @@ func (b *Backend) addRoutes(ctx context.Context, bans []firewall.Ban) error {
 		bans = b.takeEnds(bans)
 	}
 	prefix := func(ban firewall.Ban) netip.Prefix { return ban.Prefix }
-	err := batch(ctx, b, unix.RTM_NEWROUTE, bans, prefix, func(ban firewall.Ban) { b.ends[ban.Prefix] = ban.Until })
+	err := batch(ctx, b, unix.RTM_NEWROUTE, spread(bans), prefix, func(ban firewall.Ban) { b.ends[ban.Prefix] = ban.Until })
 	if err != nil {
 		return fmt.Errorf("add blackhole routes: %w", err)
 	}
