@@ -26,7 +26,7 @@ import (
 )
 
 // version is set when it is built.
-var version = "0.1.0-dev"
+var version = "devel"
 
 // options are the command line.
 type options struct {

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// Paths are where Debian and Fedora have the program itself; in PATH is a wrapper.
+// paths are where Debian and Fedora have the program itself; in PATH is a wrapper.
 var paths = []string{"/usr/lib/chromium/chromium", "/usr/lib64/chromium-browser/chromium-browser"}
 
 // Find is the path of Chromium.

@@ -108,6 +108,9 @@ func (d *Daemon) dropReport(b state.Batch, n uint64) {
 
 // settleReports drops, with the batch that has the snapshots, what is in these.
 func (d *Daemon) settleReports(b state.Batch) {
+	if len(b.Snapshots) == 0 { // nearly always: a batch is written for every ban, a snapshot now and then
+		return
+	}
 	for n, r := range d.reports.kept {
 		if _, ok := b.Snapshots[r.Jail]; ok {
 			d.dropReport(b, n)
