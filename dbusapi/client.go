@@ -18,10 +18,17 @@ import (
 // Client talks to a daemon over the bus. It is a control.Reader and a control.Writer, as the daemon itself is, with these
 // differences: the reasons of bans come only with Address. It is safe for concurrent use.
 type Client struct {
-	conn        *dbus.Conn
-	interactive bool
-	signals     chan *dbus.Signal
-	watching    atomic.Bool // Watch was called
+	cfg      ClientConfig
+	ctx      context.Context // ends every connection
+	cancel   context.CancelFunc
+	link     atomic.Pointer[link] // Watch makes a new one when it is lost
+	watching atomic.Bool          // Watch was called
+}
+
+// link is a connection and the signals that came over it.
+type link struct {
+	*dbus.Conn
+	signals chan *dbus.Signal
 }
 
 var (
@@ -45,13 +52,23 @@ const signalQueue = 1024
 
 // Dial connects. The connection ends with ctx.
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
-	c := &Client{interactive: cfg.Interactive, signals: make(chan *dbus.Signal, signalQueue)}
-	conn, err := dial(ctx, cfg, dbus.WithSignalHandler(clientSignals{ctx, c}))
-	if err != nil {
+	c := &Client{cfg: cfg}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	if err := c.connect(); err != nil {
+		c.cancel()
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
-	c.conn = conn
 	return c, nil
+}
+
+// connect makes the connection that calls go over from now on.
+func (c *Client) connect() error {
+	signals := make(chan *dbus.Signal, signalQueue)
+	conn, err := dial(c.ctx, c.cfg, dbus.WithSignalHandler(clientSignals{c, signals}))
+	if err == nil {
+		c.link.Store(&link{conn, signals})
+	}
+	return err
 }
 
 func dial(ctx context.Context, cfg ClientConfig, opt dbus.ConnOption) (*dbus.Conn, error) {
@@ -73,8 +90,11 @@ func dial(ctx context.Context, cfg ClientConfig, opt dbus.ConnOption) (*dbus.Con
 	return conn, nil
 }
 
-// Close ends the connection.
-func (c *Client) Close() error { return c.conn.Close() }
+// Close ends the connection, for good.
+func (c *Client) Close() error {
+	c.cancel()
+	return c.link.Load().Close()
+}
 
 // call calls a method of the manager.
 func (c *Client) call(ctx context.Context, member string, in ...any) ([]any, error) {
@@ -96,10 +116,10 @@ func (c *Client) callObject(ctx context.Context, path dbus.ObjectPath, iface, me
 	if len(in) > 0 {
 		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(in...))
 	}
-	if c.interactive {
+	if c.cfg.Interactive {
 		msg.Flags |= dbus.FlagAllowInteractiveAuthorization
 	}
-	reply := <-c.conn.SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
+	reply := <-c.link.Load().SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
 	if reply.Err != nil {
 		return nil, remote(reply.Err)
 	}

@@ -16,7 +16,7 @@ import (
 // EachBan calls f with every ban of a jail, or of all (""), reasons included where the bus is on this host: there the
 // bans come in a file, from another host in pages.
 func (c *Client) EachBan(ctx context.Context, jail string, f func(control.Ban) error) error {
-	if !c.conn.SupportsUnixFDs() {
+	if !c.link.Load().SupportsUnixFDs() {
 		return control.EachBan(ctx, c, control.Page{Jail: jail, Max: pageMax}, f)
 	}
 	file, err := c.callFile(ctx, "ListBansByFileDescriptor", jail, uint64(0))
@@ -57,7 +57,7 @@ func (c *Client) callFile(ctx context.Context, member string, in ...any) (*os.Fi
 
 // ExportState implements control.Archiver, where the bus is on this host: a state is too long for a message.
 func (c *Client) ExportState(ctx context.Context, w io.Writer) error {
-	if !c.conn.SupportsUnixFDs() {
+	if !c.link.Load().SupportsUnixFDs() {
 		return errors.New("this connection cannot pass files: export the state on the host that exiled runs on")
 	}
 	file, err := c.callFile(ctx, "ExportStateByFileDescriptor", uint64(0))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -107,7 +109,10 @@ func (e *RemoteError) Unwrap() error {
 // remote translates an error of godbus.
 func remote(err error) error {
 	var e dbus.Error
-	if !errors.As(err, &e) {
+	switch {
+	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return errLost // as godbus says it
+	case !errors.As(err, &e):
 		return err
 	}
 	return &RemoteError{Name: e.Name, Message: e.Error()}
@@ -118,7 +123,8 @@ func (e *RemoteError) NotRunning() bool {
 	return e.Name == errServiceUnknown || e.Name == errNameHasNoOwner || strings.HasPrefix(e.Name, "org.freedesktop.systemd1.")
 }
 
-// gone reports whether whoever was called has left the bus.
-func (e *RemoteError) gone() bool {
-	return e.Name == errNoReply || e.Name == errServiceUnknown || e.Name == errNameHasNoOwner
+// isGone reports whether whoever was called has left the bus.
+func isGone(err error) bool {
+	e, ok := errors.AsType[*RemoteError](err)
+	return ok && (e.Name == errNoReply || e.Name == errServiceUnknown || e.Name == errNameHasNoOwner)
 }

@@ -296,6 +296,30 @@ func TestWatchOutlivesTheDaemon(t *testing.T) {
 	})
 }
 
+// A watcher hears of bans after the bus itself was restarted, and asks over the new connection.
+func TestWatchOutlivesTheBus(t *testing.T) {
+	t.Parallel()
+	onEachBus(t, func(t *testing.T, h *host) {
+		events := make(chan control.Event, 100)
+		watcher := h.dial(t)
+		go func() { _ = watcher.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+		h.announce(t, events, "192.0.2.51/32")
+		h.bus.Stop()
+		h.wait(t, false)
+		if _, err := watcher.Status(t.Context()); err == nil || err.Error() != "connection to the bus was lost" {
+			t.Errorf("without a bus: %v", err)
+		}
+		if err := h.bus.Run(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		h.wait(t, true)
+		h.announce(t, events, "192.0.2.52/32")
+		if _, err := watcher.Status(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // announce bans again and again, until it is heard: a subscription comes at its own time.
 func (h *host) announce(t *testing.T, heard <-chan control.Event, prefix string) {
 	t.Helper()

@@ -14,8 +14,8 @@ import (
 // clientSignals hands signals to Watch in the order they came: those of the daemon's interface, whoever sent them, and what
 // the bus says of names.
 type clientSignals struct {
-	ctx    context.Context
-	client *Client
+	client  *Client
+	signals chan<- *dbus.Signal
 }
 
 // DeliverSignal is called by godbus in its reading goroutine.
@@ -24,8 +24,8 @@ func (s clientSignals) DeliverSignal(iface, _ string, sig *dbus.Signal) {
 		return // where nobody watches, a stranger's signals would fill the queue and stop the reading
 	}
 	select {
-	case s.client.signals <- sig:
-	case <-s.ctx.Done():
+	case s.signals <- sig:
+	case <-s.client.ctx.Done():
 	}
 }
 
@@ -33,38 +33,68 @@ func isOwnerChange(sig *dbus.Signal) bool {
 	return sig.Sender == "org.freedesktop.DBus" && sig.Name == "org.freedesktop.DBus.NameOwnerChanged"
 }
 
-// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx or the connection ends, also
-// when the daemon is restarted meanwhile. Their times are when they arrived. It may be called once.
+// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx ends, also when the daemon or the
+// bus is restarted meanwhile; but a connection over a Stream is not made anew. Their times are when they arrived. It may be
+// called once.
 func (c *Client) Watch(ctx context.Context, emit func(control.Event)) error {
 	c.watching.Store(true)
 	owner, err := c.follow(ctx)
-	if err != nil {
-		return err
+	for err == nil {
+		if err = c.hear(ctx, owner, emit); errors.Is(err, errLost) && c.cfg.Stream == nil {
+			owner, err = c.rejoin(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil // the connection ends with ctx
+		}
 	}
-	for {
+	return err
+}
+
+// hear emits what the daemon says until the connection is lost.
+func (c *Client) hear(ctx context.Context, owner string, emit func(control.Event)) (err error) {
+	link := c.link.Load()
+	for err == nil {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-c.conn.Context().Done():
-			if ctx.Err() != nil {
-				return nil // the connection ends with ctx
-			}
+			return ctx.Err()
+		case <-link.Context().Done():
 			return errLost
-		case sig := <-c.signals:
+		case sig := <-link.signals:
 			if isOwnerChange(sig) {
-				if owner, err = c.changed(ctx, sig, owner); err != nil {
-					return err
-				}
+				owner, err = c.changed(ctx, sig, owner)
 			} else if e, ok := event(sig); ok && sig.Sender == owner { // anybody can send anything to anybody
 				emit(e)
 			}
 		}
 	}
+	return err
+}
+
+// rejoin connects again and again until it can follow the daemon, or wait for it, on the bus that there is then.
+func (c *Client) rejoin(ctx context.Context) (string, error) {
+	for wait := backoffFirst; ; wait = min(2*wait, backoffMax) {
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-c.ctx.Done(): // it is closed
+			return "", errLost
+		case <-time.After(wait):
+		}
+		if c.connect() != nil {
+			continue
+		}
+		owner, err := c.follow(ctx)
+		if err == nil || isGone(err) {
+			return owner, nil
+		}
+		_ = c.link.Load().Close()
+	}
 }
 
 // follow subscribes, and returns who the daemon is on the bus.
 func (c *Client) follow(ctx context.Context) (owner string, err error) {
-	err = c.conn.AddMatchSignalContext(ctx, dbus.WithMatchSender("org.freedesktop.DBus"),
+	conn := c.link.Load()
+	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender("org.freedesktop.DBus"),
 		dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, BusName))
 	if err != nil {
 		return "", fmt.Errorf("watch the daemon: %w", remote(err))
@@ -72,7 +102,7 @@ func (c *Client) follow(ctx context.Context) (owner string, err error) {
 	if err := c.command(ctx, "Subscribe"); err != nil {
 		return "", err
 	}
-	if err := c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, BusName).Store(&owner); err != nil {
+	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, BusName).Store(&owner); err != nil {
 		return "", remote(err)
 	}
 	return owner, nil
@@ -88,7 +118,7 @@ func (c *Client) changed(ctx context.Context, sig *dbus.Signal, owner string) (s
 		return after, nil
 	}
 	err := c.command(ctx, "Subscribe")
-	if e, ok := errors.AsType[*RemoteError](err); ok && e.gone() {
+	if isGone(err) {
 		return "", nil // the next one is told of, too
 	}
 	return after, err

@@ -34,7 +34,7 @@ type settings interface {
 type stream interface {
 	// EachBan calls f with every ban of a jail, or of all (""), until it fails.
 	EachBan(ctx context.Context, jail string, f func(control.Ban) error) error
-	// Watch calls emit with each ban and unban until ctx or the bus ends, also when the daemon is restarted.
+	// Watch calls emit with each ban and unban until ctx ends, also when the daemon or the bus of this host is restarted.
 	Watch(ctx context.Context, emit func(control.Event)) error
 	Close() error
 }

@@ -38,6 +38,7 @@ func TestExiled(t *testing.T) {
 			"journal":    journalCommand,
 			"eventually": eventually,
 			"exiled":     exiledCommand,
+			"bus":        busCommand,
 		},
 	}, func(env *testscript.Env, bus *dbustest.Bus) error { return setupExiled(env, bus, program) })
 }
@@ -58,9 +59,10 @@ type exiledKey struct{}
 
 // guarded is an exiled and what it needs.
 type guarded struct {
-	program, dir, bus string
-	cmd               *exec.Cmd
-	said              *bytes.Buffer
+	program, dir string
+	bus          *dbustest.Bus
+	cmd          *exec.Cmd
+	said         *bytes.Buffer
 }
 
 func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
@@ -68,7 +70,7 @@ func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
 	if err != nil {
 		return fmt.Errorf("a script needs a configuration: %w", err)
 	}
-	g := &guarded{program: program, dir: env.WorkDir, bus: bus.Address}
+	g := &guarded{program: program, dir: env.WorkDir, bus: bus}
 	if err := g.configure("backend: dry-run\n" + string(text)); err != nil {
 		return err
 	}
@@ -112,13 +114,22 @@ func (g *guarded) start() error {
 	defer socket.Close()
 	g.said = new(bytes.Buffer)
 	g.cmd = exec.Command("unshare", "--net", "--mount", "sh", "-ec", inItsSpace, "sh",
-		g.program, "--config", filepath.Join(g.dir, "exile.yaml"), "--bus", g.bus)
+		g.program, "--config", filepath.Join(g.dir, "exile.yaml"), "--bus", g.bus.Address)
 	g.cmd.ExtraFiles = []*os.File{socket}
 	g.cmd.Stdout, g.cmd.Stderr = g.said, g.said
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
 		return err
 	}
+	if err := g.answers(); err != nil {
+		g.end(syscall.SIGKILL)
+		return fmt.Errorf("exiled does not answer: %w; it said:\n%s", err, g.said)
+	}
+	return nil
+}
+
+// answers waits for exiled on its bus.
+func (g *guarded) answers() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
@@ -128,8 +139,7 @@ func (g *guarded) start() error {
 		}
 		select {
 		case <-ctx.Done():
-			g.end(syscall.SIGKILL)
-			return fmt.Errorf("exiled does not answer: %w; it said:\n%s", err, g.said)
+			return err
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -154,7 +164,7 @@ const patience = 20 * time.Second
 
 // up finds out whether the daemon has read its journal.
 func (g *guarded) up(ctx context.Context) error {
-	d, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: g.bus})
+	d, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: g.bus.Address})
 	if err != nil {
 		return err
 	}
@@ -226,4 +236,15 @@ func exiledCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] != "stop" {
 		ts.Check(g.start())
 	}
+}
+
+// busCommand ends the bus, and starts it again and waits for exiled on it: bus stop|start.
+func busCommand(ts *testscript.TestScript, _ bool, args []string) {
+	g := ts.Value(exiledKey{}).(*guarded)
+	if args[0] == "stop" {
+		g.bus.Stop()
+		return
+	}
+	ts.Check(g.bus.Run(context.Background()))
+	ts.Check(g.answers())
 }

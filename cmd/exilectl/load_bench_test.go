@@ -67,7 +67,7 @@ type crowded struct {
 
 func newCrowded(b *testing.B) *crowded {
 	b.Helper()
-	h := &crowded{guarded: guarded{program: buildExiled(b), dir: b.TempDir(), bus: dbustest.Start(b).Address}, link: exilectlLink(b)}
+	h := &crowded{guarded: guarded{program: buildExiled(b), dir: b.TempDir(), bus: dbustest.Start(b)}, link: exilectlLink(b)}
 	h.events = make(chan control.Event, 1024)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -128,7 +128,7 @@ func (h *crowded) fill(b *testing.B) {
 
 func (h *crowded) exilectl(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, h.link, args...)
-	cmd.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+h.bus)
+	cmd.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+h.bus.Address)
 	return cmd
 }
 
@@ -185,7 +185,7 @@ func milli(times []time.Duration, part float64) float64 {
 
 // ask is a peaceful peer that asks for the state now and then; it returns how long the answers took.
 func (h *crowded) ask(ctx context.Context, b *testing.B) (took []time.Duration) {
-	d, err := dbusapi.Dial(context.WithoutCancel(ctx), dbusapi.ClientConfig{Address: h.bus})
+	d, err := dbusapi.Dial(context.WithoutCancel(ctx), dbusapi.ClientConfig{Address: h.bus.Address})
 	if err != nil {
 		b.Error(err)
 		return nil
@@ -252,7 +252,7 @@ func listing(ctx context.Context, h *crowded, b *testing.B) {
 func turning(ctx context.Context, h *crowded, b *testing.B) {
 	begin, n := time.Now(), 0
 	for after := ""; ctx.Err() == nil; {
-		out, err := exec.CommandContext(ctx, "busctl", "--address="+h.bus, "--json=short", "call", dbusapi.BusName, "/org/exile1",
+		out, err := exec.CommandContext(ctx, "busctl", "--address="+h.bus.Address, "--json=short", "call", dbusapi.BusName, "/org/exile1",
 			dbusapi.ManagerInterface, "ListBans", "ssut", "", after, "10000", "0").Output()
 		var page struct{ Data [2]json.RawMessage }
 		var bans []json.RawMessage
@@ -296,7 +296,7 @@ func calling(ctx context.Context, h *crowded, b *testing.B) {
 }
 
 func (h *crowded) raw(b *testing.B) *dbus.Conn {
-	conn, err := dbus.Connect(h.bus)
+	conn, err := dbus.Connect(h.bus.Address)
 	if err != nil {
 		b.Error(err)
 	}
@@ -305,7 +305,7 @@ func (h *crowded) raw(b *testing.B) *dbus.Conn {
 
 // notReading asks for as much as it can and reads none of it.
 func notReading(ctx context.Context, h *crowded, b *testing.B) {
-	path, _ := strings.CutPrefix(h.bus, "unix:path=")
+	path, _ := strings.CutPrefix(h.bus.Address, "unix:path=")
 	for ctx.Err() == nil {
 		notReadingOnce(ctx, path, b)
 	}

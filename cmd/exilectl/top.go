@@ -34,7 +34,7 @@ func newTopCommand(o *options) *cobra.Command {
 			defer cancel()
 			m := &screen{ctx: ctx, daemon: d, every: max(every, 100*time.Millisecond), options: o, width: 80, height: 24}
 			p := tea.NewProgram(m, tea.WithContext(ctx))
-			go func() { _ = d.Watch(ctx, func(e control.Event) { p.Send(e) }) }()
+			go func() { p.Send(unheard{d.Watch(ctx, func(e control.Event) { p.Send(e) })}) }()
 			_, err = p.Run()
 			if errors.Is(err, tea.ErrProgramKilled) && cmd.Context().Err() != nil {
 				err = nil // interrupted
@@ -63,6 +63,9 @@ type screen struct {
 	err           error           // why it ends
 }
 
+// unheard is why no more events come; nil at the end.
+type unheard struct{ err error }
+
 // sample is what the daemon said at a time.
 type sample struct {
 	at     time.Time
@@ -86,6 +89,11 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case control.Event:
 		s.recent = append([]control.Event{msg}, s.recent[:min(len(s.recent), maxRecent-1)]...)
+	case unheard:
+		if msg.err != nil {
+			s.err = failure(msg.err, "watch bans")
+		}
+		return s, tea.Quit
 	case sample:
 		s.take(msg)
 		if s.err != nil {

@@ -54,6 +54,10 @@ func TestTopEnds(t *testing.T) {
 	if _, cmd := s.Update(sample{err: lost}); cmd == nil || !errors.Is(s.err, lost) {
 		t.Errorf("a lost daemon does not end it with its error: %v", s.err)
 	}
+	s = newScreen(t)
+	if _, cmd := s.Update(unheard{lost}); cmd == nil || !errors.Is(s.err, lost) {
+		t.Errorf("the end of the events does not end it with its error: %v", s.err)
+	}
 }
 
 // A daemon that is restarted says nothing for a while: the screen says so and goes on.
