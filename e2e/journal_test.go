@@ -35,11 +35,24 @@ var journalFormats = []string{
 const (
 	perFormat = 150 // numbers logged in each format
 	journalNS = "other"
+	archived  = "/var/log/journal/*/*@*.journal*" // with ~ is what a reboot found open
+	remote    = "/var/log/journal/remote/"
 	dropIn    = "/etc/systemd/system/systemd-journald.service.d/e2e.conf"
 )
 
+// remoteFormats are what systemd-journal-remote can be told to write: by its environment, with an option.
+var remoteFormats = []struct{ environment, option string }{
+	{"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=yes"},
+	{"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=no"},
+	{"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=yes"},
+	{"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=no"},
+	{"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0", "--compress=yes"},
+	{"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0", "--compress=no"},
+}
+
 // TestJournal: what a real journald wrote in all its formats, before and after a reboot that set the clock back by a day,
-// is read as journalctl reads it; and who stopped in the midst of it before the reboot misses nothing after it.
+// is read as journalctl reads it, and so is what systemd-journal-remote makes of it; and who stopped in the midst of it
+// before the reboot misses nothing after it.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	h := bare(t, nil)
@@ -69,7 +82,19 @@ func TestJournal(t *testing.T) {
 	checkReboot(t, first, rest, last)
 
 	in(t, h, "journalctl", "--rotate")
+	writeRemote(t, h)
 	compareJournals(ctx, t, h, sealing)
+}
+
+// writeRemote has the host's systemd-journal-remote write all that was archived, once in each format.
+func writeRemote(t *testing.T, h *host.Host) {
+	t.Helper()
+	// One file after the other: of several at once journalctl may leave entries out where the clock was set back.
+	in(t, h, "sh", "-c", "for f in "+archived+"; do journalctl --file $f -o export --all -q; done >/var/tmp/export && mkdir "+remote)
+	for i, format := range remoteFormats {
+		in(t, h, "sh", "-c", fmt.Sprintf("%s /lib/systemd/systemd-journal-remote %s -o %s%d@.journal - </var/tmp/export",
+			format.environment, format.option, remote, i))
+	}
 }
 
 // seal has journald seal the files that it makes from now on, with a tag every second. It reports whether the host can.
@@ -191,44 +216,54 @@ type entryText struct {
 
 const randomCursors = 100
 
-// compareJournals reads every file that journald has archived, with journalctl and without: as a whole, and from random
-// cursors on, forward and backward.
+// compareJournals reads every file that has been archived, with journalctl and without.
 func compareJournals(ctx context.Context, t *testing.T, h *host.Host, sealing bool) {
 	t.Helper()
-	files, err := filepath.Glob(h.Path("/var/log/journal/*/*@*.journal"))
-	if err != nil || len(files) < len(journalFormats)+2 {
+	files, err := filepath.Glob(h.Path(archived))
+	if err != nil || len(files) < len(journalFormats)+len(remoteFormats)+2 {
 		t.Fatalf("files: %q, %v", files, err)
 	}
-	flags, sealed := make(map[string]int), 0
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, path := range files {
+	flags, sealed, entries := make(map[string]int), 0, make(map[bool]int)
+	for i, path := range files {
 		inside := strings.TrimPrefix(path, h.Path("/"))
 		header := in(t, h, "journalctl", "--header", "--file", inside)
 		flags[valueOf(header, "Incompatible flags:")]++
 		if valueOf(header, "Compatible flags:") != "" && valueOf(header, "Tag objects:") != "0" {
 			sealed++
 		}
-		want := journalctl(ctx, t, h, inside)
-		sameEntries(t, inside, want, entriesOf(t, path, 0, (*journalfile.Cursor).Next))
-		for range min(len(want), (randomCursors+len(files)-1)/len(files)) {
-			from := want[random.IntN(len(want))].cursor
-			p, err := journal.ParsePosition(from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameEntries(t, inside+" from "+from, journalctl(ctx, t, h, inside, "--cursor", from),
-				entriesOf(t, path, p.Seqnum, (*journalfile.Cursor).Next))
-			sameEntries(t, inside+" back from "+from, journalctl(ctx, t, h, inside, "--reverse", "--cursor", from),
-				entriesOf(t, path, p.Seqnum+1, (*journalfile.Cursor).Previous))
-		}
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		n := compareJournal(ctx, t, h, inside, random, (randomCursors+len(files)-1)/len(files))
+		entries[strings.HasPrefix(inside, remote)] += n
 	}
 	t.Logf("%d files, %d of them sealed, of the formats %v", len(files), sealed, flags)
+	if entries[true] != len(remoteFormats)*entries[false] {
+		t.Errorf("of %d entries %d were written again in %d formats", entries[false], entries[true], len(remoteFormats))
+	}
 	if version(t, h) >= 253 && (!has(flags, "COMPRESSED-XZ") || !has(flags, "COMPRESSED-LZ4")) {
 		t.Errorf("nothing is compressed with XZ, or with LZ4: %v", flags)
 	}
 	if len(flags) < 4 || !has(flags, "COMPRESSED-ZSTD") || sealed == len(files) || (sealed > 0) != sealing {
 		t.Errorf("%d of %d files are sealed, of the formats %v", sealed, len(files), flags)
 	}
+}
+
+// compareJournal reads a file as a whole, and from random cursors on, forward and backward. It returns how many entries it has.
+func compareJournal(ctx context.Context, t *testing.T, h *host.Host, inside string, random *rand.Rand, cursors int) int {
+	t.Helper()
+	path, want := h.Path(inside), journalctl(ctx, t, h, inside)
+	sameEntries(t, inside, want, entriesOf(t, path, 0, (*journalfile.Cursor).Next))
+	for range min(len(want), cursors) {
+		from := want[random.IntN(len(want))].cursor
+		p, err := journal.ParsePosition(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameEntries(t, inside+" from "+from, journalctl(ctx, t, h, inside, "--cursor", from),
+			entriesOf(t, path, p.Seqnum, (*journalfile.Cursor).Next))
+		sameEntries(t, inside+" back from "+from, journalctl(ctx, t, h, inside, "--reverse", "--cursor", from),
+			entriesOf(t, path, p.Seqnum+1, (*journalfile.Cursor).Previous))
+	}
+	return len(want)
 }
 
 // has reports whether a file has that flag.

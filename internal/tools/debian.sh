@@ -4,7 +4,7 @@
 # Where Debian's archive cannot be reached it says so loudly and prints nothing.
 set -eu
 suite=$1
-packages='systemd systemd-sysv dbus dbus-broker dbus-user-session polkitd libpam-systemd openssh-server iproute2 nftables ipset iptables firewalld ufw procps kmod cockpit-ws cockpit-bridge'
+packages='systemd systemd-sysv dbus dbus-broker dbus-user-session polkitd libpam-systemd openssh-server iproute2 nftables ipset iptables firewalld ufw procps kmod cockpit-ws cockpit-bridge systemd-journal-remote'
 # Another list of packages is another root.
 sum=$(echo "$packages" | cksum)
 root=/var/cache/exile/$suite-${sum%% *}
