@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,14 +56,23 @@ func forgetWord(ctx context.Context, d control.Learner, jail, word string, name 
 	return d.ForgetName(ctx, jail, user)
 }
 
-// completeNames offers learned names.
+// completeNames offers those of the learned names that no shell takes for anything but a word: attackers chose them.
 func completeNames(o *options) completer {
 	return complete(o, func(ctx context.Context, d daemon, _ string) ([]string, error) {
 		names, err := d.Names(ctx, "")
 		var out []string
 		for _, n := range names {
-			out = append(out, control.QuoteName(n.Name))
+			if plainWord(n.Name) {
+				out = append(out, n.Name)
+			}
 		}
 		return out, err
+	})
+}
+
+// plainWord reports whether a text means itself to every shell, and is no option.
+func plainWord(s string) bool {
+	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || 'z' < r) && (r < 'A' || 'Z' < r) && (r < '0' || '9' < r) && !strings.ContainsRune("._-@", r)
 	})
 }

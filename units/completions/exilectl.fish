@@ -11,7 +11,7 @@ function __exilectl_perform_completion
     __exilectl_debug "Starting __exilectl_perform_completion"
 
     # Extract all args except the last one
-    set -l args (commandline -opc)
+    set -l args (string escape -- (commandline -opc))
     # Extract the last arg and escape it in case it is a space
     set -l lastArg (string escape -- (commandline -ct))
 
