@@ -31,6 +31,30 @@ func sayUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// newHelpCommand shows what --help does; cobra's own takes any word for a success.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "help [COMMAND]",
+		Short:  "Show what a command does",
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			about, _, err := cmd.Root().Find(words)
+			if err != nil {
+				return err
+			}
+			return about.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, words []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			for _, c := range cmd.Root().Commands() {
+				if len(words) == 0 && c.IsAvailableCommand() {
+					names = append(names, c.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
 // help prints what a verb does, as systemctl --help does.
 func (o *options) help(cmd *cobra.Command, _ []string) {
 	o.json = jsonOff

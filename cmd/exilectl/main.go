@@ -71,9 +71,10 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		RunE:              func(cmd *cobra.Command, args []string) error { return status.RunE(cmd, args) },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // they are shipped,
 	}
 	root.SetVersionTemplate("exile {{.Version}}\n")
+	root.SetHelpCommand(newHelpCommand())
 	o.register(root)
 	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
 		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newShowCommand(o), newStatisticsCommand(o),
