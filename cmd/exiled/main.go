@@ -111,6 +111,9 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // before anything takes time: it must never end us
 	defer signal.Stop(hup)
+	if err := keepCapabilities(); err != nil {
+		log.Warn("Programs that exiled starts have its capabilities", "error", err)
+	}
 	cfg, err := config.Load(config.Sources{File: o.config})
 	if err != nil {
 		return err
