@@ -63,7 +63,7 @@ func (c *Command) Ignored(ctx context.Context, addr netip.Addr) (bool, error) {
 	case c.shared.slots <- struct{}{}:
 		defer func() { <-c.shared.slots }()
 	case <-ctx.Done():
-		return false, fmt.Errorf("run ignorecommand %s: %w", c.argv[0], ctx.Err())
+		return false, fmt.Errorf("run ignorecommand %s: %w", c.argv[0], context.Cause(ctx))
 	}
 	ignored, err := c.run(ctx, addr)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *Command) Ignored(ctx context.Context, addr netip.Addr) (bool, error) {
 
 // run starts the program itself, without a shell, in an empty environment, and kills all that it started after the time.
 func (c *Command) run(ctx context.Context, addr netip.Addr) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("no answer after %v", commandTimeout))
 	defer cancel()
 	argv := make([]string, len(c.argv))
 	for i, arg := range c.argv {
@@ -90,7 +90,7 @@ func (c *Command) run(ctx context.Context, addr netip.Addr) (bool, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return false, fmt.Errorf("no answer after %v", commandTimeout)
+		return false, context.Cause(ctx)
 	}
 	exit, ended := errors.AsType[*exec.ExitError](err)
 	switch {

@@ -2,6 +2,7 @@ package allow
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -106,12 +107,13 @@ func TestCommandLimits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := command(t, 0, script(t, "echo $$ >"+dir+"/$$; sleep 1000 & wait"))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	tired := errors.New("tired")
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
-			if ok, err := c.Ignored(ctx, guesser); ok || err == nil {
+			if ok, err := c.Ignored(ctx, guesser); ok || !errors.Is(err, tired) {
 				t.Errorf("ignored %v, error %v", ok, err)
 			}
 		})
@@ -130,6 +132,6 @@ func TestCommandLimits(t *testing.T) {
 	if n := running(); n != maxCommands {
 		t.Errorf("%d run at once", n)
 	}
-	cancel()
+	cancel(tired)
 	all.Wait()
 }

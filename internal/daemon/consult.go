@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 // maxQuestions is how many bans may wait for an ignorecommand; beyond, nobody is asked: an attacker with many addresses
 // must not be able to put bans off.
 const maxQuestions = 256
+
+// maxWait is how long after its decision a ban is made without an answer. Else a command that asks elsewhere, where an attacker
+// may be slow to answer, would put off all that wait for their turn: by minutes.
+const maxWait = 10 * time.Second
 
 // question is whether a ban is not to be made.
 type question struct {
@@ -48,16 +53,21 @@ func (d *Daemon) asker(ctx context.Context) error {
 	for {
 		select {
 		case q := <-d.questions:
-			go func() {
-				ignored, err := q.ask(ctx, q.ban.Prefix.Addr())
-				select {
-				case d.answers <- answer{q.ban, ignored, err}:
-				case <-ctx.Done():
-				}
-			}()
+			go d.put(ctx, q)
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// put puts a question and hands on the answer, unless ctx ends before.
+func (d *Daemon) put(ctx context.Context, q question) {
+	limit, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("no answer within %v of the decision", maxWait))
+	defer cancel()
+	ignored, err := q.ask(limit, q.ban.Prefix.Addr())
+	select {
+	case d.answers <- answer{q.ban, ignored, err}:
+	case <-ctx.Done():
 	}
 }
 

@@ -42,3 +42,25 @@ func TestIgnoreCommand(t *testing.T) {
 		w.expect("restarted", "ban 192.0.2.4/32 offence 1")
 	})
 }
+
+// A command that does not answer, or whose turn does not come, puts a ban off by ten seconds, however many wait.
+func TestIgnoreCommandIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			j := w.jail("sshd", nil)
+			j.Ignored = func(ctx context.Context, _ netip.Addr) (bool, error) {
+				<-ctx.Done()
+				return false, context.Cause(ctx)
+			}
+			return []*daemon.Jail{j}
+		}
+		d := w.start()
+		defer w.end(d)
+		w.attack("192.0.2.1", 3)
+		time.Sleep(9*time.Second - time.Millisecond) // a second has passed
+		w.expect("before the time")
+		time.Sleep(time.Millisecond)
+		w.expect("after it", "ban 192.0.2.1/32 offence 1")
+	})
+}
