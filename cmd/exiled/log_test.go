@@ -20,3 +20,17 @@ func TestLogLine(t *testing.T) {
 		t.Errorf("logged\n%s\nwant\n%s", out.String(), want)
 	}
 }
+
+// A host without a bus has one line about it, and not one each time that it is tried.
+func TestLogOfTheBus(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	connected := logBus(slog.New(handler{out: &out, level: slog.LevelInfo}))
+	for _, err := range []error{nil, errors.New("lost"), errors.New("refused"), errors.New("refused"), nil, nil} {
+		connected(err)
+	}
+	want := "There is no bus; banning goes on error=lost\nThe bus is there again name=org.exile1\n"
+	if got := out.String(); got != want {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}

@@ -148,7 +148,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	})
 	bus = dbusapi.New(dbusapi.Config{
 		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Version: version, LogLevel: level, LogTarget: "journal",
-		Connected: func(err error) { logBus(log, err) },
+		Connected: logBus(log),
 	})
 	passed.connect(d, d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
 	if err := serve(ctx, o, d, bus, events, passed, hup); err != nil {
@@ -205,12 +205,20 @@ func openStore(dir string, log *slog.Logger) (*state.Store, error) {
 	return store, nil
 }
 
-func logBus(log *slog.Logger, err error) {
-	if err == nil {
-		log.Debug("Connected to the bus", "name", dbusapi.BusName)
-		return
+// logBus says once that there is no bus, however often it is tried: a host may do without.
+func logBus(log *slog.Logger) func(error) {
+	lost := false
+	return func(err error) {
+		switch {
+		case err == nil && lost:
+			log.Info("The bus is there again", "name", dbusapi.BusName)
+		case err == nil:
+			log.Debug("Connected to the bus", "name", dbusapi.BusName)
+		case !lost:
+			log.Warn("There is no bus; banning goes on", "error", err)
+		}
+		lost = err != nil
 	}
-	log.Warn("Lost the bus; banning goes on", "error", err)
 }
 
 // notify tells systemd; without it, nobody.
