@@ -1,6 +1,7 @@
 package dbusapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -184,7 +185,8 @@ func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, strin
 func (c *Client) Hosts(ctx context.Context, p control.Page) ([]control.Host, string, error) {
 	body, err := c.callObject(ctx, jailPath(p.Jail), JailInterface, "ListFailures", p.After, count(p.Max), uint64(0))
 	if e, ok := errors.AsType[*RemoteError](err); ok && e.Name == errUnknownObject {
-		return nil, "", fmt.Errorf("jail %q: %w", p.Jail, control.ErrNoSuchJail)
+		_, err := c.call(ctx, "GetJail", p.Jail) // says which there are
+		return nil, "", cmp.Or(err, error(e))
 	}
 	if err != nil {
 		return nil, "", err

@@ -111,11 +111,8 @@ func getJail(c *call) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := c.str(0)
-	if !slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name }) {
-		return nil, fail(BusName+".NoSuchJail", "No such jail: %q.", name)
-	}
-	return []any{jailPath(name)}, nil
+	j, err := control.FindJail(jails, c.str(0))
+	return []any{jailPath(j.Name)}, err
 }
 
 func listJails(c *call) ([]any, error) {

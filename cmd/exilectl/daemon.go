@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"exile/dbusapi"
@@ -62,7 +65,11 @@ type socket struct {
 func dialSocket(ctx context.Context, noBus error) (daemon, error) {
 	c, err := varlink.Dial(ctx, socketPath())
 	if err != nil {
-		return nil, fmt.Errorf("failed to reach exiled: %w; without a bus: %w", noBus, err)
+		err = fmt.Errorf("failed to reach exiled: %w; without a bus: %w", noBus, err)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			err = fmt.Errorf("%w (start it with: systemctl start exiled)", err)
+		}
+		return nil, err
 	}
 	return socket{c, noBus}, nil
 }

@@ -55,8 +55,8 @@ func checkJail(ctx context.Context, d control.Reader, name string) error {
 	if err != nil {
 		return failure(err, "list jails")
 	}
-	if !slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name }) {
-		return &exitError{exitNoSuchJail, failure(control.ErrNoSuchJail, "look at jail %q", name)}
+	if _, err := control.FindJail(jails, name); err != nil {
+		return &exitError{exitNoSuchJail, failure(err, "look up bans")}
 	}
 	return nil
 }

@@ -49,20 +49,20 @@ func newStatusCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// statusOf shows a jail or an address, whichever the word is.
+// statusOf shows an address or a jail, whichever the word is.
 func statusOf(ctx context.Context, d control.Reader, c *console, word string) error {
+	if p, err := dbusapi.ParsePrefix(word); err == nil {
+		return statusAddress(ctx, d, c, p)
+	}
 	jails, err := d.Jails(ctx)
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == word }); i >= 0 {
-		return statusJail(c, jails[i])
-	}
-	p, err := dbusapi.ParsePrefix(word)
+	j, err := control.FindJail(jails, word)
 	if err != nil {
-		return fmt.Errorf("neither a jail nor an address: %w", control.ErrNoSuchJail)
+		return fmt.Errorf("not an address, and %w", err)
 	}
-	return statusAddress(ctx, d, c, p)
+	return statusJail(c, j)
 }
 
 // statusDaemon shows the daemon, its jails and the end of its log.

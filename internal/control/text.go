@@ -12,6 +12,31 @@ import (
 // MaxText bounds every string that a caller hands in, in bytes.
 const MaxText = 256
 
+// invalid is an ErrInvalid that says by itself what is wrong.
+type invalid string
+
+// Error implements error.
+func (e invalid) Error() string { return string(e) }
+
+// Is is for errors.Is.
+func (e invalid) Is(target error) bool { return target == ErrInvalid }
+
+// NoSuchJail is ErrNoSuchJail for a name, with the names that there are.
+func NoSuchJail(name string, jails []string) error {
+	return fmt.Errorf("%w %q: the jails are %s", ErrNoSuchJail, name, strings.Join(jails, ", "))
+}
+
+// FindJail returns the jail of a name, or NoSuchJail.
+func FindJail(jails []JailStatus, name string) (JailStatus, error) {
+	names := make([]string, len(jails))
+	for i, j := range jails {
+		if names[i] = j.Name; j.Name == name {
+			return j, nil
+		}
+	}
+	return JailStatus{}, NoSuchJail(name, names)
+}
+
 // FormatPrefix writes a prefix as callers see it: an address alone without its length.
 func FormatPrefix(p netip.Prefix) string {
 	if p.IsSingleIP() {
@@ -24,15 +49,15 @@ func FormatPrefix(p netip.Prefix) string {
 // errors are ErrInvalid.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	if len(s) > MaxText {
-		return netip.Prefix{}, fmt.Errorf("parse address: %d bytes are too many: %w", len(s), ErrInvalid)
+		return netip.Prefix{}, invalid(fmt.Sprintf("an address of %d bytes is too long", len(s)))
 	}
 	p, err := parsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("parse address %q: neither an address nor a network: %w", s, ErrInvalid)
+		return netip.Prefix{}, invalid(fmt.Sprintf("%q is neither an address nor a network", s))
 	}
 	if p.Addr().Is4In6() {
 		if p.Bits() < 96 {
-			return netip.Prefix{}, fmt.Errorf("parse address %q: larger than IPv4: %w", s, ErrInvalid)
+			return netip.Prefix{}, invalid(fmt.Sprintf("%q is larger than IPv4", s))
 		}
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
@@ -64,10 +89,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // CheckText refuses text that is too long or that could move a cursor; what names it. Its errors are ErrInvalid.
 func CheckText(what, s string) error {
 	if len(s) > MaxText {
-		return fmt.Errorf("%s of %d bytes: at most %d: %w", what, len(s), MaxText, ErrInvalid)
+		return invalid(fmt.Sprintf("%s of %d bytes: at most %d", what, len(s), MaxText))
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("%s %q: has unprintable characters: %w", what, s, ErrInvalid)
+		return invalid(fmt.Sprintf("%s %q has unprintable characters", what, s))
 	}
 	return nil
 }
@@ -87,11 +112,11 @@ func ParseName(text string) (string, error) {
 		return text, CheckText("name", text)
 	}
 	if len(text) > 4*MaxText {
-		return "", fmt.Errorf("name of %d bytes: %w", len(text), ErrInvalid)
+		return "", invalid(fmt.Sprintf("name of %d bytes: at most %d", len(text), 4*MaxText))
 	}
 	name, err := strconv.Unquote(text)
 	if err != nil {
-		return "", fmt.Errorf("name %q: a quoted name ends with a quote: %w", text, ErrInvalid)
+		return "", invalid(fmt.Sprintf("name %q: a quoted name ends with a quote", text))
 	}
 	return name, nil
 }

@@ -193,7 +193,7 @@ func (d *Daemon) known(name string) error {
 	for i, j := range d.plan.Jails {
 		names[i] = j.Info.Name
 	}
-	return fmt.Errorf("%w %q: the jails are %s", control.ErrNoSuchJail, name, strings.Join(names, ", "))
+	return control.NoSuchJail(name, names)
 }
 
 // Hosts implements control.Reader.

@@ -317,10 +317,11 @@ func (f *Fake) refuse(jail string) error {
 }
 
 func (f *Fake) known(jail string) error {
-	if jail == "" || slices.ContainsFunc(f.jails, func(j control.JailStatus) bool { return j.Name == jail }) {
+	if jail == "" {
 		return nil
 	}
-	return fmt.Errorf("jail %q: %w", jail, control.ErrNoSuchJail)
+	_, err := control.FindJail(f.jails, jail)
+	return err
 }
 
 func (f *Fake) tell(e control.Event) {
