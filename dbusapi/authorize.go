@@ -57,14 +57,9 @@ func (c *call) authorize(a action) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	if c.interactive {
-		left, stop, err := c.session.watchPeer(ctx, c.sender)
-		if err != nil {
-			return err
-		}
-		defer stop()
 		go func() {
 			select {
-			case <-left:
+			case <-c.peer.left:
 				cancel()
 			case <-ctx.Done():
 			}

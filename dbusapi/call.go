@@ -13,6 +13,7 @@ type call struct {
 	session     *session
 	ctx         context.Context
 	sender      string
+	peer        *peer
 	path        dbus.ObjectPath
 	iface       string
 	member      string
@@ -42,7 +43,9 @@ func (s *session) intercept(msg *dbus.Message) {
 		return
 	}
 	c := s.newCall(msg)
-	admission, err := s.gate.enter(c.sender, c.member, time.Now())
+	var admission admission
+	var err error
+	c.peer, admission, err = s.gate.enter(c.sender, c.member, time.Now())
 	switch {
 	case err != nil:
 		c.fail(err)
@@ -54,7 +57,7 @@ func (s *session) intercept(msg *dbus.Message) {
 // run serves the call, unless it is asked for whether the caller reads and it does not.
 func (c *call) run(ask bool) {
 	deaf := ask && c.session.deaf(c.ctx, c.sender)
-	defer c.session.gate.leave(ended{c.sender, ask, deaf})
+	defer c.session.gate.leave(ended{c.peer, ask, deaf})
 	if !deaf {
 		c.serve()
 	}

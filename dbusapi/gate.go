@@ -14,7 +14,8 @@ const (
 	maxLent         = 8 // memory files that peers other than root hold
 )
 
-// gate admits calls. It belongs to the goroutine that reads from the bus; only leave is for others.
+// gate admits calls. It belongs to the goroutine that reads from the bus; only leave is for others. That goroutine reads of a
+// peer's calls before it reads that the peer has left.
 type gate struct {
 	total int
 	peers map[string]*peer
@@ -23,7 +24,7 @@ type gate struct {
 
 // ended is a call that has ended, and what was found out about its peer if that was asked.
 type ended struct {
-	peer        string
+	peer        *peer
 	asked, deaf bool
 }
 
@@ -46,6 +47,16 @@ type peer struct {
 	asked  time.Time // about a deaf one
 	tokens float64   // reports that it may make now
 	at     time.Time
+	left   chan struct{} // closed when it has left the bus
+}
+
+func (p *peer) hasLeft() bool {
+	select {
+	case <-p.left:
+		return true
+	default:
+		return false
+	}
 }
 
 // newGate makes the channel as long as there can be calls, so that leave never waits.
@@ -53,27 +64,27 @@ func newGate() *gate {
 	return &gate{peers: map[string]*peer{}, done: make(chan ended, maxCalls+maxFirst)}
 }
 
-// enter says what becomes of a call, or why it is refused.
-func (g *gate) enter(sender, member string, now time.Time) (admission, error) {
+// enter says whose a call is and what becomes of it, or why it is refused.
+func (g *gate) enter(sender, member string, now time.Time) (*peer, admission, error) {
 	g.collect()
 	p := g.peers[sender]
 	if p == nil {
-		p = &peer{tokens: reportBurst, at: now}
+		p = &peer{tokens: reportBurst, at: now, left: make(chan struct{})}
 	}
 	p.since++
 	if p.deaf && now.Sub(p.asked) < askEvery {
-		return drop, nil
+		return p, drop, nil
 	}
 	if member == "Report" && !p.spend(now) {
 		g.peers[sender] = p
-		return drop, fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
+		return p, drop, fail(errLimitsExceeded, "More than %d reports per second.", reportRate)
 	}
 	limit := maxCalls
 	if p.calls == 0 {
 		limit += maxFirst
 	}
 	if p.calls >= maxCallsPerPeer || g.total >= limit {
-		return drop, fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
+		return p, drop, fail(errLimitsExceeded, "Too many calls at once: %d of yours and %d in all are running.", p.calls, g.total)
 	}
 	g.forget(now)
 	g.peers[sender] = p
@@ -81,9 +92,9 @@ func (g *gate) enter(sender, member string, now time.Time) (admission, error) {
 	g.total++
 	if p.deaf || p.since >= askCalls {
 		p.since, p.asked = 0, now
-		return ask, nil
+		return p, ask, nil
 	}
-	return serve, nil
+	return p, serve, nil
 }
 
 // leave ends a call that entered.
@@ -94,14 +105,21 @@ func (g *gate) collect() {
 		select {
 		case e := <-g.done:
 			g.total--
-			p := g.peers[e.peer]
-			p.calls--
+			e.peer.calls--
 			if e.asked {
-				p.deaf = e.deaf
+				e.peer.deaf = e.deaf
 			}
 		default:
 			return
 		}
+	}
+}
+
+// gone notes that a peer has left the bus.
+func (g *gate) gone(name string) {
+	if p := g.peers[name]; p != nil {
+		close(p.left)
+		delete(g.peers, name)
 	}
 }
 

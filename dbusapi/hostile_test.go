@@ -160,20 +160,3 @@ func TestOnlySubscribersHearOfBans(t *testing.T) {
 		}
 	})
 }
-
-// Subscribers that vanish do no harm.
-func TestSubscribersThatVanish(t *testing.T) {
-	t.Parallel()
-	onEachBus(t, func(t *testing.T, h *host) {
-		for range 50 {
-			conn := h.raw(t)
-			if err := conn.Object("org.exile1", "/org/exile1").Call("org.exile1.Manager.Subscribe", 0).Err; err != nil {
-				t.Fatal(err)
-			}
-			_ = conn.Close()
-		}
-		if _, err := h.dial(t).Status(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}

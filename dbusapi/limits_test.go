@@ -22,18 +22,18 @@ func TestGate(t *testing.T) {
 	now := time.Unix(1000, 0)
 	g := newGate()
 	for i := range maxCallsPerPeer {
-		if _, err := g.enter(":1.1", "Ban", now); err != nil {
+		if _, _, err := g.enter(":1.1", "Ban", now); err != nil {
 			t.Fatalf("call %d: %v", i, err)
 		}
 	}
-	if _, err := g.enter(":1.1", "Ban", now); err == nil {
+	if _, _, err := g.enter(":1.1", "Ban", now); err == nil {
 		t.Error("more calls than a peer may have")
 	}
-	if _, err := g.enter(":1.2", "Ban", now); err != nil {
+	if _, _, err := g.enter(":1.2", "Ban", now); err != nil {
 		t.Errorf("another peer: %v", err)
 	}
-	g.leave(ended{peer: ":1.1"})
-	if _, err := g.enter(":1.1", "Ban", now); err != nil {
+	g.leave(ended{peer: g.peers[":1.1"]})
+	if _, _, err := g.enter(":1.1", "Ban", now); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
 }
@@ -42,7 +42,7 @@ func TestGateCountsAllPeers(t *testing.T) {
 	t.Parallel()
 	g, admitted := newGate(), 0
 	for i := range 3 * maxCalls {
-		if _, err := g.enter(":1."+strconv.Itoa(i), "Ban", time.Unix(0, 0)); err == nil {
+		if _, _, err := g.enter(":1."+strconv.Itoa(i), "Ban", time.Unix(0, 0)); err == nil {
 			admitted++
 		}
 	}
@@ -50,7 +50,7 @@ func TestGateCountsAllPeers(t *testing.T) {
 		t.Errorf("%d calls at once, want %d", admitted, maxCalls+maxFirst)
 	}
 	for range admitted {
-		g.leave(ended{peer: ":1.0"}) // must not wait
+		g.leave(ended{peer: g.peers[":1.0"]}) // must not wait
 	}
 }
 
@@ -59,14 +59,14 @@ func TestGateHasRoomForWhoDoesNothingElse(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	for i := range maxCalls {
-		if _, err := g.enter(":1."+strconv.Itoa(i/maxCallsPerPeer), "ListBans", time.Unix(0, 0)); err != nil {
+		if _, _, err := g.enter(":1."+strconv.Itoa(i/maxCallsPerPeer), "ListBans", time.Unix(0, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := g.enter(":2.1", "Unban", time.Unix(0, 0)); err != nil {
+	if _, _, err := g.enter(":2.1", "Unban", time.Unix(0, 0)); err != nil {
 		t.Error("the first call of a peer was not admitted")
 	}
-	if _, err := g.enter(":2.1", "Unban", time.Unix(0, 0)); err == nil {
+	if _, _, err := g.enter(":2.1", "Unban", time.Unix(0, 0)); err == nil {
 		t.Error("a second one was")
 	}
 }
@@ -77,9 +77,9 @@ func TestGateRationsReports(t *testing.T) {
 	g := newGate()
 	report := func(n int) {
 		for range n {
-			if _, err := g.enter(":1.1", "Report", now); err == nil {
+			if _, _, err := g.enter(":1.1", "Report", now); err == nil {
 				admitted++
-				g.leave(ended{peer: ":1.1"})
+				g.leave(ended{peer: g.peers[":1.1"]})
 			}
 		}
 	}
@@ -98,23 +98,23 @@ func TestGateDropsTheDeaf(t *testing.T) {
 	g := newGate()
 	enter := func(want admission) {
 		t.Helper()
-		if got, err := g.enter(":1.1", "Ban", now); got != want || err != nil {
+		if _, got, err := g.enter(":1.1", "Ban", now); got != want || err != nil {
 			t.Fatalf("call is admitted as %d, %v; want %d", got, err, want)
 		}
 	}
 	for range askCalls - 1 {
 		enter(serve)
-		g.leave(ended{peer: ":1.1"})
+		g.leave(ended{peer: g.peers[":1.1"]})
 	}
 	enter(ask)
 	enter(serve) // nobody has answered yet
-	g.leave(ended{peer: ":1.1", asked: true, deaf: true})
-	g.leave(ended{peer: ":1.1"})
+	g.leave(ended{peer: g.peers[":1.1"], asked: true, deaf: true})
+	g.leave(ended{peer: g.peers[":1.1"]})
 	enter(drop)
 	now = now.Add(askEvery)
 	enter(ask)
 	enter(drop)
-	g.leave(ended{peer: ":1.1", asked: true})
+	g.leave(ended{peer: g.peers[":1.1"], asked: true})
 	enter(serve)
 	if g.total != 1 {
 		t.Errorf("%d calls are running, want 1", g.total)
@@ -127,10 +127,10 @@ func TestGateForgetsPeers(t *testing.T) {
 	g := newGate()
 	for i := range 10 * maxPeers {
 		name := ":1." + strconv.Itoa(i)
-		if _, err := g.enter(name, "Report", time.Unix(0, 0)); err != nil {
+		if _, _, err := g.enter(name, "Report", time.Unix(0, 0)); err != nil {
 			t.Fatal(err)
 		}
-		g.leave(ended{peer: name})
+		g.leave(ended{peer: g.peers[name]})
 	}
 	if len(g.peers) > maxPeers {
 		t.Errorf("%d peers are remembered, at most %d should be", len(g.peers), maxPeers)

@@ -34,7 +34,7 @@ func managerQueries() []method {
 		{"DescribeAddress", "s address", "s json", actInspect, describeAddress},
 		{"DumpByFileDescriptor", "", "h fd", actInspect, dumpByFD},
 		{"ExportStateByFileDescriptor", "t flags", "h fd", actManage, exportStateByFD},
-		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c.ctx, c.sender, c.user) }},
+		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c) }},
 		{"Unsubscribe", "", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
 	}
 }

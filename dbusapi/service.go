@@ -95,8 +95,15 @@ func (s *Service) serveOnce(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer ss.close()
+	ended := make(chan error, 1)
+	go func() { ended <- ss.run(ctx) }()
+	if err := ss.enter(); err != nil {
+		ss.close()
+		<-ended
+		return false, err
+	}
 	s.connected(nil)
-	return true, ss.run(ctx)
+	return true, <-ended
 }
 
 func (s *Service) connected(err error) {

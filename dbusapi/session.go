@@ -23,9 +23,8 @@ type session struct {
 	cancel  context.CancelFunc
 	ready   chan struct{} // closed when conn is set
 	gate    *gate
-	do      chan func() // run by run
-	gone    chan string // unique names that left the bus
-	watched map[string]*watch
+	do      chan func()       // run by run
+	gone    chan string       // names that left the bus
 	subs    map[string]uint32 // user by unique name
 	told    int               // signals to them since it was asked who reads
 	changes changes
@@ -37,18 +36,12 @@ type session struct {
 	mute      atomic.Bool // the bus does not say who does not read
 }
 
-// watch counts who wants to know when a peer leaves.
-type watch struct {
-	users int
-	left  chan struct{} // closed when it left
-}
-
-// openSession connects and takes the name.
+// openSession connects. The session can serve when it runs and has the name.
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
 		service: s, gate: newGate(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
 		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, 1), given: given{peers: map[string]int{}},
-		watched: map[string]*watch{}, subs: map[string]uint32{}, changes: newChanges(),
+		subs: map[string]uint32{}, changes: newChanges(),
 	}
 	// The connection reads from the moment it is made; nobody knows of it before it has the name.
 	ctx, ss.cancel = context.WithCancel(ctx)
@@ -62,15 +55,26 @@ func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss.conn, ss.wire = conn, wire
 	close(ss.ready)
 	context.AfterFunc(conn.Context(), ss.cancel)
-	reply, err := conn.RequestName(BusName, dbus.NameFlagDoNotQueue)
+	return ss, nil
+}
+
+// leaving is what the bus says of each name that leaves. A rule for each peer that we want to know of would be in the way of
+// the next: dbus-daemon keeps it when the peer has left, and allows so many.
+const leaving = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''"
+
+// enter asks to be told who leaves, and takes the name. The session must run: somebody may leave meanwhile.
+func (s *session) enter() error {
+	if err := s.conn.BusObject().Call("org.freedesktop.DBus.AddMatch", 0, leaving).Err; err != nil {
+		return wrapBus(err, "ask the bus who leaves")
+	}
+	reply, err := s.conn.RequestName(BusName, dbus.NameFlagDoNotQueue)
 	if err == nil && reply != dbus.RequestNameReplyPrimaryOwner {
 		err = fmt.Errorf("another process has it")
 	}
 	if err != nil {
-		ss.close()
-		return nil, wrapBus(err, "take the name "+BusName)
+		return wrapBus(err, "take the name "+BusName)
 	}
-	return ss, nil
+	return nil
 }
 
 func (s *session) close() {
@@ -91,7 +95,7 @@ func (s *session) run(ctx context.Context) error {
 		case f := <-s.do:
 			f()
 		case name := <-s.gone:
-			s.left(name)
+			delete(s.subs, name)
 		case e := <-s.service.events:
 			s.announce(e)
 		case <-s.changes.timer.C:
@@ -122,60 +126,11 @@ func (s *session) DeliverSignal(iface, name string, sig *dbus.Signal) {
 	if dbus.Store(sig.Body, &peer, &before, &after) != nil || after != "" {
 		return
 	}
+	s.gate.gone(peer)
 	select {
 	case s.gone <- peer:
 	case <-s.ctx.Done():
 	}
-}
-
-func (s *session) left(name string) {
-	delete(s.subs, name)
-	if w := s.watched[name]; w != nil {
-		close(w.left)
-		delete(s.watched, name)
-	}
-}
-
-// watchPeer tells when a peer leaves the bus, through the channel. The function ends the watch.
-func (s *session) watchPeer(ctx context.Context, name string) (<-chan struct{}, func(), error) {
-	var w *watch
-	err := s.own(ctx, func() {
-		if w = s.watched[name]; w == nil {
-			w = &watch{left: make(chan struct{})}
-			s.watched[name] = w
-			s.match("AddMatch", name)
-		}
-		w.users++
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	// It may have left before the bus knew of the match: now that the match stands, ask.
-	var has bool
-	err = s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&has)
-	if err == nil && !has {
-		err = fmt.Errorf("peer %s has left the bus", name)
-	}
-	stop := func() { _ = s.own(s.ctx, func() { s.unwatch(name, w) }) }
-	if err != nil {
-		stop()
-		return nil, nil, err
-	}
-	return w.left, stop, nil
-}
-
-func (s *session) unwatch(name string, w *watch) {
-	w.users--
-	if w.users == 0 && s.watched[name] == w {
-		delete(s.watched, name)
-		s.match("RemoveMatch", name)
-	}
-}
-
-// match sends a match rule and does not wait: the goroutine that reads replies may be waiting for us.
-func (s *session) match(method, name string) {
-	rule := "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" + name + "'"
-	s.conn.BusObject().Go("org.freedesktop.DBus."+method, dbus.FlagNoReplyExpected, nil, rule)
 }
 
 // Limits on who may have subscribed at once: each is sent every ban.
@@ -184,33 +139,22 @@ const (
 	maxSubscribersPerUser = 16 // but for root
 )
 
-// subscribe is idempotent: the tabs of a browser share one connection.
-func (s *session) subscribe(ctx context.Context, peer string, user uint32) error {
-	var full, already bool
-	err := s.own(ctx, func() {
-		_, already = s.subs[peer]
-		full = s.subscribers(user)
-	})
-	switch {
-	case err != nil || already:
-		return err
-	case full:
-		return fail(errLimitsExceeded, "There are %d subscribers already, or %d of yours.", maxSubscribers, maxSubscribersPerUser)
-	}
-	left, stop, err := s.watchPeer(ctx, peer)
-	if err != nil {
-		return err
-	}
-	err = s.own(ctx, func() {
-		select {
-		case <-left:
+// subscribe is idempotent: the tabs of a browser share one connection. Who has left by now does not subscribe: it was
+// noted as gone before run was told.
+func (s *session) subscribe(c *call) error {
+	var err error
+	asked := s.own(c.ctx, func() {
+		_, already := s.subs[c.sender]
+		switch {
+		case already || c.peer.hasLeft():
+		case s.subscribers(c.user):
+			err = fail(errLimitsExceeded, "There are %d subscribers already, or %d of yours.", maxSubscribers, maxSubscribersPerUser)
 		default:
-			_, already = s.subs[peer] // by a call at the same time
-			s.subs[peer] = user
+			s.subs[c.sender] = c.user
 		}
 	})
-	if err != nil || already {
-		stop()
+	if asked != nil {
+		return asked
 	}
 	return err
 }
@@ -228,12 +172,7 @@ func (s *session) subscribers(user uint32) (full bool) {
 
 // unsubscribe is idempotent too.
 func (s *session) unsubscribe(ctx context.Context, peer string) error {
-	return s.own(ctx, func() {
-		if _, ok := s.subs[peer]; ok {
-			delete(s.subs, peer)
-			s.unwatch(peer, s.watched[peer])
-		}
-	})
+	return s.own(ctx, func() { delete(s.subs, peer) })
 }
 
 // announce tells subscribers, and nobody else: they were allowed to see addresses. Without any, a flood of bans is no flood
