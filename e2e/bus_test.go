@@ -67,91 +67,6 @@ func TestBusMonitor(t *testing.T) {
 	})
 }
 
-// TestPolkit: what people may do who are not root, polkit decides each time.
-func TestPolkit(t *testing.T) {
-	t.Parallel()
-	g := boot(t, config("ipset"))
-	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.AddUser(t.Context(), "carol", "the admin's secret"); err != nil {
-		t.Fatal(err)
-	}
-	inside(t, g, "usermod", "-aG", "sudo", "carol")
-	ban := append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "", "0")
-	unban := append(managerCall, "Unban", "sst", "sshd", "203.0.113.9", "0")
-	report := append(managerCall, "Report", "sssbt", "sshd", "203.0.113.9", "root", "false", "0")
-	asAlice(t, g, "", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
-	if got, err := runAs(t, g, "exilectl", "status"); err != nil || !strings.Contains(got, "Lines of the log are not shown") {
-		t.Errorf("alice asks for the status (%v):\n%s", err, got)
-	}
-	asAlice(t, g, "nteractive authentication required", ban...)
-	asAlice(t, g, "nteractive authentication required", append(managerCall, "Reload")...)
-	asAlice(t, g, "ccess denied", report...)
-
-	const rule = `polkit.addRule(function(action, subject) {
-	if (action.id == "org.exile1.ban" && subject.user == "alice") return polkit.Result.YES;
-});`
-	if _, err := g.Feed(t.Context(), rule, "install", "-m", "0644", "/dev/stdin", "/etc/polkit-1/rules.d/10-alice.rules"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "polkit lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err == nil })
-	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, "203.0.113.9") {
-		t.Errorf("alice's ban is not there:\n%s", got)
-	}
-	asAlice(t, g, "nteractive authentication required", unban...)
-	inside(t, g, "rm", "/etc/polkit-1/rules.d/10-alice.rules")
-	eventually(t, "polkit no longer lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err != nil })
-
-	askAdmin(t, g)
-
-	inside(t, g, "systemctl", "mask", "--runtime", "--now", "polkit.service")
-	asAlice(t, g, "ccess denied", ban...)
-	asAlice(t, g, "ccess denied", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
-	inside(t, g, ban...)
-}
-
-// askAdmin lets alice unban at a terminal of her session, where exilectl asks for the password of an admin.
-func askAdmin(t *testing.T, g *target.Target) {
-	t.Helper()
-	inside(t, g, "exilectl", "ban", "-q", "203.0.113.9")
-	shell := attacker(t, g, "203.0.113.50")
-	for _, tt := range []struct{ password, want string }{
-		{"no secret of anybody", "AUTHENTICATION FAILED"},
-		{"the admin's secret", "Unbanned 203.0.113.9 (1 ban)."},
-	} {
-		said, err := shell.Login(limit(t, time.Minute), "alice", "a known secret", "password=\""+tt.password+"\"; "+typist)
-		if err != nil || !strings.Contains(said, tt.want) {
-			t.Errorf("unban with %q does not say %q but (%v):\n%s", tt.password, tt.want, err, said)
-		}
-	}
-}
-
-// typist types the password when it is asked for, and again should the prompt have swallowed it.
-const typist = `
-trap "" PIPE; rm -f keys said; mkfifo keys
-script -qefc "exilectl unban 203.0.113.9" said <keys >/dev/null & exec 3>keys
-for i in $(seq 100); do
-	kill -0 $! 2>/dev/null || break
-	if grep -q "assword:" said; then echo "$password" >&3; fi
-	sleep 0.2
-done
-cat said`
-
-// asAlice runs a command as an ordinary user; want is part of what is said to her no, empty if she may.
-func asAlice(t *testing.T, g *target.Target, want string, args ...string) {
-	t.Helper()
-	_, err := runAs(t, g, args...)
-	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-		t.Errorf("alice runs %q: %v, want %q", args, err, want)
-	}
-}
-
-func runAs(t *testing.T, g *target.Target, args ...string) (string, error) {
-	t.Helper()
-	return g.Run(limit(t, 30*time.Second), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
-}
-
 // TestReload: a new configuration is live when the reload returns; a bad one changes nothing and says where and why.
 func TestReload(t *testing.T) {
 	t.Parallel()
@@ -236,6 +151,16 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 	t.Helper()
 	first, second := attacker(t, g, "198.51.100.7"), attacker(t, g, "198.51.100.17")
 	pid := inside(t, g, "systemctl", "show", "-P", "MainPID", "exiled")
+	inside(t, g, "systemd-run", "-q", "--unit=listen", "exilectl", "monitor")
+	heard := func(address string) func() bool {
+		return func() bool {
+			inside(t, g, "exilectl", "ban", "-q", address)
+			inside(t, g, "exilectl", "unban", "-q", address) // so that the next ban is news
+			said, _ := g.Run(t.Context(), "journalctl", "-u", "listen", "-o", "cat")
+			return strings.Contains(said, "ban   "+address)
+		}
+	}
+	eventually(t, "the monitor hears of bans", heard("203.0.113.8"))
 	guess(t, first, 2)
 	inside(t, g, "systemctl", "mask", "--runtime", bus) // so that nobody's call starts it again
 	inside(t, g, "systemctl", "kill", "--kill-whom=all", "-s", "KILL", bus)
@@ -259,6 +184,7 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 		out, err := g.Run(t.Context(), append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
 		return err == nil && strings.Contains(out, first.Addr.String()) && strings.Contains(out, second.Addr.String())
 	})
+	eventually(t, "the monitor hears of bans on the new bus", heard("203.0.113.9"))
 	if now := inside(t, g, "systemctl", "show", "-P", "MainPID", "exiled"); now != pid {
 		t.Errorf("exiled was started again: PID %s, then %s", pid, now)
 	}

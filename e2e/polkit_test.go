@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/target"
+)
+
+// TestPolkit: what people may do who are not root, polkit decides each time.
+func TestPolkit(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.AddUser(t.Context(), "carol", "the admin's secret"); err != nil {
+		t.Fatal(err)
+	}
+	inside(t, g, "usermod", "-aG", "sudo", "carol")
+	ban := append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "", "0")
+	unban := append(managerCall, "Unban", "sst", "sshd", "203.0.113.9", "0")
+	report := append(managerCall, "Report", "sssbt", "sshd", "203.0.113.9", "root", "false", "0")
+	asAlice(t, g, "", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
+	if got, err := runAs(t, g, "exilectl", "status"); err != nil || !strings.Contains(got, "Lines of the log are not shown") {
+		t.Errorf("alice asks for the status (%v):\n%s", err, got)
+	}
+	asAlice(t, g, "nteractive authentication required", ban...)
+	asAlice(t, g, "nteractive authentication required", append(managerCall, "Reload")...)
+	asAlice(t, g, "ccess denied", report...)
+
+	const rule = `polkit.addRule(function(action, subject) {
+	if (action.id == "org.exile1.ban" && subject.user == "alice") return polkit.Result.YES;
+});`
+	if _, err := g.Feed(t.Context(), rule, "install", "-m", "0644", "/dev/stdin", "/etc/polkit-1/rules.d/10-alice.rules"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "polkit lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err == nil })
+	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, "203.0.113.9") {
+		t.Errorf("alice's ban is not there:\n%s", got)
+	}
+	asAlice(t, g, "nteractive authentication required", unban...)
+	inside(t, g, "rm", "/etc/polkit-1/rules.d/10-alice.rules")
+	eventually(t, "polkit no longer lets alice ban", func() bool { _, err := runAs(t, g, ban...); return err != nil })
+
+	askAdmin(t, g)
+	eachAction(t, g)
+
+	inside(t, g, "systemctl", "mask", "--runtime", "--now", "polkit.service")
+	asAlice(t, g, "ccess denied", ban...)
+	asAlice(t, g, "ccess denied", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
+	inside(t, g, ban...)
+}
+
+// askAdmin lets alice unban at a terminal of her session, where exilectl asks for the password of an admin.
+func askAdmin(t *testing.T, g *target.Target) {
+	t.Helper()
+	inside(t, g, "exilectl", "ban", "-q", "203.0.113.9")
+	shell := attacker(t, g, "203.0.113.50")
+	for _, tt := range []struct{ password, want string }{
+		{"no secret of anybody", "AUTHENTICATION FAILED"},
+		{"the admin's secret", "Unbanned 203.0.113.9 (1 ban)."},
+	} {
+		said, err := shell.Login(limit(t, time.Minute), "alice", "a known secret", "password=\""+tt.password+"\"; "+typist)
+		if err != nil || !strings.Contains(said, tt.want) {
+			t.Errorf("unban with %q does not say %q but (%v):\n%s", tt.password, tt.want, err, said)
+		}
+	}
+}
+
+// typist types the password when it is asked for, and again should the prompt have swallowed it.
+const typist = `
+trap "" PIPE; rm -f keys said; mkfifo keys
+script -qefc "exilectl unban 203.0.113.9" said <keys >/dev/null & exec 3>keys
+for i in $(seq 100); do
+	kill -0 $! 2>/dev/null || break
+	if grep -q "assword:" said; then echo "$password" >&3; fi
+	sleep 0.2
+done
+cat said`
+
+// asAlice runs a command as an ordinary user; want is part of what is said to her no, empty if she may.
+func asAlice(t *testing.T, g *target.Target, want string, args ...string) {
+	t.Helper()
+	_, err := runAs(t, g, args...)
+	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("alice runs %q: %v, want %q", args, err, want)
+	}
+}
+
+func runAs(t *testing.T, g *target.Target, args ...string) (string, error) {
+	t.Helper()
+	return g.Run(limit(t, 30*time.Second), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
+}
+
+// eachAction grants alice one action at a time: she may do that, and what it implies, and nothing else.
+func eachAction(t *testing.T, g *target.Target) {
+	t.Helper()
+	calls := map[string][]string{
+		"inspect":   {"ListJails"},
+		"ban":       {"Ban", "sstst", "sshd", "203.0.113.9", "0", "", "0"},
+		"unban":     {"Unban", "sst", "sshd", "203.0.113.9", "0"},
+		"unban-all": {"Flush", "st", "", "0"},
+		"reload":    {"Reload"},
+		"report":    {"Report", "sssbt", "sshd", "203.0.113.10", "root", "false", "0"},
+		"configure": {"GetTrial"},
+		"manage":    {"ResetStatistics"},
+	}
+	implied := map[string][]string{"unban-all": {"unban"}, "manage": {"ban", "unban", "unban-all", "reload"}}
+	for granted := range calls {
+		rule := `polkit.addRule(function(action, subject) {
+	if (action.id == "org.exile1.` + granted + `" && subject.user == "alice") return polkit.Result.YES;
+});`
+		if _, err := g.Feed(t.Context(), rule, "install", "-m", "0644", "/dev/stdin", "/etc/polkit-1/rules.d/10-alice.rules"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "polkit has read the rule about "+granted, func() bool { return may(t, g, granted, calls[granted]) })
+		for action, call := range calls {
+			want := action == granted || action == "inspect" || slices.Contains(implied[granted], action)
+			if got := may(t, g, action, call); got != want {
+				t.Errorf("with %s alice may %s: %v, want %v", granted, action, got, want)
+			}
+		}
+	}
+	inside(t, g, "rm", "/etc/polkit-1/rules.d/10-alice.rules")
+	eventually(t, "polkit has forgotten the rules", func() bool { return !may(t, g, "ban", calls["ban"]) })
+}
+
+// may reports whether alice is let do something.
+func may(t *testing.T, g *target.Target, action string, call []string) bool {
+	t.Helper()
+	_, err := runAs(t, g, slices.Concat(managerCall, call)...)
+	if err == nil {
+		return true
+	}
+	if !strings.Contains(err.Error(), "ccess denied") && !strings.Contains(err.Error(), "nteractive authentication required") {
+		t.Errorf("alice tries %s: %v", action, err)
+	}
+	return false
+}
