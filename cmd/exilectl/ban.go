@@ -21,6 +21,9 @@ func newBanCommand(o *options) *cobra.Command {
 			r := control.BanRequest{Jail: jail, Reason: reason, Force: force}
 			if duration != "" {
 				d, permanent, err := parseSpan(duration)
+				if err == nil && d == 0 && !permanent {
+					err = errors.New("a ban lasts for some time: leave out --duration for that of the jail, or say infinity")
+				}
 				if err != nil {
 					return err
 				}

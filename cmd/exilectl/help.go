@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,17 +15,19 @@ func group(root *cobra.Command, heading string, verbs ...*cobra.Command) {
 	root.AddGroup(&cobra.Group{ID: heading, Title: heading})
 	for _, v := range verbs {
 		v.GroupID = heading
-		if v.Args != nil {
-			v.Args = sayUsage(v.Args)
-		}
+		v.Args = sayUsage(v.Args)
 	}
 	root.AddCommand(verbs...)
 }
 
-// sayUsage tells who gave too few or too many arguments what the verb takes.
+// sayUsage tells who gave too few or too many arguments what the verb takes. One that is empty is a script's mistake, and
+// must not mean all jails.
 func sayUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if check(cmd, args) != nil {
+		if slices.Contains(args, "") {
+			return fmt.Errorf("an argument is empty: the command is exilectl %s", cmd.Use)
+		}
+		if check != nil && check(cmd, args) != nil {
 			return fmt.Errorf("wrong number of arguments: the command is exilectl %s", cmd.Use)
 		}
 		return nil

@@ -78,10 +78,10 @@ func newRootCommand() *cobra.Command {
 	o.register(root)
 	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
 		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newShowCommand(o), newStatisticsCommand(o),
-		newMonitorCommand(o), newTopCommand(o), newMatchCommand(o))
+		newMonitorCommand(o), newTopCommand(o), o.here(newMatchCommand(o)))
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
 		newResetFirewallCommand(o))
-	group(root, "Configuration", newCatConfigCommand(o), newCheckConfigCommand(o), newApplyCommand(o), newConfirmCommand(o))
+	group(root, "Configuration", o.here(newCatConfigCommand(o)), o.here(newCheckConfigCommand(o)), newApplyCommand(o), newConfirmCommand(o))
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"exile/dbusapi"
 )
@@ -72,7 +73,29 @@ func (o *options) register(root *cobra.Command) {
 	f.BoolVar(&o.noAsk, "no-ask-password", false, "Do not ask for a password")
 	f.BoolVarP(&o.full, "full", "l", false, "Do not shorten output")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print nothing that is not an error")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.check() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return errors.Join(noneEmpty(cmd), o.check()) }
+}
+
+// noneEmpty refuses options whose value is empty, which is a script's mistake: no host must not mean this one. No reason is
+// none.
+func noneEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "reason" {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	return err
+}
+
+// here makes a verb one that is about files and asks no daemon.
+func (o *options) here(verb *cobra.Command) *cobra.Command {
+	verb.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if o.bridge() != nil {
+			return fmt.Errorf("%s is about files of this host: run it on the other one", cmd.Name())
+		}
+		return nil
+	}
+	return verb
 }
 
 func (o *options) check() error {
