@@ -21,7 +21,8 @@ func newApplyCommand(o *options) *cobra.Command {
 		Long: "Put a file in force in place of the main file of the configuration, and write it there.\n\n" +
 			"With --confirm it is on trial: the main file stays as it is, and is in force again after the time, unless confirm\n" +
 			"comes first. The bans that the trial made are lifted then. So who locks himself out need only wait.",
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if confirm == "" {
 				return o.apply(cmd.Context(), args[0], main)
@@ -43,6 +44,7 @@ func newApplyCommand(o *options) *cobra.Command {
 
 func mainFlag(cmd *cobra.Command, main *string) {
 	cmd.Flags().StringVar(main, "config", config.Sources{}.Main(), "Write `FILE`, which exiled was started with")
+	completeFlag(cmd, "config", completeFiles)
 }
 
 func newConfirmCommand(o *options) *cobra.Command {

@@ -39,7 +39,7 @@ func newBanCommand(o *options) *cobra.Command {
 	f.StringVar(&duration, "duration", "", "Ban for `TIME` (10m, 1d, infinity) instead of the jail's bantime")
 	f.StringVar(&reason, "reason", "", "Say why in one line of `TEXT`")
 	f.BoolVar(&force, "force", false, "Ban although the address is protected")
-	completeJailFlag(o, cmd)
+	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 

@@ -77,8 +77,32 @@ func complete(o *options, f func(ctx context.Context, d daemon, begin string) ([
 	}
 }
 
-func completeJailFlag(o *options, cmd *cobra.Command) {
-	if err := cmd.RegisterFlagCompletionFunc("jail", completeJails(o)); err != nil {
-		panic("exilectl: " + err.Error()) // a command without --jail asked for its completion
+// completeProperties offers the names of properties, of the first jail that was typed or of the daemon.
+func completeProperties(o *options) completer {
+	return func(cmd *cobra.Command, jails []string, begin string) ([]string, cobra.ShellCompDirective) {
+		return complete(o, func(ctx context.Context, d daemon, _ string) (names []string, _ error) {
+			props, err := d.Properties(ctx, strings.Join(jails[:min(len(jails), 1)], ""))
+			for _, p := range props {
+				names = append(names, clean(p.Name))
+			}
+			return names, err
+		})(cmd, jails, begin)
+	}
+}
+
+// completeFiles leaves it to the shell to offer files.
+func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// completeWords offers these.
+func completeWords(words ...string) completer {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// completeFlag says what is offered for the value of an option.
+func completeFlag(cmd *cobra.Command, name string, f completer) {
+	if err := cmd.RegisterFlagCompletionFunc(name, f); err != nil {
+		panic("exilectl: " + err.Error()) // there is no such option, or this is the second time
 	}
 }

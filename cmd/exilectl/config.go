@@ -10,9 +10,10 @@ import (
 
 func newCatConfigCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "cat-config [FILE]",
-		Short: "Show the configuration as merged from its files",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "cat-config [FILE]",
+		Short:             "Show the configuration as merged from its files",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := loadConfig(args)
 			if err != nil {
@@ -28,9 +29,10 @@ func newCatConfigCommand(o *options) *cobra.Command {
 
 func newCheckConfigCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check-config [FILE]",
-		Short: "Check the configuration, or one file, for mistakes",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "check-config [FILE]",
+		Short:             "Check the configuration, or one file, for mistakes",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if _, err := loadConfig(args); err != nil {
 				return err

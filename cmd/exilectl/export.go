@@ -51,9 +51,10 @@ func newImportCommand(o *options) *cobra.Command {
 	var all bool
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "import [FILE]",
-		Short: "Ban what export has written, or restore the state",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "import [FILE]",
+		Short:             "Ban what export has written, or restore the state",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := io.NopCloser(os.Stdin)
 			if len(args) == 1 && args[0] != "-" {
@@ -75,6 +76,7 @@ func newImportCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&dir, "directory", "D", "", "Import the state into `DIR` instead of the configured one")
+	completeFlag(cmd, "directory", completeFiles)
 	cmd.Flags().BoolVar(&all, "state", false, "Make what export --state has written the state of exiled, which must not run")
 	return cmd
 }

@@ -28,7 +28,7 @@ func newForgetCommand(o *options) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&jail, "jail", "", "Forget in `JAIL` only")
 	cmd.Flags().BoolVar(&name, "name", false, "Take what looks like an address for a name")
-	completeJailFlag(o, cmd)
+	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 

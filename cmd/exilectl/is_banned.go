@@ -43,7 +43,7 @@ func newIsBannedCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&jail, "jail", "", "Look at the bans of `JAIL` only")
-	completeJailFlag(o, cmd)
+	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 

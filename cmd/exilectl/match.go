@@ -24,7 +24,8 @@ func newMatchCommand(o *options) *cobra.Command {
 		Short: "Say what each line of a log is to a filter",
 		Long: "Reads log lines, with or without syslog's time, host and tag, and says for each what it is and how many attempts\n" +
 			"to log in it adds. Lines marked * count. Asks no daemon and needs no privileges.",
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := filter.New(name, how)
 			if err != nil {
@@ -38,6 +39,8 @@ func newMatchCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&name, "filter", name, "Read the lines with filter `NAME`")
 	cmd.Flags().StringVar(&how.Mode, "mode", "normal", "What counts: `MODE` is normal, ddos, extra or aggressive")
 	cmd.Flags().StringVar(&how.Publickey, "publickey", "invalid", "Whether refused keys count: `WHICH` is invalid, any or ignore")
+	completeFlag(cmd, "mode", completeWords("normal", "ddos", "extra", "aggressive"))
+	completeFlag(cmd, "publickey", completeWords("invalid", "any", "ignore"))
 	return cmd
 }
 

@@ -73,6 +73,9 @@ func (o *options) register(root *cobra.Command) {
 	f.BoolVar(&o.noAsk, "no-ask-password", false, "Do not ask for a password")
 	f.BoolVarP(&o.full, "full", "l", false, "Do not shorten output")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print nothing that is not an error")
+	completeFlag(root, "json", completeWords(jsonPretty, jsonShort, jsonOff, "help"))
+	completeFlag(root, "legend", completeWords("true", "false"))
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return errors.Join(noneEmpty(cmd), o.check()) }
 }
 

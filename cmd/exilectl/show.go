@@ -44,6 +44,8 @@ func newShowCommand(o *options) *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVarP(&names, "property", "p", nil, "Show only the properties `NAME`")
 	f.StringSliceVarP(&only, "value-of", "P", nil, "Equivalent to --value --property=`NAME`")
+	completeFlag(cmd, "property", completeProperties(o))
+	completeFlag(cmd, "value-of", completeProperties(o))
 	f.BoolVar(&value, "value", false, "Show the values only")
 	f.BoolVarP(&all, "all", "a", false, "Show properties that are empty too")
 	return cmd

@@ -46,6 +46,7 @@ func newStatusCommand(o *options) *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&lines, "lines", "n", lines, "Show the last `N` lines of the daemon's log; 0 for none")
 	cmd.Flags().StringVarP(&dir, "directory", "D", "", "Read the log from the journal files in `DIR`")
+	completeFlag(cmd, "directory", completeFiles)
 	return cmd
 }
 

@@ -32,7 +32,7 @@ func newUnbanCommand(o *options) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&jail, "jail", "", "Lift bans of `JAIL` only")
 	cmd.Flags().BoolVar(&all, "all", false, "Lift every ban")
-	completeJailFlag(o, cmd)
+	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 
