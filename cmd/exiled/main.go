@@ -141,6 +141,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 			bus.Announce(e)
 			passed.announce(e)
 		},
+		Waiting:  events.Waiting,
 		Notify:   notify,
 		Watchdog: watchdog(),
 		Log:      log,

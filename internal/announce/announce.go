@@ -126,6 +126,7 @@ func fields(e control.Event) map[string]string {
 // Journal writes events to the journal from a queue of its own, because journald may stall and the ban path may not.
 type Journal struct {
 	queue   chan control.Event
+	waiting atomic.Int64
 	dropped atomic.Uint64
 	send    func(text string, p journal.Priority, fields map[string]string) error
 }
@@ -141,12 +142,17 @@ func NewJournal(n int, fallback func(text string)) *Journal {
 
 // Announce queues an event; when the queue is full it counts the event and drops it.
 func (j *Journal) Announce(e control.Event) {
+	j.waiting.Add(1)
 	select {
 	case j.queue <- e:
 	default:
+		j.waiting.Add(-1)
 		j.dropped.Add(1)
 	}
 }
+
+// Waiting is how many events the journal does not have yet, of those that were not dropped.
+func (j *Journal) Waiting() int { return int(j.waiting.Load()) }
 
 // Dropped is how many events were dropped because the journal was too slow.
 func (j *Journal) Dropped() uint64 { return j.dropped.Load() }
@@ -183,4 +189,5 @@ func (j *Journal) write(e control.Event) {
 	if err := j.send(m.text(e), m.priority, f); err != nil {
 		j.dropped.Add(1)
 	}
+	j.waiting.Add(-1)
 }

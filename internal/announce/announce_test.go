@@ -46,6 +46,9 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 	j.send = func(s string, _ journal.Priority, f map[string]string) error { text, got = s, f; return nil }
 	j.Announce(event)
 	j.Announce(event) // one too many
+	if j.Waiting() != 1 {
+		t.Errorf("%d events are waiting, want 1", j.Waiting())
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	j.Run(ctx)
@@ -61,7 +64,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields (-want +got)\n%s", diff)
 	}
-	if j.Dropped() != 1 {
-		t.Errorf("dropped %d events, want 1", j.Dropped())
+	if j.Dropped() != 1 || j.Waiting() != 0 {
+		t.Errorf("dropped %d events, want 1; %d are waiting", j.Dropped(), j.Waiting())
 	}
 }

@@ -17,7 +17,7 @@ import (
 // Kernel: because a full disk, which an attacker can cause, must not stop banning. Disk: positions, bans and history in
 // one transaction, so that after a crash the entries behind the stored position are read again and give the same
 // decisions. World: because nothing may be announced that a crash could take back. What is to be announced is in the
-// transaction, until the next one: whoever starts after a crash announces it, perhaps once more.
+// transaction, and in the next ones until the journal has it: whoever starts after a crash announces it, perhaps once more.
 //
 // The disk is written by a goroutine of its own, one transaction at a time; what happens meanwhile waits for the next.
 // So a slow disk delays announcements, and bans only when five thousand of those wait: the logs are read later then.
@@ -161,7 +161,9 @@ func (d *Daemon) take() pending {
 	what := d.pending
 	d.pending = newPending()
 	what.batch.Days = d.days.unwritten()
-	what.batch.Untold = &what.events
+	d.told = d.untold()
+	untold := slices.Concat(d.told, what.events)
+	what.batch.Untold = &untold
 	if d.open == 0 {
 		what.batch.Snapshots = d.memorize(time.Now())
 		d.settleReports(what.batch)
@@ -244,7 +246,18 @@ func (d *Daemon) finish() error {
 	all := d.rewrite
 	err := d.save(what.batch)()
 	d.settle(written{what, all, err})
-	return errors.Join(err, d.save(d.take().batch)()) // nothing is untold any more
+	d.hearOut()
+	return errors.Join(err, d.save(d.take().batch)()) // with nothing untold
+}
+
+// lastWords is for how long the end waits for the journal.
+const lastWords = 5 * time.Second
+
+// hearOut waits until the journal has everything. For one that is stalled the next process announces it again.
+func (d *Daemon) hearOut() {
+	for end := time.Now().Add(lastWords); len(d.untold()) > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // later announces an event when what it tells is on disk.
@@ -259,7 +272,15 @@ func (d *Daemon) announceAll(events []control.Event) {
 	for _, e := range events {
 		d.announce(e)
 	}
-	if len(events) > 0 {
+	d.told = append(d.told, events...)
+	if len(d.told) > 0 {
 		d.pending.move()
 	}
+	d.told = slices.Clone(d.untold())
+}
+
+// untold is what was told and may still be on its way to the journal, which takes everything in turn. As what waits there is
+// not all from the disk, it may be more, but not less, unless so much waits that events are dropped.
+func (d *Daemon) untold() []control.Event {
+	return d.told[max(0, len(d.told)-d.cfg.Waiting()):]
 }

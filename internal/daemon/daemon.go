@@ -32,6 +32,7 @@ type Config struct {
 	Plan     func(ctx context.Context, trial string) (*Plan, error)
 	Store    Store
 	Announce func(e control.Event) // tells the world; must not block
+	Waiting  func() int            // how many of the last that it was given the journal does not have yet; nil: never any
 	Notify   func(state string)    // sd_notify(3); must not block
 	Watchdog time.Duration         // how often "WATCHDOG=1" is due; 0: never
 	Log      *slog.Logger
@@ -61,14 +62,15 @@ type Daemon struct {
 	reports   reports
 	kernel    keeper
 	pending   pending
-	writing   bool           // a transaction is under way
-	rewrite   bool           // the state file was lost: write everything
-	orphans   bool           // the state file was lost before: take over what the kernel holds
-	memorized time.Time      // when the memories of detectors were last taken
-	purged    time.Time      // when the past was last forgotten
-	asked     []question     // to be put to an ignorecommand
-	open      int            // questions without an answer
-	condemned []firewall.Key // whose connections are still to be cut
+	told      []control.Event // that the journal may not have yet, oldest first
+	writing   bool            // a transaction is under way
+	rewrite   bool            // the state file was lost: write everything
+	orphans   bool            // the state file was lost before: take over what the kernel holds
+	memorized time.Time       // when the memories of detectors were last taken
+	purged    time.Time       // when the past was last forgotten
+	asked     []question      // to be put to an ignorecommand
+	open      int             // questions without an answer
+	condemned []firewall.Key  // whose connections are still to be cut
 	health    *health
 	stats     stats
 	days      days
@@ -105,6 +107,9 @@ type failure struct {
 
 // New returns a daemon that does nothing until Run.
 func New(cfg Config) *Daemon {
+	if cfg.Waiting == nil {
+		cfg.Waiting = func() int { return 0 }
+	}
 	return &Daemon{
 		cfg:       cfg,
 		log:       cfg.Log,

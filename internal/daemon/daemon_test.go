@@ -97,6 +97,8 @@ type world struct {
 	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
 	revive  func()                          // called often; nil: nobody is there to start another process
 	fuse    *fuse                           // what stands between the daemon and the world; nil: nothing
+	stalled bool                            // the journal takes nothing
+	waiting []control.Event                 // for the journal
 }
 
 func newWorld(t *testing.T) *world {
@@ -191,7 +193,7 @@ func (w *world) start() *running {
 			w.change(plan)
 			return plan, nil
 		},
-		Store: w.store(store), Announce: w.announce,
+		Store: w.store(store), Announce: w.announce, Waiting: func() int { return len(w.waiting) },
 		Notify: w.notify, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
 	})
 	done := make(chan error)
@@ -223,6 +225,8 @@ func (w *world) forget() {
 func (w *world) announce(e control.Event) {
 	switch {
 	case w.fuse != nil && w.fuse.dead.Load():
+	case w.stalled:
+		w.waiting = append(w.waiting, e)
 	case e.Kind == control.StateChanged:
 		w.states = append(w.states, e.Reason)
 	case w.fuse == nil || w.fuse.at("before world"):
