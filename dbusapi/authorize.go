@@ -75,7 +75,7 @@ func (c *call) authorize(a action) error {
 	case result.Challenge:
 		return fail(errInteractive, "Interactive authentication required.")
 	}
-	return fail(errAccessDenied, "Access denied: polkit action %s.", a)
+	return fail(errAccessDenied, "Access denied: only root may, unless a rule of polkit allows %s.", a)
 }
 
 func (c *call) uid() (uint32, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -50,6 +51,9 @@ func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRe
 	}
 	r.Prefix = p
 	b, err := d.Ban(ctx, r)
+	if errors.Is(err, control.ErrProtected) {
+		err = fmt.Errorf("%w (--force bans it all the same)", err)
+	}
 	if err != nil {
 		return failure(err, "ban %s", addr)
 	}

@@ -125,7 +125,7 @@ func (c *connection) call(ctx context.Context, m message) (any, error) {
 		return nil, err
 	}
 	if do.root && c.uid != 0 {
-		return nil, &failure{"org.varlink.service.PermissionDenied", none{}}
+		return nil, &failure{denied, none{}}
 	}
 	if !do.endless {
 		var cancel context.CancelFunc

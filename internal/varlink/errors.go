@@ -21,6 +21,9 @@ type text struct {
 	Message string `json:"message"`
 }
 
+// denied is who may not.
+const denied = service + ".PermissionDenied"
+
 func invalidParameter(name string) error {
 	return &failure{"org.varlink.service.InvalidParameter", map[string]string{"parameter": name}}
 }
@@ -59,7 +62,10 @@ func errorReply(err error) reply {
 
 // replyError is the error that a reply stands for: what errorReply was given, as errors.Is sees it.
 func replyError(name, message string) error {
-	if message == "" {
+	switch {
+	case name == denied:
+		message = "only root may without a bus"
+	case message == "":
 		message = name
 	}
 	for _, n := range errorNames() {

@@ -54,3 +54,11 @@ func connectAs(uid uint32, path string) error {
 	defer unix.Close(fd)
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
+
+// Who is refused reads why, and not the name of an error.
+func TestDeniedInWords(t *testing.T) {
+	t.Parallel()
+	if got := replyError("org.varlink.service.PermissionDenied", "").Error(); got != "only root may without a bus" {
+		t.Errorf("refused with %q", got)
+	}
+}
