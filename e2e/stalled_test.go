@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStalledJournal: exiled is killed while thousands of its announcements wait for a journald that stands still, though the
+// disk has what came after them. The journal tells of every ban in the end.
+func TestStalledJournal(t *testing.T) {
+	t.Parallel()
+	g := boot(t, config("ipset"))
+	ctx := limit(t, time.Minute)
+	inside(t, g, "systemctl", "kill", "-s", "STOP", "systemd-journald")
+	const n, batches = 2000, 2 // more than fit into a socket
+	for batch := range batches {
+		var bans strings.Builder
+		for i := range n {
+			fmt.Fprintf(&bans, `{"address":"203.0.%d.%d","jail":"sshd","until":null}`+"\n", batch*8+i/250, i%250)
+		}
+		if _, err := g.Feed(ctx, bans.String(), "exilectl", "import", "-q"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inside(t, g, "systemctl", "kill", "-s", "KILL", "exiled")
+	inside(t, g, "systemctl", "kill", "-s", "CONT", "systemd-journald")
+	eventually(t, "every ban is told", func() bool { return len(announced(t, g)) == n*batches })
+}
