@@ -23,6 +23,7 @@ const (
 	errInteractive      = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 	errNotSupported     = "org.freedesktop.DBus.Error.NotSupported"
 	errLimitsExceeded   = "org.freedesktop.DBus.Error.LimitsExceeded"
+	errTimedOut         = "org.freedesktop.DBus.Error.TimedOut" // of the bus; the one below is ours
 	errTimeout          = "org.freedesktop.DBus.Error.Timeout"
 	errUnknownObject    = "org.freedesktop.DBus.Error.UnknownObject"
 	errUnknownInterface = "org.freedesktop.DBus.Error.UnknownInterface"
@@ -121,6 +122,11 @@ func remote(err error) error {
 // NotRunning reports whether nobody has the name on the bus, and nothing started the daemon.
 func (e *RemoteError) NotRunning() bool {
 	return e.Name == errServiceUnknown || e.Name == errNameHasNoOwner || strings.HasPrefix(e.Name, "org.freedesktop.systemd1.")
+}
+
+// NotStarting reports whether the bus has waited in vain for the daemon to start.
+func (e *RemoteError) NotStarting() bool {
+	return e.Name == errTimedOut || strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.")
 }
 
 // isGone reports whether whoever was called has left the bus.

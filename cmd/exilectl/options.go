@@ -167,8 +167,12 @@ func flush(c *console) error {
 func failure(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	var remote *dbusapi.RemoteError
-	if errors.As(err, &remote) && remote.NotRunning() {
+	switch {
+	case !errors.As(err, &remote):
+	case remote.NotRunning():
 		return fmt.Errorf("failed to %s: exiled is not running (start it with: systemctl start exiled)", what)
+	case remote.NotStarting():
+		return fmt.Errorf("failed to %s: exiled does not start (see why with: journalctl -u exiled)", what)
 	}
 	return fmt.Errorf("failed to %s: %w", what, err)
 }
