@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -42,11 +44,27 @@ func (o *options) dial(ctx context.Context) (daemon, error) {
 func (o *options) bridge() []string {
 	switch {
 	case o.host != "":
-		return []string{"ssh", "-xT", "--", o.host, "systemd-stdio-bridge"}
+		return sshCommand(o.host)
 	case o.machine != "":
 		return []string{"systemd-stdio-bridge", "--machine=" + o.machine}
 	}
 	return nil
+}
+
+// sshCommand reaches [USER@]HOST[:PORT][/CONTAINER], where IPv6 addresses are in brackets, as systemctl -H does.
+func sshCommand(where string) []string {
+	where, container, inside := strings.Cut(where, "/")
+	at := strings.LastIndexByte(where, '@') + 1
+	user, host := where[:at], where[at:]
+	argv := []string{"ssh", "-xT"}
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		host, argv = name, append(argv, "-p", port)
+	}
+	argv = append(argv, "--", user+strings.Trim(host, "[]"), "systemd-stdio-bridge")
+	if inside {
+		argv = append(argv, "--machine="+container)
+	}
+	return argv
 }
 
 // bridgeStream is a running bridge.
@@ -119,7 +137,7 @@ func (o *options) paged(f func(*console) error) error {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "LESS=FRSXMK", "LESSSECURE=1", "LESSCHARSET=utf-8")
+	cmd.Env = append(os.Environ(), "LESS="+cmp.Or(os.Getenv("SYSTEMD_LESS"), "FRSXMK"), "LESSSECURE=1", "LESSCHARSET=utf-8")
 	in, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -113,6 +113,9 @@ func (o *options) check() error {
 	if o.host != "" && o.machine != "" {
 		return errors.New("--host and --machine exclude each other")
 	}
+	if _, container, ok := strings.Cut(o.host, "/"); ok && !plainWord(container) { // a shell reads it there
+		return fmt.Errorf("--host=%s: no container has the name behind the slash", o.host)
+	}
 	return nil
 }
 

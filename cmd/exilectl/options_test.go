@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"exile/dbusapi"
@@ -23,5 +24,26 @@ func TestFailureHasTheRemedy(t *testing.T) {
 	}
 	if got := failure(errors.New("lost"), "look").Error(); got != "failed to look: lost" {
 		t.Errorf("%q", got)
+	}
+}
+
+// -H takes what systemctl -H takes.
+func TestSSHCommand(t *testing.T) {
+	t.Parallel()
+	for where, want := range map[string]string{
+		"gate":                     "ssh -xT -- gate systemd-stdio-bridge",
+		"root@gate":                "ssh -xT -- root@gate systemd-stdio-bridge",
+		"root@gate:2222":           "ssh -xT -p 2222 -- root@gate systemd-stdio-bridge",
+		"root@[2001:db8::1]":       "ssh -xT -- root@2001:db8::1 systemd-stdio-bridge",
+		"[2001:db8::1]:22":         "ssh -xT -p 22 -- 2001:db8::1 systemd-stdio-bridge",
+		"2001:db8::1":              "ssh -xT -- 2001:db8::1 systemd-stdio-bridge",
+		"gate/box":                 "ssh -xT -- gate systemd-stdio-bridge --machine=box",
+		"me@host@gate:2222/.host":  "ssh -xT -p 2222 -- me@host@gate systemd-stdio-bridge --machine=.host",
+		"-oProxyCommand=x":         "ssh -xT -- -oProxyCommand=x systemd-stdio-bridge",
+		"gate:-oProxyCommand=evil": "ssh -xT -p -oProxyCommand=evil -- gate systemd-stdio-bridge",
+	} {
+		if got := strings.Join(sshCommand(where), " "); got != want {
+			t.Errorf("%s: %q, want %q", where, got, want)
+		}
 	}
 }
