@@ -84,8 +84,11 @@ func (c *Client) rejoin(ctx context.Context) (string, error) {
 			continue
 		}
 		owner, err := c.follow(ctx)
-		if err == nil || isGone(err) {
-			return owner, nil
+		if isGone(err) {
+			return "", nil // its coming will be told
+		}
+		if _, refused := errors.AsType[*RemoteError](err); err == nil || refused {
+			return owner, err
 		}
 		_ = c.link.Load().Close()
 	}
