@@ -25,9 +25,11 @@ type file struct {
 	cursor   *journalfile.Cursor
 	placed   bool             // the cursor is where we begin
 	replay   uint64           // offset of the last entry that has been acted upon
-	pos      journal.Position // behind the entry that the cursor stands at
+	pos      journal.Position // behind the entry that we stand at
 	limit    uint64           // the last number that may be delivered now
-	have     bool             // the cursor stands at an entry that is not delivered
+	have     bool             // we stand at an entry that is not delivered
+	ahead    *ahead           // that entry, if it was read ahead, and those behind it
+	coming   chan *ahead      // it is being read
 	archived bool             // journald does not write to it any more
 	gone     bool             // it is not in its directory any more
 	closed   bool
@@ -130,13 +132,12 @@ func (f *file) refresh(r *reader) {
 	}
 }
 
-// peek makes the cursor stand at an entry that is not delivered, if there is one.
+// peek goes to an entry that is not delivered, if there is one.
 func (f *file) peek(r *reader) bool {
 	for f.placed && !f.have && f.damaged < maxDamage {
-		ok, err := f.cursor.Next()
+		ok, err := f.step(r)
 		if err == nil {
 			f.have = ok
-			f.locate()
 			break
 		}
 		f.fail(r, err)
@@ -144,10 +145,10 @@ func (f *file) peek(r *reader) bool {
 	return f.have
 }
 
-// locate notes the position behind the entry that the cursor stands at. It is set in place because it is large, and this is
-// done for each entry.
-func (f *file) locate() {
-	e, p := f.cursor.Entry(), &f.pos
+// locate sets p to the position behind the entry that the cursor stands at. It is set in place because it is large, and this
+// is done for each entry.
+func (f *file) locate(p *journal.Position) {
+	e := f.cursor.Entry()
 	p.SeqnumID, p.Seqnum, p.Boot = f.header.SeqnumID, e.Seqnum, e.Boot
 	p.Monotonic, p.Realtime, p.XorHash = e.Monotonic, e.Realtime, e.XorHash
 }
@@ -175,6 +176,7 @@ func (f *file) give(r *reader, err error) {
 }
 
 func (f *file) close() {
+	f.settle()
 	if !f.closed {
 		f.closed = true
 		_ = f.Close() // it was open for reading only

@@ -5,6 +5,7 @@ package follow
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -81,6 +82,7 @@ func (s *Source) reader(from journal.Start, emit func(journal.Batch) error) *rea
 	return &reader{
 		Source: s, from: from, pos: from.Resume, emit: emit, known: make(map[key]*file),
 		tails: make(map[journal.ID]journalTail), told: make(map[string]string),
+		readers: min(maxReaders, runtime.GOMAXPROCS(0)),
 	}
 }
 

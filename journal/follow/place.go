@@ -52,14 +52,8 @@ func (r *reader) place() {
 func (r *reader) compareHeads(a, b *file) int {
 	x, _ := a.First()
 	y, _ := b.First()
-	switch p, q := x.Position(a.header.SeqnumID), y.Position(b.header.SeqnumID); {
-	case r.earlier(&p, &q):
-		return -1
-	case r.earlier(&q, &p):
-		return 1
-	default:
-		return 0
-	}
+	p, q := x.Position(a.header.SeqnumID), y.Position(b.header.SeqnumID)
+	return r.compare(&p, &q)
 }
 
 // placeFile puts the cursor before the first entry that is to be delivered.

@@ -25,6 +25,10 @@ type reader struct {
 	met      bool                       // one of them knows the position that we resume from
 	fatal    error                      // why we must end once all is read
 
+	line    []*file  // archived ones that may be read ahead, in order
+	spare   []*ahead // not in use
+	readers int      // that may read ahead at once
+
 	pos       journal.Position
 	toldPos   journal.Position // of the last batch
 	batch     []journal.Entry
@@ -39,12 +43,14 @@ type reader struct {
 func (r *reader) drain(ctx context.Context) error {
 	r.delivered = 0
 	r.refresh()
+	r.begin()
 	for ctx.Err() == nil {
 		f, next := r.first()
 		if f == nil {
 			r.finish()
 			return nil
 		}
+		r.readAhead()
 		if err := r.take(ctx, f, next); err != nil {
 			return err
 		}
@@ -119,9 +125,19 @@ func (r *reader) take(ctx context.Context, f, next *file) error {
 // deliver adds the entry that f stands at to the batch.
 func (r *reader) deliver(f *file, pos *journal.Position) {
 	f.have = false
-	if copied(pos, &r.pos) {
-		return
+	e := r.taken(f)
+	switch {
+	case copied(pos, &r.pos):
+	case e != nil:
+		r.add(e)
+		r.pos = *pos
+	default:
+		r.deliverCurrent(f, pos)
 	}
+}
+
+// deliverCurrent is deliver where the cursor stands at the entry.
+func (r *reader) deliverCurrent(f *file, pos *journal.Position) {
 	replayed := f.cursor.Offset() <= f.replay
 	if replayed && pos.Realtime < r.since() {
 		return
@@ -136,6 +152,15 @@ func (r *reader) deliver(f *file, pos *journal.Position) {
 	if f.cursor.Holds(len(r.sel) - 1) {
 		r.gaps = append(r.gaps, suppressedGap(f))
 	}
+}
+
+// add copies an entry that was read ahead into the batch.
+func (r *reader) add(e *journal.Entry) {
+	start := len(r.text)
+	r.text = append(r.text, e.Message...)
+	r.batch = append(r.batch, *e)
+	r.batch[len(r.batch)-1].Message = r.text[start:len(r.text):len(r.text)]
+	r.delivered++
 }
 
 // copied reports whether a is an entry that was delivered under another number, up to b: journald copies what it wrote to
@@ -184,6 +209,7 @@ func (r *reader) flush(caughtUp bool) error {
 func (r *reader) finish() {
 	held := slices.ContainsFunc(r.open, func(f *file) bool { return f.have })
 	for _, f := range r.open {
+		f.settle()
 		if last, ok := f.Last(); ok && !held {
 			if pos := last.Position(f.header.SeqnumID); r.pos.IsZero() || r.earlier(&r.pos, &pos) {
 				r.pos = pos
@@ -197,6 +223,7 @@ func (r *reader) finish() {
 		}
 		return done
 	})
+	r.spare = nil // what is read ahead is at the start
 }
 
 func (r *reader) close() {
@@ -217,8 +244,17 @@ func (r *reader) since() uint64 {
 }
 
 // before reports whether the entry that a stands at comes before that of b.
-func (r *reader) before(a, b *file) bool {
-	return r.earlier(&a.pos, &b.pos)
+func (r *reader) before(a, b *file) bool { return r.earlier(&a.pos, &b.pos) }
+
+func (r *reader) compare(a, b *journal.Position) int {
+	switch {
+	case r.earlier(a, b):
+		return -1
+	case r.earlier(b, a):
+		return 1
+	default:
+		return 0
+	}
 }
 
 // earlier is the order of entries: the writer's numbers; in one boot, its clock; the running boot is the newest; and only

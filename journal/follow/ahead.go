@@ -1,0 +1,160 @@
+package follow
+
+import (
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"exile/journal"
+)
+
+// ahead is what another goroutine reads of an archived file while entries that come before are delivered: a run of entries
+// that need no more than to be delivered.
+type ahead struct {
+	entries []journal.Entry
+	text    []byte // their messages
+	next    int    // the first that is not delivered
+	stands  bool   // behind them the cursor stands at one that is not
+	err     error  // that came instead of one
+}
+
+// Bounds of what is read ahead, 1.5 MB for each reader: the messages of one are bounded by maxBytes.
+const (
+	maxAhead   = 2048 // entries
+	maxReaders = 4
+)
+
+// read takes the entry that the cursor stands at and those behind it, as far as it may. What it uses of r does not change
+// meanwhile.
+func (a *ahead) read(r *reader, f *file) {
+	*a = ahead{entries: a.entries[:0], text: a.text[:0], stands: true}
+	for a.stands && a.err == nil && len(a.entries) < maxAhead && len(a.text) < maxBytes && a.take(r, f) {
+		a.stands, a.err = f.cursor.Next()
+	}
+}
+
+// take reads the entry that the cursor stands at, if it is one like most. Of another one nothing is lost: it is dealt with
+// when its turn comes.
+func (a *ahead) take(r *reader, f *file) bool {
+	if c := f.cursor; c.Offset() <= f.replay || c.Holds(len(r.sel)-1) {
+		return false
+	}
+	a.entries = append(a.entries, journal.Entry{})
+	e := &a.entries[len(a.entries)-1]
+	text, whole, err := f.cursor.Read(e, a.text, maxMessage)
+	if err != nil || !whole {
+		a.entries = a.entries[:len(a.entries)-1]
+		return false
+	}
+	a.text = text
+	f.locate(&e.Position)
+	return true
+}
+
+// begin looks for the first entry of each archived file, on all processors, for there may be hundreds, and puts the files
+// in the order in which they will be read.
+func (r *reader) begin() {
+	r.line = r.line[:0]
+	for _, f := range r.open {
+		if f.archived && f.placed && !f.have && f.ahead == nil && f.damaged < maxDamage {
+			r.line = append(r.line, f)
+		}
+	}
+	if len(r.line) < 2 || r.readers == 0 {
+		return
+	}
+	var all errgroup.Group
+	all.SetLimit(r.readers)
+	for _, f := range r.line {
+		f.ahead = &ahead{}
+		all.Go(func() error {
+			f.ahead.stands, f.ahead.err = f.cursor.Next()
+			return nil // peek says what becomes of it
+		})
+	}
+	_ = all.Wait()
+	r.line = slices.DeleteFunc(r.line, func(f *file) bool { return !f.peek(r) })
+	slices.SortFunc(r.line, func(a, b *file) int { return r.compare(&a.pos, &b.pos) })
+}
+
+// readAhead has the files read that come next, one on each processor.
+func (r *reader) readAhead() {
+	for len(r.line) > 0 && r.reading() < r.readers {
+		f := r.line[0]
+		r.line = r.line[1:]
+		if f.have && f.ahead == nil {
+			r.start(f)
+		}
+	}
+}
+
+// reading counts the files that are read ahead, or have been and are not delivered.
+func (r *reader) reading() (n int) {
+	for _, f := range r.open {
+		if f.coming != nil || f.ahead != nil && f.ahead.next == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// start has another goroutine read from the file, which belongs to that goroutine until settle.
+func (r *reader) start(f *file) {
+	a, coming := &ahead{}, make(chan *ahead, 1)
+	if n := len(r.spare) - 1; n >= 0 {
+		a, r.spare = r.spare[n], r.spare[:n]
+	}
+	f.coming = coming
+	go func() {
+		a.read(r, f)
+		coming <- a
+	}()
+}
+
+// settle waits for the goroutine that reads from the file, if there is one.
+func (f *file) settle() {
+	if f.coming != nil {
+		f.ahead, f.coming = <-f.coming, nil
+	}
+}
+
+// step goes to the next entry, and reports whether there is one.
+func (f *file) step(r *reader) (ok bool, err error) {
+	switch a := f.ahead; {
+	case a == nil:
+		ok, err = f.cursor.Next()
+	case a.next < len(a.entries):
+		f.pos = a.entries[a.next].Position
+		return true, nil
+	default:
+		ok, err = a.stands, a.err
+		r.drop(f)
+	}
+	if ok {
+		f.locate(&f.pos)
+	}
+	return ok, err
+}
+
+// taken returns the entry that f stands at if it was read ahead; nil when the cursor stands at it.
+func (r *reader) taken(f *file) *journal.Entry {
+	f.settle()
+	a := f.ahead
+	if a == nil {
+		return nil
+	}
+	if len(a.entries) == 0 {
+		r.drop(f)
+		return nil
+	}
+	a.next++
+	return &a.entries[a.next-1]
+}
+
+// drop ends with what was read ahead of f, and keeps it to be filled anew.
+func (r *reader) drop(f *file) {
+	if cap(f.ahead.entries) > 0 {
+		r.spare = append(r.spare, f.ahead)
+	}
+	f.ahead = nil
+}
