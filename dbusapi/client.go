@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -46,13 +47,20 @@ type ClientConfig struct {
 	Stream  io.ReadWriteCloser // instead of Address: a bus at the other end, as systemd-stdio-bridge gives; closed by Close
 	// Interactive lets polkit ask a human for a password.
 	Interactive bool
+	// Wait is how long the bus and the daemon may take for an answer, unless a human may be typing; 0: as long as systemd's
+	// programs wait.
+	Wait time.Duration
 }
+
+// answerTime is how long systemd's programs wait for an answer.
+const answerTime = 25 * time.Second
 
 // signalQueue is how many signals may wait for Watch; more make the bus wait.
 const signalQueue = 1024
 
 // Dial connects. The connection ends with ctx.
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
+	cfg.Wait = cmp.Or(cfg.Wait, answerTime)
 	c := &Client{cfg: cfg}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	if err := c.connect(); err != nil {
@@ -62,15 +70,26 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	return c, nil
 }
 
-// connect makes the connection that calls go over from now on.
+// connect makes the connection that calls go over from now on. Over a stream a human may be typing.
 func (c *Client) connect() error {
+	ctx, cancel := context.WithCancel(c.ctx)
+	limit := time.AfterFunc(c.cfg.Wait, cancel)
+	defer limit.Stop()
+	if c.cfg.Stream != nil {
+		limit.Stop()
+	}
 	signals := make(chan *dbus.Signal, signalQueue)
-	conn, err := dial(c.ctx, c.cfg, dbus.WithSignalHandler(clientSignals{c, signals}))
-	if err == nil {
+	conn, err := dial(ctx, c.cfg, dbus.WithSignalHandler(clientSignals{c, signals}))
+	switch {
+	case err == nil:
 		c.link.Store(&link{conn, signals})
+	case ctx.Err() != nil && c.ctx.Err() == nil:
+		err = c.noAnswer()
 	}
 	return err
 }
+
+func (c *Client) noAnswer() error { return fmt.Errorf("no answer within %s", c.cfg.Wait) }
 
 func dial(ctx context.Context, cfg ClientConfig, opt dbus.ConnOption) (*dbus.Conn, error) {
 	if cfg.Stream == nil {
@@ -120,11 +139,24 @@ func (c *Client) callObject(ctx context.Context, path dbus.ObjectPath, iface, me
 	if c.cfg.Interactive {
 		msg.Flags |= dbus.FlagAllowInteractiveAuthorization
 	}
-	reply := <-c.link.Load().SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
-	if reply.Err != nil {
-		return nil, remote(reply.Err)
+	wait, cancel := c.patience(ctx)
+	defer cancel()
+	reply := <-c.link.Load().SendWithContext(wait, msg, make(chan *dbus.Call, 1)).Done
+	switch {
+	case reply.Err == nil:
+		return reply.Body, nil
+	case errors.Is(reply.Err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return nil, c.noAnswer()
 	}
-	return reply.Body, nil
+	return nil, remote(reply.Err)
+}
+
+// patience is how long a call may take: without end where somebody may be asked for a password, who is not root.
+func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.cfg.Interactive && os.Geteuid() != 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.cfg.Wait)
 }
 
 // describe calls a method that returns JSON.

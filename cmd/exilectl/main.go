@@ -34,8 +34,14 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
 
-// exitStatus tells the user of err and returns the status that it stands for.
+// exitInterrupted is the status of shells for who was interrupted.
+const exitInterrupted = 128 + int(syscall.SIGINT)
+
+// exitStatus tells the user of err and returns the status that it stands for. Who interrupts knows why it ended.
 func exitStatus(err error) int {
+	if errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
 	status := 1
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		status, err = exit.status, exit.err

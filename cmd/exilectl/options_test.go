@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -45,5 +46,12 @@ func TestSSHCommand(t *testing.T) {
 		if got := strings.Join(sshCommand(where), " "); got != want {
 			t.Errorf("%s: %q, want %q", where, got, want)
 		}
+	}
+}
+
+func TestInterruptedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	if got := exitStatus(failure(context.Canceled, "look")); got != 130 {
+		t.Errorf("status %d, want 130", got)
 	}
 }

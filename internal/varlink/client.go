@@ -25,11 +25,17 @@ const maxReply = 4 << 20
 
 // Client is a daemon at the other end of a socket: a control.Reader and a control.Writer, safe for concurrent use. Each
 // call is a connection of its own, so there is nothing to close.
-type Client struct{ path string }
+type Client struct {
+	path string
+	wait time.Duration // for the answer to a call
+}
+
+// answerTime is a little more than the daemon takes for an answer.
+const answerTime = workTime + messageTime
 
 // Dial looks for the daemon behind the socket, which starts it if it does not run.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	c := &Client{path}
+	c := &Client{path, answerTime}
 	var info serviceInfo
 	if err := c.call(ctx, service+".GetInfo", nil, &info); err != nil {
 		return nil, fmt.Errorf("reach exiled at %s: %w", path, err)
@@ -118,9 +124,11 @@ func (r *replies) next(out any) (bool, error) {
 
 // call calls a method that answers once.
 func (c *Client) call(ctx context.Context, name string, parameters, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, fmt.Errorf("no answer within %s", c.wait))
+	defer cancel()
 	r, err := c.start(ctx, name, parameters, false)
 	if err != nil {
-		return err
+		return because(ctx, err)
 	}
 	defer r.close()
 	_, err = r.next(out)
@@ -130,7 +138,7 @@ func (c *Client) call(ctx context.Context, name string, parameters, out any) err
 // because is the error of a connection that ctx has closed.
 func because(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,5 +62,20 @@ func TestDeniedInWords(t *testing.T) {
 	t.Parallel()
 	if got := replyError("org.varlink.service.PermissionDenied", "").Error(); got != "only root may without a bus" {
 		t.Errorf("refused with %q", got)
+	}
+}
+
+// A daemon that does not answer is not waited for without end.
+func TestClientLosesPatience(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := &Client{path, 50 * time.Millisecond}
+	if _, err := c.Status(t.Context()); err == nil || err.Error() != "no answer within 50ms" {
+		t.Errorf("a silent daemon: %v", err)
 	}
 }
