@@ -31,7 +31,9 @@ func newBanCommand(o *options) *cobra.Command {
 				r.Duration, r.Permanent = d, permanent
 			}
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				return each(args, func(addr string) error { return o.ban(ctx, d, c, r, addr) })
+				jails, _ := d.Jails(ctx) // who may ban need not be one who may ask
+				done := hasBanned(jails, jail)
+				return each(args, func(addr string) error { return o.ban(ctx, d, c, r, addr, done) })
 			})
 		},
 	}
@@ -44,7 +46,7 @@ func newBanCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRequest, addr string) error {
+func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRequest, addr, done string) error {
 	p, err := dbusapi.ParsePrefix(addr)
 	if err != nil {
 		return failure(err, "ban %s", addr)
@@ -57,12 +59,23 @@ func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRe
 	if err != nil {
 		return failure(err, "ban %s", addr)
 	}
-	if b.Until.IsZero() {
-		o.note(c, "Banned %s permanently.", dbusapi.FormatPrefix(p))
-		return nil
+	length := "permanently"
+	if !b.Until.IsZero() {
+		length = "until " + stamp(b.Until)
 	}
-	o.note(c, "Banned %s until %s.", dbusapi.FormatPrefix(p), stamp(b.Until))
+	o.note(c, "%s %s %s.", done, dbusapi.FormatPrefix(p), length)
 	return nil
+}
+
+// hasBanned is what a jail, the first one if none is named, has done when it has banned.
+func hasBanned(jails []control.JailStatus, name string) string {
+	if name == "" && len(jails) > 0 {
+		name = jails[0].Name
+	}
+	if simulates(jails, name) {
+		return "Jail " + name + " simulates: it would have banned"
+	}
+	return "Banned"
 }
 
 // each does all arguments, although one fails, and joins the errors.

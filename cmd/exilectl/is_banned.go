@@ -26,12 +26,17 @@ func newIsBannedCommand(o *options) *cobra.Command {
 		ValidArgsFunction: completeBanned(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				if err := checkJail(ctx, d, jail); err != nil {
+				jails, err := d.Jails(ctx)
+				if err != nil {
+					return failure(err, "list jails")
+				}
+				if err := checkJail(jails, jail); err != nil {
 					return err
 				}
 				any := false
-				err := each(args, func(addr string) error {
-					banned, err := o.isBanned(ctx, d, c, jail, addr)
+				inForce := func(bans []control.Ban) bool { return inForce(jails, bans, jail) }
+				err = each(args, func(addr string) error {
+					banned, err := o.isBanned(ctx, d, c, addr, inForce)
 					any = any || banned
 					return err
 				})
@@ -47,13 +52,9 @@ func newIsBannedCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-func checkJail(ctx context.Context, d control.Reader, name string) error {
+func checkJail(jails []control.JailStatus, name string) error {
 	if name == "" {
 		return nil
-	}
-	jails, err := d.Jails(ctx)
-	if err != nil {
-		return failure(err, "list jails")
 	}
 	if _, err := control.FindJail(jails, name); err != nil {
 		return &exitError{exitNoSuchJail, failure(err, "look up bans")}
@@ -61,7 +62,7 @@ func checkJail(ctx context.Context, d control.Reader, name string) error {
 	return nil
 }
 
-func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, jail, addr string) (bool, error) {
+func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, addr string, inForce func([]control.Ban) bool) (bool, error) {
 	p, err := dbusapi.ParsePrefix(addr)
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
@@ -70,11 +71,21 @@ func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, ja
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
 	}
-	banned := slices.ContainsFunc(a.Bans, func(b control.Ban) bool { return jail == "" || b.Jail == jail })
+	banned := inForce(a.Bans)
 	word := "not banned"
 	if banned {
 		word = "banned"
 	}
 	o.note(c, "%s", word)
 	return banned, nil
+}
+
+// inForce reports whether any of the bans, or of those of one jail, is more than a simulation.
+func inForce(jails []control.JailStatus, bans []control.Ban, jail string) bool {
+	return slices.ContainsFunc(bans, func(b control.Ban) bool { return (jail == "" || b.Jail == jail) && !simulates(jails, b.Jail) })
+}
+
+// simulates reports whether a jail decides and tells of bans, and bans nobody.
+func simulates(jails []control.JailStatus, name string) bool {
+	return slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name && j.State == control.Simulating })
 }

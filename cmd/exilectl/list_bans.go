@@ -68,6 +68,8 @@ type banRow struct {
 	Bans     int    `json:"bans"`
 	Origin   string `json:"origin"`
 	Reason   string `json:"reason,omitempty"`
+
+	Simulated bool `json:"simulated,omitempty"` // only status says it
 }
 
 func toBanRow(b control.Ban) banRow {

@@ -52,12 +52,12 @@ func newStatusCommand(o *options) *cobra.Command {
 
 // statusOf shows an address or a jail, whichever the word is.
 func statusOf(ctx context.Context, d control.Reader, c *console, word string) error {
-	if p, err := dbusapi.ParsePrefix(word); err == nil {
-		return statusAddress(ctx, d, c, p)
-	}
 	jails, err := d.Jails(ctx)
 	if err != nil {
 		return err
+	}
+	if p, err := dbusapi.ParsePrefix(word); err == nil {
+		return statusAddress(ctx, d, c, jails, p)
 	}
 	j, err := control.FindJail(jails, word)
 	if err != nil {
@@ -93,7 +93,7 @@ func stateColor(state string) string {
 	switch state {
 	case "running":
 		return green
-	case "degraded", "failed":
+	case "degraded":
 		return red
 	}
 	return yellow
@@ -212,16 +212,16 @@ func statusJail(c *console, j control.JailStatus) error {
 	return nil
 }
 
-func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Prefix) error {
+func statusAddress(ctx context.Context, d control.Reader, c *console, jails []control.JailStatus, p netip.Prefix) error {
 	a, err := d.Address(ctx, p)
 	if err != nil {
 		return err
 	}
 	if c.wantJSON() {
-		return c.document(toAddressView(a))
+		return c.document(toAddressView(a, jails))
 	}
 	state, color := "not banned", green
-	if len(a.Bans) > 0 {
+	if inForce(jails, a.Bans, "") {
 		state, color = "banned", red
 	}
 	c.line(c.paint(color, "●"), " ", dbusapi.FormatPrefix(a.Prefix))
@@ -230,7 +230,11 @@ func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Pr
 		field(c, "Protected", clean(a.Protected))
 	}
 	for _, b := range a.Bans {
-		field(c, "Banned", fmt.Sprintf("%s by jail %s since %s, left: %s", dbusapi.FormatPrefix(b.Prefix), clean(b.Jail), stamp(b.Since), left(b.Until, c.now)))
+		label := "Banned"
+		if simulates(jails, b.Jail) {
+			label = "Simulated"
+		}
+		field(c, label, fmt.Sprintf("%s by jail %s since %s, left: %s", dbusapi.FormatPrefix(b.Prefix), clean(b.Jail), stamp(b.Since), left(b.Until, c.now)))
 		if b.Reason != "" {
 			field(c, "Reason", clean(b.Reason))
 		}

@@ -92,13 +92,15 @@ type addressView struct {
 	Detail    []string       `json:"detail"`
 }
 
-func toAddressView(a control.Address) addressView {
+func toAddressView(a control.Address, jails []control.JailStatus) addressView {
 	v := addressView{
-		Address: dbusapi.FormatPrefix(a.Prefix), Banned: len(a.Bans) > 0, Bans: []banRow{}, Protected: a.Protected,
+		Address: dbusapi.FormatPrefix(a.Prefix), Banned: inForce(jails, a.Bans, ""), Bans: []banRow{}, Protected: a.Protected,
 		Failures: a.Failures, Offences: a.Offences, Detail: a.Detail,
 	}
 	for _, b := range a.Bans {
-		v.Bans = append(v.Bans, toBanRow(b))
+		row := toBanRow(b)
+		row.Simulated = simulates(jails, b.Jail)
+		v.Bans = append(v.Bans, row)
 	}
 	return v
 }

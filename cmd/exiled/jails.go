@@ -60,7 +60,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		d.Origin = control.OriginFile
 	}
 	if c.Simulate {
-		d.Info.State = "simulating"
+		d.Info.State = control.Simulating
 	}
 	if a, ok := detector.(*jail.AdaptiveDetector); ok {
 		d.Memory, d.Explain, d.Names = a, a.Explain, a

@@ -44,10 +44,13 @@ type Ban struct {
 	Evidence string // only in an Event that tells of a new ban: the entries behind it, a line each: time, rule, cursor
 }
 
+// Simulating is the state of a jail that decides and tells of bans, and bans nobody.
+const Simulating = "simulating"
+
 // JailStatus is a jail and its counters.
 type JailStatus struct {
 	Name      string
-	State     string // "running", "simulating", "failed"
+	State     string // "running", or Simulating
 	Units     []string
 	Detection string // "adaptive", "threshold"
 	MaxRetry  int
