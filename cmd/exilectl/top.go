@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -16,7 +17,7 @@ import (
 )
 
 func newTopCommand(o *options) *cobra.Command {
-	var every time.Duration
+	every := pace(time.Second)
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show attackers, rates and bans, live",
@@ -32,7 +33,7 @@ func newTopCommand(o *options) *cobra.Command {
 			defer d.Close()
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
-			m := &screen{ctx: ctx, daemon: d, every: max(every, 100*time.Millisecond), options: o, width: 80, height: 24}
+			m := &screen{ctx: ctx, daemon: d, every: max(time.Duration(every), 100*time.Millisecond), options: o, width: 80, height: 24}
 			p := tea.NewProgram(m, tea.WithContext(ctx))
 			go func() { p.Send(unheard{d.Watch(ctx, func(e control.Event) { p.Send(e) })}) }()
 			_, err = p.Run()
@@ -42,9 +43,31 @@ func newTopCommand(o *options) *cobra.Command {
 			return errors.Join(err, m.err)
 		},
 	}
-	cmd.Flags().DurationVarP(&every, "delay", "d", time.Second, "Look again after `TIME`")
+	cmd.Flags().VarP(&every, "delay", "d", "Look again after `TIME`: 2, 0.5 or 500ms")
 	return cmd
 }
+
+// pace is a time as top(1) takes it, a number of seconds, or with a unit.
+type pace time.Duration
+
+// Set implements pflag.Value.
+func (p *pace) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if n, err2 := strconv.ParseFloat(s, 64); err2 == nil && n >= 0 && n < 1e6 {
+		d, err = time.Duration(n*float64(time.Second)), nil
+	}
+	if err != nil || d < 0 {
+		return errors.New("not a time (like 2, 0.5 or 500ms)")
+	}
+	*p = pace(d)
+	return nil
+}
+
+// String implements pflag.Value.
+func (p *pace) String() string { return time.Duration(*p).String() }
+
+// Type implements pflag.Value.
+func (p *pace) Type() string { return "duration" }
 
 // maxRecent is how many events the screen remembers.
 const maxRecent = 100

@@ -89,3 +89,19 @@ func TestTopForgets(t *testing.T) {
 		t.Errorf("%d events are remembered, want %d", len(s.recent), maxRecent)
 	}
 }
+
+func TestPace(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"2": 2 * time.Second, "0.5": 500 * time.Millisecond, "500ms": 500 * time.Millisecond, "1m": time.Minute, "0": 0} {
+		var p pace
+		if err := p.Set(text); err != nil || time.Duration(p) != want {
+			t.Errorf("%s is %s, %v; want %s", text, p.String(), err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "-1s", "soon", "NaN", "inf", "1e300"} {
+		var p pace
+		if err := p.Set(text); err == nil {
+			t.Errorf("%q is %s", text, p.String())
+		}
+	}
+}
