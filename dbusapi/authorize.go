@@ -78,9 +78,16 @@ func (c *call) authorize(a action) error {
 	return fail(errAccessDenied, "Access denied: only root may, unless a rule of polkit allows %s.", a)
 }
 
+// uid asks the bus who calls, once for each peer.
 func (c *call) uid() (uint32, error) {
+	if known := c.peer.user.Load(); known != nil {
+		return *known, nil
+	}
 	var uid uint32
 	err := c.session.conn.BusObject().CallWithContext(c.ctx, "org.freedesktop.DBus.GetConnectionUnixUser", 0, c.sender).Store(&uid)
+	if err == nil {
+		c.peer.user.Store(&uid)
+	}
 	return uid, err
 }
 

@@ -1,6 +1,9 @@
 package dbusapi
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Limits on what peers may have running. Who is over a limit is told so at once and costs nothing more.
 const (
@@ -47,7 +50,10 @@ type peer struct {
 	asked  time.Time // about a deaf one
 	tokens float64   // reports that it may make now
 	at     time.Time
-	left   chan struct{} // closed when it has left the bus
+
+	// What follows is for its calls, too.
+	left chan struct{}          // closed when it has left the bus
+	user atomic.Pointer[uint32] // who it is, once the bus has said so: that does not change
 }
 
 func (p *peer) hasLeft() bool {

@@ -72,3 +72,14 @@ func TestWhoHasLeftDoesNotSubscribe(t *testing.T) {
 		t.Errorf("subscribers %v, %v", s.subs, err)
 	}
 }
+
+// The bus is asked once who a peer is. Here there is no bus to ask.
+func TestWhoCallsIsKnown(t *testing.T) {
+	t.Parallel()
+	user := uint32(0)
+	c := &call{peer: &peer{}}
+	c.peer.user.Store(&user)
+	if err := c.authorize(actBan); err != nil || !c.root {
+		t.Errorf("authorize of root: %v", err)
+	}
+}
