@@ -80,7 +80,9 @@ func helper(t *testing.T, g *target.Target) {
 	if got := locked(); !slices.Contains(got, "daemon") || slices.Contains(got, "alice") {
 		t.Errorf("locked are %q, want daemon and not alice", got)
 	}
-	watching := func() bool { return inside(t, g, "systemctl", "show", "-P", "SubState", "exiled-accounts.path") == "waiting" }
+	watching := func() bool {
+		return inside(t, g, "systemctl", "show", "-P", "SubState", "exiled-accounts.path") == "waiting"
+	}
 	eventually(t, "systemd watches the accounts", watching) // not while the helper runs
 	inside(t, g, "usermod", "--lock", "alice")
 	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(), "alice") })
