@@ -44,10 +44,15 @@ func messageOf(k control.EventKind) message {
 }
 
 func banText(e control.Event) string {
-	b := e.Ban
-	text := fmt.Sprintf("Banned %s in jail %s %s after %d attempts", address(b), b.Jail, untilText(b), b.Failures)
+	b, done := e.Ban, "Banned"
+	if e.Simulated {
+		done = "Simulated a ban of"
+	}
+	text := fmt.Sprintf("%s %s in jail %s %s", done, address(b), b.Jail, untilText(b))
 	if b.Origin == control.OriginManual {
-		text = fmt.Sprintf("Banned %s in jail %s %s by hand", address(b), b.Jail, untilText(b))
+		text += " by hand"
+	} else {
+		text += fmt.Sprintf(" after %d attempts", b.Failures)
 	}
 	if b.Reason != "" {
 		text += ": " + b.Reason
@@ -63,7 +68,11 @@ func untilText(b control.Ban) string {
 }
 
 func unbanText(e control.Event) string {
-	return fmt.Sprintf("Lifted the ban of %s in jail %s: %s", address(e.Ban), e.Ban.Jail, e.Reason)
+	kind := "ban"
+	if e.Simulated {
+		kind = "simulated ban"
+	}
+	return fmt.Sprintf("Lifted the %s of %s in jail %s: %s", kind, address(e.Ban), e.Ban.Jail, e.Reason)
 }
 
 func protectedText(e control.Event) string {
@@ -100,6 +109,9 @@ func fields(e control.Event) map[string]string {
 	}
 	if !e.Ban.Prefix.IsValid() {
 		return f
+	}
+	if e.Simulated {
+		f["EXILE_SIMULATED"] = "yes"
 	}
 	f["EXILE_JAIL"] = e.Ban.Jail
 	f["EXILE_ADDRESS"] = address(e.Ban)

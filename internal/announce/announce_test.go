@@ -68,3 +68,21 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 		t.Errorf("dropped %d events, want 1; %d are waiting", j.Dropped(), j.Waiting())
 	}
 }
+
+// Whom a jail only simulates to ban is not called banned.
+func TestSimulatedBans(t *testing.T) {
+	t.Parallel()
+	e := control.Event{Simulated: true, Ban: control.Ban{Jail: "web", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Failures: 5}, Reason: "expired"}
+	for kind, want := range map[control.EventKind]string{
+		control.BanNew:     "Simulated a ban of 192.0.2.1 in jail web for ever after 5 attempts",
+		control.BanRemoved: "Lifted the simulated ban of 192.0.2.1 in jail web: expired",
+	} {
+		e.Kind = kind
+		if got := messageOf(kind).text(e); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if got := fields(e)["EXILE_SIMULATED"]; got != "yes" {
+			t.Errorf("%s: EXILE_SIMULATED=%s, want yes", kind, got)
+		}
+	}
+}

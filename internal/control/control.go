@@ -271,6 +271,8 @@ type Event struct {
 	Ban    Ban    // for BanNew, BanRemoved and Protected
 	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why; StateChanged: the state
 	Count  int    // Repaired: how many entries
+	// Simulated is, of what is about a ban, that the jail simulates: nobody is or was stopped.
+	Simulated bool
 	// Latency is, for BanNew, the time from the deciding log entry to the ban in the kernel; 0 when nothing was to be
 	// done there.
 	Latency time.Duration

@@ -264,7 +264,13 @@ func (d *Daemon) hearOut() {
 func (d *Daemon) later(e control.Event) { d.pending.events = append(d.pending.events, e) }
 
 // announce tells the world at once.
-func (d *Daemon) announce(e control.Event) { d.cfg.Announce(e) }
+func (d *Daemon) announce(e control.Event) {
+	if e.Ban.Prefix.IsValid() { // before there is a plan there is no ban
+		j := d.plan.jail(e.Ban.Jail)
+		e.Simulated = j != nil && j.Simulate
+	}
+	d.cfg.Announce(e)
+}
 
 // announceAll tells the world what is on disk as untold, and has that noted there soon. Where the process dies in between,
 // its successor tells it again.

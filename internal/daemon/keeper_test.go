@@ -182,14 +182,14 @@ func TestSimulate(t *testing.T) {
 		d := w.start()
 		defer w.end(d)
 		w.attack("192.0.2.1", 3)
-		w.expect("third guess", "ban 192.0.2.1/32 offence 1")
+		w.expect("third guess", "simulated ban 192.0.2.1/32 offence 1")
 		w.kernel.Touch()
 		time.Sleep(30 * time.Minute)
 		if s, err := d.Status(t.Context()); err != nil || s.Bans != 1 || s.Banned != 0 || s.Enforced != 0 || s.Repairs != 0 {
 			t.Errorf("bans %d, wanted %d, enforced %d, repairs %d, %v; want 1, 0, 0, 0", s.Bans, s.Banned, s.Enforced, s.Repairs, err)
 		}
 		time.Sleep(30 * time.Minute)
-		w.expect("an hour later", "unban 192.0.2.1/32 expired")
+		w.expect("an hour later", "simulated unban 192.0.2.1/32 expired")
 		if n := len(w.kernel.Changes); n != 0 {
 			t.Errorf("the kernel was asked for %d changes: %v", n, w.kernel.Changes)
 		}

@@ -238,6 +238,10 @@ func (w *world) announce(e control.Event) {
 }
 
 func tell(e control.Event) string {
+	if e.Simulated {
+		e.Simulated = false
+		return "simulated " + tell(e)
+	}
 	switch e.Kind {
 	case control.BanNew:
 		return fmt.Sprintf("ban %s offence %d", e.Ban.Prefix, e.Ban.Offence)
