@@ -155,6 +155,20 @@ func TestSubscribersAreFew(t *testing.T) {
 	}
 }
 
+// To find an object and to describe it makes no garbage. Not parallel: it counts allocations.
+func TestTablesAreMadeOnce(t *testing.T) {
+	s := &session{objects: newObjects()}
+	var text string
+	find := func() {
+		if o, err := s.lookup(t.Context(), managerPath); err == nil {
+			text = o.xml()
+		}
+	}
+	if n := testing.AllocsPerRun(10, find); n > 0 || text == "" {
+		t.Errorf("%v allocations for a description of %d bytes", n, len(text))
+	}
+}
+
 func TestReadHeader(t *testing.T) {
 	t.Parallel()
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {

@@ -3,25 +3,36 @@ package dbusapi
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/godbus/dbus/v5"
 
 	"exile/internal/control"
 )
 
+// objects are those whose tables do not change, so that a call does not make them anew: much garbage delays everything else.
+type objects struct {
+	fixed map[dbus.ObjectPath]*object
+	jail  *object // that each jail is like
+}
+
+func newObjects() objects {
+	return objects{
+		fixed: map[dbus.ObjectPath]*object{
+			"/":                node(nil, "org"),
+			"/org":             node(nil, "exile1", "freedesktop"),
+			"/org/freedesktop": node(nil, "LogControl1"),
+			logPath:            node([]*iface{logControl()}),
+			managerPath:        node([]*iface{objectManager(), manager()}, "jail"),
+		},
+		jail: node([]*iface{jailIface()}),
+	}
+}
+
 // lookup finds the object at a path. Jails are asked for each time: they come and go with the configuration.
 func (s *session) lookup(ctx context.Context, path dbus.ObjectPath) (*object, error) {
-	switch path {
-	case "/":
-		return node(nil, "org"), nil
-	case "/org":
-		return node(nil, "exile1", "freedesktop"), nil
-	case "/org/freedesktop":
-		return node(nil, "LogControl1"), nil
-	case logPath:
-		return node([]*iface{logControl()}), nil
-	case managerPath:
-		return node([]*iface{objectManager(), manager()}, "jail"), nil
+	if o := s.objects.fixed[path]; o != nil {
+		return o, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
@@ -36,9 +47,9 @@ func (s *session) lookup(ctx context.Context, path dbus.ObjectPath) (*object, er
 	if i < 0 {
 		return nil, fail(errUnknownObject, "Unknown object %q.", string(path))
 	}
-	o := node([]*iface{jailIface()})
+	o := *s.objects.jail
 	o.jail = jails[i].Name
-	return o, nil
+	return &o, nil
 }
 
 func labels(jails []control.JailStatus) []string {
@@ -51,7 +62,9 @@ func labels(jails []control.JailStatus) []string {
 
 // node is an object with the interfaces that every object has.
 func node(own []*iface, children ...string) *object {
-	return &object{interfaces: append([]*iface{peerIface(), introspectable(), properties()}, own...), children: children}
+	o := &object{interfaces: append([]*iface{peerIface(), introspectable(), properties()}, own...), children: children}
+	o.xml = sync.OnceValue(o.introspect)
+	return o
 }
 
 func peerIface() *iface {
@@ -64,7 +77,7 @@ func peerIface() *iface {
 func introspectable() *iface {
 	return &iface{name: introspectInterface, methods: []method{
 		{name: "Introspect", out: "s xml_data", do: func(c *call) ([]any, error) {
-			return []any{c.object.introspect()}, nil
+			return []any{c.object.xml()}, nil
 		}},
 	}}
 }

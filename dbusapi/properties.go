@@ -94,18 +94,19 @@ func (c *call) facts() (facts, error) {
 	if c.path == logPath {
 		return f, nil
 	}
-	status, jails, err := c.session.service.ask(c.ctx)
+	var err error
+	if f.status, err = c.session.service.cfg.Reader.Status(c.ctx); err != nil || c.object.jail == "" {
+		return f, err
+	}
+	jails, err := c.session.service.cfg.Reader.Jails(c.ctx)
 	if err != nil {
 		return f, err
 	}
-	f.status = status
-	if c.object.jail != "" {
-		i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == c.object.jail })
-		if i < 0 {
-			return f, fail(errUnknownObject, "Unknown object %q.", string(c.path))
-		}
-		f.jail = jails[i]
+	i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == c.object.jail })
+	if i < 0 {
+		return f, fail(errUnknownObject, "Unknown object %q.", string(c.path))
 	}
+	f.jail = jails[i]
 	return f, nil
 }
 

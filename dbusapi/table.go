@@ -95,6 +95,7 @@ type object struct {
 	interfaces []*iface
 	jail       string // of jail objects
 	children   []string
+	xml        func() string // that describes it
 }
 
 func (o *object) iface(name string) *iface {
