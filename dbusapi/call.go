@@ -1,7 +1,10 @@
 package dbusapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"os"
 	"time"
 
@@ -183,7 +186,28 @@ func (c *call) send(kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, b
 	if len(body) > 0 {
 		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
 	}
-	c.session.conn.Send(&dbus.Message{Type: kind, Headers: headers, Body: body, Flags: dbus.FlagNoReplyExpected}, nil)
+	p, err := c.encode(&dbus.Message{Type: kind, Headers: headers, Body: body, Flags: dbus.FlagNoReplyExpected})
+	switch {
+	case err == nil:
+		_, _ = c.session.wire.Write(p) // an error ends the connection
+	case kind == dbus.TypeMethodReply:
+		c.fail(err)
+	}
+}
+
+// maxSerial is the largest that godbus gives; ours are above.
+const maxSerial = 1 << 31
+
+// encode writes a reply as it goes over the wire. godbus, asked to send it, would encode it once more before, to count its
+// descriptors.
+func (c *call) encode(m *dbus.Message) ([]byte, error) {
+	var b bytes.Buffer
+	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
+		return nil, fmt.Errorf("write reply: %w", err)
+	}
+	p := b.Bytes()
+	binary.LittleEndian.PutUint32(p[8:], maxSerial|c.serial) // of a message that has no reply: any but 0
+	return p, nil
 }
 
 // The values of arguments; their types were compared with the table.

@@ -1,9 +1,7 @@
 package dbusapi
 
 import (
-	"bytes"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/godbus/dbus/v5"
 
@@ -13,27 +11,22 @@ import (
 // pageSignature is of what writePage writes.
 const pageSignature = "a(ssttuus)s"
 
-// maxSerial is the largest that godbus gives; ours are above.
-const maxSerial = 1 << 31
-
 // writePage writes the reply that has a page of bans, as it goes over the wire, into the session's buffer. By reflection,
 // with each record as a structure of its own first, it takes ten times as long, and what it leaves for the garbage
 // collector delays everything else.
 func (c *call) writePage(bans []control.Ban, next string) error {
-	var head bytes.Buffer
-	m := &dbus.Message{Type: dbus.TypeMethodReply, Flags: dbus.FlagNoReplyExpected, Headers: map[dbus.HeaderField]dbus.Variant{
+	head, err := c.encode(&dbus.Message{Type: dbus.TypeMethodReply, Flags: dbus.FlagNoReplyExpected, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldReplySerial: dbus.MakeVariant(c.serial),
 		dbus.FieldDestination: dbus.MakeVariant(c.sender),
 		dbus.FieldSignature:   dbus.MakeVariant(dbus.ParseSignatureMust(pageSignature)),
-	}}
-	if err := m.EncodeTo(&head, binary.LittleEndian); err != nil {
-		return fmt.Errorf("write page: %w", err)
+	}})
+	if err != nil {
+		return err
 	}
-	p := append(c.session.page[:0], head.Bytes()...) // padded to 8 bytes, so that what follows is aligned
+	p := append(c.session.page[:0], head...) // padded to 8 bytes, so that what follows is aligned
 	p = appendBans(p, bans)
 	p = appendText(p, func(p []byte) []byte { return append(p, next...) })
-	binary.LittleEndian.PutUint32(p[4:], uint32(len(p)-head.Len()))
-	binary.LittleEndian.PutUint32(p[8:], maxSerial|c.serial) // of a message that has no reply: any but 0
+	binary.LittleEndian.PutUint32(p[4:], uint32(len(p)-len(head)))
 	c.session.page, c.message = p, p
 	return nil
 }
