@@ -60,7 +60,7 @@ func newImportCommand(o *options) *cobra.Command {
 			if len(args) == 1 && args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return err
+					return failure(err, "import")
 				}
 				in = f
 			}

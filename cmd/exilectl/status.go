@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ func newStatusCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lines < 0 {
 				return fmt.Errorf("cannot show %d lines", lines)
+			}
+			if _, err := os.Stat(dir); dir != "" && err != nil {
+				return failure(err, "read the log")
 			}
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(args) == 0 {
