@@ -18,17 +18,18 @@ type ahead struct {
 	err     error  // that came instead of one
 }
 
-// Bounds of what is read ahead, 1.5 MB for each reader: the messages of one are bounded by maxBytes.
+// Bounds of what is read ahead, 2 MB for each reader: a text that grew leaves five times its length to the entries.
 const (
-	maxAhead   = 2048 // entries
-	maxReaders = 4
+	maxAhead     = 2048      // entries
+	maxAheadText = 256 << 10 // bytes of their messages
+	maxReaders   = 4
 )
 
 // read takes the entry that the cursor stands at and those behind it, as far as it may. What it uses of r does not change
 // meanwhile.
 func (a *ahead) read(r *reader, f *file) {
 	*a = ahead{entries: a.entries[:0], text: a.text[:0], stands: true}
-	for a.stands && a.err == nil && len(a.entries) < maxAhead && len(a.text) < maxBytes && a.take(r, f) {
+	for a.stands && a.err == nil && len(a.entries) < maxAhead && len(a.text) < maxAheadText && a.take(r, f) {
 		a.stands, a.err = f.cursor.Next()
 	}
 }
@@ -56,7 +57,7 @@ func (a *ahead) take(r *reader, f *file) bool {
 func (r *reader) begin() {
 	r.line = r.line[:0]
 	for _, f := range r.open {
-		if f.archived && f.placed && !f.have && f.ahead == nil && f.damaged < maxDamage {
+		if f.archived && f.placed && !f.have && f.damaged < maxDamage {
 			r.line = append(r.line, f)
 		}
 	}
@@ -82,16 +83,16 @@ func (r *reader) readAhead() {
 	for len(r.line) > 0 && r.reading() < r.readers {
 		f := r.line[0]
 		r.line = r.line[1:]
-		if f.have && f.ahead == nil {
+		if f.have {
 			r.start(f)
 		}
 	}
 }
 
-// reading counts the files that are read ahead, or have been and are not delivered.
+// reading counts the files that are read ahead, or have been and are not delivered to the end of that.
 func (r *reader) reading() (n int) {
 	for _, f := range r.open {
-		if f.coming != nil || f.ahead != nil && f.ahead.next == 0 {
+		if f.coming != nil || f.ahead != nil {
 			n++
 		}
 	}

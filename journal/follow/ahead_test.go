@@ -38,7 +38,8 @@ func (s *told) add(b journal.Batch) {
 
 var errEnough = errors.New("enough")
 
-// read reads a directory with so many readers ahead, until it has caught up or emit was called often enough.
+// read reads a directory with so many readers ahead, until it has caught up or emit was called often enough. ahead is of how
+// many files something was in memory at once.
 func read(t *testing.T, dir string, from journal.Start, readers, batches int) (all told, ahead int) {
 	t.Helper()
 	ssh := journal.Selector{{{Field: "_SYSTEMD_UNIT", Values: []string{"ssh.service"}}}}
@@ -49,7 +50,13 @@ func read(t *testing.T, dir string, from journal.Start, readers, batches int) (a
 	var r *reader
 	r = s.reader(from, func(b journal.Batch) error {
 		all.add(b)
-		ahead = max(ahead, r.reading())
+		held := 0
+		for _, f := range r.open {
+			if f.coming != nil || f.ahead != nil {
+				held++
+			}
+		}
+		ahead = max(ahead, held)
 		if batches--; b.CaughtUp || batches == 0 {
 			return errEnough
 		}
