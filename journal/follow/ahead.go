@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"context"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -25,11 +26,11 @@ const (
 	maxReaders   = 4
 )
 
-// read takes the entry that the cursor stands at and those behind it, as far as it may. What it uses of r does not change
-// meanwhile.
-func (a *ahead) read(r *reader, f *file) {
+// read takes the entry that the cursor stands at and those behind it, as far as it may, and until ctx ends. What it uses of
+// r does not change meanwhile.
+func (a *ahead) read(ctx context.Context, r *reader, f *file) {
 	*a = ahead{entries: a.entries[:0], text: a.text[:0], stands: true}
-	for a.stands && a.err == nil && len(a.entries) < maxAhead && len(a.text) < maxAheadText && a.take(r, f) {
+	for a.stands && ctx.Err() == nil && len(a.entries) < maxAhead && len(a.text) < maxAheadText && a.take(r, f) {
 		a.stands, a.err = f.cursor.Next()
 	}
 }
@@ -79,12 +80,12 @@ func (r *reader) begin() {
 }
 
 // readAhead has the files read that come next, one on each processor.
-func (r *reader) readAhead() {
+func (r *reader) readAhead(ctx context.Context) {
 	for len(r.line) > 0 && r.reading() < r.readers {
 		f := r.line[0]
 		r.line = r.line[1:]
 		if f.have {
-			r.start(f)
+			r.start(ctx, f)
 		}
 	}
 }
@@ -100,14 +101,14 @@ func (r *reader) reading() (n int) {
 }
 
 // start has another goroutine read from the file, which belongs to that goroutine until settle.
-func (r *reader) start(f *file) {
+func (r *reader) start(ctx context.Context, f *file) {
 	a, coming := &ahead{}, make(chan *ahead, 1)
 	if n := len(r.spare) - 1; n >= 0 {
 		a, r.spare = r.spare[n], r.spare[:n]
 	}
 	f.coming = coming
 	go func() {
-		a.read(r, f)
+		a.read(ctx, r, f)
 		coming <- a
 	}()
 }

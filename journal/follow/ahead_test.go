@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -97,6 +98,40 @@ func TestAhead(t *testing.T) {
 		got, _ := read(t, dir, journal.Start{}, 3, n) // who stops in the midst leaves nobody reading: the files are unmapped
 		if len(got.Texts) == 0 || !slices.Equal(want.Texts[:len(got.Texts)], got.Texts) {
 			t.Errorf("%d batches: %.2000q", n, got.Texts)
+		}
+	}
+}
+
+// TestAheadEnds: a disk may be so slow that what is read ahead takes a minute; who ends does not wait for that.
+func TestAheadEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for n := range uint64(2) {
+		w := makejournal.NewWriter(true, true, 0)
+		w.Seqnum = n
+		w.Add(journal.ID{1}, 1700000000000000+n, n+1, line(1)...)
+		write(t, dir, fmt.Sprintf("system@%d.journal", n), w.Bytes())
+	}
+	s, err := New(Config{Dirs: []string{dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ended := range []bool{false, true} {
+		r := s.reader(journal.Start{}, nil)
+		defer r.close()
+		r.scan()
+		r.refresh()
+		r.begin()
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		if ended {
+			end()
+		}
+		r.readAhead(ctx)
+		for _, f := range r.open {
+			if f.settle(); f.ahead != nil && (len(f.ahead.entries) == 0) != ended {
+				t.Errorf("ended %v: %d entries of %s", ended, len(f.ahead.entries), f.path)
+			}
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (r *reader) drain(ctx context.Context) error {
 			r.finish()
 			return nil
 		}
-		r.readAhead()
+		r.readAhead(ctx)
 		if err := r.take(ctx, f, next); err != nil {
 			return err
 		}
