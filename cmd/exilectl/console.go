@@ -161,7 +161,7 @@ func (o *options) newConsole(w io.Writer) *console {
 		Writer: bufio.NewWriterSize(w, 64<<10),
 		color:  wantColor(terminal), legend: bool(o.legend) && !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
 	}
-	if terminal && !o.full || os.Getenv("COLUMNS") != "" && !o.full {
+	if terminal && !o.full {
 		c.width = columns(os.Stdout)
 	}
 	return c

@@ -145,6 +145,7 @@ func (o *options) paged(f func(*console) error) error {
 	c := o.newConsole(os.Stdout)
 	if err == nil {
 		c.Reset(in)
+		c.width = 0 // it scrolls to the side
 	}
 	err = errors.Join(f(c), flush(c))
 	if cmd.Process != nil {
