@@ -45,7 +45,6 @@ type errorName struct {
 func errorNames() []errorName {
 	return []errorName{
 		{control.ErrNoSuchJail, BusName + ".NoSuchJail"},
-		{control.ErrNoSuchBan, BusName + ".NoSuchBan"},
 		{control.ErrProtected, BusName + ".AddressProtected"},
 		{control.ErrConfig, BusName + ".ConfigInvalid"},
 		{control.ErrBackend, BusName + ".BackendFailed"},
@@ -63,6 +62,9 @@ func fail(name, format string, args ...any) *dbus.Error {
 func busError(err error) *dbus.Error {
 	if e, ok := errors.AsType[*dbus.Error](err); ok {
 		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fail(errTimeout, "The daemon has not answered within %s.", workTime)
 	}
 	for _, n := range errorNames() {
 		if errors.Is(err, n.err) {

@@ -3,6 +3,7 @@ package dbusapi_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -222,10 +223,15 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	_, _, noJail := c.Bans(t.Context(), control.Page{Jail: "nope"})
 	_, protected := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("127.0.0.1/32")})
 	_, unprintable := c.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("203.0.113.1/32"), Reason: "\x1b[2J"})
-	h.fake.Fail(control.ErrNoSuchBan)
-	_, noBan := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
+	h.fake.Fail(fmt.Errorf("ban: %w", context.DeadlineExceeded))
+	_, late := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
+	if late == nil || late.Error() != "The daemon has not answered within 20s." {
+		t.Errorf("late: %v", late)
+	}
+	h.fake.Fail(control.ErrBackend)
+	_, refused := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
 	for _, tt := range []struct{ err, want error }{
-		{noJail, control.ErrNoSuchJail}, {noBan, control.ErrNoSuchBan}, {protected, control.ErrProtected}, {unprintable, control.ErrInvalid},
+		{noJail, control.ErrNoSuchJail}, {late, context.DeadlineExceeded}, {refused, control.ErrBackend}, {protected, control.ErrProtected}, {unprintable, control.ErrInvalid},
 	} {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%v is not %v", tt.err, tt.want)

@@ -13,7 +13,6 @@ import (
 // Errors that callers tell apart with errors.Is.
 var (
 	ErrNoSuchJail = errors.New("no such jail")
-	ErrNoSuchBan  = errors.New("not banned")
 	ErrProtected  = errors.New("address is protected")
 	ErrInvalid    = errors.New("invalid argument")
 	ErrConfig     = errors.New("configuration is invalid")

@@ -38,7 +38,6 @@ type errorName struct {
 func errorNames() []errorName {
 	return []errorName{
 		{control.ErrNoSuchJail, Interface + ".NoSuchJail"},
-		{control.ErrNoSuchBan, Interface + ".NoSuchBan"},
 		{control.ErrProtected, Interface + ".AddressProtected"},
 		{control.ErrConfig, Interface + ".ConfigInvalid"},
 		{control.ErrBackend, Interface + ".BackendFailed"},
