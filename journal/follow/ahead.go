@@ -38,7 +38,8 @@ func (a *ahead) read(ctx context.Context, r *reader, f *file) {
 // take reads the entry that the cursor stands at, if it is one like most. Of another one nothing is lost: it is dealt with
 // when its turn comes.
 func (a *ahead) take(r *reader, f *file) bool {
-	if c := f.cursor; c.Offset() <= f.replay || c.Holds(len(r.sel)-1) {
+	replayed := f.cursor.Offset() <= f.replay
+	if f.cursor.Holds(len(r.sel)-1) || replayed && f.cursor.Entry().Realtime < r.since() {
 		return false
 	}
 	a.entries = append(a.entries, journal.Entry{})
@@ -50,6 +51,7 @@ func (a *ahead) take(r *reader, f *file) bool {
 	}
 	a.text = text
 	f.locate(&e.Position)
+	e.Replayed = replayed
 	return true
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -81,8 +82,9 @@ func TestAhead(t *testing.T) {
 	if len(want.Texts) < 8000 || len(want.Gaps) < 10 {
 		t.Fatalf("%d entries, gaps %q", len(want.Texts), want.Gaps)
 	}
-	middle := journal.Start{Resume: want.At[len(want.At)/2], Since: want.At[len(want.At)/3].Time()}
-	for _, from := range []journal.Start{{}, middle} {
+	since := want.At[len(want.At)/3].Time()
+	middle, again := journal.Start{Resume: want.At[len(want.At)/2], Since: since}, journal.Start{Resume: want.End, Since: since}
+	for _, from := range []journal.Start{{}, middle, again} {
 		want, _ := read(t, dir, from, 0, -1)
 		for readers := 1; readers < 4; readers++ {
 			got, ahead := read(t, dir, from, readers, -1)
@@ -102,38 +104,56 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// TestAheadEnds: a disk may be so slow that what is read ahead takes a minute; who ends does not wait for that.
-func TestAheadEnds(t *testing.T) {
+// TestAheadStarts: what was acted upon is read ahead as well, for each start reads it again. But a disk may be so slow that
+// this takes a minute: who ends does not wait for it.
+func TestAheadStarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	var last journal.Position
 	for n := range uint64(2) {
 		w := makejournal.NewWriter(true, true, 0)
 		w.Seqnum = n
 		w.Add(journal.ID{1}, 1700000000000000+n, n+1, line(1)...)
+		last = journal.Position{SeqnumID: w.SeqnumID, Seqnum: n + 1, Boot: journal.ID{1}, Monotonic: n + 1, Realtime: 1700000000000000 + n}
 		write(t, dir, fmt.Sprintf("system@%d.journal", n), w.Bytes())
 	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	all := time.UnixMicro(1700000000000000)
+	if n := readOnce(t.Context(), t, dir, journal.Start{}); n != 2 {
+		t.Errorf("%d of 2 entries were read ahead", n)
+	}
+	if n := readOnce(t.Context(), t, dir, journal.Start{Resume: last, Since: all}); n != 2 {
+		t.Errorf("%d of 2 entries were read ahead again", n)
+	}
+	if n := readOnce(t.Context(), t, dir, journal.Start{Resume: last, Since: all.Add(time.Hour)}); n != 0 {
+		t.Errorf("%d entries were read ahead that nobody wants again", n)
+	}
+	if n := readOnce(ended, t, dir, journal.Start{}); n != 0 {
+		t.Errorf("%d entries were read ahead after the end", n)
+	}
+}
+
+// readOnce starts to read ahead, and returns how many entries that gave.
+func readOnce(ctx context.Context, t *testing.T, dir string, from journal.Start) (n int) {
+	t.Helper()
 	s, err := New(Config{Dirs: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ended := range []bool{false, true} {
-		r := s.reader(journal.Start{}, nil)
-		defer r.close()
-		r.scan()
-		r.refresh()
-		r.begin()
-		ctx, end := context.WithCancel(t.Context())
-		defer end()
-		if ended {
-			end()
-		}
-		r.readAhead(ctx)
-		for _, f := range r.open {
-			if f.settle(); f.ahead != nil && (len(f.ahead.entries) == 0) != ended {
-				t.Errorf("ended %v: %d entries of %s", ended, len(f.ahead.entries), f.path)
-			}
+	r := s.reader(from, nil)
+	defer r.close()
+	r.readers = 2
+	r.scan()
+	r.refresh()
+	r.begin()
+	r.readAhead(ctx)
+	for _, f := range r.open {
+		if f.settle(); f.ahead != nil {
+			n += len(f.ahead.entries)
 		}
 	}
+	return n
 }
 
 // writeArchive makes the files of two writers, which go on at the same time.
@@ -156,7 +176,15 @@ func writeArchive(t *testing.T, dir string) {
 		}
 		for n := range rnd.IntN(2000) + maxAhead/4*(i%7) {
 			usec += 1000
-			pair[n%len(pair)].Add(journal.ID{1}, 1700000000000000+usec, usec, line(n)...)
+			clock := 1700000000000000 + usec
+			if n%1000 == 10 { // it was wrong
+				clock = usec
+			}
+			at := n + []int{0, 250, 200, 750}[i%4] // what is not like most comes first, or soon, and is of each kind
+			if i%7 > 4 {                           // long ones have nothing like that
+				at = n % 200
+			}
+			pair[n%len(pair)].Add(journal.ID{1}, clock, usec, line(at)...)
 		}
 		if i%4 == 2 { // it goes on with the next
 			continue
@@ -184,12 +212,16 @@ func line(n int) []string {
 	}
 }
 
-// write makes the object of the damaged message one of another type.
+// write makes the object of the damaged message, or that of its entry, one of another type.
 func write(t *testing.T, dir, name string, file []byte) {
 	t.Helper()
 	if at := strings.Index(string(file), "MESSAGE=damaged"); at > 0 {
-		for at%8 != 0 || file[at] != 1 { // back to where the data object begins
-			at--
+		kind, step := byte(1), -1 // back to where the data object begins
+		if len(file)%16 == 0 {
+			kind, step = 3, +1 // on to the entry
+		}
+		for at%8 != 0 || file[at] != kind {
+			at += step
 		}
 		file[at] = 9
 	}

@@ -130,7 +130,9 @@ func (r *reader) deliver(f *file, pos *journal.Position) {
 	case copied(pos, &r.pos):
 	case e != nil:
 		r.add(e)
-		r.pos = *pos
+		if !e.Replayed {
+			r.pos = *pos
+		}
 	default:
 		r.deliverCurrent(f, pos)
 	}
