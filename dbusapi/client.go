@@ -50,6 +50,8 @@ type ClientConfig struct {
 	// Wait is how long the bus and the daemon may take for an answer, unless a human may be typing; 0: as long as systemd's
 	// programs wait.
 	Wait time.Duration
+	// Lost is told by Watch why it hears nothing for a while. It may be nil.
+	Lost func(error)
 }
 
 // answerTime is how long systemd's programs wait for an answer.

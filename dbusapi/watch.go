@@ -72,6 +72,7 @@ func (c *Client) hear(ctx context.Context, owner string, emit func(control.Event
 
 // rejoin connects again and again until it can follow the daemon, or wait for it, on the bus that there is then.
 func (c *Client) rejoin(ctx context.Context) (string, error) {
+	c.lost(errLost)
 	for wait := backoffFirst; ; wait = min(2*wait, backoffMax) {
 		select {
 		case <-ctx.Done():
@@ -91,6 +92,15 @@ func (c *Client) rejoin(ctx context.Context) (string, error) {
 			return owner, err
 		}
 		_ = c.link.Load().Close()
+	}
+}
+
+// errLeft is that the daemon has ended, or has lost the bus.
+var errLeft = errors.New("exiled has left the bus")
+
+func (c *Client) lost(why error) {
+	if c.cfg.Lost != nil {
+		c.cfg.Lost(why)
 	}
 }
 
@@ -116,6 +126,9 @@ func (c *Client) changed(ctx context.Context, sig *dbus.Signal, owner string) (s
 	var name, before, after string
 	if dbus.Store(sig.Body, &name, &before, &after) != nil || name != BusName {
 		return owner, nil
+	}
+	if after == "" {
+		c.lost(errLeft)
 	}
 	if after == "" || after == owner {
 		return after, nil

@@ -59,10 +59,11 @@ func socketPath() string {
 type socket struct {
 	*varlink.Client
 	noBus error // why there is none
+	lost  func(error)
 }
 
 // dialSocket looks for the daemon where no bus is.
-func dialSocket(ctx context.Context, noBus error) (daemon, error) {
+func dialSocket(ctx context.Context, noBus error, lost func(error)) (daemon, error) {
 	c, err := varlink.Dial(ctx, socketPath())
 	if err != nil {
 		err = fmt.Errorf("failed to reach exiled: %w; without a bus: %w", noBus, err)
@@ -71,7 +72,7 @@ func dialSocket(ctx context.Context, noBus error) (daemon, error) {
 		}
 		return nil, err
 	}
-	return socket{c, noBus}, nil
+	return socket{c, noBus, lost}, nil
 }
 
 // Close implements stream: each call is a connection of its own.
@@ -87,9 +88,9 @@ const watchAgain = time.Second
 
 // Watch implements stream. Once it has heard the daemon it waits for it to come back.
 func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
-	heard := false
+	heard, away := false, false
 	for {
-		err := s.Monitor(ctx, func() { heard = true }, func(e control.Event) error {
+		err := s.Monitor(ctx, func() { heard, away = true, false }, func(e control.Event) error {
 			if e.Kind == control.BanNew || e.Kind == control.BanRemoved {
 				emit(e)
 			}
@@ -98,6 +99,10 @@ func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
 		if err == nil || !heard {
 			return err
 		}
+		if !away && ctx.Err() == nil {
+			s.lost(errors.New("exiled has ended"))
+		}
+		away = true
 		select {
 		case <-time.After(watchAgain):
 		case <-ctx.Done():

@@ -18,12 +18,12 @@ import (
 // dial connects to the daemon: here, on another host, or in a container. Where there is no bus here it looks for the
 // Varlink socket.
 func (o *options) dial(ctx context.Context) (daemon, error) {
-	cfg := dbusapi.ClientConfig{Interactive: !o.noAsk}
+	cfg := dbusapi.ClientConfig{Interactive: !o.noAsk, Lost: o.lost}
 	argv := o.bridge()
 	if argv == nil {
 		c, err := dbusapi.Dial(ctx, cfg)
 		if err != nil {
-			return dialSocket(ctx, err)
+			return dialSocket(ctx, err, o.lost)
 		}
 		return c, nil
 	}

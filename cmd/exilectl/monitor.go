@@ -18,6 +18,9 @@ func newMonitorCommand(o *options) *cobra.Command {
 		Short: "Print bans and unbans as they happen, one a line",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.lost = func(why error) {
+				fmt.Fprintln(os.Stderr, sentences(why.Error())+": what happens until it is back is not shown")
+			}
 			d, err := o.dial(cmd.Context())
 			if err != nil {
 				return err

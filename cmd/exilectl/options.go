@@ -26,6 +26,7 @@ type options struct {
 	noAsk    bool
 	full     bool
 	quiet    bool
+	lost     func(error) // told of gaps in what is watched
 }
 
 // truth is a boolean as systemd's options take it.
@@ -58,6 +59,7 @@ const (
 )
 
 func (o *options) register(root *cobra.Command) {
+	o.lost = func(error) {}
 	root.SetHelpFunc(o.help)
 	f := root.PersistentFlags()
 	f.BoolP("help", "h", false, "Show this help")
