@@ -48,6 +48,8 @@ func (c *call) authorize(a action) error {
 	if c.root {
 		return nil
 	}
+	c.rest()
+	defer c.work()
 	select {
 	case c.session.questions <- struct{}{}:
 		defer func() { <-c.session.questions }()
@@ -83,6 +85,8 @@ func (c *call) uid() (uint32, error) {
 	if known := c.peer.user.Load(); known != nil {
 		return *known, nil
 	}
+	c.rest()
+	defer c.work()
 	var uid uint32
 	err := c.session.conn.BusObject().CallWithContext(c.ctx, "org.freedesktop.DBus.GetConnectionUnixUser", 0, c.sender).Store(&uid)
 	if err == nil {

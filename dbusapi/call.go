@@ -26,6 +26,7 @@ type call struct {
 	silent      bool // the caller wants no reply
 	body        []any
 	object      *object
+	working     bool     // it is this call's turn
 	user        uint32   // who calls, where authorize has asked
 	root        bool     // it is root, likewise
 	large       bool     // the call holds session.large until it is answered
@@ -62,7 +63,26 @@ func (c *call) run(ask bool) {
 	deaf := ask && c.session.deaf(c.ctx, c.sender)
 	defer c.session.gate.leave(ended{c.peer, ask, deaf})
 	if !deaf {
+		c.work()
+		defer c.rest()
 		c.serve()
+	}
+}
+
+// work waits for the call's turn. One call is worked on at a time, so that what must be quick finds the processors free, and
+// peers take turns: who has sent many calls at once does not keep another waiting for all of them.
+func (c *call) work() {
+	c.peer.busy <- struct{}{}
+	c.session.busy <- struct{}{}
+	c.working = true
+}
+
+// rest lets other calls go on while this one waits for somebody else, or takes long.
+func (c *call) rest() {
+	if c.working {
+		c.working = false
+		<-c.session.busy
+		<-c.peer.busy
 	}
 }
 
@@ -128,11 +148,15 @@ func (c *call) dispatch() ([]any, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, workTime)
 	defer cancel()
 	c.ctx = ctx
+	if m.action != "" && m.action != actInspect {
+		c.rest() // commands wait for the disk
+	}
 	return m.do(c)
 }
 
 // turn waits until the call may make a reply that takes memory and time, so that one is made at a time, whoever asks for many.
 func (c *call) turn() error {
+	c.rest()
 	select {
 	case c.session.large <- struct{}{}:
 		c.large = true

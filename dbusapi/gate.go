@@ -53,6 +53,7 @@ type peer struct {
 
 	// What follows is for its calls, too.
 	left chan struct{}          // closed when it has left the bus
+	busy chan struct{}          // held by the call of it that is worked on, or is the next
 	user atomic.Pointer[uint32] // who it is, once the bus has said so: that does not change
 }
 
@@ -75,7 +76,7 @@ func (g *gate) enter(sender, member string, now time.Time) (*peer, admission, er
 	g.collect()
 	p := g.peers[sender]
 	if p == nil {
-		p = &peer{tokens: reportBurst, at: now, left: make(chan struct{})}
+		p = &peer{tokens: reportBurst, at: now, left: make(chan struct{}), busy: make(chan struct{}, 1)}
 	}
 	p.since++
 	if p.deaf && now.Sub(p.asked) < askEvery {

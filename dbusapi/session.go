@@ -23,6 +23,7 @@ type session struct {
 	cancel  context.CancelFunc
 	ready   chan struct{} // closed when conn is set
 	gate    *gate
+	busy    chan struct{} // held by the call that is worked on
 	objects objects
 	do      chan func()       // run by run
 	gone    chan string       // names that left the bus
@@ -40,7 +41,7 @@ type session struct {
 // openSession connects. The session can serve when it runs and has the name.
 func openSession(ctx context.Context, s *Service) (*session, error) {
 	ss := &session{
-		service: s, gate: newGate(), objects: newObjects(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
+		service: s, gate: newGate(), busy: make(chan struct{}, 1), objects: newObjects(), ready: make(chan struct{}), do: make(chan func()), gone: make(chan string),
 		questions: make(chan struct{}, maxQuestions), large: make(chan struct{}, 1), given: given{peers: map[string]int{}},
 		subs: map[string]uint32{}, changes: newChanges(),
 	}
