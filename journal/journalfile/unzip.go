@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 )
 
@@ -28,20 +27,23 @@ const maxWindow = 16 << 20
 // maxField is the largest field that journald accepts (DATA_SIZE_MAX).
 const maxField = 768 << 20
 
+// maxBlock is more than a format takes at once, and more than it adds to what cannot be compressed but for the 255th part of LZ4:
+// so much must be read besides what is wanted.
+const maxBlock = 1 << 20
+
 // unzipper expands compressed payloads, whose numbers may be lies.
 type unzipper struct {
 	zstd *zstd.Decoder
 	src  bytes.Reader
 	in   []byte
-	lz4  []byte
 }
 
 // expand appends at most limit bytes of what p expands to to dst, and reports whether that was all. It reads p once, and
 // first of all: p may be a mapping.
 func (u *unzipper) expand(dst []byte, flags byte, p []byte, limit int) (_ []byte, whole bool, err error) {
-	u.in = append(u.in[:0], p...)
-	defer u.shrink()
 	limit = min(limit, maxField)
+	u.in = append(u.in[:0], p[:min(len(p), limit+limit/128+maxBlock)]...)
+	defer u.shrink()
 	switch flags & compressed {
 	case compressedZSTD:
 		return u.expandZSTD(dst, limit)
@@ -70,27 +72,23 @@ func (u *unzipper) expandZSTD(dst []byte, limit int) (_ []byte, whole bool, err 
 	return readUpTo(dst, u.zstd, limit, "zstd")
 }
 
-// expandLZ4 reads a 64-bit size and one raw block, which can only be expanded as a whole.
+// expandLZ4 reads a 64-bit size and one raw block.
 func (u *unzipper) expandLZ4(dst []byte, limit int) (_ []byte, whole bool, err error) {
 	if len(u.in) < 8 {
 		return dst, false, fmt.Errorf("%w: lz4: %d bytes", ErrCorrupt, len(u.in))
 	}
 	size, block := binary.LittleEndian.Uint64(u.in), u.in[8:]
-	// No field is empty (and the library writes to address 0 then), and no block expands further than that.
-	if size == 0 || size > uint64(len(block))*255+64 || size > maxField {
+	if size == 0 || size > maxField { // no field is empty
 		return dst, false, fmt.Errorf("%w: lz4: %d bytes out of %d", ErrCorrupt, size, len(block))
 	}
-	if uint64(cap(u.lz4)) < size {
-		u.lz4 = make([]byte, size)
+	n := min(int(size), limit)
+	z := lz4Block{block: block, dst: dst, start: len(dst), most: n + 1} // one more, to see whether there is more
+	ok := z.expand()
+	whole = int(size) == n
+	if got := len(z.dst) - z.start; !ok || whole && got != n || got < n {
+		return dst, false, fmt.Errorf("%w: lz4: %d bytes, not %d", ErrCorrupt, got, size)
 	}
-	n, err := lz4.UncompressBlock(block, u.lz4[:size])
-	if err != nil {
-		return dst, false, fmt.Errorf("%w: lz4: %w", ErrCorrupt, err)
-	}
-	if uint64(n) != size {
-		return dst, false, fmt.Errorf("%w: lz4: %d bytes instead of %d", ErrCorrupt, n, size)
-	}
-	return append(dst, u.lz4[:min(n, limit)]...), n <= limit, nil
+	return z.dst[:z.start+n], whole, nil
 }
 
 // shrink gives large buffers back: one large field shall not cost memory for ever.
@@ -98,9 +96,6 @@ func (u *unzipper) shrink() {
 	const keep = 1 << 20
 	if cap(u.in) > keep {
 		u.in = nil
-	}
-	if cap(u.lz4) > keep {
-		u.lz4 = nil
 	}
 }
 

@@ -5,9 +5,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+	"golang.org/x/sys/unix"
 )
 
 // TestXZ expands what liblzma makes when it is given a field at once, as journald does, in contrast to a stream: the block
@@ -57,6 +62,59 @@ func TestBombs(t *testing.T) {
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
 			t.Errorf("%s: %d bytes allocated", name, used)
+		}
+	}
+}
+
+// TestHuge: of a compressed field that is huge only the beginning is read.
+func TestHuge(t *testing.T) {
+	const size = 1 << 30
+	huge, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(huge) }()
+	for _, flags := range []byte{compressedXZ, compressedLZ4, compressedZSTD} {
+		var u unzipper
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := u.expand(nil, flags, huge, 100)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%d: %d bytes allocated: %v", flags, used, err)
+		}
+	}
+}
+
+// TestLimits: the beginning of a field that is large, and cannot be made smaller, needs but the beginning of what it became.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	want := make([]byte, 3*maxBlock/2)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(want)
+	var packed bytes.Buffer
+	x, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 1 << 20}.NewWriter(&packed)
+	if err == nil {
+		_, err = x.Write(want)
+	}
+	if err = errors.Join(err, x.Close()); err != nil {
+		t.Fatal(err)
+	}
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	literals := append([]byte{15 << 4}, bytes.Repeat([]byte{255}, (len(want)-15)/255)...) // of LZ4: nothing else
+	literals = append(append(literals, byte((len(want)-15)%255)), want...)
+	for flags, p := range map[byte][]byte{
+		compressedXZ: packed.Bytes(), compressedZSTD: z.EncodeAll(want, nil),
+		compressedLZ4: append(binary.LittleEndian.AppendUint64(nil, uint64(len(want))), literals...),
+	} {
+		for _, limit := range []int{0, 1, 64 << 10, maxBlock / 4, len(want) - 1, len(want), len(want) + 1, maxField} {
+			var u unzipper
+			got, whole, err := u.expand(nil, flags, p, limit)
+			if !bytes.Equal(got, want[:min(limit, len(want))]) || whole != (limit >= len(want)) || err != nil {
+				t.Errorf("%d up to %d: %d bytes, whole %v, %v", flags, limit, len(got), whole, err)
+			}
 		}
 	}
 }
