@@ -51,6 +51,7 @@ func BenchmarkBanPath(b *testing.B) {
 		{"huge", sendingHuge},
 		{"subscribers", vanishing},
 		{"reports", reporting},
+		{"crowd", crowding},
 	} {
 		b.Run(load.name, func(b *testing.B) { h.measure(b, aside, load.run) })
 	}
@@ -336,6 +337,23 @@ func reporting(ctx context.Context, h *crowded, b *testing.B) {
 	defer conn.Close()
 	for ctx.Err() == nil {
 		_ = conn.Object(dbusapi.BusName, "/org/exile1").Call(dbusapi.ManagerInterface+".Report", 0, "sshd", "10.0.0.1", "root", false, uint64(0)).Err
+	}
+}
+
+// crowding is four peers that have 64 calls each under way at all times.
+func crowding(ctx context.Context, h *crowded, b *testing.B) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for range 4 {
+		conn := h.raw(b)
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
+		for range 64 {
+			calls.Go(func() {
+				for ctx.Err() == nil {
+					_ = conn.Object(dbusapi.BusName, "/org/exile1").Call("org.freedesktop.DBus.Properties.GetAll", 0, dbusapi.ManagerInterface).Err
+				}
+			})
+		}
 	}
 }
 
