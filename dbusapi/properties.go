@@ -57,15 +57,16 @@ func getProperties(c *call) ([]any, error) {
 	if name != "" && c.object.iface(name) == nil {
 		return nil, fail(errUnknownInterface, "Unknown interface %q.", name)
 	}
-	out := map[string]dbus.Variant{}
 	f, err := c.facts()
 	if err != nil {
 		return nil, err
 	}
+	if name != "" {
+		return []any{values(c.object.iface(name), f)}, nil
+	}
+	out := map[string]dbus.Variant{}
 	for _, i := range c.object.interfaces {
-		if name == "" || i.name == name {
-			maps.Copy(out, values(i, f))
-		}
+		maps.Copy(out, values(i, f))
 	}
 	return []any{out}, nil
 }
@@ -112,7 +113,7 @@ func (c *call) facts() (facts, error) {
 
 // values makes the values of all properties of an interface.
 func values(i *iface, f facts) map[string]dbus.Variant {
-	out := map[string]dbus.Variant{}
+	out := make(map[string]dbus.Variant, len(i.properties))
 	for _, p := range i.properties {
 		out[p.name] = dbus.MakeVariantWithSignature(p.get(f), dbus.ParseSignatureMust(p.sig))
 	}
