@@ -124,10 +124,7 @@ func (w *wire) next() error {
 	if err != nil {
 		return err
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if w.buf[0] == 'B' {
-		order = binary.BigEndian
-	}
+	order := orderOf(w.buf[:])
 	body, fields := uint64(order.Uint32(w.buf[4:])), uint64(order.Uint32(w.buf[12:]))
 	fields = (fields + 7) &^ 7
 	size := 16 + fields + body
@@ -224,7 +221,7 @@ func (w *wire) write(p []byte) (int, error) {
 		}
 		return w.UnixConn.Write(p)
 	}
-	if len(w.fds) == 0 || len(p) < 16 || !readHeader(binary.NativeEndian, p[16:]).fds {
+	if len(w.fds) == 0 || len(p) < 16 || !readHeader(orderOf(p), p[16:]).fds {
 		return w.UnixConn.Write(p)
 	}
 	n, _, err := w.WriteMsgUnix(p, unix.UnixRights(<-w.fds), nil)
@@ -259,6 +256,14 @@ func (w *wire) negotiate() error {
 type header struct {
 	sender string
 	fds    bool
+}
+
+// orderOf is the order of bytes in a message.
+func orderOf(message []byte) binary.ByteOrder {
+	if message[0] == 'B' {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
 }
 
 // readHeader reads the fields as far as they go; a broken rest is none.

@@ -77,7 +77,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		RunE:              func(cmd *cobra.Command, args []string) error { return status.RunE(cmd, args) },
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // they are shipped,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // they are shipped
 	}
 	root.SetVersionTemplate("exile {{.Version}}\n")
 	root.SetHelpCommand(newHelpCommand())
