@@ -282,9 +282,7 @@ func TestSubscribersHearOfBans(t *testing.T) {
 func TestWatchOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
-		events := make(chan control.Event, 100)
-		watcher := h.dial(t)
-		go func() { _ = watcher.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+		_, events := h.watch(t)
 		h.announce(t, events, "192.0.2.51/32")
 		idle := h.dial(t)
 		h.lie(t, 2000) // more than wait for a watcher
@@ -306,9 +304,7 @@ func TestWatchOutlivesTheDaemon(t *testing.T) {
 func TestWatchOutlivesTheBus(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
-		events := make(chan control.Event, 100)
-		watcher := h.dial(t)
-		go func() { _ = watcher.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+		watcher, events := h.watch(t)
 		h.announce(t, events, "192.0.2.51/32")
 		h.bus.Stop()
 		h.wait(t, false)
@@ -324,6 +320,14 @@ func TestWatchOutlivesTheBus(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// watch returns a client that watches, and what it hears.
+func (h *host) watch(t *testing.T) (*dbusapi.Client, <-chan control.Event) {
+	t.Helper()
+	c, events := h.dial(t), make(chan control.Event, 100)
+	go func() { _ = c.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+	return c, events
 }
 
 // announce bans again and again, until it is heard: a subscription comes at its own time.
