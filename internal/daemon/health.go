@@ -124,7 +124,7 @@ func (d *Daemon) show() {
 		d.paused = time.Time{}
 	}
 	now := stance{d.state(), d.paused}
-	if now == d.shown {
+	if now.state == d.shown.state && now.paused.Equal(d.shown.paused) {
 		return
 	}
 	d.shown = now

@@ -146,7 +146,8 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// TestSource reads all source: each package says in a sentence what it is, and nothing runs before main.
+// TestSource reads all source: each package says in a sentence what it is, nothing runs before main, and nobody
+// takes an invalid address for the only one.
 func TestSource(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
@@ -163,8 +164,29 @@ func TestSource(t *testing.T) {
 					t.Errorf("%s/%s has an init function", p.ImportPath, name)
 				}
 			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if b, ok := n.(*ast.BinaryExpr); ok && (isZeroValue(b.X) || isZeroValue(b.Y)) {
+					t.Errorf("%s/%s compares with a zero address, prefix or time: ask IsValid or IsZero", p.ImportPath, name)
+				}
+				return true
+			})
 		}
 	}
+}
+
+// isZeroValue reports whether e is a zero value of which there are several: a prefix of a wrong length is invalid and not
+// the zero prefix, and a zero time of another location is not time.Time{}.
+func isZeroValue(e ast.Expr) bool {
+	literal, ok := ast.Unparen(e).(*ast.CompositeLit)
+	if !ok || len(literal.Elts) > 0 {
+		return false
+	}
+	of, ok := literal.Type.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	from, ok := of.X.(*ast.Ident)
+	return ok && (from.Name == "netip" || from.Name == "time")
 }
 
 // TestPanelSource: the panel makes elements of text in no way, and has nothing that its content security policy forbids.

@@ -85,7 +85,7 @@ func encodeBan(b control.Ban) []byte {
 
 func decodeBan(d *decoder) control.Ban {
 	b := control.Ban{Since: d.time(), Until: d.time(), Failures: int(d.number()), Offence: int(d.number()), Jail: d.text()}
-	d.bad = d.bad || b.Prefix.UnmarshalBinary([]byte(d.text())) != nil || b.Prefix == netip.Prefix{}
+	d.bad = d.bad || b.Prefix.UnmarshalBinary([]byte(d.text())) != nil || !b.Prefix.IsValid()
 	b.Origin, b.Reason = control.Origin(d.text()), d.text()
 	return b
 }
