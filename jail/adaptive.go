@@ -24,11 +24,14 @@ type AdaptiveConfig struct {
 	NameLadder  []time.Duration // ban times by offence when an attack name decides
 	PrefixHosts int             // banned addresses of one /24 (IPv6: /64 of one /56 or /48) that ban it all; at most 8; 0: never
 	PrefixTime  time.Duration   // within this
-	PrefixBan   time.Duration   // for this long, and four times as long at each further offence
-	MaxBan      time.Duration   // no ban is longer
-	MaxNames    int             // names remembered, the least recently used forgotten first
-	MaxAddrs    int             // addresses counted, and offenders remembered, likewise
-	MaxKnown    int             // networks and names with logins, and networks with offenders, remembered, likewise
+
+	// PrefixLadder has the ban times of a network by offence: short at first, since strangers share it.
+	PrefixLadder []time.Duration
+
+	MaxBan   time.Duration // no ban is longer
+	MaxNames int           // names remembered, the least recently used forgotten first
+	MaxAddrs int           // addresses counted, and offenders remembered, likewise
+	MaxKnown int           // networks and names with logins, and networks with offenders, remembered, likewise
 }
 
 // DefaultAdaptive returns the constants that were judged on hosts kept apart; they are not to be tuned on one's own.
@@ -39,7 +42,7 @@ func DefaultAdaptive() AdaptiveConfig {
 		KnownGood: 0.2, KnownTime: 30 * day, OwnerTime: 90 * day, Remember: 60 * day,
 		Ladder:      []time.Duration{time.Hour, 4 * time.Hour, day, 4 * day, 16 * day, 30 * day},
 		NameLadder:  []time.Duration{7 * day, 30 * day},
-		PrefixHosts: 3, PrefixTime: 7 * day, PrefixBan: 7 * day, MaxBan: 30 * day,
+		PrefixHosts: 3, PrefixTime: 30 * day, PrefixLadder: []time.Duration{time.Hour, day, 7 * day, 30 * day}, MaxBan: 30 * day,
 		MaxNames: 4096, MaxAddrs: 16384, MaxKnown: 2048,
 	}
 }
@@ -201,33 +204,6 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 		return d.cfg.MaxBan
 	}
 	return min(d.cfg.MaxBan, ladder[min(n, len(ladder))-1])
-}
-
-// widen appends the ban of the network when enough of its addresses were banned and nobody ever logged in from it.
-func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdict) []Verdict {
-	if d.cfg.PrefixHosts == 0 {
-		return out
-	}
-	wide, hosts := d.wides.ban(a.Addr, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
-	if hosts == 0 || d.known.ever(a.Addr) {
-		return out
-	}
-	o := d.wides.next(wide, at, d.cfg.Remember)
-	n := int(o.count)
-	t := quadrupled(d.cfg.PrefixBan, n-1, d.cfg.MaxBan)
-	o.until = stampOf(a.Time.Add(t))
-	return append(out, Verdict{
-		Prefix: wide.prefix(), Duration: t, Failures: attempts, Offence: n,
-		Reason: Reason{Kind: ByPrefix, Count: hosts, Span: d.cfg.PrefixTime, Offence: n, Step: n},
-	})
-}
-
-// quadrupled is t times 4 to the power of n, at most limit.
-func quadrupled(t time.Duration, n int, limit time.Duration) time.Duration {
-	for ; n > 0 && t < limit; n-- {
-		t *= 4
-	}
-	return min(t, limit)
 }
 
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.

@@ -151,14 +151,14 @@ func TestWiden(t *testing.T) {
 		v6   []ban
 		want []string // besides the bans of addresses
 	}{
-		{"three /64 of a /56", []ban{{1, 1}, {1, 2}, {1, 3}}, []string{"2001:db8:1::/56 7d"}},
-		{"three /64 of a /48", []ban{{1, 0x100}, {1, 0x200}, {1, 0x300}}, []string{"2001:db8:1::/48 7d"}},
+		{"three /64 of a /56", []ban{{1, 1}, {1, 2}, {1, 3}}, []string{"2001:db8:1::/56 1h0m0s"}},
+		{"three /64 of a /48", []ban{{1, 0x100}, {1, 0x200}, {1, 0x300}}, []string{"2001:db8:1::/48 1h0m0s"}},
 		{"three /64 of three /48", []ban{{1, 1}, {2, 1}, {3, 1}}, nil},
 		{"the same /64 thrice", []ban{{1, 1}, {1, 1}, {1, 1}}, nil},
 		{
 			"a /56 is one of the /48",
 			[]ban{{1, 1}, {1, 2}, {1, 3}, {1, 0x200}, {1, 0x300}},
-			[]string{"2001:db8:1::/56 7d", "2001:db8:1::/48 7d"},
+			[]string{"2001:db8:1::/56 1h0m0s", "2001:db8:1::/48 1h0m0s"},
 		},
 	} {
 		s := newScene()
@@ -250,7 +250,7 @@ func TestWideLadder(t *testing.T) {
 			got = append(got, s.banned()[i])
 		}
 	}
-	want := []string{"192.0.2.0/24 7d", "192.0.2.0/24 28d", "192.0.2.0/24 30d", "192.0.2.0/24 30d"}
+	want := []string{"192.0.2.0/24 1h0m0s", "192.0.2.0/24 1d", "192.0.2.0/24 7d", "192.0.2.0/24 30d"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bans of the /24 (-want +got):\n%s", diff)
 	}

@@ -112,17 +112,6 @@ func (c *crowd) count(at stamp, span time.Duration) int {
 	return count
 }
 
-// drop removes those that remove says.
-func (c *crowd) drop(remove func(netID) bool) {
-	kept := crowd{}
-	for i, host := range c.hosts[:c.n] {
-		if !remove(host) {
-			kept.see(host, c.at[i])
-		}
-	}
-	*c = kept
-}
-
 // known is who logged in.
 type known struct {
 	nets    *recent[netID, struct{}]

@@ -41,7 +41,7 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 	writeAll(&w, d.known.regions, writeNet)
 	writeAll(&w, d.known.names, func(w *snapshotWriter, name string, at *stamp) { w.text(name); w.number(uint64(*at)) })
 	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host netID, o *offence) { w.number(uint64(host)); w.offence(o) })
-	writeAll(&w, d.wides.banned, func(w *snapshotWriter, p wideID, c *crowd) { w.number(uint64(p)); w.crowd(c) })
+	writeAll(&w, d.wides.banned, (*snapshotWriter).members)
 	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p wideID, o *offence) { w.number(uint64(p)); w.offence(o) })
 	return snapshotVersion, w, nil
 }
@@ -60,7 +60,7 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
 	readAll(r, fresh.known.names, (*snapshotReader).name, set((*snapshotReader).stamp))
 	readAll(r, fresh.hosts.recent, (*snapshotReader).net, set((*snapshotReader).offence))
-	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).crowd))
+	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).members))
 	readAll(r, fresh.wides.recent, (*snapshotReader).wide, set((*snapshotReader).offence))
 	if r.bad || len(r.data) > 0 {
 		return errSnapshot
@@ -94,6 +94,15 @@ func (w *snapshotWriter) crowd(c *crowd) {
 	for i := range c.n {
 		w.number(uint64(c.hosts[i]))
 		w.number(uint64(c.at[i]))
+	}
+}
+
+func (w *snapshotWriter) members(p wideID, m *members) {
+	w.number(uint64(p))
+	w.number(uint64(m.n))
+	for i := range int(m.n) {
+		w.number(uint64(m.of(p, i)))
+		w.number(uint64(m.at[i]))
 	}
 }
 
@@ -184,6 +193,14 @@ func (r *snapshotReader) crowd() crowd {
 		c.hosts[i], c.at[i] = r.net(), r.stamp()
 	}
 	return c
+}
+
+func (r *snapshotReader) members() members {
+	var m members
+	for n := r.number(maxCrowd); n > 0 && !r.bad; n-- {
+		m.see(r.net(), r.stamp())
+	}
+	return m
 }
 
 // score adds the marks to a score that has none.

@@ -225,7 +225,7 @@ func TestExplain(t *testing.T) {
 		"203.0.113.1": {
 			"points: 1 of 5 in 1d", "points: 1 of 10 in 30d",
 			"offences: 1, the last 1h0m0s ago; the next bans for 4h0m0s by points, 30d by an attack name",
-			"prefix: 1 address in 203.0.113.0/24 banned within 7d; 3 ban it all",
+			"prefix: 1 address in 203.0.113.0/24 banned within 30d; 3 ban it all",
 			"name: " + clipped + ", on which 2 addresses failed within 30d",
 			"names: tried within 30d that are no attack names: 1",
 		},

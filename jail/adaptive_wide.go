@@ -3,18 +3,44 @@ package jail
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // wides are the networks in which addresses were banned. Three banned addresses of a /24 make it a ban of the /24. In
 // IPv6 three /64 make it one of the /56 or, in several of those, of the /48 around them; a banned /56 is one of its /48.
 type wides struct {
-	banned *recent[wideID, crowd]
+	banned *recent[wideID, members]
 	offences[wideID]
 }
 
+// newWides returns one that remembers up to n banned networks, and the networks around twice as many banned addresses.
 func newWides(n int) wides {
-	return wides{newRecent[wideID, crowd](n), offences[wideID]{newRecent[wideID, offence](n)}}
+	return wides{newRecent[wideID, members](2 * n), offences[wideID]{newRecent[wideID, offence](n)}}
+}
+
+// widen appends the ban of the network when enough of its addresses were banned and nobody ever logged in from it.
+func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdict) []Verdict {
+	if d.cfg.PrefixHosts == 0 {
+		return out
+	}
+	wide, hosts := d.wides.ban(a.Addr, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
+	if hosts == 0 || d.known.ever(a.Addr) {
+		return out
+	}
+	v := d.banWide(wide, a.Time, Reason{Kind: ByPrefix, Count: hosts, Span: d.cfg.PrefixTime})
+	v.Failures = attempts
+	return append(out, v)
+}
+
+// banWide is the next ban of a network, for a reason that lacks only the offence.
+func (d *AdaptiveDetector) banWide(wide wideID, at time.Time, why Reason) Verdict {
+	o := d.wides.next(wide, stampOf(at), d.cfg.Remember)
+	n := int(o.count)
+	t := d.step(d.cfg.PrefixLadder, n)
+	o.until = stampOf(at.Add(t))
+	why.Offence, why.Step = n, min(n, len(d.cfg.PrefixLadder))
+	return Verdict{Prefix: wide.prefix(), Duration: t, Offence: n, Reason: why}
 }
 
 // wideID is a netID of an IPv4 /24 or an IPv6 /56 or /48 with that length in its last byte, which is free. 0 is none.
@@ -65,10 +91,10 @@ func (w *wides) ban(a netip.Addr, at stamp, need int, span time.Duration) (wide 
 		}
 		c := w.banned.touch(p, int64(at))
 		if inside != 0 {
-			c.drop(inside.holds)
+			c.drop(p, inside.holds)
 		}
 		c.see(id, at)
-		if hosts := c.countTo(at, span); hosts >= need {
+		if hosts := c.count(at, span); hosts >= need {
 			wide, n = p, hosts
 			inside, id = p, p.net()
 		}
@@ -76,8 +102,52 @@ func (w *wides) ban(a netip.Addr, at stamp, need int, span time.Duration) (wide 
 	return wide, n
 }
 
-// countTo is like count, but the end of the span is inside.
-func (c *crowd) countTo(at stamp, span time.Duration) int { return c.count(at, span+time.Second) }
+// members are which addresses of a network, or networks in it, were banned lately, and when.
+type members struct {
+	at [maxCrowd]stamp
+	id [maxCrowd]uint16 // the end of the netID: the network has the rest
+	n  uint8
+}
+
+// see notes a member, in place of the one not seen for longest when there are too many.
+func (m *members) see(member netID, at stamp) {
+	id := uint16(member)
+	i := slices.Index(m.id[:m.n], id)
+	switch {
+	case i >= 0:
+	case m.n < maxCrowd:
+		i = int(m.n)
+		m.n++
+	default:
+		i = slices.Index(m.at[:], slices.Min(m.at[:]))
+	}
+	m.id[i], m.at[i] = id, at
+}
+
+// of returns the i-th member of the network p.
+func (m *members) of(p wideID, i int) netID { return p.net()&^math.MaxUint16 | netID(m.id[i]) }
+
+// count is how many of them were banned at most span before at.
+func (m *members) count(at stamp, span time.Duration) int {
+	count := 0
+	for _, banned := range m.at[:m.n] {
+		if at.near(banned, span) {
+			count++
+		}
+	}
+	return count
+}
+
+// drop removes the members of the network p that remove says.
+func (m *members) drop(p wideID, remove func(netID) bool) {
+	kept := members{}
+	for i := range int(m.n) {
+		if member := m.of(p, i); !remove(member) {
+			kept.see(member, m.at[i])
+		}
+	}
+	*m = kept
+}
 
 // count is how many addresses of p were banned within span.
 func (w *wides) count(p wideID, at stamp, span time.Duration) int {
@@ -85,7 +155,7 @@ func (w *wides) count(p wideID, at stamp, span time.Duration) int {
 	if c == nil {
 		return 0
 	}
-	return c.countTo(at, span)
+	return c.count(at, span)
 }
 
 // forgetAll drops what was noted of the addresses in p.
@@ -94,7 +164,7 @@ func (w *wides) forgetAll(p netip.Prefix) {
 		if !p.Overlaps(node.key.prefix()) {
 			continue
 		}
-		node.value.drop(func(x netID) bool { return p.Contains(x.addr()) })
+		node.value.drop(node.key, func(x netID) bool { return p.Contains(x.addr()) })
 		if node.value.n == 0 || p.Bits() <= node.key.bits() {
 			w.banned.delete(node.key)
 		}

@@ -81,7 +81,8 @@ func jailWords() []word[Jail] {
 		into("adaptive.name_ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.NameLadder }),
 		into("adaptive.maxban", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.MaxBan }),
 		into("adaptive.prefix_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.PrefixHosts }),
-		into("adaptive.prefix_ban", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.PrefixBan }),
+		into("adaptive.prefix_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.PrefixTime }),
+		into("adaptive.prefix_ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.PrefixLadder }),
 	}
 }
 

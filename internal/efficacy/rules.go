@@ -74,7 +74,7 @@ func Rules() []Rule {
 		what("known for 7d", func(c *jail.AdaptiveConfig) { c.KnownTime = 7 * day }),
 		what("names ban no longer than points", func(c *jail.AdaptiveConfig) { c.NameLadder = c.Ladder }),
 		what("no ban above 7d", func(c *jail.AdaptiveConfig) { c.MaxBan = 7 * day }),
-		what("/24 for 1d", func(c *jail.AdaptiveConfig) { c.PrefixBan = day }),
+		what("/24 for 7d at once", func(c *jail.AdaptiveConfig) { c.PrefixLadder = []time.Duration{7 * day, 28 * day} }),
 		what("a quarter of the memory", func(c *jail.AdaptiveConfig) {
 			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
 		}),
