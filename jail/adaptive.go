@@ -85,7 +85,7 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	at := stampOf(a.Time)
 	a.Addr = a.Addr.Unmap()
 	if a.Success {
-		if d.known.login(&a, at) {
+		if d.known.login(&a, at, d.names.user(a.User)) {
 			d.epoch++
 		}
 		d.forgive(&a)

@@ -114,8 +114,8 @@ func (c *crowd) count(at stamp, span time.Duration) int {
 
 // known is who logged in.
 type known struct {
-	nets    *recent[netID, struct{}]
-	regions *recent[netID, struct{}]
+	nets    *shared[netID, struct{}]
+	regions *shared[netID, struct{}]
 	names   *recent[string, stamp] // when the name last did so by password; 0: never
 }
 
@@ -133,14 +133,15 @@ func (k *known) alike(name string) bool {
 }
 
 func newKnown(n int) known {
-	return known{newRecent[netID, struct{}](n), newRecent[netID, struct{}](n), newRecent[string, stamp](n)}
+	return known{newShared[netID, struct{}](n, nil), newShared[netID, struct{}](n, nil), newRecent[string, stamp](n)}
 }
 
-// login remembers a login and reports whether its name is a new one.
-func (k *known) login(a *Attempt, at stamp) bool {
+// login remembers a login of the user by that number and reports whether its name is a new one.
+func (k *known) login(a *Attempt, at stamp, user uint32) bool {
 	if counted(a.Addr) {
-		k.nets.touch(netOf(a.Addr), int64(at))
-		k.regions.touch(regionOf(a.Addr), int64(at))
+		by := sharer{user, regionOf(a.Addr)}
+		k.nets.touch(netOf(a.Addr), int64(at), by)
+		k.regions.touch(regionOf(a.Addr), int64(at), by)
 	}
 	if a.User == "" {
 		return false
@@ -151,6 +152,13 @@ func (k *known) login(a *Attempt, at stamp) bool {
 		*byPassword = at
 	}
 	return fresh
+}
+
+// restored counts whose networks were read from a snapshot.
+func (k *known) restored() {
+	region := func(n netID) netID { return regionOf(n.addr()) }
+	k.nets.restored(region)
+	k.regions.restored(region)
 }
 
 // neighbour reports whether the address or one beside it logged in less than span before at.

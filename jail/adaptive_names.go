@@ -49,6 +49,14 @@ func (n *names) id(name string) nameID {
 	return nameID(siphash.Hash(n.key[0], n.key[1], append(b[:0], name...)))
 }
 
+// user is the number of a user who logged in; 0: the log does not name one.
+func (n *names) user(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	return uint32(n.id(clip(name)))
+}
+
 // AttackName is a name that only attackers use, as far as the host knows.
 type AttackName struct {
 	Name  string // as sent, clipped to 64 bytes: quote it

@@ -11,7 +11,10 @@ import (
 // so that the same are forgotten next. Numbers are varints, texts have their length before them.
 
 // snapshotVersion names the form of a snapshot.
-const snapshotVersion = 3
+const snapshotVersion = 4
+
+// withoutUsers is the version before, in which networks have no users; it is read as well.
+const withoutUsers = 3
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
 
@@ -37,8 +40,8 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 		w.number(uint64(host))
 		w.score(d.scores.oldestFirst(s))
 	})
-	writeAll(&w, d.known.nets, writeNet)
-	writeAll(&w, d.known.regions, writeNet)
+	writeAll(&w, d.known.nets.recent, writeNet)
+	writeAll(&w, d.known.regions.recent, writeNet)
 	writeAll(&w, d.known.names, func(w *snapshotWriter, name string, at *stamp) { w.text(name); w.number(uint64(*at)) })
 	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host netID, o *offence) { w.number(uint64(host)); w.offence(o) })
 	writeAll(&w, d.wides.banned, (*snapshotWriter).members)
@@ -48,16 +51,16 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 
 // Restore implements Snapshotter. What the host's accounts are is not part of a snapshot, and stays.
 func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
-	if version != snapshotVersion {
-		return fmt.Errorf("snapshot of version %d: this program reads version %d", version, snapshotVersion)
+	if version != snapshotVersion && version != withoutUsers {
+		return fmt.Errorf("snapshot of version %d: this program reads versions %d and %d", version, withoutUsers, snapshotVersion)
 	}
 	fresh := NewAdaptive(d.cfg)
-	r := &snapshotReader{data: data}
+	r := &snapshotReader{data: data, users: version > withoutUsers}
 	fresh.names.key = nameKey{r.number(math.MaxUint64), r.number(math.MaxUint64)}
 	readAll(r, fresh.names.recent, (*snapshotReader).nameID, set((*snapshotReader).tried))
 	readAll(r, fresh.scores.recent, (*snapshotReader).net, func(r *snapshotReader, v *list) { r.score(fresh.scores, v) })
-	readAll(r, fresh.known.nets, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
-	readAll(r, fresh.known.regions, (*snapshotReader).net, func(*snapshotReader, *struct{}) {})
+	readAll(r, fresh.known.nets.recent, (*snapshotReader).net, (*snapshotReader).user)
+	readAll(r, fresh.known.regions.recent, (*snapshotReader).net, (*snapshotReader).user)
 	readAll(r, fresh.known.names, (*snapshotReader).name, set((*snapshotReader).stamp))
 	readAll(r, fresh.hosts.recent, (*snapshotReader).net, set((*snapshotReader).offence))
 	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).members))
@@ -65,6 +68,7 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 	if r.bad || len(r.data) > 0 {
 		return errSnapshot
 	}
+	fresh.known.restored()
 	fresh.accounts = d.accounts
 	*d = *fresh
 	return nil
@@ -87,7 +91,10 @@ func (w *snapshotWriter) text(s string) {
 	*w = append(*w, s...)
 }
 
-func writeNet(w *snapshotWriter, n netID, _ *struct{}) { w.number(uint64(n)) }
+func writeNet(w *snapshotWriter, n netID, o *owned[struct{}]) {
+	w.number(uint64(n))
+	w.number(uint64(o.of.user))
+}
 
 func (w *snapshotWriter) crowd(c *crowd) {
 	w.number(uint64(c.n))
@@ -122,8 +129,9 @@ func (w *snapshotWriter) offence(o *offence) {
 
 // snapshotReader reads what a disk gave back: every number is in its range, or all of it is bad.
 type snapshotReader struct {
-	data []byte
-	bad  bool
+	data  []byte
+	users bool // networks have the number of a user
+	bad   bool
 }
 
 func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key func(*snapshotReader) K, value func(*snapshotReader, *V)) {
@@ -178,6 +186,12 @@ func (r *snapshotReader) wide() wideID {
 		r.bad = true
 	}
 	return w
+}
+
+func (r *snapshotReader) user(o *owned[struct{}]) {
+	if r.users {
+		o.of.user = uint32(r.number(math.MaxUint32))
+	}
 }
 
 func (r *snapshotReader) nameID() nameID { return nameID(r.number(math.MaxUint64)) }
