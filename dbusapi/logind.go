@@ -46,6 +46,7 @@ func RemoteSessions(ctx context.Context, address string) ([]control.Session, err
 	var sessions []control.Session
 	for _, l := range listed[:min(len(listed), maxSessions)] {
 		if s, ok := remoteSession(ctx, conn.Object(logindName, l.Path)); ok {
+			s.User = l.User
 			sessions = append(sessions, s)
 		}
 	}

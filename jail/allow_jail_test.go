@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestConnectedIsNeverBanned(t *testing.T) {
 	t.Parallel()
 	j := protecting(t, nil)
 	addr := netip.MustParseAddr("192.0.2.1")
-	j.Sessions().Open(journal.ID{1}, 10, addr, noon)
+	j.Sessions().Open(journal.ID{1}, 10, "", addr, noon)
 	bans, protected := guess(j, "192.0.2.1", 50)
 	if len(bans) != 0 || len(protected) != 12 || protected[0] != "live session" { // 50 / 4
 		t.Errorf("bans %v, protected %v", bans, protected)
@@ -81,7 +82,7 @@ func TestBanIsNarrowedAroundFriends(t *testing.T) {
 		"ignoreip": func(t *testing.T) *Jail { return protecting(t, friends("2001:db8::a/128")) },
 		"live session": func(t *testing.T) *Jail {
 			j := protecting(t, nil)
-			j.Sessions().Open(journal.ID{1}, 10, netip.MustParseAddr("2001:db8::a"), noon)
+			j.Sessions().Open(journal.ID{1}, 10, "", netip.MustParseAddr("2001:db8::a"), noon)
 			return j
 		},
 	} {
@@ -120,7 +121,7 @@ func TestBanIsNarrowedWhereStrangersShareAPrefix(t *testing.T) {
 func adaptive(t *testing.T) *Jail {
 	t.Helper()
 	cfg := protecting(t, nil).cfg
-	cfg.Detection = Adaptive
+	cfg.Detection, cfg.Adaptive = Adaptive, DefaultAdaptive()
 	j, err := New(cfg, silent{}, nil, NewAdaptive(DefaultAdaptive()))
 	if err != nil {
 		t.Fatal(err)
@@ -128,16 +129,42 @@ func adaptive(t *testing.T) *Jail {
 	return j
 }
 
-// Somebody with an account who opens session after session does not end the protection of others.
+// Somebody with an account who opens session after session ends nobody else's protection: not from one /64, not from many
+// networks, and not where the account is shared.
 func TestManySessionsOfOneAreNotThoseOfOthers(t *testing.T) {
 	t.Parallel()
-	s := NewSessions(0)
-	admin := netip.MustParseAddr("192.0.2.1")
-	s.Open(journal.ID{1}, 1, admin, noon)
-	for i := range int32(2 * maxSessions) {
-		s.Open(journal.ID{1}, 2+i, netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 4)}), noon)
+	many := func(format string) (addrs []netip.Addr) {
+		for i := range 2 * maxSessions {
+			addrs = append(addrs, netip.MustParseAddr(fmt.Sprintf(format, i)))
+		}
+		return addrs
 	}
-	if _, ok := s.Allowed(admin, noon); !ok || len(s.open) != maxSessions {
-		t.Errorf("the admin is protected: %t; %d sessions are known, want %d", ok, len(s.open), maxSessions)
+	for name, c := range map[string]struct {
+		user  string
+		addrs []netip.Addr
+	}{
+		"addresses of a /64": {"mallory", many("2001:db8::%x")},
+		"a /64 each":         {"mallory", many("2001:db8:0:%x::1")},
+		"addresses of a /64, with a shared account": {"alice", many("2001:db8::%x")},
+		"addresses of a /64, no user is named":      {"", many("2001:db8::%x")},
+	} {
+		s, owner := NewSessions(time.Hour), netip.MustParseAddr("192.0.2.1")
+		login := func(pid int32, user string, addr netip.Addr) {
+			ev := Event{Kind: Success, Addr: addr, Port: 1000, User: []byte(user), Method: "publickey"}
+			s.Observe(ev, &journal.Entry{Time: noon, Boot: journal.ID{1}, PID: pid})
+		}
+		login(1, "alice", owner)
+		for i, addr := range c.addrs {
+			login(int32(2+i), c.user, addr)
+		}
+		if who, _ := s.stands(owner, "alice", noon); who != excused || s.open.len() != maxSessions {
+			t.Errorf("%s: the owner's session is known: %t; %d sessions are known, want %d", name, who == excused, s.open.len(), maxSessions)
+		}
+		for i := range int32(maxKeys) {
+			login(2, c.user, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 12: byte(i >> 24), 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)}))
+		}
+		if !s.Trusted(owner, noon) || s.keys.len() != maxKeys {
+			t.Errorf("%s: the owner's key is known: %t; %d are known, want %d", name, s.Trusted(owner, noon), s.keys.len(), maxKeys)
+		}
 	}
 }

@@ -95,7 +95,8 @@ func TestSessions(t *testing.T) {
 			s.Observe(st.ev, &journal.Entry{Time: start, Boot: st.boot, PID: st.pid})
 		}
 		at := start.Add(c.after)
-		_, live := s.Allowed(admin, at)
+		who, _ := s.stands(admin, "", at)
+		live := who != stranger
 		if trusted := s.Trusted(admin, at); live != c.live || trusted != c.trusted {
 			t.Errorf("%s: live %v, trusted %v", c.name, live, trusted)
 		}
@@ -108,16 +109,16 @@ func TestSessions(t *testing.T) {
 func TestSessionsFromElsewhere(t *testing.T) {
 	t.Parallel()
 	s, now, addr := NewSessions(0), time.Unix(1_700_000_000, 0), netip.MustParseAddr("192.0.2.1")
-	s.Open(journal.ID{1}, 10, netip.MustParseAddr("::ffff:192.0.2.1"), now)
-	if _, ok := s.Allowed(addr, now); !ok {
+	s.Open(journal.ID{1}, 10, "", netip.MustParseAddr("::ffff:192.0.2.1"), now)
+	if who, _ := s.stands(addr, "", now); who != guest {
 		t.Error("a session that was there before is not known")
 	}
 	s.Observe(Event{Kind: End, Addr: addr, Port: 5}, &journal.Entry{Time: now, Boot: journal.ID{1}, PID: 11})
-	if _, ok := s.Allowed(addr, now); !ok {
+	if who, _ := s.stands(addr, "", now); who != guest {
 		t.Error("the end of another session of that address ended it")
 	}
 	s.Observe(Event{Kind: End}, &journal.Entry{Time: now, Boot: journal.ID{1}, PID: 10})
-	if _, ok := s.Allowed(addr, now); ok {
+	if who, _ := s.stands(addr, "", now); who != stranger {
 		t.Error("its end was not seen")
 	}
 }
@@ -131,8 +132,8 @@ func TestSessionsAreBounded(t *testing.T) {
 		ev := Event{Kind: Success, Addr: netip.AddrFrom4(a), Port: 1, Method: "publickey"}
 		s.Observe(ev, &journal.Entry{PID: i + 1})
 	}
-	if len(s.open) != maxSessions || s.keys.len() != maxKeys {
-		t.Errorf("%d sessions, %d keys", len(s.open), s.keys.len())
+	if s.open.len() != maxSessions || s.keys.len() != maxKeys || len(s.hosts) != maxSessions {
+		t.Errorf("%d sessions from %d addresses, %d keys", s.open.len(), len(s.hosts), s.keys.len())
 	}
 }
 

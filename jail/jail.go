@@ -16,8 +16,9 @@ type Jail struct {
 	allow     Allow
 	detector  Detector
 	protected Detector // counts those who are never banned, to say who would have been
-	lenient   Detector // counts those who came in with a key: they may guess more
+	lenient   *lenient // counts those who came in with a key, or have a session: they may guess more
 	sessions  *Sessions
+	spares    bool // a ban leaves sessions alone, see SpareSessions
 	conns     *Connections
 	recall    recall // empty when live
 	trail     *trail // nil: the detector itself remembers the entries
@@ -40,12 +41,8 @@ type Counters struct {
 	Refused   uint64 // lines that say that the service refused a connection by itself, and that do not count in the filter's mode
 }
 
-const (
-	// maxProtected is the number of protected prefixes that are counted.
-	maxProtected = 4096
-	// leniency is how many times MaxRetry somebody may guess who came in with a key.
-	leniency = 3
-)
+// maxProtected is the number of protected prefixes that are counted.
+const maxProtected = 4096
 
 // New returns a jail. A nil allow protects nobody; a nil detector is made as cfg says.
 func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, error) {
@@ -65,11 +62,9 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	guard := cfg
 	guard.MaxRetry, guard.FindTime = cfg.Limit()
 	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
-	patient := guard
-	patient.MaxRetry *= leniency
 	return &Jail{
 		cfg: cfg, filter: filter, allow: allow, detector: detector,
-		protected: newThreshold(guard), lenient: newThreshold(patient),
+		protected: newThreshold(guard), lenient: newLenient(cfg),
 		sessions: NewSessions(cfg.TrustLogins), conns: NewConnections(), trail: entries,
 	}, nil
 }
@@ -99,7 +94,7 @@ func (j *Jail) Advance(now time.Time) []Decision {
 	j.attempts = j.conns.Advance(now, j.attempts[:0])
 	decisions := j.decide(j.attempts)
 	for _, d := range j.detectors() {
-		if l, ok := d.(Lister); ok {
+		if l, ok := d.(interface{ Expire(now time.Time) }); ok {
 			l.Expire(now)
 		}
 	}
@@ -194,12 +189,19 @@ func (j *Jail) judge(a *Attempt) {
 		return
 	}
 	j.counters.Attempts += uint64(a.Guesses)
-	switch why, protected := j.Allowed(a.Addr, a.Time); {
+	why, protected := j.friend(a.Addr, a.Time)
+	who, whose := j.sessions.stands(a.Addr, a.User, a.Time)
+	switch {
 	case protected:
 		j.put(a, j.protected, why)
+	case who >= excused, who == guest && !j.spares:
+		j.put(a, j.protected, liveSession(whose))
+	case who == guest:
+		j.put(a, j.protected, liveSession(whose))
+		j.put(a, j.lenient, "")
 	case j.sessions.Trusted(a.Addr, a.Time):
 		j.put(a, j.protected, "login with a key")
-		j.put(a, j.lenient, "")
+		j.put(a, j.lenient.fast, "")
 	default:
 		j.put(a, j.detector, "")
 	}
@@ -226,18 +228,32 @@ func (j *Jail) put(a *Attempt, d Detector, protected string) {
 
 // Allowed reports whether addr is never banned, for now, and why.
 func (j *Jail) Allowed(addr netip.Addr, at time.Time) (string, bool) {
-	if why, ok := j.sessions.Allowed(addr, at); ok {
+	if why, ok := j.friend(addr, at); ok {
 		return why, true
 	}
+	who, whose := j.sessions.stands(addr, "", at)
+	if who == admin || who == guest && !j.spares {
+		return liveSession(whose), true
+	}
+	return "", false
+}
+
+// friend reports whether addr is never banned, whoever is logged in, and why.
+func (j *Jail) friend(addr netip.Addr, at time.Time) (string, bool) {
 	if j.allow == nil {
 		return "", false
 	}
 	return j.allow.Allowed(addr, at)
 }
 
+// SpareSessions says whether whoever carries out a ban leaves alone who is connected: the connections of an address that is
+// banned itself, and the address of a session where a network around it is. Unless it does, the address of an open session
+// is not banned at all, nor a network around one.
+func (j *Jail) SpareSessions(able bool) { j.spares = able }
+
 // Touches reports whether a ban of p would hit somebody else who is never banned.
 func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
-	if why, ok := j.sessions.Touches(p, at); ok {
+	if why, ok := j.sessions.Touches(p, at); ok && !j.spares {
 		return why, true
 	}
 	if t, ok := j.allow.(Toucher); ok {
@@ -278,11 +294,11 @@ func (j *Jail) evidence(v *Verdict, a *Attempt) []Trace {
 func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
 		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
-		Reason: v.Reason, Evidence: j.evidence(v, a), Protected: protected,
+		Reason: v.Reason, Evidence: j.evidence(v, a), Protected: protected, Ladder: v.Ladder, Account: account(a),
 	}
 	duration := v.Duration
 	if duration == 0 {
-		duration = j.cfg.BanTime
+		duration = Capped(v.Ladder, 1, j.cfg.BanTime)
 	}
 	if duration != Permanent {
 		d.Until = a.Time.Add(duration)
@@ -298,4 +314,24 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 		j.counters.Protected++
 	}
 	return d
+}
+
+// account is the name that an attempt was for, if the host has it: others may be anything, passwords among them.
+func account(a *Attempt) string {
+	if a.Unknown {
+		return ""
+	}
+	return a.User
+}
+
+// Capped is a ban time that is no longer than the step of the ladder for that offence; without a ladder it stays as it is.
+func Capped(ladder []time.Duration, offence int, t time.Duration) time.Duration {
+	if len(ladder) == 0 {
+		return t
+	}
+	step := ladder[min(max(offence, 1), len(ladder))-1]
+	if t == Permanent {
+		return step
+	}
+	return min(t, step)
 }

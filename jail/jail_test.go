@@ -56,7 +56,7 @@ func TestBanAtTheLastOfMaxRetry(t *testing.T) {
 	want := []jail.Decision{{
 		Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.10/32"), At: start.Add(3 * time.Second),
 		Until: start.Add(time.Hour + 3*time.Second), Failures: 4,
-		Reason: jail.Reason{Kind: jail.ByFailures, Count: 4, Span: 10 * time.Minute},
+		Reason: jail.Reason{Kind: jail.ByFailures, Count: 4, Span: 10 * time.Minute}, Account: "root",
 	}}
 	for i := range 4 {
 		at := start.Add(time.Duration(i) * time.Second)

@@ -2,6 +2,7 @@ package jail
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,7 @@ const (
 	ByName                           // a name that only attackers use
 	ByPrefix                         // so many banned addresses in a network
 	ByBans                           // so many bans within a time
+	BySession                        // so many guesses, beside a session, for names that have none
 )
 
 // String is one line for people. Names in it are clipped and quoted.
@@ -48,6 +50,9 @@ func (r *Reason) evidence(b []byte) []byte {
 	case ByBans:
 		b = strconv.AppendInt(append(b, "recidive: "...), int64(r.Count), 10)
 		return append(append(b, " bans within "...), r.Span.String()...)
+	case BySession:
+		b = strconv.AppendInt(append(b, amidSessions...), int64(r.Count), 10)
+		return append(append(b, " failed logins for names that have no session from there, within "...), r.Span.String()...)
 	case ByPrefix:
 		b = append(append(b, "prefix: "...), addresses(r.Count)...)
 		return r.steps(append(append(b, " in it banned within "...), days(r.Span)...))
@@ -61,6 +66,12 @@ func (r *Reason) evidence(b []byte) []byte {
 		return b
 	}
 }
+
+// amidSessions begins the texts of reasons of the kind BySession.
+const amidSessions = "session: "
+
+// AmidSessions reports whether a reason, as text, is that somebody guessed beside a session.
+func AmidSessions(reason string) bool { return strings.HasPrefix(reason, amidSessions) }
 
 func (r *Reason) points(b []byte) []byte {
 	b = r.Limit.append(append(r.Points.append(b), " of "...))

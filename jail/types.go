@@ -151,7 +151,8 @@ type Verdict struct {
 	Failures int           // attempts behind it
 	Offence  int           // 1 for the first time; 0: the jail's history decides
 	Reason   Reason
-	Evidence []Trace // the entries behind it, if the detector knows them, oldest first, at most 16; valid until its next
+	Evidence []Trace         // the entries behind it, if the detector knows them, oldest first, at most 16; valid until its next
+	Ladder   []time.Duration // the longest ban times by offence, where the jail's history decides; nil: no limit. Not to be changed
 }
 
 // Trace names an entry that led to a decision.
@@ -171,5 +172,7 @@ type Decision struct {
 	Offence   int // the how-manieth; 0: not the detector's to say, and Until is that of a first one
 	Reason    Reason
 	Evidence  []Trace
-	Protected string // why nothing is banned: "ignoreip 192.0.2.0/24", "live session"; empty: it is
+	Protected string          // why nothing is banned: "ignoreip 192.0.2.0/24", `live session of "alice"`; empty: it is
+	Account   string          // that was tried last, of those that the host has; empty: none of those
+	Ladder    []time.Duration // see Verdict
 }

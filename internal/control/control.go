@@ -236,6 +236,7 @@ type Archiver interface {
 // Session is somebody who is logged in from another host.
 type Session struct {
 	Leader int32 // process
+	User   string
 	From   netip.Addr
 	Since  time.Time
 }

@@ -19,25 +19,26 @@ const maxWait = 10 * time.Second
 
 // question is whether a ban is not to be made.
 type question struct {
-	ban control.Ban
-	ask func(ctx context.Context, a netip.Addr) (bool, error)
+	ban    control.Ban
+	ladder []time.Duration // see convict
+	ask    func(ctx context.Context, a netip.Addr) (bool, error)
 }
 
 // answer is what the ignorecommand said.
 type answer struct {
-	ban     control.Ban
+	question
 	ignored bool
 	err     error
 }
 
 // consult asks the ignorecommand of the jail, which may take seconds, away from the loop.
-func (d *Daemon) consult(j *Jail, b control.Ban) {
+func (d *Daemon) consult(j *Jail, b control.Ban, ladder []time.Duration) {
 	if d.open >= maxQuestions {
-		d.convict(j, b)
+		d.convict(j, b, ladder)
 		return
 	}
 	d.open++
-	d.asked = append(d.asked, question{b, j.Ignored})
+	d.asked = append(d.asked, question{b, ladder, j.Ignored})
 }
 
 // nextQuestion returns the channel of the asker and the next question; nil when there is none.
@@ -66,7 +67,7 @@ func (d *Daemon) put(ctx context.Context, q question) {
 	defer cancel()
 	ignored, err := q.ask(limit, q.ban.Prefix.Addr())
 	select {
-	case d.answers <- answer{q.ban, ignored, err}:
+	case d.answers <- answer{q, ignored, err}:
 	case <-ctx.Done():
 	}
 }
@@ -86,6 +87,6 @@ func (d *Daemon) answer(a answer) {
 		j.Release(a.ban.Prefix)
 		d.spare(a.ban, "ignorecommand")
 	default:
-		d.convict(j, a.ban)
+		d.convict(j, a.ban, a.ladder)
 	}
 }

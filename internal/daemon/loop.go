@@ -152,9 +152,9 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	case time.Now().Before(d.paused):
 		j.Release(b.Prefix)
 	case j.Ignored != nil:
-		d.consult(j, b)
+		d.consult(j, b, dec.Ladder)
 	default:
-		d.convict(j, b)
+		d.convict(j, b, dec.Ladder)
 	}
 }
 
@@ -184,10 +184,10 @@ func (d *Daemon) served(b control.Ban) bool {
 	return !b.Since.After(cleared) && !cleared.After(time.Now()) || len(d.covering(b.Jail, b.Prefix)) > 0
 }
 
-// convict gives a ban its length, and bans.
-func (d *Daemon) convict(j *Jail, b control.Ban) {
+// convict gives a ban its length, at most that of its offence in the ladder, and bans.
+func (d *Daemon) convict(j *Jail, b control.Ban, ladder []time.Duration) {
 	if b.Offence == 0 {
-		d.sentence(j, &b)
+		d.sentence(j, &b, ladder)
 	}
 	d.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
 	d.impose(j, b)
@@ -195,10 +195,10 @@ func (d *Daemon) convict(j *Jail, b control.Ban) {
 }
 
 // sentence sets the offence number and the end of a ban by the history of its prefix.
-func (d *Daemon) sentence(j *Jail, b *control.Ban) {
+func (d *Daemon) sentence(j *Jail, b *control.Ban, ladder []time.Duration) {
 	b.Offence = 1 + d.offences(j, *b)
 	b.Until = time.Time{}
-	if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
+	if t := jail.Capped(ladder, b.Offence, j.Sentence(b.Offence, b.Prefix)); t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
 }

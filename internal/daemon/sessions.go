@@ -29,7 +29,7 @@ func (d *Daemon) introduce() {
 	for _, r := range d.sources {
 		for _, j := range r.Jails {
 			for _, s := range d.sessions {
-				j.Sessions().Open(r.boot, s.Leader, s.From, s.Since)
+				j.Sessions().Open(r.boot, s.Leader, s.User, s.From, s.Since)
 			}
 		}
 	}
