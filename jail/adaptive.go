@@ -208,15 +208,11 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.
 func (d *AdaptiveDetector) Forget(p netip.Prefix) {
-	for node := range d.scores.all {
-		if p.Overlaps(node.key.host()) {
-			d.scores.delete(node.key)
-		}
+	for host := range hostsIn(d.scores.recent, p) {
+		d.scores.delete(host)
 	}
-	for node := range d.hosts.all {
-		if p.Overlaps(node.key.host()) {
-			d.hosts.delete(node.key)
-		}
+	for host := range hostsIn(d.hosts.recent, p) {
+		d.hosts.delete(host)
 	}
 	d.wides.forgetAll(p)
 }

@@ -160,18 +160,14 @@ func (w *wides) count(p wideID, at stamp, span time.Duration) int {
 
 // forgetAll drops what was noted of the addresses in p.
 func (w *wides) forgetAll(p netip.Prefix) {
-	for node := range w.banned.all {
-		if !p.Overlaps(node.key.prefix()) {
-			continue
-		}
-		node.value.drop(node.key, func(x netID) bool { return p.Contains(x.addr()) })
-		if node.value.n == 0 || p.Bits() <= node.key.bits() {
-			w.banned.delete(node.key)
+	for wide := range widesIn(w.banned, p) {
+		c := w.banned.get(wide)
+		c.drop(wide, func(x netID) bool { return p.Contains(x.addr()) })
+		if c.n == 0 || p.Bits() <= wide.bits() {
+			w.banned.delete(wide)
 		}
 	}
-	for node := range w.offences.all {
-		if p.Overlaps(node.key.prefix()) {
-			w.offences.delete(node.key)
-		}
+	for wide := range widesIn(w.offences.recent, p) {
+		w.offences.delete(wide)
 	}
 }

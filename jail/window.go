@@ -94,16 +94,8 @@ func (t *threshold) verdict(prefix netip.Prefix, marks []mark) Verdict {
 
 // Forget implements Detector.
 func (t *threshold) Forget(p netip.Prefix) {
-	if p.IsSingleIP() || p == t.cfg.prefix(p.Addr()) {
-		if id, ok := t.hosts.find(keyOf(t.cfg.prefix(p.Addr()))); ok {
-			t.hosts.remove(id)
-		}
-		return
-	}
-	for id := range t.hosts.all {
-		if p.Overlaps(t.cfg.prefixOf(t.hosts.key(id))) {
-			t.hosts.remove(id)
-		}
+	for id := range t.idsIn(p) {
+		t.hosts.remove(id)
 	}
 }
 

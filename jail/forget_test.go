@@ -1,0 +1,103 @@
+package jail
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// forgetful is a detector of the tests that can be asked whom it counts.
+type forgetful interface {
+	Detector
+	Lister
+}
+
+func forgetfuls() map[string]func() forgetful {
+	return map[string]func() forgetful{
+		"adaptive": func() forgetful {
+			cfg := DefaultAdaptive()
+			cfg.NameHosts = 0
+			return NewAdaptive(cfg)
+		},
+		"threshold": func() forgetful {
+			return newThreshold(Config{MaxRetry: 5, FindTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 10_000})
+		},
+		"threshold of /48 and /20": func() forgetful {
+			return newThreshold(Config{MaxRetry: 5, FindTime: time.Hour, IPv4Prefix: 20, IPv6Prefix: 48, MaxTracked: 10_000})
+		},
+	}
+}
+
+// Whatever is pardoned, exactly those are forgotten who overlap it.
+func TestForgetIsExact(t *testing.T) {
+	t.Parallel()
+	pardoned := []string{
+		"192.0.2.7/32", "192.0.2.0/24", "192.0.0.0/16", "192.0.2.128/25", "192.0.2.8/29", "0.0.0.0/1",
+		"2001:db8:0:1::/64", "2001:db8:0:1::5/128", "2001:db8::/56", "2001:db8::/48", "2001:db8::/60", "2001:db8::/32", "::/1",
+		"0:ffff:c000:207::/64", "198.51.100.1/32", "2001:db8:ffff::/48",
+	}
+	for name, fresh := range forgetfuls() {
+		for _, text := range pardoned {
+			t.Run(name+" "+text, func(t *testing.T) {
+				t.Parallel()
+				d, p := fresh(), netip.MustParsePrefix(text)
+				observeMany(d)
+				var want []netip.Prefix
+				for _, h := range d.Hosts(netip.Prefix{}, math.MaxInt/2) {
+					if !h.Prefix.Overlaps(p) {
+						want = append(want, h.Prefix)
+					}
+				}
+				d.Forget(p)
+				var got []netip.Prefix
+				for _, h := range d.Hosts(netip.Prefix{}, math.MaxInt/2) {
+					got = append(got, h.Prefix)
+				}
+				if fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%d hosts are left, want %d", len(got), len(want))
+				}
+			})
+		}
+	}
+}
+
+// observeMany shows a detector a guess from each of some thousand neighbours.
+func observeMany(d Detector) {
+	random := rand.New(rand.NewPCG(1, 2))
+	at := time.Unix(1_800_000_000, 0)
+	for range 3000 {
+		n := random.Uint32()
+		v4 := netip.AddrFrom4([4]byte{192, 0, byte(n>>8) & 7, byte(n)})
+		b := netip.MustParseAddr("2001:db8::1").As16()
+		b[5], b[6], b[7], b[15] = byte(n)&1, byte(n>>16)&1, byte(n>>8)&31, byte(n>>24)
+		for _, a := range []netip.Addr{v4, netip.AddrFrom16(b)} {
+			d.Observe(Attempt{Time: at, Addr: a, User: "root", Guesses: 1}, nil)
+		}
+	}
+}
+
+// The pardon of an address, of a /24 or a /56 looks at nobody else, however many are remembered: a million pardons are a flush.
+// Whoever looked at all would run into the trap.
+func TestForgetLooksAtNobodyElse(t *testing.T) {
+	t.Parallel()
+	pardoned := []string{"203.0.113.7/32", "203.0.113.0/24", "2001:db8:ffff:1::/64", "2001:db8:ffff:1::1/128", "2001:db8:ffff::/56"}
+	adaptive, counting := forgetfuls()["adaptive"]().(*AdaptiveDetector), forgetfuls()["threshold"]().(*threshold)
+	observeMany(adaptive)
+	observeMany(counting)
+	for i := range 1000 {
+		adaptive.hosts.touch(mapped+netID(i), 1)
+		adaptive.wides.touch(wideID(i), 1)
+		adaptive.wides.banned.touch(wideID(i), 1)
+	}
+	const trap = math.MaxUint32
+	adaptive.scores.nodes[0].prev, adaptive.hosts.nodes[0].prev = trap, trap
+	adaptive.wides.nodes[0].prev, adaptive.wides.banned.nodes[0].prev = trap, trap
+	counting.hosts.newest = trap
+	for _, text := range pardoned {
+		adaptive.Forget(netip.MustParsePrefix(text))
+		counting.Forget(netip.MustParsePrefix(text))
+	}
+}
