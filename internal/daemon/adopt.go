@@ -55,22 +55,15 @@ func (p *Plan) guardian(port firewall.Port) *Jail {
 	return nil
 }
 
-// release lifts the bans of those who are protected by now: the configuration may have changed while nobody ran, and a
+// checkFriend lifts the ban of somebody who is protected by now: the configuration may have changed while nobody ran, and a
 // name its address. A ban by hand was made knowingly, and stays.
-func (d *Daemon) release() {
-	now := time.Now()
-	var friends []control.Ban
-	d.bans.every("", func(b control.Ban) {
-		j := d.plan.jail(b.Jail)
-		if j == nil || b.Origin == control.OriginManual {
-			return
-		}
-		if _, ok := d.plan.protects(j, b.Prefix, now); ok {
-			friends = append(friends, b)
-		}
-	})
-	for _, b := range friends {
-		d.lift(b, "protected")
+func (d *Daemon) checkFriend(e *entry) {
+	j := d.plan.jail(e.Jail)
+	if j == nil || e.Origin == control.OriginManual {
+		return
+	}
+	if _, ok := d.plan.protects(j, e.Prefix, time.Now()); ok {
+		d.lift(e.Ban, "protected")
 	}
 }
 

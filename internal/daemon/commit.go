@@ -228,7 +228,7 @@ func (d *Daemon) contents() state.Contents {
 	c := state.NewContents()
 	c.Marks = d.marks()
 	d.bans.every("", func(b control.Ban) { c.Bans[whoOf(b)] = b })
-	maps.Copy(c.Past, d.past)
+	c.Past = d.knownPast()
 	maps.Copy(c.Reports, d.reports.kept)
 	maps.Copy(c.Repeats, d.plan.repeats())
 	c.Paused, c.Trial = d.paused, d.trial

@@ -22,7 +22,7 @@ type Store interface {
 	Load() (state.Contents, error)
 	Commit(b state.Batch) error
 	Replace(c state.Contents) error
-	Purge(then time.Time, gone []state.Who) error
+	Purge(then time.Time) error
 }
 
 // Config is what the daemon is built from.
@@ -58,7 +58,7 @@ type Daemon struct {
 	stop      func()            // ends the sources and the background work of the plan
 	sessions  []control.Session // that the jails have not been told of
 	bans      *table
-	past      map[state.Who]state.Past
+	past      pasts
 	reports   reports
 	kernel    keeper
 	pending   pending
@@ -67,7 +67,8 @@ type Daemon struct {
 	rewrite   bool            // the state file was lost: write everything
 	orphans   bool            // the state file was lost before: take over what the kernel holds
 	memorized time.Time       // when the memories of detectors were last taken
-	purged    time.Time       // when the past was last forgotten
+	purged    time.Time       // when the repeats on disk were last forgotten
+	rounds    []*round        // under way, one after the other
 	asked     []question      // to be put to an ignorecommand
 	open      int             // questions without an answer
 	condemned []firewall.Key  // whose connections are still to be cut
@@ -80,6 +81,7 @@ type Daemon struct {
 	started   time.Time
 	informed  bool // the logs have been read once
 	closed    chan struct{}
+	always    chan struct{} // closed: always ready
 }
 
 // running is a source at work.
@@ -110,7 +112,7 @@ func New(cfg Config) *Daemon {
 	if cfg.Waiting == nil {
 		cfg.Waiting = func() int { return 0 }
 	}
-	return &Daemon{
+	d := &Daemon{
 		cfg:       cfg,
 		log:       cfg.Log,
 		requests:  make(chan func(life context.Context)),
@@ -122,12 +124,15 @@ func New(cfg Config) *Daemon {
 		questions: make(chan question),
 		answers:   make(chan answer),
 		bans:      newTable(),
-		past:      make(map[state.Who]state.Past),
+		past:      newPasts(),
 		reports:   reports{kept: make(map[uint64]state.Report)},
 		health:    newHealth(),
 		pending:   newPending(),
 		closed:    make(chan struct{}),
+		always:    make(chan struct{}),
 	}
+	close(d.always)
+	return d
 }
 
 // Run restores the bans, follows the sources and answers until ctx ends; then it stores what is left, leaves the bans
@@ -172,20 +177,21 @@ func (d *Daemon) load() (state.Contents, error) {
 func (d *Daemon) restore(contents state.Contents) {
 	now := time.Now()
 	d.announceAll(contents.Untold) // as it was found
-	d.past = contents.Past
 	d.restoreReports(contents.Reports)
 	for _, b := range contents.Bans {
 		d.bans.put(b)
 	}
-	d.liftServed() // while nobody ran
-	d.dropOrphans()
+	d.restorePast(contents.Past)
+	for !d.liftServed() { // those that ended while nobody ran
+	}
+	d.goAllRound(d.checkOrphan)
 	d.plan.recount(contents.Repeats)
 	d.days.list = contents.Days
 	if left := contents.Paused.Sub(now); left > 0 && left <= longestPause { // longer: the clock was put back
 		d.paused = contents.Paused
 	}
 	d.remind(contents.Snapshots, 0)
-	d.release()
+	d.goAllRound(d.checkFriend)
 	d.regroup()
 	if contents.Trial.Text != "" && d.trial.Text == "" { // it ended while nobody ran
 		d.takeBack(contents.Trial)
@@ -224,11 +230,11 @@ func (d *Daemon) startOf(r *running) journal.Start {
 		since = r.low
 	}
 	for _, j := range r.Jails {
-		for who, past := range d.past {
-			if until := j.settled(past); who.Jail == j.Info.Name && until.After(since) {
+		d.past.every(j.Info.Name, func(who state.Who, past state.Past) {
+			if until := j.settled(past); until.After(since) {
 				j.Recall(who.Prefix, until)
 			}
-		}
+		})
 		j.again = d.unheard(j)
 	}
 	return journal.Start{Resume: r.position, Since: since}

@@ -68,7 +68,7 @@ func (d *Daemon) welcome(j *Jail, a netip.Addr, at time.Time) {
 	for bits := a.BitLen(); bits >= control.Widest(all); bits-- {
 		p, _ := a.Prefix(bits) // valid
 		who := state.Who{Jail: j.Info.Name, Prefix: p}
-		past := d.past[who]
+		past := d.past.get(who)
 		if past.Offences == 0 || past.Welcome || at.Before(past.Last) {
 			continue
 		}

@@ -32,7 +32,8 @@ var remedies = map[string]string{
 	reasonKill: "Open connections of the banned could not be cut, the bans hold; see journalctl -u exiled, or set kill_connections: no.",
 	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
 		"or keep the one on trial with exilectl confirm.",
-	reasonAside: "The state file was damaged and has been set aside; bans were taken from the kernel. Look at the file, then remove it.",
+	reasonAside: "The state file was damaged and has been set aside. Bans were taken from the kernel, and others made again from the log: " +
+		"bans that had been lifted may be back, lift them again with exilectl unban or flush. Look at the file, then remove it.",
 }
 
 // transient is how long a reason stays that nothing ever takes back.

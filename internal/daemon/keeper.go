@@ -14,6 +14,7 @@ type keeper struct {
 	touched map[firewall.Key]struct{}
 	wait    time.Duration     // before the next try
 	retry   time.Time         // zero: the last change went through
+	doubt   bool              // to be compared as soon as the bans that are over are lifted
 	filled  bool              // compared at least once
 	at      time.Time         // of the last comparison that went well
 	took    time.Duration     // how long it took
@@ -57,7 +58,11 @@ func (k *keeper) failed(now time.Time) {
 // reconcile compares the kernel with the table and repairs what differs. It is the answer to every start, error and
 // doubt.
 func (d *Daemon) reconcile(ctx context.Context) {
-	d.liftServed() // the kernel has dropped them by itself
+	if !d.liftServed() { // the kernel has dropped them by itself
+		d.kernel.doubt = true
+		return
+	}
+	d.kernel.doubt = false
 	now := time.Now()
 	have, err := d.plan.Backend.List(ctx)
 	var change firewall.Change
@@ -153,7 +158,9 @@ const (
 
 // verify makes sure that the kernel is as it should be, unless it is known to be wrong and waits for another try.
 func (d *Daemon) verify(ctx context.Context) {
-	d.release()
+	if len(d.rounds) == 0 { // else it was asked for, or waits
+		d.goRound("", d.checkFriend, func() {})
+	}
 	d.measure(ctx)
 	rest := min(compareShare*d.kernel.took, compareEvery)
 	switch {

@@ -108,13 +108,13 @@ func (d *Daemon) clearCounted(j *Jail, p netip.Prefix) bool {
 // absolve forgets the offences of everybody in p, and reports whether there were any.
 func (d *Daemon) absolve(j *Jail, p netip.Prefix) bool {
 	var guilty []state.Who
-	for who, past := range d.past {
-		if who.Jail == j.Info.Name && past.Offences > 0 && who.Prefix.Overlaps(p) {
+	d.past.every(j.Info.Name, func(who state.Who, past state.Past) {
+		if past.Offences > 0 && who.Prefix.Overlaps(p) {
 			guilty = append(guilty, who)
 		}
-	}
+	})
 	for _, who := range guilty {
-		d.remember(who, state.Past{Cleared: d.past[who].Cleared})
+		d.remember(who, state.Past{Cleared: d.past.get(who).Cleared})
 	}
 	return len(guilty) > 0
 }

@@ -50,6 +50,8 @@ func (d *Daemon) loop(ctx context.Context) {
 		case <-tick.C:
 			d.tick(ctx)
 		case <-due.C:
+		case <-d.roundDue():
+			d.goOn(ctx)
 		case kills <- kill:
 			d.condemned = nil
 		case questions <- question:
@@ -60,18 +62,20 @@ func (d *Daemon) loop(ctx context.Context) {
 		}
 		d.endTrial(ctx)
 		d.expire(ctx)
+		d.forgetPast(time.Now())
 		d.show()
 		d.flush()
 		due.Reset(d.untilDue())
 	}
 }
 
-// maxUntold is how many announcements may wait for the disk before the logs do.
+// maxUntold is how many announcements may wait for the disk before the logs do, without those of lifted bans: a flush is no
+// reason to ban later.
 const maxUntold = 5000
 
 // readable is where batches come from; nil while the disk is that far behind.
 func (d *Daemon) readable() <-chan delivery {
-	if d.writing && len(d.pending.events) >= maxUntold {
+	if d.writing && len(d.pending.events)-len(d.pending.batch.Lifted) >= maxUntold {
 		return nil
 	}
 	return d.batches
@@ -180,7 +184,7 @@ func (d *Daemon) spare(b control.Ban, why string) {
 // served reports whether the prefix is banned already, or was for what it is to be banned for: entries that are read again
 // lead to the same decisions. A past that lies in the future says only that the clock was put back.
 func (d *Daemon) served(b control.Ban) bool {
-	cleared := d.past[whoOf(b)].Cleared
+	cleared := d.past.get(whoOf(b)).Cleared
 	return !b.Since.After(cleared) && !cleared.After(time.Now()) || len(d.covering(b.Jail, b.Prefix)) > 0
 }
 
@@ -218,6 +222,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 	told := b
 	b.Evidence = "" // many bans are kept, and for long
 	d.bans.put(b)
+	d.past.note(whoOf(b), true)
 	d.pending.put(b)
 	d.kernel.touch(j.keys(b.Prefix)...)
 	d.condemn(j.keys(b.Prefix)...)
@@ -240,21 +245,18 @@ func (d *Daemon) lift(b control.Ban, reason string) {
 		}
 	}
 	d.bans.remove(b.Jail, b.Prefix)
+	d.past.note(whoOf(b), false)
 	d.pending.lift(b)
 	d.stats.unbans++
 	d.later(control.Event{Kind: control.BanRemoved, Time: time.Now(), Ban: b, Reason: reason})
 }
 
-// expire lifts the bans whose time is served.
+// expire lifts bans whose time is served. Where there are more of them the next turn comes at once.
 func (d *Daemon) expire(ctx context.Context) {
-	d.liftServed()
-	d.enforce(ctx)
-}
-
-func (d *Daemon) liftServed() {
-	for _, b := range d.bans.expire(time.Now()) {
-		d.lift(b, "expired")
+	if d.liftServed() && d.kernel.doubt {
+		d.reconcile(ctx)
 	}
+	d.enforce(ctx)
 }
 
 // tick does what time brings.

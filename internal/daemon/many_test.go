@@ -12,6 +12,34 @@ import (
 	"exile/internal/state"
 )
 
+// keep writes into the state file what a process before has left.
+func (w *world) keep(batch state.Batch) {
+	w.t.Helper()
+	store, err := state.Open(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := store.Commit(batch); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// keepMany leaves so many bans of the jail sshd, each for so long.
+func (w *world) keepMany(many int, length time.Duration) {
+	w.t.Helper()
+	now := time.Now()
+	batch := state.Batch{Bans: make(map[state.Who]control.Ban)}
+	for _, b := range firewalltest.Many(many, false, now.Add(length)) {
+		batch.Bans[state.Who{Jail: "sshd", Prefix: b.Prefix}] = control.Ban{
+			Jail: "sshd", Prefix: b.Prefix, Since: now, Until: b.Until, Offence: 1, Origin: control.OriginJournal,
+		}
+	}
+	w.keep(batch)
+}
+
 // A daemon that starts with 100,000 bans in its file and about as many in the kernel changes only what differs, knows
 // them all, and bans the next attacker. So does the one after it.
 func TestStartWithManyBans(t *testing.T) {
@@ -33,16 +61,7 @@ func TestStartWithManyBans(t *testing.T) {
 			batch.Bans[who] = control.Ban{Jail: "sshd", Prefix: b.Prefix, Since: now.Add(-time.Hour), Until: b.Until, Offence: 1, Origin: control.OriginJournal}
 			batch.Past[who] = state.Past{Offences: 1, Last: now.Add(-time.Hour), Cleared: now.Add(-time.Hour)}
 		}
-		store, err := state.Open(w.dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Commit(batch); err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Fatal(err)
-		}
+		w.keep(batch)
 		held := append(bans[:many-lost:many-lost], firewalltest.Many(foreign, true, now.Add(time.Hour))...)
 		if err := w.kernel.Apply(t.Context(), firewall.Change{Add: held}); err != nil {
 			t.Fatal(err)

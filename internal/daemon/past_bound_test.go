@@ -26,40 +26,41 @@ func TestPastIsBounded(t *testing.T) {
 	who := func(i int) state.Who {
 		return state.Who{Jail: "sshd", Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)}
 	}
-	const banned, many = 10, keepPast + sparePast
-	for i := range banned + many {
-		d.remember(who(i), state.Past{Offences: 1, Last: now.Add(time.Duration(i) * time.Second)})
-	}
+	const banned, many = 10, keepPast
 	for i := range banned {
 		d.bans.put(control.Ban{Jail: "sshd", Prefix: who(i).Prefix})
 	}
+	for i := range banned + many {
+		d.remember(who(i), state.Past{Offences: 1, Last: now.Add(time.Duration(i) * time.Second)})
+	}
 	commit := func() {
 		t.Helper()
-		purge := d.purge(now)
+		d.forgetPast(now)
 		if err := store.Commit(d.pending.batch); err != nil {
 			t.Fatal(err)
 		}
-		if err := purge(); err != nil {
-			t.Fatal(err)
-		}
+		d.pending = newPending()
 	}
 	commit()
-	if len(d.past) != banned+many {
-		t.Errorf("%d are remembered, want all %d: they are not yet too many", len(d.past), banned+many)
+	if n := d.past.all.Len(); n != banned+many {
+		t.Errorf("%d are remembered, want all %d: they are not yet too many", n, banned+many)
 	}
-	d.remember(who(banned+many), state.Past{Offences: 2, Last: now})
-	want := maps.Clone(d.past)
-	delete(want, who(banned+many)) // the oldest of those who are not banned
-	for i := range sparePast {
-		delete(want, who(banned+i))
+	const more = 2 * purgeStep
+	for i := range more {
+		d.remember(who(banned+many+i), state.Past{Offences: 2, Last: now})
+	}
+	want := d.knownPast()
+	for i := range more { // the oldest of those who are not banned
+		delete(want, who(banned+many+i))
 	}
 	commit()
+	commit() // so many are forgotten at once and no more
 	contents, err := store.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.past) != banned+keepPast || !maps.Equal(want, d.past) {
-		t.Errorf("%d are remembered, want %d, the youngest", len(d.past), banned+keepPast)
+	if have := d.knownPast(); len(have) != banned+keepPast || !maps.Equal(want, have) {
+		t.Errorf("%d are remembered, want %d, the youngest", len(have), banned+keepPast)
 	}
 	if !maps.EqualFunc(want, contents.Past, func(a, b state.Past) bool { return a.Offences == b.Offences && a.Last.Equal(b.Last) }) {
 		t.Errorf("%d are on disk, and not those in memory", len(contents.Past))

@@ -246,7 +246,7 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 		}
 		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
 			wider, _ := p.Addr().Prefix(bits)
-			a.Offences = max(a.Offences, d.past[state.Who{Jail: j.Info.Name, Prefix: wider}].Offences)
+			a.Offences = max(a.Offences, d.past.get(state.Who{Jail: j.Info.Name, Prefix: wider}).Offences)
 		}
 		if j.Explain != nil {
 			a.Detail = append(a.Detail, j.Explain(p.Addr(), time.Now())...)
@@ -278,11 +278,9 @@ func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
 // within returns the bans of a jail, or of all jails (""), of something inside p but not p itself.
 func (d *Daemon) within(name string, p netip.Prefix) []control.Ban {
 	var bans []control.Ban
-	d.bans.every(name, func(b control.Ban) {
-		if b.Prefix != p && b.Prefix.Bits() >= p.Bits() && p.Contains(b.Prefix.Addr()) {
-			bans = append(bans, b)
-		}
-	})
+	for _, j := range d.named(name) {
+		bans = append(bans, d.bans.within(j.Info.Name, p)...)
+	}
 	return bans
 }
 

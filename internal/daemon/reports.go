@@ -127,7 +127,7 @@ func (d *Daemon) unheard(j *Jail) []state.Report {
 		if r.Jail != j.Info.Name || n <= j.heard || err != nil {
 			continue
 		}
-		if r.Time.After(j.settled(d.past[state.Who{Jail: r.Jail, Prefix: p}])) {
+		if r.Time.After(j.settled(d.past.get(state.Who{Jail: r.Jail, Prefix: p}))) {
 			again = append(again, r)
 		}
 	}

@@ -16,94 +16,93 @@ import (
 // owns it. A ban that is in it does not change: another takes its place. By value the tree would hold twice the memory,
 // because its leaves are half empty.
 type table struct {
-	bans  *btree.BTreeG[*control.Ban]
+	bans  *btree.BTreeG[*entry]
 	ends  ends
 	count map[string]int // by jail
+}
+
+// entry is a ban in the table.
+type entry struct {
+	control.Ban
+	end int // its place among the ends; meaningless for a permanent one
 }
 
 func newTable() *table {
 	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int)}
 }
 
-func lessBan(a, b *control.Ban) bool {
+func lessBan(a, b *entry) bool {
 	if a.Jail != b.Jail {
 		return a.Jail < b.Jail
 	}
 	return a.Prefix.Compare(b.Prefix) < 0
 }
 
+// keyOf is an entry to look for.
+func keyOf(jail string, p netip.Prefix) *entry {
+	return &entry{Ban: control.Ban{Jail: jail, Prefix: p}}
+}
+
 func (t *table) len() int { return t.bans.Len() }
 
 func (t *table) get(jail string, p netip.Prefix) (control.Ban, bool) {
-	b, ok := t.bans.Get(&control.Ban{Jail: jail, Prefix: p})
+	e, ok := t.bans.Get(keyOf(jail, p))
 	if !ok {
 		return control.Ban{}, false
 	}
-	return *b, true
+	return e.Ban, true
 }
 
 // put adds the ban, or replaces the one of the same jail and prefix.
 func (t *table) put(b control.Ban) {
-	if _, old := t.bans.ReplaceOrInsert(&b); !old {
+	e := &entry{Ban: b}
+	if old, replaced := t.bans.ReplaceOrInsert(e); replaced {
+		t.ends.drop(old)
+	} else {
 		t.count[b.Jail]++
 	}
-	if b.Until.IsZero() {
-		return
+	if !b.Until.IsZero() {
+		heap.Push(&t.ends, e)
 	}
-	heap.Push(&t.ends, &b)
-	if len(t.ends) > 2*t.bans.Len()+64 {
-		t.rebuildEnds()
-	}
-}
-
-// rebuildEnds drops the ends that changed or lifted bans left behind.
-func (t *table) rebuildEnds() {
-	clear(t.ends)
-	t.ends = t.ends[:0]
-	t.bans.Ascend(func(b *control.Ban) bool {
-		if !b.Until.IsZero() {
-			t.ends = append(t.ends, b)
-		}
-		return true
-	})
-	heap.Init(&t.ends)
 }
 
 func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
-	b, ok := t.bans.Delete(&control.Ban{Jail: jail, Prefix: p})
+	e, ok := t.bans.Delete(keyOf(jail, p))
 	if !ok {
 		return control.Ban{}, false
 	}
+	t.ends.drop(e)
 	t.count[jail]--
-	return *b, true
+	return e.Ban, true
 }
 
 // nextEnd is when the next ban expires, or zero when none does.
 func (t *table) nextEnd() time.Time {
-	t.ends.dropStale(t)
 	if len(t.ends) == 0 {
 		return time.Time{}
 	}
 	return t.ends[0].Until
 }
 
-// expire removes the bans that are over at now and returns them.
-func (t *table) expire(now time.Time) []control.Ban {
+// expire removes the bans that are over at now, at most limit of them, and returns them. Those that ended first come first.
+func (t *table) expire(now time.Time, limit int) []control.Ban {
 	var over []control.Ban
-	for {
-		next := t.nextEnd()
-		if next.IsZero() || next.After(now) {
-			return over
-		}
-		e := heap.Pop(&t.ends).(*control.Ban)
-		if b, ok := t.remove(e.Jail, e.Prefix); ok {
-			over = append(over, b)
-		}
+	for len(over) < limit && t.overdue(now) {
+		next := t.ends[0]
+		t.remove(next.Jail, next.Prefix)
+		over = append(over, next.Ban)
 	}
+	return over
+}
+
+// overdue reports whether a ban is over at now.
+func (t *table) overdue(now time.Time) bool {
+	next := t.nextEnd()
+	return !next.IsZero() && !next.After(now)
 }
 
 // snapshot is the bans as they were at a moment, for whoever reads them while the table changes.
-type snapshot struct{ bans *btree.BTreeG[*control.Ban] }
+type snapshot struct{ bans *btree.BTreeG[*entry] }
 
 // snapshot costs the loop next to nothing: what changes in the table later is copied then.
 func (t *table) snapshot() snapshot { return snapshot{t.bans.Clone()} }
@@ -113,8 +112,7 @@ func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 	next, limit := "", pageSize(p.Max)
 	bans := make([]control.Ban, 0, min(limit, s.bans.Len()))
 	jail, prefix := parsePageKey(p.After)
-	from := control.Ban{Jail: cmp.Or(jail, p.Jail), Prefix: prefix}
-	s.bans.AscendGreaterOrEqual(&from, func(b *control.Ban) bool {
+	s.bans.AscendGreaterOrEqual(keyOf(cmp.Or(jail, p.Jail), prefix), func(b *entry) bool {
 		if p.Jail != "" && b.Jail != p.Jail {
 			return false
 		}
@@ -125,7 +123,7 @@ func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 			next = pageKey(bans[limit-1])
 			return false
 		}
-		bans = append(bans, *b)
+		bans = append(bans, b.Ban)
 		return true
 	})
 	return bans, next
@@ -133,13 +131,34 @@ func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 
 // every calls f for all bans of a jail, or of all jails (""). f must not change the table.
 func (t *table) every(jail string, f func(control.Ban)) {
-	t.bans.AscendGreaterOrEqual(&control.Ban{Jail: jail}, func(b *control.Ban) bool {
+	t.bans.AscendGreaterOrEqual(keyOf(jail, netip.Prefix{}), func(b *entry) bool {
 		if jail != "" && b.Jail != jail {
 			return false
 		}
-		f(*b)
+		f(b.Ban)
 		return true
 	})
+}
+
+// within returns the bans of a jail that are of something inside p, but not of p itself. It looks at no others.
+func (t *table) within(jail string, p netip.Prefix) []control.Ban {
+	var bans []control.Ban
+	t.bans.AscendGreaterOrEqual(keyOf(jail, p), func(b *entry) bool {
+		if b.Jail != jail || !p.Contains(b.Prefix.Addr()) {
+			return false
+		}
+		if b.Prefix != p {
+			bans = append(bans, b.Ban)
+		}
+		return true
+	})
+	return bans
+}
+
+// has reports whether e is in the table, and no other ban in its place.
+func (t *table) has(e *entry) bool {
+	now, ok := t.bans.Get(e)
+	return ok && now == e
 }
 
 func pageSize(limit int) int {
@@ -165,14 +184,25 @@ func parsePageKey(s string) (jail string, p netip.Prefix) {
 	return jail, p
 }
 
-// ends is a heap of bans that end, the next first. Some of them are not in the table any more.
-type ends []*control.Ban
+// ends is a heap of the bans that end, the next first. Each knows its place, so that one that is lifted leaves nothing behind.
+type ends []*entry
 
 func (e ends) Len() int           { return len(e) }
 func (e ends) Less(i, j int) bool { return e[i].Until.Before(e[j].Until) }
-func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *ends) Push(x any)        { *e = append(*e, x.(*control.Ban)) }
 
+func (e ends) Swap(i, j int) {
+	e[i], e[j] = e[j], e[i]
+	e[i].end, e[j].end = i, j
+}
+
+// Push implements heap.Interface.
+func (e *ends) Push(x any) {
+	added := x.(*entry)
+	added.end = len(*e)
+	*e = append(*e, added)
+}
+
+// Pop implements heap.Interface.
 func (e *ends) Pop() any {
 	old := *e
 	last := old[len(old)-1]
@@ -181,13 +211,9 @@ func (e *ends) Pop() any {
 	return last
 }
 
-// dropStale removes bans from the top that were lifted, or replaced.
-func (e *ends) dropStale(t *table) {
-	for len(*e) > 0 {
-		top := (*e)[0]
-		if b, ok := t.bans.Get(top); ok && b == top {
-			return
-		}
-		heap.Pop(e)
+// drop takes an entry out, if it ends.
+func (e *ends) drop(gone *entry) {
+	if !gone.Until.IsZero() {
+		heap.Remove(e, gone.end)
 	}
 }

@@ -106,7 +106,7 @@ func (d *Daemon) takeBack(t control.Trial) {
 	for _, b := range since {
 		d.lift(b, "reload")
 		d.clearFailures(b.Jail, b.Prefix)
-		past := d.past[whoOf(b)]
+		past := d.past.get(whoOf(b))
 		past.Offences = max(past.Offences-1, 0)
 		d.remember(whoOf(b), past)
 	}

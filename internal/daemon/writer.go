@@ -19,24 +19,50 @@ func (d *Daemon) change(ctx context.Context, f func() error) error {
 
 // changeIn is change for an f that needs the context of the loop.
 func (d *Daemon) changeIn(ctx context.Context, f func(life context.Context) error) error {
-	var err error
-	stored := make(chan struct{})
-	asked := d.ask(ctx, func(life context.Context) {
-		if err = f(life); err == nil {
+	return d.await(ctx, func(life context.Context, done func()) error {
+		err := f(life)
+		if err == nil {
 			d.enforce(life)
-			d.pending.done = append(d.pending.done, func() { close(stored) })
-		} else {
-			close(stored)
+			done()
+		}
+		return err
+	})
+}
+
+// changeLater is change for an f whose change goes on in later turns of the loop, until it calls done.
+func (d *Daemon) changeLater(ctx context.Context, f func(done func()) error) error {
+	return d.await(ctx, func(_ context.Context, done func()) error { return f(done) })
+}
+
+// await runs f in the loop, and waits until what was changed before done was called is on disk and announced.
+func (d *Daemon) await(ctx context.Context, f func(life context.Context, done func()) error) error {
+	stored := make(chan error, 1)
+	asked := d.ask(ctx, func(life context.Context) {
+		err := f(life, func() { d.pending.done = append(d.pending.done, func() { stored <- nil }) })
+		if err != nil {
+			stored <- err
 		}
 	})
 	if asked != nil {
 		return asked
 	}
 	select {
-	case <-stored:
+	case err := <-stored:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-d.closed:
+		return stoppedUnless(stored)
+	}
+}
+
+// stoppedUnless is for changes whose end comes together with the daemon's.
+func stoppedUnless(stored <-chan error) error {
+	select {
+	case err := <-stored:
+		return err
+	default:
+		return errStopped
 	}
 }
 
@@ -111,33 +137,47 @@ func (j *Jail) BanTime(r control.BanRequest) time.Duration {
 
 // Unban implements control.Writer.
 func (d *Daemon) Unban(ctx context.Context, name string, p netip.Prefix) (n int, err error) {
+	if !p.IsValid() {
+		return d.flushBans(ctx, name)
+	}
 	err = d.change(ctx, func() error {
 		if err := d.known(name); err != nil {
 			return err
 		}
-		n = d.pardon(name, p, "unban")
+		n = d.pardon(name, p.Masked())
 		return nil
 	})
 	return n, err
 }
 
-// pardon lifts every ban that touches p, or every ban at all when p is invalid, and forgets its failures.
-func (d *Daemon) pardon(name string, p netip.Prefix, reason string) int {
-	var bans []control.Ban
-	if p.IsValid() {
-		p = p.Masked()
-		bans = append(d.covering(name, p), d.within(name, p)...)
-	} else {
-		d.bans.every(name, func(b control.Ban) { bans = append(bans, b) })
+// flushBans lifts every ban of a jail, or of all jails, that there is now.
+func (d *Daemon) flushBans(ctx context.Context, name string) (n int, err error) {
+	lifted := 0
+	err = d.changeLater(ctx, func(done func()) error {
+		if err := d.known(name); err != nil {
+			return err
+		}
+		d.pardonAll(name, "unban", func(n int) {
+			lifted = n
+			done()
+		})
+		return nil
+	})
+	if err != nil {
+		return 0, err // and lifted may still be the loop's
 	}
+	return lifted, nil
+}
+
+// pardon lifts every ban that touches p, and forgets the failures in it.
+func (d *Daemon) pardon(name string, p netip.Prefix) int {
+	bans := append(d.covering(name, p), d.within(name, p)...)
 	for _, b := range bans {
-		d.lift(b, reason)
+		d.lift(b, "unban")
 		d.clearFailures(b.Jail, b.Prefix)
 	}
-	if p.IsValid() {
-		for _, j := range d.named(name) {
-			d.clearCounted(j, p)
-		}
+	for _, j := range d.named(name) {
+		d.clearCounted(j, p)
 	}
 	return len(bans)
 }
@@ -150,7 +190,7 @@ func (d *Daemon) clearFailures(name string, p netip.Prefix) {
 	}
 	j.Forget(p)
 	who := state.Who{Jail: name, Prefix: p}
-	past := d.past[who]
+	past := d.past.get(who)
 	past.Cleared = time.Now()
 	d.remember(who, past)
 }
@@ -163,13 +203,18 @@ func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
 	if t < 0 || t > longestPause {
 		return fmt.Errorf("%w: a pause of %s: at most a day", control.ErrInvalid, t)
 	}
-	return d.change(ctx, func() error {
+	return d.changeLater(ctx, func(done func()) error {
 		d.paused = time.Time{}
-		if t > 0 {
-			d.paused = time.Now().Add(t)
-			d.pardon("", netip.Prefix{}, "pause")
+		if t == 0 {
+			d.pending.pause(d.paused)
+			done()
+			return nil
 		}
-		d.pending.pause(d.paused)
+		d.paused = time.Now().Add(t)
+		d.pardonAll("", "pause", func(int) {
+			d.pending.pause(d.paused) // not before: a process that dies meanwhile leaves bans, which its successor enforces
+			done()
+		})
 		return nil
 	})
 }
@@ -239,8 +284,8 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	d.plan = next
 	d.plan.recount(old.repeats())
 	d.remind(memories, d.reports.last)
-	d.dropOrphans()
-	d.release()
+	d.goRound("", d.checkOrphan, func() {})
+	d.goRound("", d.checkFriend, func() {})
 	d.regroup()
 	also()
 	err := d.refill(ctx, old)
@@ -249,16 +294,10 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	return err
 }
 
-// dropOrphans lifts the bans of jails that the plan does not have.
-func (d *Daemon) dropOrphans() {
-	var orphans []control.Ban
-	d.bans.every("", func(b control.Ban) {
-		if d.plan.jail(b.Jail) == nil {
-			orphans = append(orphans, b)
-		}
-	})
-	for _, b := range orphans {
-		d.lift(b, "reload")
+// checkOrphan lifts a ban of a jail that the plan does not have.
+func (d *Daemon) checkOrphan(e *entry) {
+	if d.plan.jail(e.Jail) == nil {
+		d.lift(e.Ban, "reload")
 	}
 }
 

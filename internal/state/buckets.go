@@ -151,9 +151,15 @@ func putOne(b *bolt.Bucket, key, value []byte) error {
 	return b.Put(key, seal(key, value))
 }
 
+// deleteAll deletes in the order of the keys, as putAll writes.
 func deleteAll[K any](tx *bolt.Tx, bucket string, keys []K, keyOf func(K) []byte) error {
-	for _, k := range keys {
-		if err := tx.Bucket([]byte(bucket)).Delete(keyOf(k)); err != nil {
+	sorted := make([][]byte, len(keys))
+	for i, k := range keys {
+		sorted[i] = keyOf(k)
+	}
+	slices.SortFunc(sorted, bytes.Compare)
+	for _, key := range sorted {
+		if err := tx.Bucket([]byte(bucket)).Delete(key); err != nil {
 			return err
 		}
 	}

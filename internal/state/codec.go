@@ -91,6 +91,9 @@ func decodeBan(d *decoder) control.Ban {
 }
 
 func encodePast(p Past) []byte {
+	if p.Offences == 0 && p.Last.IsZero() && p.Cleared.IsZero() && !p.Welcome { // nothing is known
+		return nil
+	}
 	v := appendTime(appendTime(binary.AppendVarint(nil, int64(p.Offences)), p.Last), p.Cleared)
 	if p.Welcome {
 		v = append(v, 1)

@@ -84,9 +84,9 @@ type Contents struct {
 // Batch is what changes at once. What it does not name stays as it is.
 type Batch struct {
 	Marks     map[string]Mark
-	Bans      map[Who]control.Ban // new and changed ones
-	Lifted    map[Who]bool        // bans that have ended; in Bans as well: the ban wins
-	Past      map[Who]Past
+	Bans      map[Who]control.Ban          // new and changed ones
+	Lifted    map[Who]bool                 // bans that have ended; in Bans as well: the ban wins
+	Past      map[Who]Past                 // the zero Past: nothing is known any more
 	Repeats   map[netip.Prefix][]time.Time // empty: none any more
 	Reports   map[uint64]Report            // no address: none any more
 	Snapshots map[string]Snapshot

@@ -175,9 +175,10 @@ func TestReplaceAndPurge(t *testing.T) {
 	if err := s.Replace(c); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(at(3), []Who{who(1), who(2)}); err != nil {
+	if err := s.Purge(at(3)); err != nil {
 		t.Fatal(err)
 	}
+	commit(t, s, Batch{Past: map[Who]Past{who(1): {}, who(2): {}}})
 	for i := 1; i <= 2; i++ {
 		delete(c.Past, who(i))
 	}

@@ -101,17 +101,14 @@ func (c Contents) batch() *Batch {
 	}
 }
 
-// Purge forgets the past of those who are gone, and the repeats of those whose last one was before then.
-func (s *Store) Purge(then time.Time, gone []Who) error {
+// Purge forgets the repeats of those whose last one was before then.
+func (s *Store) Purge(then time.Time) error {
 	err := s.write(func(tx *bolt.Tx) error {
 		c := NewContents()
 		if err := c.readBucket(tx, repeatsBucket); err != nil {
 			return err
 		}
-		return errors.Join(
-			deleteAll(tx, pastBucket, gone, Who.key),
-			deleteAll(tx, repeatsBucket, c.outdatedRepeats(then), prefixKey),
-		)
+		return deleteAll(tx, repeatsBucket, c.outdatedRepeats(then), prefixKey)
 	})
 	return s.fail("purge", err)
 }

@@ -1,0 +1,4 @@
+package daemon
+
+// RoundStep is for tests that count steps.
+const RoundStep = roundStep
