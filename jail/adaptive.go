@@ -32,6 +32,9 @@ type AdaptiveConfig struct {
 	MaxNames int           // names remembered, the least recently used forgotten first
 	MaxAddrs int           // addresses counted, and offenders remembered, likewise
 	MaxKnown int           // networks and names with logins, and networks with offenders, remembered, likewise
+
+	// Strangers are whose neighbours are not one with them; nil: as standards say.
+	Strangers *Strangers
 }
 
 // DefaultAdaptive returns the constants that were judged on hosts kept apart; they are not to be tuned on one's own.
@@ -55,7 +58,7 @@ type AdaptiveDetector struct {
 	names    names
 	scores   scores
 	known    known
-	hosts    offences[netID]
+	hosts    offences[key]
 	wides    wides
 	epoch    uint32 // rises with every name that the host turns out to have
 }
@@ -67,7 +70,7 @@ func NewAdaptive(cfg AdaptiveConfig) *AdaptiveDetector {
 		names:  newNames(max(cfg.MaxNames, 1)),
 		scores: newScores(max(cfg.MaxAddrs, 1)),
 		known:  newKnown(max(cfg.MaxKnown, 1)),
-		hosts:  offences[netID]{newRecent[netID, offence](max(cfg.MaxAddrs, 1))},
+		hosts:  offences[key]{newRecent[key, offence](max(cfg.MaxAddrs, 1))},
 		wides:  newWides(max(cfg.MaxKnown, 1)),
 		epoch:  1,
 	}
@@ -85,24 +88,32 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	at := stampOf(a.Time)
 	a.Addr = a.Addr.Unmap()
 	if a.Success {
-		if d.known.login(&a, at, d.names.user(a.User)) {
-			d.epoch++
-		}
-		d.forgive(&a)
+		d.login(&a, at)
 		return out
 	}
 	if !counted(a.Addr) || d.banned(a.Addr, at) {
 		return out
 	}
 	e := d.weigh(&a, at)
-	s := d.scores.touch(hostOf(a.Addr), int64(at))
+	s := d.scores.touch(d.hostOf(a.Addr), int64(at))
 	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
 	d.scores.count(s, scoreMark{at, e.points, uint16(clampCount(a.Guesses))})
 	if !d.decide(s, at, &e) {
 		return out
 	}
-	d.scores.delete(hostOf(a.Addr))
+	d.scores.delete(d.hostOf(a.Addr))
 	return d.convict(&a, at, &e, out)
+}
+
+// login remembers who logged in and from where.
+func (d *AdaptiveDetector) login(a *Attempt, at stamp) {
+	if counted(a.Addr) {
+		d.known.from(d.netOf(a.Addr), d.regionOf(a.Addr), at, d.names.user(a.User))
+	}
+	if d.known.login(a, at) {
+		d.epoch++
+	}
+	d.forgive(a)
 }
 
 // forgive takes back what a login's own connection guessed: a slip of its user.
@@ -110,22 +121,22 @@ func (d *AdaptiveDetector) forgive(a *Attempt) {
 	if a.Forgiven == 0 || !counted(a.Addr) {
 		return
 	}
-	s := d.scores.get(hostOf(a.Addr))
+	s := d.scores.get(d.hostOf(a.Addr))
 	if s == nil {
 		return
 	}
 	if d.scores.forgive(s, a.Forgiven); s.n == 0 {
-		d.scores.delete(hostOf(a.Addr))
+		d.scores.delete(d.hostOf(a.Addr))
 	}
 }
 
 // banned reports whether the address, or a network around it, is banned at that time. What comes from it all the same
 // was under way, or is read from before the daemon was there: it counts no more than if it had been stopped.
 func (d *AdaptiveDetector) banned(a netip.Addr, at stamp) bool {
-	if d.hosts.banned(hostOf(a), at) {
+	if d.hosts.banned(d.hostOf(a), at) {
 		return true
 	}
-	for _, wide := range around(a) {
+	for _, wide := range d.around(a) {
 		if wide != 0 && d.wides.offences.banned(wide, at) {
 			return true
 		}
@@ -152,7 +163,7 @@ func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
 		e.name = hosts
 		weight = max(weight, d.cfg.MaxRetry)
 	}
-	if d.known.neighbour(a.Addr, at, d.cfg.KnownTime) {
+	if d.known.neighbour(d.netOf(a.Addr), at, d.cfg.KnownTime) {
 		e.known = true
 		weight *= d.cfg.KnownGood
 	}
@@ -175,15 +186,15 @@ func (d *AdaptiveDetector) decide(s *list, at stamp, e *evidence) bool {
 // convict appends the ban of the address, and of the network around it when it is one of several.
 func (d *AdaptiveDetector) convict(a *Attempt, at stamp, e *evidence, out []Verdict) []Verdict {
 	ladder := d.cfg.Ladder
-	if e.name > 0 && !d.known.region(a.Addr, at, d.cfg.KnownTime) {
+	if e.name > 0 && !d.known.region(d.regionOf(a.Addr), at, d.cfg.KnownTime) {
 		ladder = d.cfg.NameLadder
 	}
-	o := d.hosts.next(hostOf(a.Addr), at, d.cfg.Remember)
+	o := d.hosts.next(d.hostOf(a.Addr), at, d.cfg.Remember)
 	n := int(o.count)
 	t := d.step(ladder, n)
 	o.until = stampOf(a.Time.Add(t))
 	out = append(out, Verdict{
-		Prefix: hostOf(a.Addr).host(), Duration: t, Failures: e.attempts, Offence: n,
+		Prefix: d.host(a.Addr), Duration: t, Failures: e.attempts, Offence: n,
 		Reason: e.reason(a.User, n, min(n, len(ladder))),
 	})
 	return d.widen(a, at, e.attempts, out)
@@ -208,10 +219,10 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.
 func (d *AdaptiveDetector) Forget(p netip.Prefix) {
-	for host := range hostsIn(d.scores.recent, p) {
+	for host := range hostsIn(d.cfg.Strangers, d.scores.recent, p) {
 		d.scores.delete(host)
 	}
-	for host := range hostsIn(d.hosts.recent, p) {
+	for host := range hostsIn(d.cfg.Strangers, d.hosts.recent, p) {
 		d.hosts.delete(host)
 	}
 	d.wides.forgetAll(p)
@@ -219,8 +230,8 @@ func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 
 // Release implements Releaser.
 func (d *AdaptiveDetector) Release(p netip.Prefix) {
-	if host := hostOf(p.Addr()); host.host() == p {
-		d.hosts.release(host)
+	if d.host(p.Addr()) == p {
+		d.hosts.release(keyOf(p))
 	}
 	if wide, ok := wideOf(p); ok {
 		d.wides.release(wide)

@@ -21,17 +21,17 @@ func (d *AdaptiveDetector) Explain(addr netip.Addr, at time.Time) []string {
 	now := stampOf(at)
 	lines := append(d.explainPoints(addr, now), d.explainOffences(addr, now)...)
 	lines = append(lines, d.explainNames(addr, now)...)
-	if d.known.neighbour(addr, now, d.cfg.KnownTime) {
+	if d.known.neighbour(d.netOf(addr), now, d.cfg.KnownTime) {
 		lines = append(lines, fmt.Sprintf("known: it or a neighbour logged in within %s; its points count %v times", days(d.cfg.KnownTime), d.cfg.KnownGood))
 	}
-	if d.known.region(addr, now, d.cfg.KnownTime) {
+	if d.known.region(d.regionOf(addr), now, d.cfg.KnownTime) {
 		lines = append(lines, fmt.Sprintf("region: somebody around it logged in within %s; attack names ban it no longer than points do", days(d.cfg.KnownTime)))
 	}
 	return lines
 }
 
 func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
-	s := d.scores.get(hostOf(addr))
+	s := d.scores.get(d.hostOf(addr))
 	if s == nil {
 		return nil
 	}
@@ -46,13 +46,13 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 
 func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	var lines []string
-	if n := d.hosts.soFar(hostOf(addr), at, d.cfg.Remember); n > 0 {
-		began, _ := d.hosts.touched(hostOf(addr))
+	if n := d.hosts.soFar(d.hostOf(addr), at, d.cfg.Remember); n > 0 {
+		began, _ := d.hosts.touched(d.hostOf(addr))
 		since := at.since(stamp(began))
 		lines = append(lines, fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
 			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1))))
 	}
-	for _, wide := range around(addr) {
+	for _, wide := range d.around(addr) {
 		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
 			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide.prefix(), days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
 		}
@@ -68,10 +68,10 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 		hosts int
 	}
 	var tries []try
-	nameless := 0
+	nameless, host := 0, d.hostID(addr)
 	for node := range d.names.all {
 		c := &node.value
-		switch i := slices.Index(c.hosts[:c.n], hostOf(addr)); {
+		switch i := slices.Index(c.hosts[:c.n], host); {
 		case i < 0 || !at.within(c.at[i], d.cfg.NameTime):
 		case c.text == "":
 			nameless++

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dchest/siphash"
 )
 
 // The memories of the adaptive detector. Each has a hard cap and forgets what was not touched for longest, so that no
@@ -29,26 +31,54 @@ func (s stamp) near(t stamp, span time.Duration) bool { return s.since(t).Abs() 
 // within is like near, but the end of the span is outside.
 func (s stamp) within(t stamp, span time.Duration) bool { return s.since(t).Abs() < span }
 
-// netID is the first 64 bits of an IPv6 network, or an IPv4 network in the place of 0:ffff:a.b.c.d. IPv6 has no
-// networks there, see counted.
+// netID is the first 64 bits of an IPv6 network, or an IPv4 network in the place of 0:ffff:a.b.c.d, or the hash of a single
+// IPv6 address in the place of multicast. IPv6 has no networks there, see counted. It tells apart and says no more: what
+// is banned is kept as a key.
 type netID uint64
 
-const mapped = 0xffff << 32
+const (
+	mapped    = 0xffff << 32
+	multicast = 0xff << 56
+)
 
-func netIDOf(a netip.Addr, bits4, bits6 int) netID {
-	if a.Is4() {
-		b := a.As4()
-		v := binary.BigEndian.Uint32(b[:])
-		return netID(mapped | uint64(v&^(math.MaxUint32>>bits4)))
+// netID is the number of a network. Nobody who does not know the key can make up addresses that pass for each other.
+func (k nameKey) netID(p netip.Prefix) netID {
+	if p.Bits() > 64 {
+		b := p.Addr().As16()
+		return netID(multicast | siphash.Hash(k[0], k[1], b[:])>>8)
 	}
-	b := a.As16()
-	return netID(binary.BigEndian.Uint64(b[:8]) &^ (math.MaxUint64 >> bits6))
+	return netIDOf(p)
 }
 
-// counted reports whether the address can be one that guesses: a special range of IPv6 that routes nowhere is left out.
-func counted(a netip.Addr) bool { return a.IsValid() && (a.Is4() || !netIDOf(a, 0, 64).is4()) }
+// netIDOf is the number of a network that is none of a single IPv6 address.
+func netIDOf(p netip.Prefix) netID {
+	if p.Addr().Is4() {
+		b := p.Addr().As4()
+		return netID(mapped | uint64(binary.BigEndian.Uint32(b[:])))
+	}
+	b := p.Addr().As16()
+	return netID(binary.BigEndian.Uint64(b[:8]))
+}
+
+// counted reports whether the address can be one that guesses: the ranges of IPv6 in whose place others are counted are
+// left out. The one routes nowhere, from the other nothing comes.
+func counted(a netip.Addr) bool {
+	if !a.IsValid() || a.Is4() {
+		return a.IsValid()
+	}
+	p, _ := a.Prefix(64)
+	return !netIDOf(p).is4() && !a.IsMulticast()
+}
 
 func (n netID) is4() bool { return n>>32 == 0xffff }
+
+// region is the /16 or /48 of a network; a single IPv6 address is its own.
+func (n netID) region() netID {
+	if n>>56 == multicast>>56 {
+		return n
+	}
+	return n &^ math.MaxUint16
+}
 
 func (n netID) addr() netip.Addr {
 	if n.is4() {
@@ -61,21 +91,27 @@ func (n netID) addr() netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// host is n as what counts as one address: an IPv4 address, an IPv6 /64.
-func (n netID) host() netip.Prefix {
-	if n.is4() {
-		return netip.PrefixFrom(n.addr(), 32)
-	}
-	return netip.PrefixFrom(n.addr(), 64)
+// host is what counts as one address: an IPv4 address, an IPv6 /64, or a single one among strangers.
+func (d *AdaptiveDetector) host(a netip.Addr) netip.Prefix { return d.cfg.Strangers.Unit(a, 32, 64) }
+
+// hostOf is the key of host.
+func (d *AdaptiveDetector) hostOf(a netip.Addr) key { return keyOf(d.host(a)) }
+
+// host is that of its key.
+func (k key) host() netip.Prefix { return k.prefix(32, 64) }
+
+// hostID is the number of host, for crowds.
+func (d *AdaptiveDetector) hostID(a netip.Addr) netID { return d.names.key.netID(d.host(a)) }
+
+// netOf is the neighbourhood of an address: /24 or /64, and nobody else among strangers.
+func (d *AdaptiveDetector) netOf(a netip.Addr) netID {
+	return d.names.key.netID(d.cfg.Strangers.Unit(a, 24, 64))
 }
 
-func hostOf(a netip.Addr) netID { return netIDOf(a, 32, 64) }
-
-// netOf is the neighbourhood of an address: /24 or /64.
-func netOf(a netip.Addr) netID { return netIDOf(a, 24, 64) }
-
-// regionOf is where an owner's other addresses are likely to be: /16 or /48.
-func regionOf(a netip.Addr) netID { return netIDOf(a, 16, 48) }
+// regionOf is where an owner's other addresses are likely to be: /16 or /48, and nowhere among strangers.
+func (d *AdaptiveDetector) regionOf(a netip.Addr) netID {
+	return d.names.key.netID(d.cfg.Strangers.Unit(a, 16, 48))
+}
 
 // crowd is which addresses were seen lately, and when: at most eight, which proves as much as more would.
 type crowd struct {
@@ -136,13 +172,15 @@ func newKnown(n int) known {
 	return known{newShared[netID, struct{}](n, nil), newShared[netID, struct{}](n, nil), newRecent[string, stamp](n)}
 }
 
-// login remembers a login of the user by that number and reports whether its name is a new one.
-func (k *known) login(a *Attempt, at stamp, user uint32) bool {
-	if counted(a.Addr) {
-		by := sharer{user, regionOf(a.Addr)}
-		k.nets.touch(netOf(a.Addr), int64(at), by)
-		k.regions.touch(regionOf(a.Addr), int64(at), by)
-	}
+// from remembers where a login of the user by that number came from.
+func (k *known) from(net, region netID, at stamp, user uint32) {
+	by := sharer{user, region}
+	k.nets.touch(net, int64(at), by)
+	k.regions.touch(region, int64(at), by)
+}
+
+// login remembers the name of a login and reports whether it is a new one.
+func (k *known) login(a *Attempt, at stamp) bool {
 	if a.User == "" {
 		return false
 	}
@@ -156,29 +194,28 @@ func (k *known) login(a *Attempt, at stamp, user uint32) bool {
 
 // restored counts whose networks were read from a snapshot.
 func (k *known) restored() {
-	region := func(n netID) netID { return regionOf(n.addr()) }
-	k.nets.restored(region)
-	k.regions.restored(region)
+	k.nets.restored(netID.region)
+	k.regions.restored(netID.region)
 }
 
-// neighbour reports whether the address or one beside it logged in less than span before at.
-func (k *known) neighbour(a netip.Addr, at stamp, span time.Duration) bool {
-	t, ok := k.nets.touched(netOf(a))
+// neighbour reports whether anybody from the neighbourhood logged in less than span before at.
+func (k *known) neighbour(net netID, at stamp, span time.Duration) bool {
+	t, ok := k.nets.touched(net)
 	return ok && at.within(stamp(t), span)
 }
 
-// region reports whether anybody from the region of the address logged in less than span before at.
-func (k *known) region(a netip.Addr, at stamp, span time.Duration) bool {
-	t, ok := k.regions.touched(regionOf(a))
+// region reports whether anybody from the region logged in less than span before at.
+func (k *known) region(region netID, at stamp, span time.Duration) bool {
+	t, ok := k.regions.touched(region)
 	return ok && at.within(stamp(t), span)
 }
 
-// ever reports whether anybody from a network that holds the address ever logged in: its /24, or its /48.
-func (k *known) ever(a netip.Addr) bool {
-	if a.Is4() {
-		return k.nets.get(netOf(a)) != nil
+// ever reports whether anybody from a network that is banned as one ever logged in: the /24 of IPv4, or the /48.
+func (k *known) ever(net, region netID) bool {
+	if net.is4() {
+		return k.nets.get(net) != nil
 	}
-	return k.regions.get(regionOf(a)) != nil
+	return k.regions.get(region) != nil
 }
 
 // owner reports whether the name logged in by password less than span before at.

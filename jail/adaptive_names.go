@@ -85,7 +85,7 @@ func (d *AdaptiveDetector) learn(a *Attempt, at stamp) int {
 		return 0
 	}
 	t := d.names.touch(d.names.id(a.User), int64(at))
-	t.see(hostOf(a.Addr), at)
+	t.see(d.hostID(a.Addr), at)
 	n := t.count(at, d.cfg.NameTime)
 	switch {
 	case !locked && !a.Unknown:

@@ -12,7 +12,7 @@ func hundredths(f float64) points { return points(min(max(math.Round(f*100), 0),
 
 // scores are the points of addresses. Ten points ban, so that only an address whose points count less, because of a login,
 // has more than ten.
-type scores struct{ *lists[netID, scoreMark] }
+type scores struct{ *lists[key, scoreMark] }
 
 type scoreMark struct {
 	at      stamp
@@ -28,7 +28,7 @@ const (
 )
 
 func newScores(hosts int) scores {
-	return scores{newLists[netID, scoreMark](hosts, max(marksEach*hosts, 2*maxMarks))}
+	return scores{newLists[key, scoreMark](hosts, max(marksEach*hosts, 2*maxMarks))}
 }
 
 // count adds a mark of the address that was touched last. When it has too many, the oldest two become one of the older

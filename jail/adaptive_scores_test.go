@@ -13,9 +13,9 @@ func TestScores(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 5))
 	s := newScores(200)
-	want := make(map[netID][]scoreMark)
+	want := make(map[key][]scoreMark)
 	for i := range 20_000 {
-		host, at := netID(random.IntN(40)), stamp(i/100)
+		host, at := key{byte(random.IntN(40))}, stamp(i/100)
 		v := s.touch(host, int64(at))
 		marks := want[host]
 		switch random.IntN(12) {
@@ -53,7 +53,7 @@ func TestScores(t *testing.T) {
 	}
 }
 
-func marksOf(s scores, host netID) []scoreMark {
+func marksOf(s scores, host key) []scoreMark {
 	v := s.get(host)
 	if v == nil {
 		return nil
@@ -79,7 +79,7 @@ func spare(s scores) (n int) {
 func TestScoresAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newScores(100)
-	v := s.touch(1, 0)
+	v := s.touch(key{1}, 0)
 	for i := range 3 * maxMarks {
 		s.count(v, scoreMark{stamp(i), 20, 1})
 	}
@@ -89,13 +89,13 @@ func TestScoresAreBounded(t *testing.T) {
 	if first := s.oldestFirst(v)[0]; first.at != 0 {
 		t.Errorf("the oldest mark is of %d, want 0", first.at)
 	}
-	for host := range netID(90) {
-		v := s.touch(host+2, int64(host))
+	for host := range byte(90) {
+		v := s.touch(key{host + 2}, int64(host))
 		for range 8 {
 			s.count(v, scoreMark{stamp(host), 100, 1})
 		}
 	}
-	if s.len() != 200/8 || s.evicted != 91-200/8 || inUse(s) != 200 || s.get(91) == nil || s.get(2) != nil {
+	if s.len() != 200/8 || s.evicted != 91-200/8 || inUse(s) != 200 || s.get(key{91}) == nil || s.get(key{2}) != nil {
 		t.Errorf("%d addresses left, %d forgotten, %d marks", s.len(), s.evicted, inUse(s))
 	}
 }

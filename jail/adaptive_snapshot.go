@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 )
 
 // A snapshot is the memories one after the other, each the number of its entries and these from the oldest to the newest,
@@ -13,8 +14,8 @@ import (
 // snapshotVersion names the form of a snapshot.
 const snapshotVersion = 4
 
-// withoutUsers is the version before, in which networks have no users; it is read as well.
-const withoutUsers = 3
+// firstVersion is the oldest version that is read: in it networks have no users, and no host is a single IPv6 address.
+const firstVersion = 3
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
 
@@ -36,14 +37,14 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 		w.text(t.text)
 		w.crowd(&t.crowd)
 	})
-	writeAll(&w, d.scores.recent, func(w *snapshotWriter, host netID, s *list) {
-		w.number(uint64(host))
+	writeAll(&w, d.scores.recent, func(w *snapshotWriter, host key, s *list) {
+		w.host(host.host())
 		w.score(d.scores.oldestFirst(s))
 	})
 	writeAll(&w, d.known.nets.recent, writeNet)
 	writeAll(&w, d.known.regions.recent, writeNet)
 	writeAll(&w, d.known.names, func(w *snapshotWriter, name string, at *stamp) { w.text(name); w.number(uint64(*at)) })
-	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host netID, o *offence) { w.number(uint64(host)); w.offence(o) })
+	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host key, o *offence) { w.host(host.host()); w.offence(o) })
 	writeAll(&w, d.wides.banned, (*snapshotWriter).members)
 	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p wideID, o *offence) { w.number(uint64(p)); w.offence(o) })
 	return snapshotVersion, w, nil
@@ -51,18 +52,18 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 
 // Restore implements Snapshotter. What the host's accounts are is not part of a snapshot, and stays.
 func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
-	if version != snapshotVersion && version != withoutUsers {
-		return fmt.Errorf("snapshot of version %d: this program reads versions %d and %d", version, withoutUsers, snapshotVersion)
+	if version < firstVersion || version > snapshotVersion {
+		return fmt.Errorf("snapshot of version %d: this program reads versions %d to %d", version, firstVersion, snapshotVersion)
 	}
 	fresh := NewAdaptive(d.cfg)
-	r := &snapshotReader{data: data, users: version > withoutUsers}
+	r := &snapshotReader{data: data, users: version > firstVersion}
 	fresh.names.key = nameKey{r.number(math.MaxUint64), r.number(math.MaxUint64)}
 	readAll(r, fresh.names.recent, (*snapshotReader).nameID, set((*snapshotReader).tried))
-	readAll(r, fresh.scores.recent, (*snapshotReader).net, func(r *snapshotReader, v *list) { r.score(fresh.scores, v) })
+	readAll(r, fresh.scores.recent, (*snapshotReader).host, func(r *snapshotReader, v *list) { r.score(fresh.scores, v) })
 	readAll(r, fresh.known.nets.recent, (*snapshotReader).net, (*snapshotReader).user)
 	readAll(r, fresh.known.regions.recent, (*snapshotReader).net, (*snapshotReader).user)
 	readAll(r, fresh.known.names, (*snapshotReader).name, set((*snapshotReader).stamp))
-	readAll(r, fresh.hosts.recent, (*snapshotReader).net, set((*snapshotReader).offence))
+	readAll(r, fresh.hosts.recent, (*snapshotReader).host, set((*snapshotReader).offence))
 	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).members))
 	readAll(r, fresh.wides.recent, (*snapshotReader).wide, set((*snapshotReader).offence))
 	if r.bad || len(r.data) > 0 {
@@ -94,6 +95,18 @@ func (w *snapshotWriter) text(s string) {
 func writeNet(w *snapshotWriter, n netID, o *owned[struct{}]) {
 	w.number(uint64(n))
 	w.number(uint64(o.of.user))
+}
+
+// host writes a network's number, or that of multicast and then all of a single IPv6 address.
+func (w *snapshotWriter) host(p netip.Prefix) {
+	if p.Bits() <= 64 {
+		w.number(uint64(netIDOf(p)))
+		return
+	}
+	b := p.Addr().As16()
+	w.number(multicast)
+	w.number(binary.BigEndian.Uint64(b[:8]))
+	w.number(binary.BigEndian.Uint64(b[8:]))
 }
 
 func (w *snapshotWriter) crowd(c *crowd) {
@@ -177,6 +190,18 @@ func (r *snapshotReader) name() string { return r.text(maxName) }
 func (r *snapshotReader) stamp() stamp { return stamp(r.number(math.MaxUint32)) }
 
 func (r *snapshotReader) net() netID { return netID(r.number(math.MaxUint64)) }
+
+// host reads the key of what host wrote.
+func (r *snapshotReader) host() (k key) {
+	n := r.net()
+	if n != multicast {
+		return n.addr().As16()
+	}
+	binary.BigEndian.PutUint64(k[:8], r.number(math.MaxUint64))
+	binary.BigEndian.PutUint64(k[8:], r.number(math.MaxUint64))
+	r.bad = r.bad || !counted(netip.AddrFrom16(k))
+	return k
+}
 
 func (r *snapshotReader) wide() wideID {
 	w := wideID(r.number(math.MaxUint64))

@@ -24,8 +24,8 @@ func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdi
 	if d.cfg.PrefixHosts == 0 {
 		return out
 	}
-	wide, hosts := d.wides.ban(a.Addr, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
-	if hosts == 0 || d.known.ever(a.Addr) {
+	wide, hosts := d.wides.ban(d.hostID(a.Addr), d.around(a.Addr), at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
+	if hosts == 0 || d.known.ever(d.netOf(a.Addr), d.regionOf(a.Addr)) {
 		return out
 	}
 	v := d.banWide(wide, a.Time, Reason{Kind: ByPrefix, Count: hosts, Span: d.cfg.PrefixTime})
@@ -46,7 +46,7 @@ func (d *AdaptiveDetector) banWide(wide wideID, at time.Time, why Reason) Verdic
 // wideID is a netID of an IPv4 /24 or an IPv6 /56 or /48 with that length in its last byte, which is free. 0 is none.
 type wideID uint64
 
-func wideIDOf(a netip.Addr, bits int) wideID { return wideID(netIDOf(a, 24, bits)) | wideID(bits) }
+func wideIDOf(p netip.Prefix) wideID { return wideID(netIDOf(p)) | wideID(p.Bits()) }
 
 // wideOf returns the number of a network, if it can be one of those.
 func wideOf(p netip.Prefix) (wideID, bool) {
@@ -54,7 +54,7 @@ func wideOf(p netip.Prefix) (wideID, bool) {
 	if a.Is4() && bits != 24 || a.Is6() && bits != 56 && bits != 48 || !counted(a) || p != p.Masked() {
 		return 0, false
 	}
-	return wideIDOf(a, bits), true
+	return wideIDOf(p), true
 }
 
 func (w wideID) bits() int { return int(w & math.MaxUint8) }
@@ -72,20 +72,33 @@ func (w wideID) holds(n netID) bool {
 	return n&^(math.MaxUint64>>w.bits()) == w.net()
 }
 
-// around are the networks that may be banned because of an address, the narrowest first, and 0 where there is no other.
-func around(a netip.Addr) [2]wideID {
+// around are the networks around an address, the narrowest first, and 0 where there is no other.
+func around(a netip.Addr) (wide [2]wideID) {
+	lengths := [...]int{56, 48}
 	if a.Is4() {
-		return [2]wideID{wideIDOf(a, 24)}
+		lengths = [...]int{24, 0}
 	}
-	return [2]wideID{wideIDOf(a, 56), wideIDOf(a, 48)}
+	for i, bits := range lengths {
+		if p, err := a.Prefix(bits); err == nil && bits > 0 {
+			wide[i] = wideIDOf(p)
+		}
+	}
+	return wide
 }
 
-// ban notes that the address was banned and returns the widest network in which at least need were within span, with
+// around are the networks that may be banned because of an address: none because of a stranger's.
+func (d *AdaptiveDetector) around(a netip.Addr) [2]wideID {
+	if d.cfg.Strangers.Hold(a) {
+		return [2]wideID{}
+	}
+	return around(a)
+}
+
+// ban notes that a host was banned, with the networks around it, and returns the widest network in which at least need were within span, with
 // their number. A banned network is one of the network around it.
-func (w *wides) ban(a netip.Addr, at stamp, need int, span time.Duration) (wide wideID, n int) {
-	id := hostOf(a)
+func (w *wides) ban(id netID, around [2]wideID, at stamp, need int, span time.Duration) (wide wideID, n int) {
 	var inside wideID // what id stands for, if it is not the address
-	for _, p := range around(a) {
+	for _, p := range around {
 		if p == 0 {
 			break
 		}

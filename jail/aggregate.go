@@ -15,10 +15,11 @@ type Aggregate struct {
 // Aggregator watches the prefixes that are banned in one jail and says when a wider one takes their place. It is never
 // wider than /24 and /48. A ban costs it two trie entries, and a look at as many others as make a wider one.
 type Aggregator struct {
-	cfg     Aggregate
-	allowed func(netip.Prefix) bool
-	banned  bart.Table[int] // how many addresses or /64 each stands for
-	units   bart.Table[int] // what is counted, and how many bans are in it: addresses of one /64 are one
+	cfg       Aggregate
+	strangers *Strangers
+	allowed   func(netip.Prefix) bool
+	banned    bart.Table[int] // how many addresses or /64 each stands for
+	units     bart.Table[int] // what is counted, and how many bans are in it: addresses of one /64 are one
 }
 
 // Wider is a prefix that takes the place of others.
@@ -29,9 +30,9 @@ type Wider struct {
 }
 
 // NewAggregator returns one without bans. allowed reports whether a prefix holds an address that must not be banned: a
-// wider prefix that does is left alone.
-func NewAggregator(cfg Aggregate, allowed func(netip.Prefix) bool) *Aggregator {
-	return &Aggregator{cfg: cfg, allowed: allowed}
+// wider prefix that does is left alone, and so is one that holds strangers.
+func NewAggregator(cfg Aggregate, strangers *Strangers, allowed func(netip.Prefix) bool) *Aggregator {
+	return &Aggregator{cfg: cfg, strangers: strangers, allowed: allowed}
 }
 
 // Add says that p is banned now. If that makes a wider ban, its members count as lifted and it as added: the caller
@@ -42,7 +43,7 @@ func (g *Aggregator) Add(p netip.Prefix) (Wider, bool) {
 	}
 	g.add(p, 1)
 	for _, wide := range g.around(p) {
-		if !g.ripe(wide) || g.allowed(wide) {
+		if !g.ripe(wide) || g.spared(wide) {
 			continue
 		}
 		w := Wider{Prefix: wide}
@@ -59,13 +60,19 @@ func (g *Aggregator) Add(p netip.Prefix) (Wider, bool) {
 	return Wider{}, false
 }
 
+// spared reports whether a ban of wide would hit somebody who must not be banned.
+func (g *Aggregator) spared(wide netip.Prefix) bool {
+	_, strange := g.strangers.Touches(wide)
+	return strange || g.allowed(wide)
+}
+
 // Remove says that p is not banned any more.
 func (g *Aggregator) Remove(p netip.Prefix) {
 	if _, ok := g.banned.Get(p); !ok {
 		return
 	}
 	g.banned.Delete(p)
-	unit := unitOf(p)
+	unit := g.unit(p)
 	if n, _ := g.units.Get(unit); n > 1 {
 		g.units.Insert(unit, n-1)
 	} else {
@@ -75,8 +82,8 @@ func (g *Aggregator) Remove(p netip.Prefix) {
 
 func (g *Aggregator) add(p netip.Prefix, count int) {
 	if _, ok := g.banned.Get(p); !ok {
-		n, _ := g.units.Get(unitOf(p))
-		g.units.Insert(unitOf(p), n+1)
+		n, _ := g.units.Get(g.unit(p))
+		g.units.Insert(g.unit(p), n+1)
 	}
 	g.banned.Insert(p, count)
 }
@@ -114,10 +121,10 @@ func (g *Aggregator) need(p netip.Prefix) int {
 	return g.cfg.IPv6
 }
 
-// unitOf is p, but of an IPv6 address its /64.
-func unitOf(p netip.Prefix) netip.Prefix {
+// unit is p, but of an IPv6 address, unless it is a stranger's, its /64.
+func (g *Aggregator) unit(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is6() && p.Bits() > 64 {
-		return netip.PrefixFrom(p.Addr(), 64).Masked()
+		return g.strangers.Unit(p.Addr(), 32, 64)
 	}
 	return p
 }

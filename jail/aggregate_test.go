@@ -72,7 +72,7 @@ func TestAggregator(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			friends := []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8:a::/64")}
-			g := NewAggregator(Aggregate{IPv4: 4, IPv6: 3}, func(p netip.Prefix) bool {
+			g := NewAggregator(Aggregate{IPv4: 4, IPv6: 3}, nil, func(p netip.Prefix) bool {
 				return p.Overlaps(friends[0]) || p.Overlaps(friends[1])
 			})
 			for line := range strings.Lines(strings.TrimSpace(script)) {
@@ -103,7 +103,7 @@ func widerText(w Wider, ok bool) string {
 
 func TestAggregateOff(t *testing.T) {
 	t.Parallel()
-	g := NewAggregator(Aggregate{}, func(netip.Prefix) bool { return false })
+	g := NewAggregator(Aggregate{}, nil, func(netip.Prefix) bool { return false })
 	for i := range 256 {
 		if w, ok := g.Add(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)); ok {
 			t.Fatalf("banned %v", w.Prefix)

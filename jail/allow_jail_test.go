@@ -148,7 +148,7 @@ func TestManySessionsOfOneAreNotThoseOfOthers(t *testing.T) {
 		"addresses of a /64, with a shared account": {"alice", many("2001:db8::%x")},
 		"addresses of a /64, no user is named":      {"", many("2001:db8::%x")},
 	} {
-		s, owner := NewSessions(time.Hour), netip.MustParseAddr("192.0.2.1")
+		s, owner := NewSessions(time.Hour, nil), netip.MustParseAddr("192.0.2.1")
 		login := func(pid int32, user string, addr netip.Addr) {
 			ev := Event{Kind: Success, Addr: addr, Port: 1000, User: []byte(user), Method: "publickey"}
 			s.Observe(ev, &journal.Entry{Time: noon, Boot: journal.ID{1}, PID: pid})

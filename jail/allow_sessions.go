@@ -12,13 +12,15 @@ import (
 // Sessions remembers who is logged in and who lately came in with a key, from the lines of the service itself. It has room
 // for 1024 sessions and 16384 addresses with keys; when there are more, those of the user who has the most go first.
 type Sessions struct {
-	trust   time.Duration
-	seed    maphash.Seed // of the numbers of users
-	admins  map[string]struct{}
-	open    *shared[sessionID, session]
-	hosts   map[netip.Addr]int         // how many sessions each address has
-	keys    *shared[netip.Addr, int64] // last login with a key, µs
-	changes uint64
+	trust     time.Duration
+	strangers *Strangers
+	seed      maphash.Seed // of the numbers of users
+	nets      nameKey      // of the numbers of networks
+	admins    map[string]struct{}
+	open      *shared[sessionID, session]
+	hosts     map[netip.Addr]int         // how many sessions each address has
+	keys      *shared[netip.Addr, int64] // last login with a key, µs
+	changes   uint64
 }
 
 // sessionID tells sessions apart.
@@ -51,9 +53,9 @@ const (
 )
 
 // NewSessions returns one that knows nobody. A login with a key is good for trust; 0: for nothing.
-func NewSessions(trust time.Duration) *Sessions {
+func NewSessions(trust time.Duration, strangers *Strangers) *Sessions {
 	s := &Sessions{
-		trust: trust, seed: maphash.MakeSeed(), hosts: make(map[netip.Addr]int),
+		trust: trust, strangers: strangers, seed: maphash.MakeSeed(), nets: newNameKey(), hosts: make(map[netip.Addr]int),
 		keys: newShared[netip.Addr, int64](maxKeys, nil),
 	}
 	s.open = newShared[sessionID](maxSessions, func(v *session) {
@@ -98,10 +100,11 @@ func (s *Sessions) Observe(ev Event, e *journal.Entry) {
 
 // sharer is a user and the neighbourhood of an address.
 func (s *Sessions) sharer(user []byte, from netip.Addr) sharer {
+	net := s.nets.netID(s.strangers.Unit(from, 24, 64))
 	if len(user) == 0 {
-		return sharer{net: netOf(from)}
+		return sharer{net: net}
 	}
-	return sharer{uint32(maphash.Bytes(s.seed, user)) | 1, netOf(from)}
+	return sharer{uint32(maphash.Bytes(s.seed, user)) | 1, net}
 }
 
 // Open tells of a session that began before the log that is read: the process that leads it, whose it is and where it comes

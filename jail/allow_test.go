@@ -90,7 +90,7 @@ func TestSessions(t *testing.T) {
 		{"its end was never logged", []step{{login(admin, 1000, "publickey"), boot, 10}}, 8 * 24 * time.Hour, false, false},
 		{"a login without address", []step{{login(netip.Addr{}, 0, "publickey"), boot, 10}}, 0, false, false},
 	} {
-		s := NewSessions(24 * time.Hour)
+		s := NewSessions(24*time.Hour, nil)
 		for _, st := range c.steps {
 			s.Observe(st.ev, &journal.Entry{Time: start, Boot: st.boot, PID: st.pid})
 		}
@@ -108,7 +108,7 @@ func TestSessions(t *testing.T) {
 
 func TestSessionsFromElsewhere(t *testing.T) {
 	t.Parallel()
-	s, now, addr := NewSessions(0), time.Unix(1_700_000_000, 0), netip.MustParseAddr("192.0.2.1")
+	s, now, addr := NewSessions(0, nil), time.Unix(1_700_000_000, 0), netip.MustParseAddr("192.0.2.1")
 	s.Open(journal.ID{1}, 10, "", netip.MustParseAddr("::ffff:192.0.2.1"), now)
 	if who, _ := s.stands(addr, "", now); who != guest {
 		t.Error("a session that was there before is not known")
@@ -125,7 +125,7 @@ func TestSessionsFromElsewhere(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	t.Parallel()
-	s := NewSessions(time.Hour)
+	s := NewSessions(time.Hour, nil)
 	for i := range int32(maxKeys + 10) {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], 1<<24+uint32(i))

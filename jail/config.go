@@ -25,6 +25,7 @@ type Config struct {
 	// TrustLogins is how long a login with a key lets its address guess more than others; 0: not at all.
 	TrustLogins time.Duration
 	Adaptive    AdaptiveConfig
+	Strangers   *Strangers // whose neighbours are not one with them, whatever the prefixes say; nil: as standards say
 }
 
 // Detection is the name of a detector.
@@ -60,16 +61,11 @@ const MaxMaxRetry = 1000
 
 // prefix is what is counted and banned together with addr.
 func (c *Config) prefix(addr netip.Addr) netip.Prefix {
-	bits := c.IPv6Prefix
-	if addr = addr.Unmap(); addr.Is4() {
-		bits = c.IPv4Prefix
-	}
-	p, _ := addr.WithZone("").Prefix(bits)
-	return p
+	return c.Strangers.Unit(addr, c.IPv4Prefix, c.IPv6Prefix)
 }
 
 // prefixOf is the prefix of a key.
-func (c *Config) prefixOf(k key) netip.Prefix { return c.prefix(netip.AddrFrom16(k)) }
+func (c *Config) prefixOf(k key) netip.Prefix { return k.prefix(c.IPv4Prefix, c.IPv6Prefix) }
 
 // Limit is how many attempts within what time make a ban: of an adaptive jail, in its fast window.
 func (c *Config) Limit() (maxRetry int, findTime time.Duration) {

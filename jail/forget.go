@@ -17,12 +17,26 @@ func unitsOf(p netip.Prefix, bits int) uint64 {
 	return 1
 }
 
+// keysIn yields the key of every host in p, or of the one that holds it: hosts have so many bits by their family. few is false
+// where these are more than most, or some are single addresses: then those who are remembered must be looked at.
+func (s *Strangers) keysIn(p netip.Prefix, bits4, bits6, most int) (keys iter.Seq[key], few bool) {
+	first := s.Unit(p.Masked().Addr(), bits4, bits6)
+	n := unitsOf(p, first.Bits())
+	if _, strange := s.Touches(p); strange || n > uint64(most) {
+		return nil, false
+	}
+	return func(yield func(key) bool) {
+		for k := keyOf(first); n > 0 && yield(k); n-- {
+			k = k.plus(first.Addr().BitLen() - first.Bits())
+		}
+	}, true
+}
+
 // hostsIn yields the keys of r that overlap p. The body may delete the one that it is given.
-func hostsIn[V any](r *recent[netID, V], p netip.Prefix) iter.Seq[netID] {
-	first := hostOf(p.Masked().Addr())
-	n := unitsOf(p, first.host().Bits())
-	if n > uint64(r.len()) || !counted(p.Addr()) {
-		return func(yield func(netID) bool) {
+func hostsIn[V any](s *Strangers, r *recent[key, V], p netip.Prefix) iter.Seq[key] {
+	keys, few := s.keysIn(p, 32, 64, r.len())
+	if !few {
+		return func(yield func(key) bool) {
 			for node := range r.all {
 				if p.Overlaps(node.key.host()) && !yield(node.key) {
 					return
@@ -30,9 +44,9 @@ func hostsIn[V any](r *recent[netID, V], p netip.Prefix) iter.Seq[netID] {
 			}
 		}
 	}
-	return func(yield func(netID) bool) {
-		for i := range n {
-			if host := first + netID(i); r.get(host) != nil && !yield(host) {
+	return func(yield func(key) bool) {
+		for k := range keys {
+			if r.get(k) != nil && !yield(k) {
 				return
 			}
 		}
@@ -61,9 +75,8 @@ func widesIn[V any](r *recent[wideID, V], p netip.Prefix) iter.Seq[wideID] {
 
 // idsIn yields the numbers of the hosts of t that overlap p. The body may remove the one that it is given.
 func (t *threshold) idsIn(p netip.Prefix) iter.Seq[uint32] {
-	first := t.cfg.prefix(p.Masked().Addr())
-	n := unitsOf(p, first.Bits())
-	if n > uint64(t.hosts.len()) {
+	keys, few := t.cfg.Strangers.keysIn(p, t.cfg.IPv4Prefix, t.cfg.IPv6Prefix, t.hosts.len())
+	if !few {
 		return func(yield func(uint32) bool) {
 			for id := range t.hosts.all {
 				if p.Overlaps(t.cfg.prefixOf(t.hosts.key(id))) && !yield(id) {
@@ -73,11 +86,10 @@ func (t *threshold) idsIn(p netip.Prefix) iter.Seq[uint32] {
 		}
 	}
 	return func(yield func(uint32) bool) {
-		for k := keyOf(first); n > 0; n-- {
+		for k := range keys {
 			if id, ok := t.hosts.find(k); ok && !yield(id) {
 				return
 			}
-			k = k.plus(first.Addr().BitLen() - first.Bits())
 		}
 	}
 }

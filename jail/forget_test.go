@@ -19,11 +19,13 @@ func forgetfuls() map[string]func() forgetful {
 	return map[string]func() forgetful{
 		"adaptive": func() forgetful {
 			cfg := DefaultAdaptive()
-			cfg.NameHosts = 0
+			cfg.NameHosts, cfg.Strangers = 0, translating()
 			return NewAdaptive(cfg)
 		},
 		"threshold": func() forgetful {
-			return newThreshold(Config{MaxRetry: 5, FindTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 10_000})
+			return newThreshold(Config{
+				MaxRetry: 5, FindTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 30_000, Strangers: translating(),
+			})
 		},
 		"threshold of /48 and /20": func() forgetful {
 			return newThreshold(Config{MaxRetry: 5, FindTime: time.Hour, IPv4Prefix: 20, IPv6Prefix: 48, MaxTracked: 10_000})
@@ -38,6 +40,8 @@ func TestForgetIsExact(t *testing.T) {
 		"192.0.2.7/32", "192.0.2.0/24", "192.0.0.0/16", "192.0.2.128/25", "192.0.2.8/29", "0.0.0.0/1",
 		"2001:db8:0:1::/64", "2001:db8:0:1::5/128", "2001:db8::/56", "2001:db8::/48", "2001:db8::/60", "2001:db8::/32", "::/1",
 		"0:ffff:c000:207::/64", "198.51.100.1/32", "2001:db8:ffff::/48",
+		"64:ff9b::/96", "64:ff9b::7/128", "64:ff9b::/124", "2001:db8:64::/56", "2001:db8:64::/64", "2001:db8:64::7/128",
+		"2001:db8:64:0:1::/80", "169.254.7.0/24",
 	}
 	for name, fresh := range forgetfuls() {
 		for _, text := range pardoned {
@@ -73,7 +77,12 @@ func observeMany(d Detector) {
 		v4 := netip.AddrFrom4([4]byte{192, 0, byte(n>>8) & 7, byte(n)})
 		b := netip.MustParseAddr("2001:db8::1").As16()
 		b[5], b[6], b[7], b[15] = byte(n)&1, byte(n>>16)&1, byte(n>>8)&31, byte(n>>24)
-		for _, a := range []netip.Addr{v4, netip.AddrFrom16(b)} {
+		strange, local, beside := netip.MustParseAddr("64:ff9b::1").As16(), netip.MustParseAddr("2001:db8:64::1").As16(), b
+		strange[15], local[15], beside[5] = byte(n)|1, byte(n)|1, 0x64 // no host has the address 0
+		link := netip.AddrFrom4([4]byte{169, 254, byte(n>>8) & 7, byte(n)})
+		for _, a := range []netip.Addr{
+			v4, link, netip.AddrFrom16(b), netip.AddrFrom16(strange), netip.AddrFrom16(local), netip.AddrFrom16(beside),
+		} {
 			d.Observe(Attempt{Time: at, Addr: a, User: "root", Guesses: 1}, nil)
 		}
 	}
@@ -88,7 +97,7 @@ func TestForgetLooksAtNobodyElse(t *testing.T) {
 	observeMany(adaptive)
 	observeMany(counting)
 	for i := range 1000 {
-		adaptive.hosts.touch(mapped+netID(i), 1)
+		adaptive.hosts.touch(adaptive.hostOf(manyAddr(i)), 1)
 		adaptive.wides.touch(wideID(i), 1)
 		adaptive.wides.banned.touch(wideID(i), 1)
 	}

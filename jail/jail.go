@@ -65,7 +65,7 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	return &Jail{
 		cfg: cfg, filter: filter, allow: allow, detector: detector,
 		protected: newThreshold(guard), lenient: newLenient(cfg),
-		sessions: NewSessions(cfg.TrustLogins), conns: NewConnections(), trail: entries,
+		sessions: NewSessions(cfg.TrustLogins, cfg.Strangers), conns: NewConnections(), trail: entries,
 	}, nil
 }
 
@@ -261,22 +261,11 @@ func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 			return why, true
 		}
 	}
-	return strangers(p)
+	return j.cfg.Strangers.Touches(p)
 }
 
-// strangers reports whether p is a network of which not even a /64 is one customer's: all neighbours on a link, among them
-// the router (RFC 4291, 2.5.6), or all of IPv4 behind NAT64 (RFC 6052, 2.1).
-func strangers(p netip.Prefix) (why string, ok bool) {
-	switch {
-	case p.IsSingleIP() || p.Addr().Is4():
-		return "", false
-	case p.Addr().IsLinkLocalUnicast():
-		return "the link's neighbours", true
-	case p.Overlaps(netip.MustParsePrefix("64:ff9b::/96")):
-		return "all of IPv4, by NAT64", true
-	}
-	return "", false
-}
+// Unit is what the jail counts as one with addr.
+func (j *Jail) Unit(addr netip.Addr) netip.Prefix { return j.cfg.prefix(addr) }
 
 // evidence is the entries behind a verdict.
 func (j *Jail) evidence(v *Verdict, a *Attempt) []Trace {

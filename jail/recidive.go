@@ -26,9 +26,10 @@ type Recidivists struct {
 }
 
 // NewRecidivists returns a rule that has seen no bans.
-func NewRecidivists(rule Recidive) *Recidivists {
+func NewRecidivists(rule Recidive, strangers *Strangers) *Recidivists {
 	return &Recidivists{rule: rule, count: newThreshold(Config{
 		MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: maxRecidivists,
+		Strangers: strangers,
 	})}
 }
 

@@ -11,7 +11,7 @@ import (
 
 func TestRecidivists(t *testing.T) {
 	t.Parallel()
-	r := NewRecidivists(Recidive{Enabled: true, MaxRetry: 3, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour})
+	r := NewRecidivists(Recidive{Enabled: true, MaxRetry: 3, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour}, nil)
 	start := time.Unix(1_700_000_000, 0)
 	a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
 	for _, step := range []struct {
@@ -45,7 +45,7 @@ func TestRecidivistsAreRemembered(t *testing.T) {
 		return time.Unix(1_700_000_000, 0).Add(time.Duration(hours) * time.Hour).UTC()
 	}
 	a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
-	first := NewRecidivists(rule)
+	first := NewRecidivists(rule, nil)
 	for _, hours := range []int{0, 1, 2} {
 		first.Observe(a, at(hours))
 	}
@@ -68,7 +68,7 @@ func TestRecidivistsAreRemembered(t *testing.T) {
 	} {
 		next := rule
 		next.MaxRetry = tt.maxRetry
-		r := NewRecidivists(next)
+		r := NewRecidivists(next, nil)
 		r.Remind(maps.Collect(first.All()))
 		if v, got := r.Observe(a, at(tt.hours)); got != tt.want || got && v.Failures != tt.maxRetry {
 			t.Errorf("maxretry %d, after %d h: %v, %d bans; want %v", tt.maxRetry, tt.hours, got, v.Failures, tt.want)
@@ -82,7 +82,7 @@ func TestRecidivistsAreRemembered(t *testing.T) {
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		many[netip.PrefixFrom(addr, 32)] = []time.Time{at(i)}
 	}
-	r := NewRecidivists(rule)
+	r := NewRecidivists(rule, nil)
 	r.Remind(many)
 	if _, times := r.Counted(netip.MustParsePrefix("10.0.0.9/32")); times != nil {
 		t.Error("more are remembered than there is room for")

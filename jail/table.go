@@ -8,10 +8,22 @@ const (
 	bytesPerHost = 128 // a prefix costs at most that, at five marks
 )
 
-// key is an address, IPv4 as IPv4-mapped, or a prefix's: its length follows from its family.
+// key is an address, IPv4 as IPv4-mapped, or a prefix's: its length follows from its family. See Strangers.Unit.
 type key [16]byte
 
 func keyOf(p netip.Prefix) key { return p.Addr().As16() }
+
+// prefix is that of the key: so many bits by its family, and a single address where more bits are set.
+func (k key) prefix(bits4, bits6 int) netip.Prefix {
+	a, bits := netip.AddrFrom16(k).Unmap(), bits6
+	if a.Is4() {
+		bits = bits4
+	}
+	if p, _ := a.Prefix(bits); p.Addr() == a {
+		return p
+	}
+	return netip.PrefixFrom(a, a.BitLen())
+}
 
 // table holds a fixed number of marks for each of its prefixes and knows which was touched last. It is a slab, found by
 // hash, linked by age. A map from prefix to a pointer costs three times the memory, and the garbage collector's time.

@@ -48,10 +48,9 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		},
 		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
 		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
-		IPv4Prefix: c.IPv4Prefix, IPv6Prefix: c.IPv6Prefix,
 		Sentence: b.sentence(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 		LookBack: lookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
-		Aggregator: jail.NewAggregator(c.Aggregate, func(p netip.Prefix) bool {
+		Aggregator: jail.NewAggregator(c.Aggregate, nil, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
 			return ok
 		}),
@@ -186,9 +185,9 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 		},
 		Accepts:  func(*journal.Entry) bool { return false },
 		Sentence: func(int, netip.Prefix) time.Duration { return rule.BanTime },
-		Remember: b.cfg.PurgeAge, IPv4Prefix: 32, IPv6Prefix: 64, Origin: control.OriginJournal,
+		Remember: b.cfg.PurgeAge, Origin: control.OriginJournal,
 	}
-	plan.Recidivists = jail.NewRecidivists(rule)
+	plan.Recidivists = jail.NewRecidivists(rule, nil)
 	plan.Jails = append(plan.Jails, plan.Recidive)
 	return nil
 }

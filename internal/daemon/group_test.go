@@ -49,7 +49,7 @@ func (w *world) recidive(bans int) {
 		p.Recidive = p.Jails[1]
 		p.Recidivists = jail.NewRecidivists(jail.Recidive{
 			Enabled: true, MaxRetry: bans, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour,
-		})
+		}, nil)
 	}
 }
 
@@ -57,7 +57,7 @@ func (w *world) recidive(bans int) {
 func (w *world) grouped(bans int) {
 	w.jails = func() []*daemon.Jail {
 		j := w.jail("sshd", nil)
-		j.Aggregator = jail.NewAggregator(jail.Aggregate{IPv6: bans}, func(netip.Prefix) bool { return false })
+		j.Aggregator = jail.NewAggregator(jail.Aggregate{IPv6: bans}, nil, func(netip.Prefix) bool { return false })
 		return []*daemon.Jail{j}
 	}
 }

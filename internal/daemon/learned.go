@@ -89,7 +89,7 @@ func (d *Daemon) ForgetAddress(ctx context.Context, name string, p netip.Prefix)
 // clearCounted forgets the attempts from everywhere in p, for good, and reports whether there were any. What is counted is
 // a whole prefix, which may be wider than p, or narrower.
 func (d *Daemon) clearCounted(j *Jail, p netip.Prefix) bool {
-	if whole, err := p.Addr().Prefix(j.bits(p.Addr())); err == nil && whole.Bits() <= p.Bits() {
+	if whole := j.Unit(p.Addr()); whole.Bits() <= p.Bits() {
 		any := j.failures(p.Addr()) > 0
 		d.clearFailures(j.Info.Name, whole)
 		return any

@@ -39,7 +39,6 @@ func (w *world) adaptive() *daemon.Jail {
 	return &daemon.Jail{
 		Jail: j, Memory: d, Info: control.JailStatus{Name: "sshd"}, Accepts: func(*journal.Entry) bool { return true },
 		Remember: 24 * time.Hour, LookBack: 30 * 24 * time.Hour, Connections: 6 * time.Minute, Origin: control.OriginJournal,
-		IPv4Prefix: 32, IPv6Prefix: 64,
 	}
 }
 

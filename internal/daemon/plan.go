@@ -47,27 +47,26 @@ type Jail struct {
 	Accepts  func(e *journal.Entry) bool                     // whether an entry is this jail's and to be believed
 	Sentence func(offence int, p netip.Prefix) time.Duration // ban time of the how-manieth offence; jail.Permanent is for ever
 	// Ignored asks a command of the admin whether the address is not to be banned; nil: there is none. It may take seconds.
-	Ignored                func(ctx context.Context, a netip.Addr) (bool, error)
-	Overall                bool                                      // offences in all jails count
-	IPv4Prefix, IPv6Prefix int                                       // bits that are counted together
-	Remember               time.Duration                             // how long an offence counts
-	Connections            time.Duration                             // how far back connections and sessions reach that may still be open
-	LookBack               time.Duration                             // how far back the counters reach
-	Ports                  []firewall.Port                           // none: all traffic
-	Simulate               bool                                      // everything but the kernel
-	Origin                 control.Origin                            // of the bans that its lines cause
-	Aggregator             *jail.Aggregator                          // nil: bans are not grouped
-	Explain                func(a netip.Addr, at time.Time) []string // lines for people on what is known of an address; nil: nothing
-	Names                  Names                                     // nil: it learns none
-	Memory                 Memory                                    // nil: the counters are rebuilt by reading the log again
-	Watched                []string                                  // units that are looked after; none: nobody looks
-	Talks                  bool                                      // the units log a line at least for each connection
-	sight                  sight
-	remembers              time.Time // up to when the memory is on disk; zero: nothing of it
-	counters               counters
-	passed                 uint64         // attempts that were counted by day
-	heard                  uint64         // the last report that is in the memory
-	again                  []state.Report // that are still to be counted again, in order
+	Ignored     func(ctx context.Context, a netip.Addr) (bool, error)
+	Overall     bool                                      // offences in all jails count
+	Remember    time.Duration                             // how long an offence counts
+	Connections time.Duration                             // how far back connections and sessions reach that may still be open
+	LookBack    time.Duration                             // how far back the counters reach
+	Ports       []firewall.Port                           // none: all traffic
+	Simulate    bool                                      // everything but the kernel
+	Origin      control.Origin                            // of the bans that its lines cause
+	Aggregator  *jail.Aggregator                          // nil: bans are not grouped
+	Explain     func(a netip.Addr, at time.Time) []string // lines for people on what is known of an address; nil: nothing
+	Names       Names                                     // nil: it learns none
+	Memory      Memory                                    // nil: the counters are rebuilt by reading the log again
+	Watched     []string                                  // units that are looked after; none: nobody looks
+	Talks       bool                                      // the units log a line at least for each connection
+	sight       sight
+	remembers   time.Time // up to when the memory is on disk; zero: nothing of it
+	counters    counters
+	passed      uint64         // attempts that were counted by day
+	heard       uint64         // the last report that is in the memory
+	again       []state.Report // that are still to be counted again, in order
 }
 
 // Memory is a detector that remembers more than can be read again: its memory is stored from time to time, with the
@@ -107,8 +106,8 @@ func (j *Jail) attempts() uint64 { return j.Counters().Attempts - j.counters.bef
 
 // failures is how many attempts of the address count now.
 func (j *Jail) failures(a netip.Addr) int {
-	p, err := a.Prefix(j.bits(a))
-	if err != nil {
+	p := j.Unit(a)
+	if !p.IsValid() {
 		return 0
 	}
 	before := netip.PrefixFrom(p.Addr().Prev(), p.Bits()).Masked()
@@ -118,14 +117,6 @@ func (j *Jail) failures(a netip.Addr) int {
 		}
 	}
 	return 0
-}
-
-// bits is how long the prefixes are that the jail counts.
-func (j *Jail) bits(a netip.Addr) int {
-	if a.Is4() {
-		return j.IPv4Prefix
-	}
-	return j.IPv6Prefix
 }
 
 // Source is a source of entries and the jails that read it.

@@ -123,8 +123,8 @@ func (d *Daemon) unheard(j *Jail) []state.Report {
 	var again []state.Report
 	for _, n := range slices.Sorted(maps.Keys(d.reports.kept)) {
 		r := d.reports.kept[n]
-		p, err := r.Addr.Prefix(j.bits(r.Addr))
-		if r.Jail != j.Info.Name || n <= j.heard || err != nil {
+		p := j.Unit(r.Addr)
+		if r.Jail != j.Info.Name || n <= j.heard || !p.IsValid() {
 			continue
 		}
 		if r.Time.After(j.settled(d.past.get(state.Who{Jail: r.Jail, Prefix: p}))) {

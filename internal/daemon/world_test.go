@@ -154,7 +154,7 @@ func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail 
 	return &daemon.Jail{
 		Jail: j, Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
 		Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
-		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal, IPv4Prefix: 32, IPv6Prefix: 64,
+		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
 	}
 }
 
