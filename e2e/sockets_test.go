@@ -33,6 +33,42 @@ func TestMetricsSocket(t *testing.T) {
 		return err
 	})
 	inside(t, g, "systemctl", "is-active", "exiled.service")
+	scrapeInCrowd(t, g)
+}
+
+// crowd is a user who opens 600 connections to the metrics and says nothing, again and again.
+const crowd = `exec setpriv --reuid=nobody --clear-groups bash -c '
+for ((n = 1; ; n++)); do
+	exec {fd}<>/dev/tcp/127.0.0.1/9719 && fds+=($fd)
+	if ((n == 600)); then echo full; fi
+	if ((n > 600)); then old=${fds[n - 601]}; exec {old}>&-; sleep 0.01; fi
+done'`
+
+// scrapeInCrowd scrapes as root and as another user while one user takes all the connections there are.
+func scrapeInCrowd(t *testing.T, g *target.Target) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(limit(t, time.Minute))
+	defer cancel()
+	cmd := g.Command(ctx, "sh", "-c", crowd)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cancel(); _ = cmd.Wait() }()
+	if said, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("the crowd says %q: %v", said, err)
+	}
+	for _, who := range []string{"root", "daemon"} {
+		for range 5 {
+			out, err := g.Run(limit(t, 3*time.Second), "setpriv", "--reuid="+who, "--clear-groups", "bash", "-c", scrape)
+			if err != nil || !strings.Contains(out, "\nexile_bans_wanted 0\n") {
+				t.Errorf("%s scrapes in a crowd: %v: %.80q", who, err, out)
+			}
+		}
+	}
 }
 
 // TestVarlinkSocket: callers that come before the daemon start it, and all of them are answered.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
+	"exile/firewall/sockdiag"
 	"exile/internal/control"
 	"exile/internal/metrics"
 	"exile/internal/varlink"
@@ -83,9 +85,30 @@ func (s *sockets) works(ctx context.Context) []func() error {
 		works = append(works, func() error { return s.lost("varlink", s.service.Serve(ctx, s.varlink...)) })
 	}
 	for _, l := range s.metrics {
-		works = append(works, func() error { return s.lost("metrics", metrics.Serve(ctx, l, s.collector)) })
+		works = append(works, func() error {
+			var owners sockdiag.Owners
+			defer owners.Close()
+			return s.lost("metrics", metrics.Serve(ctx, l, s.collector, func(conn net.Conn) (uint32, error) { return owner(ctx, &owners, conn) }))
+		})
 	}
 	return works
+}
+
+// owner is the user who made a connection. Unless somebody changed the unit of the socket it is a TCP connection.
+func owner(ctx context.Context, owners *sockdiag.Owners, conn net.Conn) (uint32, error) {
+	if unix, ok := conn.(*net.UnixConn); ok {
+		return varlink.PeerUID(unix)
+	}
+	from, ok := conn.RemoteAddr().(*net.TCPAddr)
+	to, ok2 := conn.LocalAddr().(*net.TCPAddr)
+	if !ok || !ok2 {
+		return 0, fmt.Errorf("a connection of %T", conn)
+	}
+	uid, err := owners.Owner(ctx, from.AddrPort(), to.AddrPort())
+	if errors.Is(err, sockdiag.ErrGone) {
+		err = metrics.ErrGone
+	}
+	return uid, err
 }
 
 func (s *sockets) lost(name string, err error) error {

@@ -13,8 +13,9 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
+
+	"exile/internal/crowd"
 )
 
 // Limits on what clients may cost: a page is some kilobytes and is asked for every few seconds by one or two scrapers.
@@ -26,31 +27,98 @@ const (
 	scarce         = 100 * time.Millisecond // to wait when there is nothing left to accept a connection with
 )
 
-// Serve answers HTTP/1 on the listener until ctx ends, and closes it. More connections than it takes wait to be accepted;
-// each serves one request, so that none is held for longer than the time limits.
+// ErrGone is what an Owner says of a connection that nobody has any more.
+var ErrGone = errors.New("no process has the connection")
+
+// Owner finds the user who made a connection. Its errors are ErrGone, and that the user cannot be found. It is called from
+// one goroutine.
+type Owner func(conn net.Conn) (uid uint32, err error)
+
+// Serve answers HTTP/1 on the listener until ctx ends, and closes it. Each connection serves one request, so that none is
+// held for longer than the time limits. With more connections than it serves at once, the user who has the most of them
+// loses the oldest: a crowd of one user holds up no other, and root no user.
 //
 // It is our own because the standard library's server brings TLS and HTTP/2 along, a fifth of the daemon, for one page
 // that is read on this host.
-func Serve(ctx context.Context, l net.Listener, c *Collector) error {
+func Serve(ctx context.Context, l net.Listener, c *Collector, owner Owner) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	arrived, left := make(chan *client), make(chan *client)
+	group.Go(func() error { return accept(ctx, l, owner, arrived) })
 	group.Go(func() error {
-		limited := netutil.LimitListener(l, maxConnections)
-		for {
-			conn, err := limited.Accept()
-			switch errno, _ := errors.AsType[syscall.Errno](err); {
-			case err == nil:
-				group.Go(func() error { c.serve(ctx, conn); return nil })
-			case ctx.Err() != nil:
+		receive(ctx, arrived, left, func(one *client) {
+			group.Go(func() error {
+				c.serve(ctx, one)
+				select {
+				case left <- one:
+				case <-ctx.Done():
+				}
 				return nil
-			case errno.Temporary():
-				time.Sleep(scarce)
-			default:
-				return fmt.Errorf("serve metrics: %w", err)
-			}
-		}
+			})
+		})
+		return nil
 	})
 	return group.Wait()
+}
+
+// client is a connection.
+type client struct {
+	crowd.Guest
+	net.Conn
+}
+
+// accept passes on those who connect until ctx ends.
+func accept(ctx context.Context, l net.Listener, owner Owner, arrived chan<- *client) error {
+	for {
+		conn, err := l.Accept()
+		switch errno, _ := errors.AsType[syscall.Errno](err); {
+		case err == nil:
+			enter(ctx, conn, owner, arrived)
+		case ctx.Err() != nil:
+			return nil
+		case errno.Temporary():
+			time.Sleep(scarce)
+		default:
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+	}
+}
+
+func enter(ctx context.Context, conn net.Conn, owner Owner, arrived chan<- *client) {
+	uid, err := owner(conn)
+	if errors.Is(err, ErrGone) {
+		_ = conn.Close() // nobody would read an answer
+		return
+	}
+	if err != nil {
+		uid = crowd.Stranger
+	}
+	select {
+	case arrived <- &client{crowd.Guest{UID: uid}, conn}:
+	case <-ctx.Done():
+		_ = conn.Close()
+	}
+}
+
+// receive owns the crowd until ctx ends.
+func receive(ctx context.Context, arrived, left <-chan *client, serve func(*client)) {
+	room, in := crowd.New(maxConnections), make(map[*crowd.Guest]*client)
+	for {
+		select {
+		case one := <-arrived:
+			in[&one.Guest] = one
+			if out := room.Enter(&one.Guest); out != nil {
+				_ = in[out].Close() // ends its serve
+				delete(in, out)
+			}
+			serve(one)
+		case one := <-left:
+			room.Leave(&one.Guest)
+			delete(in, &one.Guest)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // serve answers one request. What a client does wrong is not worth a line of the log.

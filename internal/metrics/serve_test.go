@@ -4,16 +4,19 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // serve serves a collector on a socket in a folder of the test, and returns how to connect and what ends it.
-func serve(t *testing.T) (dial func() net.Conn, stop func() error) {
+func serve(t *testing.T, owner Owner) (dial func() net.Conn, stop func() error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "metrics")
 	l, err := net.Listen("unix", path)
@@ -22,7 +25,7 @@ func serve(t *testing.T) (dial func() net.Conn, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, l, collector()) }()
+	go func() { ended <- Serve(ctx, l, collector(), owner) }()
 	stop = func() error { cancel(); return <-ended }
 	return func() net.Conn {
 		conn, err := net.Dial("unix", path)
@@ -54,7 +57,7 @@ const scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 func TestServe(t *testing.T) {
 	t.Parallel()
-	dial, stop := serve(t)
+	dial, stop := serve(t, mine)
 	for name, tt := range map[string]struct {
 		request string
 		status  int
@@ -83,32 +86,97 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestCrowd: more clients than are served at once are served one after the other.
+// mine is the owner of every connection of a test.
+func mine(net.Conn) (uint32, error) { return 1000, nil }
+
+// TestCrowd: a user who opens many connections and says nothing keeps no other user waiting, nor root, however many they are.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
-	dial, stop := serve(t)
-	var silent []net.Conn
-	for range maxConnections {
-		silent = append(silent, dial())
+	owners := make(chan uint32, 1)
+	dial, stop := serve(t, func(net.Conn) (uint32, error) { return <-owners, nil })
+	connect := func(uid uint32) net.Conn {
+		conn := dial()
+		owners <- uid
+		return conn
 	}
-	late := dial()
-	for _, conn := range silent {
-		if status, _ := ask(t, conn, scrape); status != http.StatusOK {
-			t.Errorf("status %d", status)
+	late := connect(996)
+	var silent []net.Conn
+	for range 600 {
+		silent = append(silent, connect(1000))
+	}
+	for who, conn := range map[string]net.Conn{"one who waited": late, "another user": connect(997), "root": connect(0)} {
+		if status, body := ask(t, conn, scrape); status != http.StatusOK || !strings.Contains(body, "exile_state") {
+			t.Errorf("%s got %d: %s", who, status, body)
 		}
 	}
-	if status, body := ask(t, late, scrape); status != http.StatusOK || !strings.Contains(body, "exile_state") {
-		t.Errorf("the late one got %d: %s", status, body)
+	if _, err := silent[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the first of too many is still open: %v", err)
+	}
+	if status, _ := ask(t, silent[len(silent)-1], scrape); status != http.StatusOK {
+		t.Errorf("the last of a crowd got %d", status)
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
 
+// TestOwners: where the kernel does not know the user all such are one, and who has left is not served.
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	unknown := errors.New("no inet_diag")
+	owners := make(chan error, 1)
+	dial, stop := serve(t, func(net.Conn) (uint32, error) { return 0, <-owners })
+	owners <- ErrGone
+	gone := dial()
+	if _, err := gone.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("who has left is served: %v", err)
+	}
+	owners <- nil
+	root := dial()
+	for range 2 * maxConnections {
+		dial()
+		owners <- unknown
+	}
+	if status, _ := ask(t, root, scrape); status != http.StatusOK {
+		t.Errorf("root got %d", status)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSilence: who does not ask within seconds is hung up on, and so is who asks slowly.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for name, drip := range map[string]string{"silent": "", "slow": "G"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				begin := time.Now()
+				go func() {
+					defer server.Close()
+					collector().serve(t.Context(), server)
+				}()
+				go func() {
+					for err := error(nil); err == nil && drip != ""; {
+						time.Sleep(time.Second)
+						_, err = io.WriteString(client, drip)
+					}
+				}()
+				said, err := io.ReadAll(client)
+				if took := time.Since(begin); err != nil || took > readTime || strings.Contains(string(said), "200 OK") {
+					t.Errorf("after %s: %q, %v", took, said, err)
+				}
+			})
+		})
+	}
+}
+
 // TestStop: the end does not wait for those who say nothing.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	dial, stop := serve(t)
+	dial, stop := serve(t, mine)
 	conn := dial()
 	if status, _ := ask(t, dial(), scrape); status != http.StatusOK {
 		t.Errorf("status %d", status)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"exile/internal/control"
+	"exile/internal/crowd"
 )
 
 // Limits on what users may have open. What root may is its own, so that nobody keeps it out.
@@ -18,9 +19,16 @@ const (
 type hub struct {
 	do       chan func()
 	events   chan control.Event
-	users    map[uint32]int // connections of each
-	total    int            // of all but root
+	users    *crowd.Crowd // all but root
+	roots    *crowd.Crowd
+	guests   map[*crowd.Guest]*guest // of both
 	monitors map[*monitor]struct{}
+}
+
+// guest is a connection.
+type guest struct {
+	crowd.Guest
+	close func() error
 }
 
 // monitor is one who is told of what happens. Its queue is closed when it was too slow.
@@ -29,7 +37,8 @@ type monitor struct{ queue chan []byte }
 func newHub() *hub {
 	return &hub{
 		do: make(chan func()), events: make(chan control.Event, queueLength),
-		users: make(map[uint32]int), monitors: make(map[*monitor]struct{}),
+		users: crowd.New(maxConnections), roots: crowd.New(maxRoot), guests: make(map[*crowd.Guest]*guest),
+		monitors: make(map[*monitor]struct{}),
 	}
 }
 
@@ -58,31 +67,33 @@ func (h *hub) own(ctx context.Context, f func()) bool {
 	}
 }
 
-// enter counts a connection, or reports that the user has enough.
-func (h *hub) enter(ctx context.Context, uid uint32) (ok bool) {
+// enter lets a connection in, or reports that its user has enough. Where all users but root have too many, the user who has
+// the most loses the oldest.
+func (h *hub) enter(ctx context.Context, g *guest) (ok bool) {
 	h.own(ctx, func() {
-		if uid == 0 {
-			ok = h.users[uid] < maxRoot
-		} else {
-			ok = h.users[uid] < maxPerUser && h.total < maxConnections
+		room, most := h.users, maxPerUser
+		if g.UID == 0 {
+			room, most = h.roots, maxRoot
 		}
-		if ok {
-			h.count(uid, 1)
+		if ok = room.Of(g.UID) < most; !ok {
+			return
+		}
+		h.guests[&g.Guest] = g
+		if out := room.Enter(&g.Guest); out != nil {
+			_ = h.guests[out].close() // ends its serve
+			delete(h.guests, out)
 		}
 	})
 	return ok
 }
 
 // leave ends what enter began.
-func (h *hub) leave(ctx context.Context, uid uint32) { h.own(ctx, func() { h.count(uid, -1) }) }
-
-func (h *hub) count(uid uint32, n int) {
-	if uid != 0 {
-		h.total += n
-	}
-	if h.users[uid] += n; h.users[uid] == 0 {
-		delete(h.users, uid)
-	}
+func (h *hub) leave(ctx context.Context, g *guest) {
+	h.own(ctx, func() {
+		h.users.Leave(&g.Guest)
+		h.roots.Leave(&g.Guest)
+		delete(h.guests, &g.Guest)
+	})
 }
 
 // subscribe makes a monitor; nil when ctx ended.

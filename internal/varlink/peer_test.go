@@ -34,7 +34,7 @@ func TestPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := peerUID(conn); err != nil || got != uid {
+		if got, err := PeerUID(conn); err != nil || got != uid {
 			t.Errorf("uid %d connected and was taken for %d (%v)", uid, got, err)
 		}
 		_ = conn.Close()

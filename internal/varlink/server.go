@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"exile/internal/control"
+	"exile/internal/crowd"
 )
 
 // Interface is the name of the interface.
@@ -102,25 +103,26 @@ func isScarcity(err error) bool {
 
 // admit serves a connection, unless whoever made it has too many.
 func (s *Server) admit(ctx context.Context, conn *net.UnixConn, group *errgroup.Group) {
-	uid, err := peerUID(conn)
+	uid, err := PeerUID(conn)
 	if err != nil {
 		_ = conn.Close() // who calls cannot be told
 		return
 	}
 	c := newConnection(s, conn, uid)
-	if !s.hub.enter(ctx, uid) {
+	guest := &guest{crowd.Guest{UID: uid}, conn.Close}
+	if !s.hub.enter(ctx, guest) {
 		c.refuse()
 		return
 	}
 	group.Go(func() error {
-		defer s.hub.leave(ctx, uid)
+		defer s.hub.leave(ctx, guest)
 		c.serve(ctx)
 		return nil
 	})
 }
 
-// peerUID is the user who connected, as the kernel noted it then.
-func peerUID(conn *net.UnixConn) (uint32, error) {
+// PeerUID is the user who connected, as the kernel noted it then.
+func PeerUID(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err

@@ -18,6 +18,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/control/controltest"
+	"exile/internal/crowd"
 )
 
 var at = time.UnixMicro(1_700_000_000_123_456)
@@ -247,32 +248,48 @@ func TestSlowMonitor(t *testing.T) {
 	}
 }
 
-// TestCrowd: a user has a share of the connections, and all users together leave root its own.
+// TestCrowd: a user has a share of the connections; where all are taken the user with the most makes room, and root has its
+// own.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	h := newHub()
 	go h.run(t.Context())
-	admitted := 0
+	closed := make(map[uint32]int)
+	connect := func(uid uint32) *guest {
+		g := &guest{crowd.Guest{UID: uid}, nil}
+		g.close = func() error { closed[uid]++; return nil }
+		if !h.enter(t.Context(), g) {
+			return nil
+		}
+		return g
+	}
+	alone := connect(999)
 	for uid := uint32(1000); uid < 1020; uid++ {
-		mine := 0
-		for range maxPerUser + 5 {
-			if h.enter(t.Context(), uid) {
-				mine++
+		for n := range maxPerUser {
+			if connect(uid) == nil {
+				t.Errorf("uid %d is refused connection %d", uid, n)
 			}
 		}
-		if mine > maxPerUser {
-			t.Errorf("uid %d has %d connections", uid, mine)
+		if uid == 1000 && connect(uid) != nil {
+			t.Errorf("uid %d has more than %d connections", uid, maxPerUser)
 		}
-		admitted += mine
 	}
-	if admitted != maxConnections {
-		t.Errorf("%d connections, want %d", admitted, maxConnections)
+	if h.own(t.Context(), func() {}); len(h.guests) != maxConnections {
+		t.Errorf("%d connections, want %d", len(h.guests), maxConnections)
 	}
-	if !h.enter(t.Context(), 0) {
-		t.Error("root is kept out")
+	if connect(998) == nil || closed[999] != 0 || closed[998] != 0 {
+		t.Errorf("a user with one connection is kept out, or loses it: %v", closed)
 	}
-	h.leave(t.Context(), 1000)
-	if !h.enter(t.Context(), 1000) {
+	for n := range maxRoot + 1 {
+		if g := connect(0); (g != nil) != (n < maxRoot) {
+			t.Errorf("root, connection %d: let in: %t", n, g != nil)
+		}
+	}
+	if closed[0] != 0 {
+		t.Error("root loses a connection")
+	}
+	h.leave(t.Context(), alone)
+	if connect(999) == nil {
 		t.Error("who left makes no room")
 	}
 }

@@ -1,0 +1,153 @@
+// Package sockdiag asks the kernel about the TCP connections of this network namespace, as `ss` does. It needs no capability,
+// and a kernel with the modules inet_diag and tcp_diag, which every large distribution has.
+package sockdiag
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"exile/firewall/internal/bulk"
+)
+
+// Of linux/inet_diag.h: struct inet_diag_msg has four bytes, the id, three times four bytes, the user and the inode.
+const (
+	sizeofID  = 48
+	headerLen = 4
+	remoteAt  = headerLen + 20
+	userAt    = headerLen + sizeofID + 12
+	inodeAt   = userAt + 4
+	sizeofMsg = inodeAt + 4
+	noCookie  = ^uint64(0)
+)
+
+// established is the state of connections that are open on both sides, as a set of states: TCP_ESTABLISHED is 1.
+const established = 1 << 1
+
+// ErrGone is that no process has the connection.
+var ErrGone = errors.New("no process has the connection")
+
+// Owners finds the users behind connections that come from this host. It is used from one goroutine at a time; its zero
+// value is ready.
+type Owners struct{ conn *bulk.Conn }
+
+// Owner is the user whose process has the socket at local that is connected to remote. Root of another user namespace is not
+// root. ErrGone: that process has closed it.
+func (o *Owners) Owner(ctx context.Context, local, remote netip.AddrPort) (uid uint32, err error) {
+	if o.conn == nil {
+		if o.conn, err = bulk.Dial(unix.NETLINK_INET_DIAG, 0); err != nil {
+			return 0, fmt.Errorf("open socket for socket diagnosis: %w", err)
+		}
+	}
+	uid, err = ask(ctx, o.conn.Exchange, local, remote)
+	if err != nil && !errors.Is(err, ErrGone) {
+		o.Close()
+	}
+	return uid, err
+}
+
+// Close frees the socket. Owners may be used again.
+func (o *Owners) Close() {
+	if o.conn != nil {
+		_ = o.conn.Close() // it was only read from
+		o.conn = nil
+	}
+}
+
+// exchange is bulk.Conn's; tests answer in the kernel's place.
+type exchange func(context.Context, []bulk.Request, func(int, []byte) error) (map[int]error, error)
+
+func ask(ctx context.Context, do exchange, local, remote netip.AddrPort) (uid uint32, err error) {
+	inode := uint32(0)
+	refused, err := do(ctx, []bulk.Request{{Type: unix.SOCK_DIAG_BY_FAMILY, Body: request(local, remote)}}, func(_ int, m []byte) error {
+		if len(m) < sizeofMsg {
+			return bulk.ErrShort
+		}
+		uid, inode = binary.NativeEndian.Uint32(m[userAt:]), binary.NativeEndian.Uint32(m[inodeAt:])
+		return nil
+	})
+	switch {
+	case err != nil:
+	case refused[0] != nil && !errors.Is(refused[0], unix.ENOENT):
+		err = refused[0]
+	case inode == 0: // closed: what the kernel says of its user is root
+		return 0, ErrGone
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask whose connection %s to %s is: %w", local, remote, err)
+	}
+	return uid, nil
+}
+
+// request is a struct inet_diag_req_v2 for one connection.
+func request(local, remote netip.AddrPort) []byte {
+	from, to := local.Addr().Unmap(), remote.Addr().Unmap()
+	b := head(family(from), ^uint32(0))
+	b = binary.BigEndian.AppendUint16(b, local.Port())
+	b = binary.BigEndian.AppendUint16(b, remote.Port())
+	b = appendAddr(appendAddr(b, from), to)
+	b = binary.NativeEndian.AppendUint32(b, 0) // any interface
+	return binary.NativeEndian.AppendUint64(b, noCookie)
+}
+
+func family(a netip.Addr) uint8 {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// head is the part of a struct inet_diag_req_v2 before the id.
+func head(family uint8, states uint32) []byte {
+	return binary.NativeEndian.AppendUint32([]byte{family, unix.IPPROTO_TCP, 0, 0}, states)
+}
+
+// appendAddr appends an address and what fills it up to the size of the largest.
+func appendAddr(b []byte, a netip.Addr) []byte {
+	b = append(b, a.AsSlice()...)
+	return append(b, make([]byte, 16-a.BitLen()/8)...)
+}
+
+// Remotes counts the connections at a port of this host by who is at the other end. The kernel looks at all TCP sockets.
+func Remotes(ctx context.Context, port uint16) (map[netip.Addr]int, error) {
+	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open socket for socket diagnosis: %w", err)
+	}
+	defer conn.Close()
+	counts := make(map[netip.Addr]int)
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		body := append(head(family, established), make([]byte, sizeofID)...)
+		err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error { return count(counts, port, m) })
+		if errors.Is(err, unix.ENOENT) && family == unix.AF_INET6 { // the kernel runs without IPv6
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list connections at port %d: %w", port, err)
+		}
+	}
+	return counts, nil
+}
+
+// count adds a struct inet_diag_msg.
+func count(counts map[netip.Addr]int, port uint16, m []byte) error {
+	if len(m) < sizeofMsg {
+		return bulk.ErrShort
+	}
+	if binary.BigEndian.Uint16(m[headerLen:]) != port {
+		return nil
+	}
+	counts[remote(m)]++
+	return nil
+}
+
+func remote(m []byte) netip.Addr {
+	if m[0] == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(m[remoteAt:]))
+	}
+	return netip.AddrFrom16([16]byte(m[remoteAt:])).Unmap()
+}
