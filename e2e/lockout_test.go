@@ -16,10 +16,10 @@ import (
 
 // TestLockout: the admin who is logged in with a key is never locked out: not by a script of the admin's own that fails fifty
 // passwords, and not with an attacker in the same /64, who is banned alone. Who came in with a key a while ago may guess three
-// times as often as others.
+// times as often as others. Who shares a translator's prefix with attackers, and nothing else, pays for a slip of its own only.
 func TestLockout(t *testing.T) {
 	t.Parallel()
-	g := boot(t, config("auto"))
+	g := boot(t, config("auto")+"nat64_prefixes: [2001:db8:64::/96]\n")
 	key := adminKey(t, g)
 	admin, neighbour := attacker(t, g, "203.0.113.5"), attacker(t, g, "2001:db8:c0de::5")
 	here, there := stay(t, admin, key), stay(t, neighbour, key)
@@ -36,6 +36,47 @@ func TestLockout(t *testing.T) {
 	}
 	spared(t, g)
 	lenient(t, g, neighbour, there)
+	translated(t, g)
+}
+
+// translated: behind the prefixes of translators two strangers fail three passwords each, and somebody else one: four ban.
+func translated(t *testing.T, g *target.Target) {
+	t.Helper()
+	var guesses sync.WaitGroup
+	var honest, guilty []*host.Attacker
+	for _, prefix := range []string{"64:ff9b::", "2001:db8:64::"} {
+		guilty = append(guilty, attacker(t, g, prefix+"203.0.113.71"), attacker(t, g, prefix+"203.0.113.72"))
+		honest = append(honest, attacker(t, g, prefix+"203.0.113.73"))
+	}
+	for _, a := range guilty {
+		guesses.Go(func() {
+			if err := a.Guess(t.Context(), "root", 3); !errors.Is(err, host.ErrDenied) {
+				t.Errorf("three passwords of %s: %v, want %v", a.Addr, err, host.ErrDenied)
+			}
+		})
+	}
+	guesses.Wait()
+	for i, a := range honest {
+		guess(t, a, 1)
+		counted(t, g, a, 1)
+		failOne(t, g, guilty[2*i])
+		greeted(t, a)
+		greeted(t, guilty[2*i+1])
+	}
+}
+
+// failOne makes the guess for which an attacker is banned alone.
+func failOne(t *testing.T, g *target.Target, a *host.Attacker) {
+	t.Helper()
+	lastGuess(t, a)
+	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ban.Prefix.IsSingleIP() || ban.Prefix.Addr() != a.Addr {
+		t.Errorf("banned %s, want %s alone", ban.Prefix, a.Addr)
+	}
+	silent(t, a)
 }
 
 // adminKey makes a key with which root may log in, and returns its file.
@@ -82,15 +123,7 @@ func fives(t *testing.T, a *host.Attacker, n int) {
 func failFour(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
 	guess(t, a, 3)
-	lastGuess(t, a)
-	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !ban.Prefix.IsSingleIP() || ban.Prefix.Addr() != a.Addr {
-		t.Errorf("banned %s, want %s alone", ban.Prefix, a.Addr)
-	}
-	silent(t, a)
+	failOne(t, g, a)
 }
 
 // spared finds that the protection of the session was logged, twelve times for fifty guesses of which four would have banned,

@@ -29,6 +29,9 @@ const (
 	onTheLink = "the link's neighbours"
 )
 
+// TranslatorBits are the lengths that the prefix of a translator can have, RFC 6052, 2.2.
+func TranslatorBits() [6]int { return [...]int{32, 40, 48, 56, 64, 96} }
+
 // SetNAT64 replaces the prefixes behind which translators of this host's network put IPv4, besides those of standards.
 // Networks of IPv4 are left out.
 func (s *Strangers) SetNAT64(prefixes []netip.Prefix) {

@@ -22,10 +22,11 @@ import (
 // builder builds the jails of one configuration.
 type builder struct {
 	*planner
-	cfg      *config.Config
-	commands *allow.Commands
-	lists    []*allow.List // to be kept up to date
-	accounts *acquaintance
+	cfg       *config.Config
+	commands  *allow.Commands
+	lists     []*allow.List // to be kept up to date
+	accounts  *acquaintance
+	strangers *jail.Strangers // shared by all that count
 }
 
 // build builds a jail from its section.
@@ -34,8 +35,10 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
 	}
+	cfg := c.Config
+	cfg.Strangers = b.strangers
 	detector := b.detector(c)
-	j, err := jail.New(c.Config, f, b.allow(c), detector)
+	j, err := jail.New(cfg, f, b.allow(c), detector)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +53,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
 		Sentence: b.sentence(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 		LookBack: lookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
-		Aggregator: jail.NewAggregator(c.Aggregate, nil, func(p netip.Prefix) bool {
+		Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
 			return ok
 		}),
@@ -141,7 +144,9 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 	if c.Detection != jail.Adaptive {
 		return nil
 	}
-	d := jail.NewAdaptive(c.Adaptive)
+	cfg := c.Adaptive
+	cfg.Strangers = b.strangers
+	d := jail.NewAdaptive(cfg)
 	if err := b.accounts.add(d); err != nil {
 		b.accountsRead(accounts.List{}, err)
 	}
@@ -172,7 +177,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	}
 	j, err := jail.New(jail.Config{
 		Name: "recidive", Detection: jail.Threshold, MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
-		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1, Strangers: b.strangers,
 	}, mute{}, nil, nil)
 	if err != nil {
 		return err
@@ -187,7 +192,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 		Sentence: func(int, netip.Prefix) time.Duration { return rule.BanTime },
 		Remember: b.cfg.PurgeAge, Origin: control.OriginJournal,
 	}
-	plan.Recidivists = jail.NewRecidivists(rule, nil)
+	plan.Recidivists = jail.NewRecidivists(rule, b.strangers)
 	plan.Jails = append(plan.Jails, plan.Recidive)
 	return nil
 }
@@ -196,6 +201,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 func (b *builder) serve(ctx context.Context, do func(change func()) error) error {
 	var group errgroup.Group
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
+	group.Go(func() error { b.followStrangers(ctx, do); return nil })
 	for _, list := range b.lists {
 		group.Go(func() error { list.Serve(ctx); return nil })
 	}

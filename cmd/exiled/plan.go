@@ -36,6 +36,7 @@ type planner struct {
 	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: none did
 	backend auto.Choice    // in use; kept over a reload that does not change it
 	wanted  wish           // what the configuration said when it was chosen
+	shown   shown
 }
 
 // plan reads the configuration, in whose main file's place a text may be on trial, and builds what it asks for.
@@ -46,6 +47,7 @@ func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) 
 		return nil, err
 	}
 	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands(), accounts: newAcquaintance(accountsFile, passwdFile)}
+	b.meetStrangers(ctx)
 	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
 	if p.options.bus != "none" {
 		plan.Service = p.service

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path"
 	"slices"
 	"time"
@@ -24,10 +25,17 @@ type Config struct {
 	StateDir        string        // of the state file
 	LookBack        time.Duration // how far the journal is read again when there is no state
 	PurgeAge        time.Duration // after this long an offence is forgotten
+	NAT64           NAT64
 	Recidive        jail.Recidive
 	Jails           []Jail // by name, also the disabled ones
 
 	tree *tree
+}
+
+// NAT64 says behind which prefixes IPv4 comes to this host over IPv6, besides those of standards.
+type NAT64 struct {
+	Auto     bool // ask the resolver
+	Prefixes []netip.Prefix
 }
 
 // Jail is one jail, complete.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -262,6 +263,30 @@ func parseIgnore(v value) ([]jail.Ignore, error) {
 		list = append(list, g)
 	}
 	return list, nil
+}
+
+// parseNAT64 reads the prefixes of translators, and "auto".
+func parseNAT64(v value) (n NAT64, err error) {
+	words, err := v.words()
+	if err != nil {
+		return n, err
+	}
+	if len(words) > 64 {
+		return n, errors.New("more than 64 prefixes")
+	}
+	for _, w := range words {
+		if w == "auto" {
+			n.Auto = true
+			continue
+		}
+		p, err := netip.ParsePrefix(w)
+		bits := jail.TranslatorBits()
+		if err != nil || !p.Addr().Is6() || p.Addr().Is4In6() || !slices.Contains(bits[:], p.Bits()) {
+			return n, fmt.Errorf("%q is neither auto nor an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits", w)
+		}
+		n.Prefixes = append(n.Prefixes, p.Masked())
+	}
+	return n, nil
 }
 
 // parseCommand is an argument vector: a list as it stands, a string cut at its blanks. No shell ever sees it.
