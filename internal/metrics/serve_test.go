@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,16 +155,19 @@ func TestSilence(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
 				begin := time.Now()
-				go func() {
+				var both sync.WaitGroup
+				defer both.Wait()
+				defer client.Close()
+				both.Go(func() {
 					defer server.Close()
 					collector().serve(t.Context(), server)
-				}()
-				go func() {
+				})
+				both.Go(func() {
 					for err := error(nil); err == nil && drip != ""; {
 						time.Sleep(time.Second)
 						_, err = io.WriteString(client, drip)
 					}
-				}()
+				})
 				said, err := io.ReadAll(client)
 				if took := time.Since(begin); err != nil || took > readTime || strings.Contains(string(said), "200 OK") {
 					t.Errorf("after %s: %q, %v", took, said, err)
