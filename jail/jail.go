@@ -80,7 +80,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
 	j.counters.Lines[ev.Kind]++
 	if ev.Rule == Penalty && !ev.Counts {
-		j.counters.Refused++
+		j.counters.Refused += uint64(max(ev.Count, 1))
 	}
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)

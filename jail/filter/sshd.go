@@ -51,6 +51,7 @@ func (s *sshd) Parse(message []byte) (ev jail.Event) {
 	l.text, _ = before(l.text, " [postauth]")
 	l.text, _ = after(l.text, "error: ")
 	l.text, _ = after(l.text, "fatal: ")
+	l.text = afterPlace(l.text)
 	if len(l.text) == 0 {
 		return ev
 	}
@@ -135,6 +136,33 @@ func (l *line) scan(ev *jail.Event) {
 	}
 }
 
+// afterPlace takes "FILE.c:FUNCTION():LINE (bin=PROGRAM, pid=N): " off, which sshd_config's LogVerbose puts before what it
+// makes sshd log; "(pid=N)" up to OpenSSH 9.7. No message begins with text of the remote's that could look so.
+func afterPlace(b []byte) []byte {
+	place, text, ok := bytes.Cut(b, []byte("): "))
+	file, rest, isFile := bytes.Cut(place, []byte(".c:"))
+	function, rest, isCall := bytes.Cut(rest, []byte("():"))
+	if !ok || !isFile || !isCall || bytes.IndexByte(file, ' ') >= 0 || bytes.IndexByte(function, ' ') >= 0 {
+		return b
+	}
+	if _, rest, ok = leadingNumber(rest); !ok {
+		return b
+	}
+	if rest, ok = after(rest, " ("); !ok {
+		return b
+	}
+	if program, is := after(rest, "bin="); is {
+		_, rest = word(program)
+	}
+	if rest, ok = after(rest, "pid="); !ok {
+		return b
+	}
+	if _, rest, ok = leadingNumber(rest); !ok || len(rest) > 0 {
+		return b
+	}
+	return text
+}
+
 func (l *line) scanA(ev *jail.Event) {
 	if bytes.HasPrefix(l.text, []byte("Access denied for user ")) {
 		l.account(ev)
@@ -162,7 +190,7 @@ func (l *line) scanC(ev *jail.Event) {
 		ended(rest, ev)
 	} else if rest, ok := after(l.text, "Could not write ident string to "); ok {
 		probe(rest, ev, "no-identification")
-	} else if _, ok := after(l.text, "Corrupted MAC on input"); ok {
+	} else if bytes.HasPrefix(l.text, []byte("Corrupted ")) && bytes.Contains(l.text, []byte(" on input")) {
 		set(ev, jail.Probe, jail.Once, "corrupt")
 	}
 }
@@ -205,7 +233,10 @@ func (l *line) scanP(ev *jail.Event) {
 	} else if rest, ok := after(l.text, "pam_"); ok {
 		pamModule(rest, ev)
 	} else if rest, ok := after(l.text, "Protocol major versions differ for "); ok {
+		rest, _, _ = bytes.Cut(rest, []byte(": ")) // 6.x names no port
 		probe(rest, ev, "bad-protocol")
+	} else if rest, ok := after(l.text, "PerSourcePenalties "); ok {
+		unlogged(rest, ev)
 	} else if _, ok := after(l.text, "Protocol major versions differ: "); ok {
 		set(ev, jail.Probe, jail.Once, "bad-protocol")
 	} else if rest, ok := after(l.text, "probed from "); ok {
@@ -222,14 +253,14 @@ func (l *line) scanR(ev *jail.Event) {
 		l.refused(rest, ev)
 	} else if rest, ok := after(l.text, "Read error from remote host "); ok {
 		ended(rest, ev)
-	} else if bytes.HasPrefix(l.text, []byte("Read from socket failed: Connection reset by peer")) {
+	} else if bytes.HasPrefix(l.text, []byte("Read from socket failed: ")) {
 		set(ev, jail.Probe, jail.Once, "closed")
 	}
 }
 
 func (l *line) scanS(ev *jail.Event) {
 	if rest, ok := after(l.text, "ssh_dispatch_run_fatal: Connection from "); ok {
-		dispatch(rest, ev)
+		l.broken(rest, ev)
 	} else if rest, ok := after(l.text, "srclimit_penalise: "); ok {
 		penalise(rest, ev)
 	} else if rest, ok := after(l.text, "scanned from "); ok {
@@ -244,6 +275,8 @@ func (l *line) scanS(ev *jail.Event) {
 func (l *line) scanU(ev *jail.Event) {
 	if rest, ok := after(l.text, "Unable to negotiate with "); ok {
 		negotiate(rest, ev)
+	} else if bytes.HasPrefix(l.text, []byte("Unable to negotiate a key exchange method")) {
+		set(ev, jail.NoMatch, jail.Once, "negotiate")
 	} else if rest, ok := after(l.text, "User "); ok {
 		notAllowed(rest, ev)
 	} else if rest, ok := after(l.text, "Username too long from "); ok {
@@ -267,10 +300,18 @@ func (l *line) scanRest(ev *jail.Event) {
 		ev.Last = true
 	} else if _, ok := after(l.text, "kex_exchange_identification: "); ok {
 		set(ev, jail.Probe, jail.Once, "kex")
+	} else if isNoCommon(l.text) {
+		set(ev, jail.NoMatch, jail.Once, "negotiate")
 	} else if rest, ok := after(l.text, "drop connection #"); ok {
 		drop(rest, ev)
 	} else if _, ok := after(l.text, "administratively prohibited connection for "); ok {
 		// The name may be of any length, so the address behind it may be part of it.
 		set(ev, jail.Failure, jail.Once, "not-allowed")
 	}
+}
+
+// isNoCommon reads what OpenSSH 6.x logs where client and server have no algorithm in common.
+func isNoCommon(b []byte) bool {
+	rest, ok := after(b, "no matching ")
+	return ok && bytes.Contains(rest, []byte(" found: client ")) || isOneOf(b, "no hostkey alg", "no kex alg")
 }

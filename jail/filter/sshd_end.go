@@ -45,12 +45,16 @@ func ended(b []byte, ev *jail.Event) {
 	}
 }
 
-// connection reads "H port P on L port P2 ...", "H port P with IP opts: ..." and "[... user U ]H port P timed out".
+// connection reads "H port P on L port P2 ...", "H port P with IP opts: ...", "[... user U ]H port P timed out" and
+// "[... user U ]H port P: TEXT".
 func (l *line) connection(b []byte, ev *jail.Event) {
 	if rest, ok := before(b, " timed out"); ok {
 		if l.farewell(rest, ev); ev.Rule == "closed" {
 			ev.Rule = "timeout"
 		}
+		return
+	}
+	if l.broken(b, ev); ev.Rule != "" {
 		return
 	}
 	if r, rest, ok := headRemote(b); ok {
@@ -163,11 +167,15 @@ func negotiate(b []byte, ev *jail.Event) {
 	}
 }
 
-// dispatch reads "H port P: TEXT"; TEXT is sshd's here.
-func dispatch(b []byte, ev *jail.Event) {
+// broken reads "[... user U ]H port P: TEXT"; TEXT is sshd's here.
+func (l *line) broken(b []byte, ev *jail.Event) {
 	text, ok := probeColon(b, ev, "corrupt")
-	if ok && !bytes.HasPrefix(text, []byte("message authentication code incorrect")) &&
-		!bytes.HasPrefix(text, []byte("Connection corrupted")) {
+	switch {
+	case !ok, startsWithOneOf(text, "message authentication code incorrect", "Connection corrupted"):
+	case startsWithOneOf(text, "Broken pipe", "Connection reset by peer", "Connection timed out", "No route to host"):
+		who, _, _ := bytes.Cut(b, []byte(": "))
+		l.farewell(who, ev)
+	default:
 		ev.Kind = jail.None
 	}
 }
@@ -216,6 +224,19 @@ func crash(b []byte, ev *jail.Event) {
 	if ev.Addr, ok = address(h); ok {
 		set(ev, jail.Probe, jail.Once, "crash")
 		ev.PID = int32(pid)
+	}
+}
+
+// unlogged reads "logging rate-limited: additional N connections dropped" behind "PerSourcePenalties ", from the listener
+// since 10.3: N lines like drop's are missing.
+func unlogged(b []byte, ev *jail.Event) {
+	rest, ok := after(b, "logging rate-limited: additional ")
+	if !ok {
+		return
+	}
+	if n, _, ok := leadingNumber(rest); ok && n > 0 {
+		set(ev, jail.Probe, jail.Once, jail.Penalty)
+		ev.Count, ev.Alone = n, true
 	}
 }
 

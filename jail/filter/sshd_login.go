@@ -25,7 +25,7 @@ func (l *line) verdict(ev *jail.Event, prefix string, kind jail.Kind, rule strin
 		return
 	}
 	method := methodName(rest[:i])
-	if rest, ok = after(rest[i:], " for "); !ok || method == "" {
+	if rest, ok = after(rest[i:], " for "); !ok {
 		return
 	}
 	ev.Method = method
@@ -63,13 +63,14 @@ var methods = [...]string{
 	"keyboard-interactive", "keyboard-interactive/bsdauth", "keyboard-interactive/skey", "challenge-response",
 }
 
+// methodName returns "other" for a method of a patched sshd: its name says nothing about whom it refused.
 func methodName(b []byte) string {
 	for _, m := range methods {
 		if string(b) == m {
 			return m
 		}
 	}
-	return ""
+	return "other"
 }
 
 func evidenceOf(method string) jail.Evidence {
@@ -137,6 +138,15 @@ func notAllowed(b []byte, ev *jail.Event) {
 		return
 	}
 	set(ev, jail.Failure, jail.Once, "not-allowed")
+}
+
+func startsWithOneOf(b []byte, texts ...string) bool {
+	for _, t := range texts {
+		if _, ok := after(b, t); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func isOneOf(b []byte, texts ...string) bool {

@@ -10,6 +10,7 @@ import (
 
 // pamError reads "ERROR for [illegal user ]U from H", one answer in a dialog.
 func (l *line) pamError(b []byte, ev *jail.Event) {
+	b, _ = after(b, "Have exhausted maximum number of retries for service")
 	_, who, ok := bytes.Cut(b, []byte(" for "))
 	if !ok || bytes.HasPrefix(b, []byte("Conversation error")) {
 		return // the user gave up at the prompt
