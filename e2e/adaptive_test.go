@@ -69,15 +69,7 @@ func try(t *testing.T, a *host.Attacker, user string) {
 func helper(t *testing.T, g *target.Target) {
 	t.Helper()
 	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
-	locked := func() []string {
-		var list struct{ Accounts, Locked []string }
-		out := inside(t, g, "cat", "/run/exile-accounts/accounts.json")
-		if err := json.Unmarshal([]byte(out), &list); err != nil || !slices.Contains(list.Accounts, "alice") {
-			t.Fatalf("%v: %s", err, out)
-		}
-		return list.Locked
-	}
-	if got := locked(); !slices.Contains(got, "daemon") || slices.Contains(got, "alice") {
+	if got := locked(t, g); !slices.Contains(got, "daemon") || slices.Contains(got, "alice") {
 		t.Errorf("locked are %q, want daemon and not alice", got)
 	}
 	watching := func() bool {
@@ -85,7 +77,7 @@ func helper(t *testing.T, g *target.Target) {
 	}
 	eventually(t, "systemd watches the accounts", watching) // not while the helper runs
 	inside(t, g, "usermod", "--lock", "alice")
-	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(), "alice") })
+	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(t, g), "alice") })
 	eventually(t, "exiled hears of it", func() bool { return strings.Contains(g.Log(t.Context()), "Read the accounts of this host again") })
 	if out := inside(t, g, "stat", "-c", "%U:%G %a", "/run/exile-accounts", "/run/exile-accounts/accounts.json"); strings.TrimSpace(out) != "root:exile 750\nroot:exile 640" {
 		t.Errorf("the list belongs to others than it should:\n%s", out)
