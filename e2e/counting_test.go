@@ -245,6 +245,17 @@ func (s *sshds) check(t *testing.T, done []played) {
 			want[d.from.String()] = d.counted()
 		}
 	}
+	for _, output := range outputs {
+		got := map[netip.Addr]int{}
+		for _, m := range s.matchOutput(t, output) {
+			got[m.Address] += m.Attempts
+		}
+		for _, d := range done {
+			if got[d.from] != attempts[d.from] {
+				t.Errorf("%s: exilectl match counts %d attempts in journalctl -o %s, want %d", d.name, got[d.from], output, attempts[d.from])
+			}
+		}
+	}
 	t.Logf("%d connections", len(done))
 	ctx := limit(t, 30*time.Second)
 	for {

@@ -264,13 +264,25 @@ type matched struct {
 	Attempts int
 }
 
+// outputs are what journalctl can print that exilectl match reads.
+var outputs = []string{
+	"short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-unix", "short-monotonic", "short-delta", "with-unit",
+	"json", "json-pretty", "json-seq", "export",
+}
+
 // match has exilectl read the log of all sshds, and returns the lines that name an address.
 func (s *sshds) match(t *testing.T, options ...string) (lines []matched) {
 	t.Helper()
 	inside(t, s.Target, "journalctl", "--sync")
-	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", "short-iso-precise", "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
+	return s.matchOutput(t, "short-iso-precise", options...)
+}
+
+// matchOutput is match for what journalctl prints in that way.
+func (s *sshds) matchOutput(t *testing.T, output string, options ...string) (lines []matched) {
+	t.Helper()
+	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", output, "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
 	command := append([]string{"exilectl", "match", "--json=short"}, options...)
-	out, err := s.Feed(limit(t, time.Minute), log, command...)
+	out, err := s.Feed(limit(t, time.Minute), log+"\n\n", command...) // inside has cut them off, and an export ends so
 	if err != nil {
 		t.Fatal(err)
 	}

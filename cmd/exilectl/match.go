@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +19,13 @@ import (
 )
 
 func newMatchCommand(o *options) *cobra.Command {
-	name, how := "sshd", filter.Options{}
+	name, how, zone := "sshd", filter.Options{}, "Local"
 	cmd := &cobra.Command{
 		Use:   "match [FILE|-]",
 		Short: "Say what each line of a log is to a filter",
-		Long: "Reads log lines, with or without syslog's time, host and tag, and says for each what it is and how many attempts\n" +
-			"to log in it adds. Lines marked * count. Asks no daemon and needs no privileges.",
+		Long: "Reads log lines, with or without syslog's time, host and tag, or what journalctl prints with any --output but\n" +
+			"verbose, and says for each what it is and how many attempts to log in it adds. Lines marked * count. Asks no daemon\n" +
+			"and needs no privileges.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -31,14 +33,22 @@ func newMatchCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			location, err := time.LoadLocation(zone)
+			if err != nil {
+				return fmt.Errorf("time zone %q is unknown: name one as timedatectl list-timezones does", zone)
+			}
 			return withInput(args, func(in *os.File) error {
-				return o.paged(func(c *console) error { return match(c, in, f, filter.Identifiers(name)) })
+				return o.paged(func(c *console) error {
+					return match(c, newLogInput(in, location), f, filter.Identifiers(name))
+				})
 			})
 		},
 	}
 	cmd.Flags().StringVar(&name, "filter", name, "Read the lines with filter `NAME`")
 	cmd.Flags().StringVar(&how.Mode, "mode", "normal", "What counts: `MODE` is normal, ddos, extra or aggressive")
 	cmd.Flags().StringVar(&how.Publickey, "publickey", "invalid", "Whether refused keys count: `WHICH` is invalid, any or ignore")
+	cmd.Flags().StringVar(&zone, "timezone", zone, "Read times that name no zone in `ZONE`, such as UTC or Europe/Berlin")
+	completeFlag(cmd, "timezone", cobra.NoFileCompletions)
 	completeFlag(cmd, "mode", completeWords("normal", "ddos", "extra", "aggressive"))
 	completeFlag(cmd, "publickey", completeWords("invalid", "any", "ignore"))
 	return cmd
@@ -58,25 +68,20 @@ func withInput(args []string, f func(*os.File) error) error {
 }
 
 // match prints what each line of in is.
-func match(c *console, in *os.File, f jail.Filter, identifiers []string) error {
-	m := &matcher{out: c, filter: f, identifiers: identifiers, conns: jail.NewConnections(), read: time.Now()}
-	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
-		m.read = info.ModTime()
-	}
-	lines := bufio.NewReaderSize(in, maxLine)
+func match(c *console, in *logInput, f jail.Filter, identifiers []string) error {
+	m := &matcher{out: c, filter: f, identifiers: identifiers, conns: jail.NewConnections()}
 	for {
-		line, err := readLine(lines)
+		number, line, err := in.next()
 		if errors.Is(err, io.EOF) {
-			break
+			return m.finish()
 		}
 		if err != nil {
-			return fmt.Errorf("failed to read %s: %w", in.Name(), err)
+			return err
 		}
-		if err := m.observe(line); err != nil {
+		if err := m.observe(number, line); err != nil {
 			return err
 		}
 	}
-	return m.finish()
 }
 
 // maxLine is how much of a line is read; sshd writes 500 bytes.
@@ -106,9 +111,7 @@ type matcher struct {
 	filter      jail.Filter
 	identifiers []string
 	conns       *jail.Connections
-	read        time.Time // when the file was written last
 	now         time.Time // of the last line
-	number      int
 	queue       []matched // not printed yet: the first waits for what follows it
 	waiting     []int     // the numbers of the lines whose weight is not known yet
 	attempts    []jail.Attempt
@@ -131,30 +134,35 @@ type matched struct {
 const maxQueue = 50_000
 
 // observe reads a line, and prints what is certain by now.
-func (m *matcher) observe(text []byte) error {
-	m.number++
-	line := textlog.ParseLine(text, textlog.Reference{Location: time.Local, Now: m.read, Last: m.now})
+func (m *matcher) observe(number int, line textlog.Line) error {
 	if !line.Time.IsZero() {
 		m.now = line.Time
 	}
 	m.attempts = m.conns.Advance(m.now, m.attempts[:0])
 	m.settle()
 	var ev jail.Event
-	if len(line.Identifier) == 0 || m.identifiers == nil || slices.Contains(m.identifiers, string(line.Identifier)) {
+	if m.wants(line.Identifier) {
 		ev = m.conns.Resolve(m.filter.Parse(line.Message), m.now)
 	}
-	m.queue = append(m.queue, newMatched(m.number, &ev, line.Message))
-	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(m.number)}}
+	m.queue = append(m.queue, newMatched(number, &ev, line.Message))
+	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(number)}}
 	before := m.conns.Waiting()
 	m.attempts = m.conns.Observe(ev, &e, m.attempts[:0])
 	if m.conns.Waiting() > before {
-		m.waiting = append(m.waiting, m.number)
+		m.waiting = append(m.waiting, number)
 	}
 	if len(m.queue) > maxQueue {
 		m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts)
 	}
 	m.settle()
 	return m.print()
+}
+
+// wants reports whether the filter is for lines of that program. Of the unit that journalctl's with-unit puts in its place
+// nobody knows the programs.
+func (m *matcher) wants(identifier []byte) bool {
+	return len(identifier) == 0 || m.identifiers == nil || slices.Contains(m.identifiers, string(identifier)) ||
+		bytes.HasSuffix(identifier, []byte(".service"))
 }
 
 func newMatched(number int, ev *jail.Event, message []byte) matched {

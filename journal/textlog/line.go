@@ -153,11 +153,15 @@ func (l *Line) tag(b []byte) bool {
 	return true
 }
 
-// isName reports whether b can be the name of a program, as syslog writes it.
+// isName reports whether b can be the name of a program, as syslog writes it, or of a unit, which may have addresses in it.
 func isName(b []byte) bool {
+	others := []byte("-_./()@+")
+	if bytes.HasSuffix(b, []byte(".service")) {
+		others = []byte(`-_./()@+:\`)
+	}
 	for _, c := range b {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && !isDigit(c) && bytes.IndexByte([]byte("-_./()@+"), c) < 0 {
+		if !letter && !isDigit(c) && bytes.IndexByte(others, c) < 0 {
 			return false
 		}
 	}

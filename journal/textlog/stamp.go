@@ -10,13 +10,14 @@ type Reference struct {
 	Location *time.Location // of stamps without a zone; nil is UTC
 	Now      time.Time      // when the line was written, or later: a file's modification time will do
 	Last     time.Time      // the time of the line before; zero when unknown
+	Boot     time.Time      // the zero of stamps that count from a boot, "[ 12.345678]"; zero: they are no stamps
 }
 
 // ahead is how much later than Reference.Now a stamp may be and still be believed: clocks differ, and zones more.
 const ahead = 24 * time.Hour
 
 // stampers are the forms of stamps that we know, tried in this order. Each returns the time and what is behind it.
-var stampers = [...]func([]byte, Reference) (time.Time, []byte, bool){rfc3164, iso8601}
+var stampers = [...]func([]byte, Reference) (time.Time, []byte, bool){rfc3164, iso8601, weekday, unixTime, monotonic}
 
 // parseStamp takes the time off the beginning of line. A time in the future is not believed: it is zero.
 func parseStamp(line []byte, ref Reference) (time.Time, []byte, bool) {
@@ -54,20 +55,20 @@ func (w wall) in(loc *time.Location) time.Time {
 	return time.Date(w.year, w.month, w.day, w.hour, w.minute, w.second, w.nano, loc)
 }
 
-// rfc3164 reads "Jan  2 15:04:05", with or without a fraction.
+// rfc3164 reads "Jan  2 15:04:05", with or without a fraction; some loggers do not pad the day.
 func rfc3164(line []byte, ref Reference) (time.Time, []byte, bool) {
-	if len(line) < 15 || line[3] != ' ' || line[6] != ' ' {
+	if len(line) < 14 || line[3] != ' ' {
 		return time.Time{}, nil, false
 	}
 	w := wall{month: monthOf(line[:3])}
-	day := line[4:6]
-	if day[0] == ' ' {
-		day = day[1:]
+	day, rest, ok := bytes.Cut(bytes.TrimPrefix(line[4:], []byte(" ")), []byte(" "))
+	if w.month == 0 || !ok || len(day) > 2 {
+		return time.Time{}, nil, false
 	}
 	var dayOK, clockOK bool
 	w.day, dayOK = digits(day)
-	rest, clockOK := w.clock(line[7:])
-	if w.month == 0 || !dayOK || !clockOK || !w.guessYear(ref) {
+	rest, clockOK = w.clock(rest)
+	if !dayOK || !clockOK || !w.guessYear(ref) {
 		return time.Time{}, nil, false
 	}
 	return w.resolve(ref), rest, true
@@ -87,22 +88,73 @@ func (w *wall) guessYear(ref Reference) bool {
 // iso8601 reads "2006-01-02T15:04:05.999999+01:00" and its relatives: a blank for the T, slashes for the dashes, a comma
 // for the point, any number of decimals, Z, or no zone at all.
 func iso8601(line []byte, ref Reference) (time.Time, []byte, bool) {
-	if len(line) < 19 || line[4] != line[7] || (line[4] != '-' && line[4] != '/') || (line[10] != 'T' && line[10] != ' ') {
-		return time.Time{}, nil, false
-	}
-	var w wall
-	year, yearOK := digits(line[:4])
-	month, monthOK := digits(line[5:7])
-	day, dayOK := digits(line[8:10])
-	w.year, w.month, w.day = year, time.Month(month), day
-	rest, clockOK := w.clock(line[11:])
-	if !yearOK || !monthOK || !dayOK || !clockOK || !w.valid() {
+	w, rest, ok := isoWall(line)
+	if !ok {
 		return time.Time{}, nil, false
 	}
 	if offset, behind, ok := zone(rest); ok {
 		return w.in(time.UTC).Add(-offset), behind, true
 	}
 	return w.resolve(ref), rest, true
+}
+
+func isoWall(line []byte) (w wall, rest []byte, ok bool) {
+	if len(line) < 19 || line[4] != line[7] || (line[4] != '-' && line[4] != '/') || (line[10] != 'T' && line[10] != ' ') {
+		return w, nil, false
+	}
+	year, yearOK := digits(line[:4])
+	month, monthOK := digits(line[5:7])
+	day, dayOK := digits(line[8:10])
+	w.year, w.month, w.day = year, time.Month(month), day
+	rest, clockOK := w.clock(line[11:])
+	return w, rest, yearOK && monthOK && dayOK && clockOK && w.valid()
+}
+
+// weekday reads "Fri 2006-01-02 15:04:05 CET", journalctl's short-full. Only the reader's zone has names that mean one thing,
+// so a name other than UTC is taken for one of them.
+func weekday(line []byte, ref Reference) (time.Time, []byte, bool) {
+	if len(line) < 4 || line[3] != ' ' || !bytes.Contains([]byte("MonTueWedThuFriSatSun"), line[:3]) {
+		return time.Time{}, nil, false
+	}
+	w, rest, ok := isoWall(line[4:])
+	if rest, named := bytes.CutPrefix(rest, []byte(" ")); ok && named {
+		name, _, _ := bytes.Cut(rest, []byte(" "))
+		rest = rest[len(name):]
+		if offset, more, ok := zone(name); ok && len(more) == 0 {
+			return w.in(time.UTC).Add(-offset), rest, true
+		}
+		if string(name) == "UTC" {
+			return w.in(time.UTC), rest, true
+		}
+		return w.resolve(ref), rest, true
+	}
+	return time.Time{}, nil, false
+}
+
+// unixTime reads "1136214245.123456", journalctl's short-unix: seconds since 1970, in ten digits, and decimals.
+func unixTime(line []byte, _ Reference) (time.Time, []byte, bool) {
+	if len(line) < 11 || line[10] != '.' {
+		return time.Time{}, nil, false
+	}
+	seconds, ok := digits(line[:10])
+	nano, rest, fraction := decimals(line[10:])
+	return time.Unix(int64(seconds), int64(nano)), rest, ok && fraction
+}
+
+// monotonic reads "  12.345678", journalctl's short-monotonic without its brackets, and the difference to the line before
+// that short-delta puts behind it.
+func monotonic(line []byte, ref Reference) (time.Time, []byte, bool) {
+	line = bytes.TrimLeft(line, " ")
+	point := bytes.IndexByte(line[:min(len(line), 10)], '.')
+	if ref.Boot.IsZero() || point < 1 {
+		return time.Time{}, nil, false
+	}
+	seconds, ok := digits(line[:point])
+	nano, rest, fraction := decimals(line[point:])
+	if end := bytes.IndexByte(rest, ']'); end >= 0 && len(rest) > 1 && rest[0] == ' ' {
+		rest = rest[end:]
+	}
+	return ref.Boot.Add(time.Duration(seconds)*time.Second + time.Duration(nano)), rest, ok && fraction
 }
 
 // clock reads "15:04:05" and decimals of a second, and returns what is behind.
@@ -115,15 +167,20 @@ func (w *wall) clock(b []byte) ([]byte, bool) {
 	w.minute, minuteOK = digits(b[3:5])
 	w.second, secondOK = digits(b[6:8])
 	ok := hourOK && minuteOK && secondOK && w.hour <= 23 && w.minute <= 59 && w.second <= 60
-	b = b[8:]
+	w.nano, b, _ = decimals(b[8:])
+	return b, ok
+}
+
+// decimals reads ".123456", or with a comma, as nanoseconds.
+func decimals(b []byte) (nano int, rest []byte, ok bool) {
 	if len(b) < 2 || (b[0] != '.' && b[0] != ',') || !isDigit(b[1]) {
-		return b, ok
+		return 0, b, false
 	}
 	b = b[1:]
 	for unit := 100_000_000; len(b) > 0 && isDigit(b[0]); b, unit = b[1:], unit/10 {
-		w.nano += int(b[0]-'0') * unit
+		nano += int(b[0]-'0') * unit
 	}
-	return b, ok
+	return nano, b, true
 }
 
 // zone reads "Z", "+01:00" or "+0100".

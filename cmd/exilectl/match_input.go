@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"exile/journal"
+	"exile/journal/export"
+	"exile/journal/textlog"
+)
+
+// logInput reads a log as people have it: lines of a text log, or what journalctl prints with any --output that shows one
+// entry after the other.
+type logInput struct {
+	r      *bufio.Reader
+	name   string
+	ref    textlog.Reference
+	number int // of the last line or, in JSON and the export format, entry
+	export *export.Decoder
+	names  *journal.Strings
+}
+
+func newLogInput(in *os.File, zone *time.Location) *logInput {
+	l := &logInput{r: bufio.NewReaderSize(in, maxLine), name: in.Name()}
+	l.ref = textlog.Reference{Location: zone, Now: time.Now(), Boot: time.Unix(0, 0)}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		l.ref.Now = info.ModTime()
+	}
+	return l
+}
+
+// next returns the next entry, of lines the next line, and its number. It is valid until the next call; the error is io.EOF
+// at the end.
+func (l *logInput) next() (number int, line textlog.Line, err error) {
+	if l.number == 0 {
+		if begin, _ := l.r.Peek(len(exportBegin)); string(begin) == exportBegin {
+			l.export, l.names = export.NewDecoder(l.r), new(journal.Strings)
+		}
+	}
+	if l.export != nil {
+		line, err = l.entry()
+	} else {
+		line, err = l.line()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("failed to read %s: %w", l.name, err)
+	}
+	if !line.Time.IsZero() {
+		l.ref.Last = line.Time
+	}
+	return l.number, line, err
+}
+
+// exportBegin is what each entry of journalctl's export begins with.
+const exportBegin = "__CURSOR="
+
+func (l *logInput) entry() (textlog.Line, error) {
+	l.number++
+	fields, err := l.export.Next()
+	if err != nil {
+		return textlog.Line{}, err
+	}
+	e, err := export.Entry(fields, l.names)
+	return textlog.Line{Time: e.Time, Identifier: []byte(e.Identifier), PID: e.PID, Message: e.Message}, err
+}
+
+func (l *logInput) line() (textlog.Line, error) {
+	text, err := readLine(l.r)
+	if err != nil {
+		return textlog.Line{}, err
+	}
+	l.number++
+	text = bytes.TrimPrefix(bytes.TrimPrefix(text, []byte("\x1e")), []byte("data: ")) // json-seq, json-sse
+	if string(text) == "{" {
+		text = l.object()
+	}
+	if line, ok := parseObject(text); ok {
+		return line, nil
+	}
+	return textlog.ParseLine(text, l.ref), nil
+}
+
+// object returns an object that lies on several lines, as json-pretty prints it.
+func (l *logInput) object() []byte {
+	text := []byte("{")
+	for len(text) < maxObject {
+		line, err := readLine(l.r)
+		if err != nil {
+			break
+		}
+		text = append(text, line...)
+		if string(line) == "}" {
+			break
+		}
+	}
+	return text
+}
+
+// maxObject bounds an entry in JSON: 64 fields of 64 KB would be 4 MB, and sshd's have 2 KB.
+const maxObject = 1 << 20
+
+// object is what is of use in an entry that journalctl prints as JSON.
+type object struct {
+	Message    jsonValue `json:"MESSAGE"`
+	Identifier jsonValue `json:"SYSLOG_IDENTIFIER"`
+	PID        jsonValue `json:"_PID"`
+	Realtime   jsonValue `json:"__REALTIME_TIMESTAMP"`
+}
+
+func parseObject(text []byte) (line textlog.Line, ok bool) {
+	var o object
+	if len(text) == 0 || text[0] != '{' || json.Unmarshal(text, &o) != nil || o.Message == nil {
+		return line, false
+	}
+	pid, _ := strconv.ParseUint(string(o.PID), 10, 31)
+	line = textlog.Line{Identifier: o.Identifier, PID: int32(pid), Message: o.Message}
+	if us, err := strconv.ParseInt(string(o.Realtime), 10, 64); err == nil {
+		line.Time = time.UnixMicro(us)
+	}
+	return line, true
+}
+
+// jsonValue is a field's value: a string, the bytes of what is no text as numbers, or an array of values, of which the first
+// counts.
+type jsonValue []byte
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (v *jsonValue) UnmarshalJSON(data []byte) error {
+	var several []json.RawMessage
+	if json.Unmarshal(data, &several) == nil && len(several) > 0 && bytes.ContainsAny(several[0][:1], `"[`) {
+		data = several[0]
+	}
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*v = jsonValue(text)
+		return nil
+	}
+	var numbers []number8 // not []byte, which is base64 in JSON
+	if err := json.Unmarshal(data, &numbers); err != nil {
+		return err
+	}
+	*v = make(jsonValue, 0, len(numbers))
+	for _, n := range numbers {
+		*v = append(*v, byte(n))
+	}
+	return nil
+}
+
+type number8 uint8
