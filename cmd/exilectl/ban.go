@@ -19,6 +19,11 @@ func newBanCommand(o *options) *cobra.Command {
 		Short: "Ban addresses or networks",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, a := range args {
+				if _, _, err := parseSpan(a); err == nil {
+					return fmt.Errorf("%q is a time, not an address: say how long a ban lasts with --duration=%s", a, a)
+				}
+			}
 			r := control.BanRequest{Jail: jail, Reason: reason, Force: force}
 			if duration != "" {
 				d, permanent, err := parseSpan(duration)
@@ -39,7 +44,7 @@ func newBanCommand(o *options) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&jail, "jail", "", "Ban in `JAIL` instead of the first one")
-	f.StringVar(&duration, "duration", "", "Ban for `TIME` (10m, 1d, infinity) instead of the jail's bantime")
+	f.StringVar(&duration, "duration", "", "Ban for `TIME` (10m, 1d, forever) instead of the jail's bantime")
 	f.StringVar(&reason, "reason", "", "Say why in one line of `TEXT`")
 	f.BoolVar(&force, "force", false, "Ban although the address is protected")
 	completeFlag(cmd, "jail", completeJails(o))

@@ -68,8 +68,7 @@ func ago(t, now time.Time) string { return span(max(now.Sub(t), 0)) + " ago" }
 
 // parseSpan reads a duration of the command line. It reports true for one without end.
 func parseSpan(s string) (time.Duration, bool, error) {
-	switch s {
-	case "infinity", "permanent":
+	if config.IsForever(s) {
 		return 0, true, nil
 	}
 	d, err := config.ParseDuration(s)

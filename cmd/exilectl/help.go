@@ -41,7 +41,10 @@ func newHelpCommand() *cobra.Command {
 		Short:  "Show what a command does",
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, words []string) error {
-			about, _, err := cmd.Root().Find(words)
+			about, left, err := cmd.Root().Find(words)
+			if err == nil && !about.HasParent() {
+				err = unknownVerb(about, left)
+			}
 			if err != nil {
 				return err
 			}

@@ -71,11 +71,15 @@ func newRootCommand() *cobra.Command {
 	o := &options{}
 	status := newStatusCommand(o)
 	root := &cobra.Command{
-		Use:               "exilectl [OPTIONS...] COMMAND",
-		Short:             "Query or send commands to the ban daemon",
-		Version:           version,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
+		Use:           "exilectl [OPTIONS...] COMMAND",
+		Short:         "Query or send commands to the ban daemon",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          unknownVerb,
+
+		SuggestionsMinimumDistance: 2,
+
 		RunE:              func(cmd *cobra.Command, args []string) error { return status.RunE(cmd, args) },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // they are shipped
 	}

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ func parse(files []file) (*Config, error) {
 			t = newTree(t)
 		}
 	}
+	t.inherit()
 	c, more := t.config()
 	if err := append(ps, more...).join(); err != nil {
 		return nil, err
@@ -115,7 +117,7 @@ func (t *tree) config() (*Config, problems) {
 			continue
 		}
 		c.Jails = append(c.Jails, j)
-		ps.add(t.knownFilter(j))
+		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j)))
 	}
 	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
 		ps.add(errors.New("no jail is enabled: set \"enabled: true\" in one, see exile.yaml(5)"))
@@ -137,6 +139,15 @@ func (t *tree) knownFilter(j Jail) error {
 		v = t.named[j.Name]
 	}
 	return v.explain(fmt.Sprintf("jail %q", j.Name), err)
+}
+
+// watchful tells of an enabled jail that would read nothing.
+func (t *tree) watchful(j Jail) error {
+	if !j.Enabled || len(j.Units) > 0 || len(j.LogPath) > 0 {
+		return nil
+	}
+	return t.named[j.Name].explain(fmt.Sprintf("jail %q", j.Name),
+		errors.New("it watches nothing: name the service's units with units:, or its log with logpath: in the jail"))
 }
 
 func (t *tree) jail(name string) (Jail, problems) {

@@ -254,3 +254,23 @@ func TestAdaptive(t *testing.T) {
 		}
 	}
 }
+
+// TestService: a jail with the filter of a built-in one guards that one's service, unless a file names another.
+func TestService(t *testing.T) {
+	t.Parallel()
+	builtin := jailNamed(t, mustParse(t, ""), "sshd")
+	for text, want := range map[string][]string{
+		"jails: {sshd-ddos: {filter: sshd, mode: ddos}}":                                    builtin.Units,
+		"jails: {sshd-ddos: {filter: sshd, units: my-sshd}}":                                {"my-sshd.service"},
+		"defaults: {units: my-sshd}\njails: {sshd-ddos: {filter: sshd}}":                    {"my-sshd.service"},
+		"jails: {sshd: {units: my-sshd}, sshd-ddos: {filter: sshd, identifiers: sshd-two}}": builtin.Units,
+	} {
+		j := jailNamed(t, mustParse(t, text), "sshd-ddos")
+		if diff := cmp.Diff(want, j.Units); diff != "" {
+			t.Errorf("%s: units (-want +got):\n%s", text, diff)
+		}
+		if len(j.Identifiers) == 0 {
+			t.Errorf("%s: no identifiers", text)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func (t *tree) merge(file string, layer int, root node) problems {
 			ps = append(ps, t.mergeDefaults(v)...)
 		case p.key == "jails":
 			ps = append(ps, t.mergeJails(v)...)
-		case p.value.kind == mapping && nearest(p.key, topWords()) == "":
+		case p.value.kind == mapping && nearest(p.key, topWords()) == "", p.value.kind == null && t.jails[p.key] != nil:
 			ps = append(ps, t.mergeJail(p.key, v)...)
 		default:
 			ps.add(t.setDefault(p.key, v, topWords()))
@@ -81,7 +82,7 @@ func (t *tree) setDefault(key string, v value, valid []string) error {
 		t.defaults.set(key, v, t.builtin.defaults)
 		return nil
 	}
-	return problem(v.file, v.line, "%s", unknown(key, valid))
+	return v.unknownWord(key, valid, "")
 }
 
 func recidiveWords() []string { return []string{"enabled", "maxretry", "findtime", "bantime"} }
@@ -130,7 +131,7 @@ func (t *tree) setInJail(name, key string, v value) error {
 		}
 		return problem(v.file, v.line, "%q is for the whole daemon: put it at the top of the file%s", key, hint)
 	}
-	return problem(v.file, v.line, "%s in jail %q", unknown(key, names(jailWords())), name)
+	return v.unknownWord(key, names(jailWords()), fmt.Sprintf(" in jail %q", name))
 }
 
 // set stores a value; null takes back what files have said.
@@ -158,6 +159,19 @@ func (v value) at(p pair) value {
 	inner := value{node: p.value, file: v.file, layer: v.layer}
 	inner.line = p.line
 	return inner
+}
+
+// inherit gives jails with the filter of a built-in jail that jail's service, unless a file says which one.
+func (t *tree) inherit() {
+	for _, s := range t.jails {
+		service := t.builtin.jails[s["filter"].text]
+		for _, key := range []string{"units", "identifiers"} {
+			_, has := s[key]
+			if v, ok := service[key]; ok && !has && t.defaults[key].layer == 0 {
+				s[key] = v
+			}
+		}
+	}
 }
 
 // lookup is what holds for a jail: its own word, or the default.

@@ -187,3 +187,18 @@ func FuzzParse(f *testing.F) {
 		diffConfig(t, c, again)
 	})
 }
+
+// TestNotText: a file in another encoding says so, whatever it would be read as.
+func TestNotText(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		"\xff\xfeb\x00:\x00": "t.yaml: this is text in UTF-16: save it in UTF-8",
+		"\xfe\xff\x00b\x00:": "t.yaml: this is text in UTF-16: save it in UTF-8",
+		"a: 1\nb: \xe4\n":    "t.yaml:2: this line is not text in UTF-8: save the file in that encoding",
+		"a: 1\nb\x00: 1\n":   "t.yaml:2: this line has a NUL byte: it is not text",
+	} {
+		if _, err := decode("t.yaml", []byte(data)); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", data, err, want)
+		}
+	}
+}

@@ -77,17 +77,42 @@ func unknown(key string, valid []string) string {
 // elsewhere says for words of fail2ban what does their work here.
 var elsewhere = map[string]string{
 	"action":             "what a ban does is chosen by backend",
+	"action_":            "what a ban does is chosen by backend",
+	"action_mw":          noMail,
+	"action_mwl":         noMail,
+	"actionban":          "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"actionunban":        "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"after":              "files are read in the order of their names, see exile.yaml(5)",
 	"banaction":          "choose the firewall with backend: auto, ipset, nftables or route",
 	"banaction_allports": "bans are for all ports unless port says otherwise",
 	"bantime.formula":    "use bantime.factor or bantime.multipliers",
+	"before":             "files are read in the order of their names, see exile.yaml(5)",
 	"chain":              "exile has its own tables and needs no chain",
+	"datepattern":        "the usual forms of times are known; where a log has none, the time is when its line is read",
 	"dbfile":             "the state is kept in the directory that state names",
+	"dbmaxmatches":       "log lines are not kept: the journal has them",
+	"destemail":          noMail,
 	"failregex":          "name a filter",
+	"fail2ban_agent":     "no report is sent to anybody",
+	"ignorecache.key":    "ignorecache is for how long an answer of ignorecommand is believed",
+	"ignoreregex":        "name a filter",
 	"journalmatch":       "name the units of the service with units",
 	"logencoding":        "log lines are read as bytes",
+	"loglevel":           "set it while exiled runs, with exilectl log-level, or in a drop-in for exiled.service",
+	"logtarget":          "exiled logs to the journal: journalctl -u exiled",
+	"maxlines":           "each line is read by itself, and what belongs to one connection is put together",
+	"maxmatches":         "log lines are not kept: the journal has them",
+	"mta":                noMail,
+	"pidfile":            "systemd knows the process: systemctl status exiled",
 	"protocol":           "write it behind the port, as in port: 53/udp",
+	"sender":             noMail,
+	"sendername":         noMail,
+	"socket":             "exilectl reaches exiled over D-Bus",
+	"syslogsocket":       "exiled logs to the journal: journalctl -u exiled",
 	"usedns":             "names in log lines are never resolved",
 }
+
+const noMail = "no mail is sent; see exilectl statistics --daily and exilectl monitor"
 
 // nearest is the valid word closest to key, the first of equals, or "" when none is near: at most two letters away, and
 // a third of the word.

@@ -152,9 +152,18 @@ func timeFrom(low time.Duration) func(value) (time.Duration, error) {
 	}
 }
 
-// parseBanTime also knows for ever: -1, as in fail2ban, or infinity, as in systemd.time(7).
+// IsForever reports whether s says that a ban never ends: -1 as in fail2ban, infinity as in systemd.time(7), or a plain word.
+func IsForever(s string) bool {
+	switch strings.ToLower(s) {
+	case "-1", "infinity", "forever", "permanent":
+		return true
+	}
+	return false
+}
+
+// parseBanTime also knows for ever.
 func parseBanTime(v value) (time.Duration, error) {
-	if s, err := v.scalar(); err == nil && (s == "-1" || s == "infinity") {
+	if s, err := v.scalar(); err == nil && IsForever(s) {
 		return jail.Permanent, nil
 	}
 	d, err := timeFrom(time.Second)(v)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -43,13 +44,20 @@ const maxDepth = 8
 // decode reads one YAML document. Anchors, aliases and merge keys are refused: they are what makes a small file
 // expand without bound, and no key here is worth one.
 func decode(file string, data []byte) (node, error) {
+	if err := notText(file, data); err != nil {
+		return node{}, err
+	}
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
 		return node{}, nil
 	case err != nil:
-		return node{}, syntaxError(file, err)
+		return node{}, cmp.Or(meant(file, data), syntaxError(file, err))
+	case len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode && doc.Content[0].ShortTag() != "!!null":
+		if err := meant(file, data); err != nil {
+			return node{}, err
+		}
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		if err != nil {
