@@ -10,35 +10,70 @@ import (
 	"exile/e2e/target"
 )
 
-// TestAccounts: the helper, with its units byte for byte as they are shipped, lists at boot, before sshd runs, who cannot
-// log in with a password, and lists it again when that changes.
+// TestAccounts: the helper, with its units byte for byte as they are shipped, asks sshd, PAM and the files who cannot log in
+// with a password, before sshd runs, and again when that changes. The shell decides nothing: with its own, which says no,
+// an account for files alone logs in, and strangers who guess there are judged as on any name that can.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
-	g, err := target.Shipped(limit(t, time.Minute), *root, tree, nil)
+	config := map[string]string{"/etc/exile/exile.yaml": "backend: nftables\njails: {sshd: {detection: adaptive}}\n"}
+	g, err := target.Shipped(limit(t, time.Minute), *root, tree, config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { done(t, g) })
-	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
-		t.Fatal(err)
-	}
-	inside(t, g, "sh", "-c", "echo root:another secret | chpasswd; sed -i '/PermitRootLogin/d; 1i PermitRootLogin prohibit-password' /etc/ssh/sshd_config")
-	inside(t, g, "systemctl", "enable", "exiled-accounts.service", "exiled-accounts.path")
+	people(t, g)
 	inside(t, g, "systemctl", "stop", "ssh.service")
 	if got := inside(t, g, "find", "/run", "-maxdepth", "1", "-name", "sshd"); got != "" {
 		t.Errorf("%s is there without sshd", got)
 	}
-	inside(t, g, "systemctl", "start", "exiled-accounts.service", "exiled-accounts.path")
-	for _, name := range []string{"root", "daemon"} {
-		if !slices.Contains(locked(t, g), name) {
-			t.Errorf("%s is not listed as an account without a password: %q", name, locked(t, g))
+	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
+	inside(t, g, "systemctl", "start", "ssh.service")
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	list := locked(t, g)
+	for name, want := range map[string]bool{"root": true, "daemon": true, "keys": true, "gone": true, "alice": false, "files": false} {
+		if slices.Contains(list, name) != want {
+			t.Errorf("%s is one without a password: %t, want %t; the list is %q", name, !want, want, list)
 		}
 	}
+
+	owner := attacker(t, g, "192.0.2.71")
+	if _, err := owner.SSH(t.Context(), []string{"-F", "none", "-l", "files", "-s"}, "a secret of files", "sftp"); err != nil {
+		t.Errorf("the account for files alone does not log in: %v", err)
+	}
+	strangers := []*host.Attacker{attacker(t, g, "203.0.113.72"), attacker(t, g, "198.51.100.73")}
+	for _, a := range strangers {
+		try(t, a, "files")
+		counted(t, g, a, 1)
+	}
+	for _, a := range strangers {
+		try(t, a, "root")
+	}
+	if _, err := g.WaitBan(limit(t, 10*time.Second), strangers[1].Addr, 1); err != nil {
+		t.Fatal(err)
+	}
+
 	inside(t, g, "usermod", "--lock", "alice")
 	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(t, g), "alice") })
+}
+
+// people makes accounts: root may come in with a key only, files has a shell that says no, keys may use nothing but its
+// key, gone has expired.
+func people(t *testing.T, g *target.Target) {
+	t.Helper()
+	for _, name := range []string{"alice", "files", "keys", "gone"} {
+		if err := g.AddUser(t.Context(), name, "a secret of "+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inside(t, g, "sh", "-ec", `echo "root:a secret of root" | chpasswd
+		usermod --shell /usr/sbin/nologin files; chage --expiredate 2020-01-01 gone
+		sed -i '/PermitRootLogin/d; 1i PermitRootLogin prohibit-password\nSubsystem sftp internal-sftp' /etc/ssh/sshd_config
+		printf '%s\n' 'Match User files' 'ForceCommand internal-sftp' 'Match User keys' 'AuthenticationMethods publickey' >>/etc/ssh/sshd_config`)
 }
 
 // locked are the accounts that the helper's list has as those without a password.

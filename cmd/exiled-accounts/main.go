@@ -3,62 +3,63 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"exile/internal/accounts"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: sshd -T | exiled-accounts FILE")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: exiled-accounts FILE [OPTION OF SSHD...]")
 		os.Exit(2)
 	}
-	if err := run(os.Stdin, "/etc", os.Args[1]); err != nil {
+	s := &sshd{os.Args[2:], time.Now().Add(patience)}
+	doubts, err := run("/", s.config(), s.settings, os.Args[1])
+	for _, doubt := range doubts {
+		fmt.Fprintf(os.Stderr, "<4>%s\n", doubt) // a warning
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "exiled-accounts:", err)
 		os.Exit(1)
 	}
 }
 
-// maxSettings bounds what sshd says.
-const maxSettings = 16 << 20
+// rounds bounds how often files are read again that change meanwhile.
+const rounds = 5
 
-// run reads the accounts last: while we run, systemd does not see them change.
-func run(sshd io.Reader, etc, path string) error {
-	settings, err := io.ReadAll(io.LimitReader(sshd, maxSettings))
-	if err != nil {
-		return fmt.Errorf("read sshd's settings: %w", err)
+// run writes the list. While we run, systemd does not see the files change: what changed meanwhile is read again.
+func run(root, config string, sshd func(user string) ([]byte, error), path string) (doubts []string, err error) {
+	var files []string
+	for _, name := range []string{"etc/passwd", "etc/shadow", "etc/group", "etc/nsswitch.conf", "etc/pam.d", config} {
+		files = append(files, filepath.Join(root, name))
 	}
-	passwd, shadow := filepath.Join(etc, "passwd"), filepath.Join(etc, "shadow")
-	settle(passwd, shadow)
-	p, err := os.Open(passwd)
-	if err != nil {
-		return err
+	h := accounts.Host{Root: os.DirFS(root), Config: strings.TrimLeft(config, "/"), SSHD: sshd}
+	watch := accounts.Watch(files...)
+	for range rounds {
+		settle(files...)
+		watch.Changed()
+		h.Now = time.Now()
+		var list accounts.List
+		if list, doubts, err = h.Gather(); err != nil {
+			return doubts, err
+		}
+		if err = list.Write(path); err != nil || !watch.Changed() {
+			break
+		}
 	}
-	defer p.Close()
-	s, err := os.Open(shadow)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	config := accounts.SSHDConfig(filepath.Join(etc, "ssh/sshd_config"))
-	list, err := accounts.Gather(accounts.Sources{Passwd: p, Shadow: s, SSHD: bytes.NewReader(settings), Config: config})
-	if err != nil {
-		return err
-	}
-	return list.Write(path)
+	return doubts, err
 }
 
-// quiet is for how long nobody has to have changed the accounts.
+// quiet is for how long nobody has to have changed the files.
 const quiet = time.Second
 
 // settle waits for that: who makes an account gives it a password next. Files that do not rest are read as they are.
 func settle(paths ...string) {
-	for range 5 {
+	for range rounds {
 		age := quiet
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil {

@@ -22,7 +22,20 @@ type acquaintance struct {
 	files     *accounts.Files
 	helper    string // path of its list
 	passwd    string
-	detectors []*jail.AdaptiveDetector
+	detectors []acquainted
+}
+
+// acquainted is a detector, and whether its service is sshd: others may have passwords of their own for the same names.
+type acquainted struct {
+	*jail.AdaptiveDetector
+	sshd bool
+}
+
+func (d acquainted) tell(list accounts.List) {
+	if !d.sshd {
+		list.Locked = nil
+	}
+	d.SetAccounts(list.Accounts, list.Locked)
 }
 
 func newAcquaintance(helper, passwd string) *acquaintance {
@@ -30,11 +43,11 @@ func newAcquaintance(helper, passwd string) *acquaintance {
 }
 
 // add tells one more detector.
-func (a *acquaintance) add(d *jail.AdaptiveDetector) error {
+func (a *acquaintance) add(d acquainted) error {
 	a.detectors = append(a.detectors, d)
 	list, err := a.read()
 	if err == nil {
-		d.SetAccounts(list.Accounts, list.Locked)
+		d.tell(list)
 	}
 	return err
 }
@@ -50,7 +63,7 @@ func (a *acquaintance) follow(ctx context.Context, do func(change func()) error,
 		}
 		_ = do(func() { // fails only at the end
 			for _, d := range a.detectors {
-				d.SetAccounts(list.Accounts, list.Locked)
+				d.tell(list)
 			}
 		})
 	})
@@ -66,7 +79,6 @@ func (a *acquaintance) read() (accounts.List, error) {
 		return accounts.List{}, err
 	}
 	defer f.Close()
-	list, err = accounts.Gather(accounts.Sources{Passwd: f})
-	list.Locked = nil // who has no password only root may know
-	return list, err
+	names, err := accounts.Names(f)
+	return accounts.List{Accounts: names}, err // who has no password only root may know
 }

@@ -27,10 +27,12 @@ func TestAccountsAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		d := jail.NewAdaptive(jail.DefaultAdaptive())
+		d, mail := jail.NewAdaptive(jail.DefaultAdaptive()), jail.NewAdaptive(jail.DefaultAdaptive())
 		a := newAcquaintance(helper, passwd)
-		if err := a.add(d); err != nil {
-			t.Fatal(err)
+		for _, d := range []acquainted{{d, true}, {mail, false}} {
+			if err := a.add(d); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var trouble error
 		go a.follow(ctx, func(change func()) error { change(); return nil }, func(_ accounts.List, err error) { trouble = err })
@@ -50,10 +52,14 @@ func TestAccountsAreFollowed(t *testing.T) {
 			step.do()
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			var bans []jail.Verdict
+			var bans, others []jail.Verdict
 			for j := range byte(2) { // two strangers fail on root
 				from := netip.AddrFrom4([4]byte{192, byte(i), j, 1})
 				bans = d.Observe(jail.Attempt{Time: time.Now(), Addr: from, User: "root", Guesses: 1}, bans)
+				others = mail.Observe(jail.Attempt{Time: time.Now(), Addr: from, User: "root", Guesses: 1}, others)
+			}
+			if len(others) > 0 {
+				t.Errorf("%s: a service that is not sshd bans for a name that cannot log in through sshd", step.what)
 			}
 			if banned := len(bans) > 0; banned != step.locked || (trouble != nil) != step.bad {
 				t.Errorf("%s: banned %t, want %t; trouble: %v", step.what, banned, step.locked, trouble)

@@ -147,7 +147,7 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 	cfg := c.Adaptive
 	cfg.Strangers = b.strangers
 	d := jail.NewAdaptive(cfg)
-	if err := b.accounts.add(d); err != nil {
+	if err := b.accounts.add(acquainted{d, c.Filter == "sshd"}); err != nil {
 		b.accountsRead(accounts.List{}, err)
 	}
 	return d

@@ -4,99 +4,126 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
-const (
-	passwd = `root:x:0:0:root:/root:/bin/bash
-daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash
-bob:x:1001:1001::/home/bob:/bin/zsh
-backup:*:34:34:backup:/var/backups:/bin/sh
-ftp:x:99:99::/srv/ftp:/bin/false
-+@nis::::::
-broken:x:1
-:x:1:1:::/bin/sh
-`
-	shadow = `root:$y$j9T$salt$hash:19000:0:99999:7:::
-alice:$6$salt$hash:19000:0:99999:7:::
-bob:!$6$salt$hash:19000:0:99999:7:::
-ghost:!:1::::::
-broken
-`
-	permissive = "port 22\npermitrootlogin yes\npasswordauthentication yes\nkbdinteractiveauthentication no\n"
-)
-
+// TestGather: each file of testdata/hosts is a host that differs from a Debian in the files it has. It names who cannot log
+// in with a password, who may, and which doubts there are.
 func TestGather(t *testing.T) {
 	t.Parallel()
-	every := []string{"alice", "backup", "bob", "daemon", "ftp", "root"}
-	for _, c := range []struct {
-		name, shadow, sshd string
-		locked             []string
-	}{
-		{"all is allowed", shadow, permissive, []string{"backup", "bob", "daemon", "ftp"}},
-		{"nothing else is known", "", "", []string{"backup", "daemon", "ftp"}},
-		{"root by key", shadow, "permitrootlogin without-password\n", []string{"backup", "bob", "daemon", "ftp", "root"}},
-		{"no root", shadow, "permitrootlogin no\n", []string{"backup", "bob", "daemon", "ftp", "root"}},
-		{"a dialog may ask for a password", "", "passwordauthentication no\nkbdinteractiveauthentication yes\n", []string{"backup", "daemon", "ftp"}},
-		{"keys only", "", "passwordauthentication no\nkbdinteractiveauthentication no\n", every},
-		{"keys only, an older sshd", "", "passwordauthentication no\nchallengeresponseauthentication no\n", every},
-		{"AllowUsers", "", "allowusers al?ce\nallowusers b*b@192.0.2.0/24\n", []string{"backup", "daemon", "ftp", "root"}},
-		{"DenyUsers", "", "denyusers roo* !alice bob@192.0.2.1\n", []string{"backup", "daemon", "ftp", "root"}},
-		{"no root but from home", shadow, "permitrootlogin no\n--\nMatch Address 10.0.0.0/8\n\tPermitRootLogin = yes\n", []string{"backup", "bob", "daemon", "ftp"}},
-		{"somebody may have a password", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nmatch user bob\n PasswordAuthentication \"yes\"\n", []string{"backup", "daemon", "ftp"}},
-		{"somebody may not", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nMatch User bob\nPasswordAuthentication no\n", every},
-		{"before the blocks", "", "passwordauthentication no\nkbdinteractiveauthentication no\n--\nPasswordAuthentication yes\n#Match all\n", every},
-		{"other users are allowed from elsewhere", "", "allowusers alice\n--\nMatch Address ::1\nAllowUsers bob\n", []string{"backup", "daemon", "ftp"}},
-		{"no pattern of ours", "", "allowusers [a-z]*\n", every},
-	} {
-		sshd, config, _ := strings.Cut(c.sshd, "--\n")
-		got, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(c.shadow), strings.NewReader(sshd), strings.NewReader(config)})
+	hosts, err := filepath.Glob("testdata/hosts/*.txtar")
+	if err != nil || len(hosts) < 40 {
+		t.Fatalf("%d hosts, %v", len(hosts), err)
+	}
+	for _, name := range hosts {
+		h, files := hostOf(t, name)
+		words := func(name string) []string { return strings.Fields(string(files[name])) }
+		every := slices.Sorted(slices.Values(slices.Concat(words("no"), words("may"))))
+		got, doubts, err := h.Gather()
 		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
+			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(List{version, every, c.locked}, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		if diff := cmp.Diff(List{version, every, append([]string{}, words("no")...)}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		want := strings.TrimSpace(string(files["doubt"]))
+		if all := strings.Join(doubts, "\n"); !strings.Contains(all, want) || want == "" && all != "" {
+			t.Errorf("%s: doubts are %q, want %q", name, all, want)
 		}
 	}
 }
 
-// No hash and nothing of a comment gets into the list.
+// hostOf is the host that a file of testdata/hosts describes, and that file.
+func hostOf(t testing.TB, name string) (Host, map[string][]byte) {
+	t.Helper()
+	root, files := fstest.MapFS{}, make(map[string][]byte)
+	for _, archive := range []string{"testdata/debian.txtar", name} {
+		a, err := txtar.ParseFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range a.Files {
+			files[f.Name] = f.Data
+			if strings.Contains(f.Name, "/") {
+				root[f.Name] = &fstest.MapFile{Data: f.Data}
+			}
+		}
+	}
+	return Host{root, "etc/ssh/sshd_config", answers(files), time.Unix(20000*24*60*60, 0)}, files
+}
+
+// answers are what sshd says: of a user what the file "sshd.USER" holds, of everybody what "sshd" does.
+func answers(files map[string][]byte) func(string) ([]byte, error) {
+	return func(user string) ([]byte, error) {
+		text, ok := files[strings.TrimSuffix("sshd."+user, ".")]
+		if !ok {
+			return nil, fs.ErrNotExist
+		}
+		return text, nil
+	}
+}
+
+// No hash and nothing of a comment gets into the list, nor into the doubts.
 func TestNoSecrets(t *testing.T) {
 	t.Parallel()
-	l, err := Gather(Sources{Passwd: strings.NewReader(passwd), Shadow: strings.NewReader(shadow)})
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"shadow", "pam-broken", "no-sshd"} {
+		h, _ := hostOf(t, "testdata/hosts/"+name+".txtar")
+		l, doubts, err := h.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"$", "salt", "Alice", "/home", "ghost"} {
+			if strings.Contains(string(text)+strings.Join(doubts, "\n"), secret) {
+				t.Errorf("%s: the list tells %q: %s, %q", name, secret, text, doubts)
+			}
+		}
 	}
-	text, err := json.Marshal(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{"$", "hash", "salt", "Alice", "/home", "ghost"} {
-		if strings.Contains(string(text), secret) {
-			t.Errorf("the list tells %q: %s", secret, text)
+}
+
+// Without the files there is no list: an empty one would say that nobody is here.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []string{"etc/passwd", "etc/shadow"} {
+		h, _ := hostOf(t, "testdata/hosts/debian.txtar")
+		delete(h.Root.(fstest.MapFS), missing)
+		if l, _, err := h.Gather(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/"+missing) {
+			t.Errorf("without /%s: %v, %v", missing, l, err)
 		}
 	}
 }
 
 func TestManyAccounts(t *testing.T) {
 	t.Parallel()
-	var b strings.Builder
+	h, _ := hostOf(t, "testdata/hosts/match-user.txtar")
+	var passwd, shadow strings.Builder
 	for i := range 2 * MaxNames {
-		fmt.Fprintf(&b, "user%d:x:1:1:::/bin/false\n", i)
+		fmt.Fprintf(&passwd, "user%d:x:1:1:::/bin/false\n", i)
+		fmt.Fprintf(&shadow, "user%d:%s:1::::::\n", i, []string{"!", "$6$"}[i%2])
 	}
-	l, err := Gather(Sources{Passwd: strings.NewReader(b.String())})
-	if err != nil || len(l.Accounts) != MaxNames || len(l.Locked) != MaxNames {
-		t.Fatalf("%d accounts, %d locked, %v; want %d", len(l.Accounts), len(l.Locked), err, MaxNames)
+	root := h.Root.(fstest.MapFS)
+	root["etc/passwd"], root["etc/shadow"] = &fstest.MapFile{Data: []byte(passwd.String())}, &fstest.MapFile{Data: []byte(shadow.String())}
+	asked, sshd := 0, h.SSHD
+	h.SSHD = func(user string) ([]byte, error) { asked++; return sshd("") }
+	l, _, err := h.Gather()
+	if want := MaxNames/2 + MaxAsked; err != nil || len(l.Accounts) != MaxNames || len(l.Locked) != want || asked != MaxAsked+1 {
+		t.Fatalf("%d accounts, %d locked, asked %d times, %v; want %d, %d", len(l.Accounts), len(l.Locked), asked, err, MaxNames, want)
 	}
-	if _, err := Gather(Sources{Passwd: strings.NewReader(strings.Repeat("x", 1<<20))}); err == nil {
+	root["etc/passwd"] = &fstest.MapFile{Data: []byte(strings.Repeat("x", 2*maxLine))}
+	if _, _, err := h.Gather(); err == nil {
 		t.Error("an endless line was taken")
 	}
 }
@@ -143,43 +170,38 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// All that an sshd_config includes is looked at, each file once even where they include each other, and nothing else.
-func TestSSHDConfig(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"sshd_config":     "Include sshd.d/*.conf \"" + dir + "/more\"\nPort 22\n",
-		"sshd.d/10.conf":  "include /nonexistent [ sshd.d/20.conf\nMatch User bob",
-		"sshd.d/20.conf":  "AllowUsers bob\n",
-		"sshd.d/30.other": "not read",
-		"more":            "Include=sshd_config\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := io.ReadAll(SSHDConfig(filepath.Join(dir, "sshd_config")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for want, n := range map[string]int{"Port 22": 1, "Match User bob": 1, "AllowUsers bob": 1, "not read": 0} {
-		if got := strings.Count(string(text), want); got != n {
-			t.Errorf("%q is there %d times, want %d", want, got, n)
-		}
-	}
-	if text, err := io.ReadAll(SSHDConfig(filepath.Join(dir, "none"))); err != nil || len(text) > 0 {
-		t.Errorf("without a file: %q, %v", text, err)
-	}
-}
-
+// FuzzGather: whatever the files and sshd say, a list comes out that can be read, and nobody is locked who is no account
+// or of whom sshd says nothing.
 func FuzzGather(f *testing.F) {
-	f.Add(passwd, shadow, permissive, "")
-	f.Add("a:x:1:1:::/bin/sh\n", "a:!:\n", "allowusers [ \\ !* *@*\ndenyusers \\\n", "match all\npermitrootlogin=yes")
-	f.Fuzz(func(t *testing.T, passwd, shadow, sshd, config string) {
-		l, err := Gather(Sources{strings.NewReader(passwd), strings.NewReader(shadow), strings.NewReader(sshd), strings.NewReader(config)})
+	hosts, _ := filepath.Glob("testdata/hosts/*.txtar") // TestGather sees that they are there
+	for _, name := range hosts {
+		h, files := hostOf(f, name)
+		text := func(name string) string { data, _ := fs.ReadFile(h.Root, name); return string(data) }
+		f.Add(text("etc/passwd"), text("etc/shadow"), string(files["sshd"]), text("etc/ssh/sshd_config"), text("etc/pam.d/common-auth"), text("etc/nsswitch.conf"))
+	}
+	f.Add("a:x:1:1:::/bin/sh\n", "a:!:\n", "passwordauthentication no\nallowusers [ \\ !* *@*\ndenyusers \\\n", "match all\npermitrootlogin=yes\nmatch \"", "auth [ok=1", "group:[")
+	f.Fuzz(func(t *testing.T, passwd, shadow, sshd, config, pam, names string) {
+		h := Host{fstest.MapFS{}, "etc/ssh/sshd_config", func(string) ([]byte, error) { return []byte(sshd), nil }, time.Now()}
+		for name, text := range map[string]string{
+			"etc/passwd": passwd, "etc/shadow": shadow, "etc/group": passwd, "etc/ssh/sshd_config": config,
+			"etc/pam.d/sshd": "@include common-auth\n" + pam, "etc/pam.d/common-auth": pam, "etc/pam.d/other": pam, "etc/nsswitch.conf": names,
+		} {
+			h.Root.(fstest.MapFS)[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		l, doubts, err := h.Gather()
 		if err != nil {
 			return
+		}
+		if strings.ContainsFunc(strings.Join(doubts, ""), func(r rune) bool { return r < ' ' }) {
+			t.Errorf("doubts hold what a terminal obeys: %q", doubts)
+		}
+		if !strings.Contains(strings.ToLower(sshd), "passwordauthentication") && len(l.Locked) > 0 {
+			t.Errorf("sshd says nothing, and locked are %q", l.Locked)
+		}
+		for _, name := range l.Locked {
+			if !slices.Contains(l.Accounts, name) {
+				t.Errorf("%q is locked and no account", name)
+			}
 		}
 		text, err := json.Marshal(l)
 		if err != nil {

@@ -18,12 +18,12 @@ type Files struct {
 // Watch notes what the files are now.
 func Watch(paths ...string) *Files {
 	f := &Files{paths: paths, seen: make([]os.FileInfo, len(paths))}
-	f.look()
+	f.Changed()
 	return f
 }
 
-// look reports whether one of the files is another than it was, came or went.
-func (f *Files) look() (changed bool) {
+// Changed reports whether one of the files is another than it was the last time, came or went.
+func (f *Files) Changed() (changed bool) {
 	for i, path := range f.paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -49,7 +49,7 @@ func (f *Files) Follow(ctx context.Context, changed func()) {
 	for {
 		select {
 		case <-tick.C:
-			if f.look() {
+			if f.Changed() {
 				changed()
 			}
 		case <-ctx.Done():

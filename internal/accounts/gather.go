@@ -2,134 +2,183 @@ package accounts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
-	"path"
+	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Sources are where a list comes from. Each may be nil or empty: then it locks nobody.
-type Sources struct {
-	Passwd io.Reader // passwd(5)
-	Shadow io.Reader // shadow(5): only whether a password is locked is looked at
-	SSHD   io.Reader // what "sshd -T" prints
-	Config io.Reader // SSHDConfig: whether Match blocks make an exception of that
+// Host is where a host says who can log in with a password. Its files and its sshd may be wrong or broken: then nothing
+// is certain, and nobody is listed as locked.
+type Host struct {
+	Root fs.FS // of which /etc is read; names of files have no slash in front
+	// Config is the file that sshd reads, without the slash.
+	Config string
+	// SSHD returns what "sshd -T" prints or, of a user, "sshd -T -C user=USER".
+	SSHD func(user string) ([]byte, error)
+	Now  time.Time
 }
 
-// Gather reads the sources. What it does not understand locks nobody: a name that is locked by mistake would ban its
-// owner.
-func Gather(s Sources) (List, error) {
-	names, shut := make(map[string]bool), make(map[string]bool)
-	if err := eachLine(s.Passwd, func(line string) { passwdLine(line, names, shut) }); err != nil {
-		return List{}, fmt.Errorf("read passwd: %w", err)
+// MaxAsked bounds for how many users sshd is asked; the others count as users who can log in.
+const MaxAsked = 256
+
+// Gather lists the accounts of passwd(5). Locked are those that, for certain, nobody can log in to through sshd with a
+// password: sshd refuses the user or all passwords, or the password is locked or the account has expired, and PAM asks
+// nobody but pam_unix. A name that is listed by mistake would ban its owner, so that whatever is not understood lists
+// nobody. Doubts say, a sentence each, what was not understood; an error is a file without which there is no list.
+func (h Host) Gather() (l List, doubts []string, err error) {
+	users, err := h.users()
+	if err != nil {
+		return List{}, nil, err
 	}
-	if err := eachLine(s.Shadow, func(line string) { shadowLine(line, shut) }); err != nil {
-		return List{}, fmt.Errorf("read shadow: %w", err)
+	p, err := h.policy("")
+	if err != nil {
+		doubts = append(doubts, fmt.Sprintf("sshd does not tell its settings, so that no account counts as one without a password (%v); try: sshd -T", err))
 	}
-	var p policy
-	if err := eachLine(s.SSHD, p.line); err != nil {
-		return List{}, fmt.Errorf("read sshd's settings: %w", err)
+	j := judge{host: h, rules: p, users: users}
+	if err == nil {
+		doubts = append(doubts, j.prepare()...)
 	}
-	var m matched
-	if err := eachLine(s.Config, m.line); err != nil {
-		return List{}, fmt.Errorf("read sshd_config: %w", err)
-	}
-	p.loosen(m)
-	l := List{Version: version, Accounts: []string{}, Locked: []string{}}
-	for name := range names {
+	l = List{Version: version, Accounts: []string{}, Locked: []string{}}
+	for name := range users {
 		l.Accounts = append(l.Accounts, name)
-		if shut[name] || p.refuses(name) {
+	}
+	slices.Sort(l.Accounts)
+	for _, name := range l.Accounts {
+		if p.known && j.locked(name) {
 			l.Locked = append(l.Locked, name)
 		}
 	}
-	slices.Sort(l.Accounts)
-	slices.Sort(l.Locked)
-	return l, nil
+	return l, doubts, nil
 }
 
-// eachLine yields the lines of a text, at most 64 KiB each and 16 MiB together.
-func eachLine(r io.Reader, line func(string)) error {
-	if r == nil {
-		return nil
+// judge tells of one account after the other whether nobody can log in to it with a password.
+type judge struct {
+	host   Host
+	rules  policy // of everybody
+	users  map[string]user
+	groups groups
+	except exceptions // that Match blocks make of the rules
+	stored bool       // a password that is not in passwd and shadow is none
+	dated  bool       // nobody gets into an expired account
+	asked  int
+}
+
+// prepare reads what is the same for all accounts, and returns what was not understood.
+func (j *judge) prepare() (doubts []string) {
+	doubt := func(format string, args ...any) { doubts = append(doubts, fmt.Sprintf(format, args...)) }
+	n, err := readNames(j.host.Root)
+	if err != nil {
+		doubt("%v; no account counts as locked", err)
 	}
-	lines := bufio.NewScanner(io.LimitReader(r, 16<<20))
+	if j.groups, err = readGroups(j.host.Root); err != nil {
+		doubt("%v; AllowGroups and DenyGroups count for nothing", err)
+	}
+	j.groups.known = j.groups.known && n.groups
+	j.except = readExceptions(j.host.Root, j.host.Config, j.groups.known)
+	if j.except.unread != nil {
+		doubt("%v; what sshd refuses counts for nothing", j.except.unread)
+	}
+	j.stored, j.dated = n.users && !j.rules.kerberos && !j.except.kerberos, n.users
+	if !j.rules.pam {
+		return doubts
+	}
+	auth, err := pamRefuses(j.host.Root, j.rules.service, "auth")
+	account := false
+	if err == nil {
+		account, err = pamRefuses(j.host.Root, j.rules.service, "account")
+	}
+	if err != nil {
+		doubt("PAM is not understood: %v; no account counts as locked", err)
+	}
+	j.stored, j.dated = j.stored && auth && err == nil, j.dated && account
+	return doubts
+}
+
+// locked reports whether nobody can log in to the account with a password, for certain.
+func (j *judge) locked(name string) bool {
+	u := j.users[name]
+	if j.stored && u.locked() || j.dated && u.expired(j.host.Now) {
+		return true
+	}
+	if j.except.unread != nil {
+		return false
+	}
+	p := j.rules
+	if j.except.ofUsers {
+		if j.asked++; j.asked > MaxAsked {
+			return false
+		}
+		var err error
+		if p, err = j.host.policy(name); err != nil {
+			return false
+		}
+	}
+	p.loosen(j.except)
+	return p.refuses(name, u, j.groups)
+}
+
+// policy is what sshd says.
+func (h Host) policy(name string) (policy, error) {
+	text, err := h.SSHD(name)
+	if err != nil {
+		return policy{}, err
+	}
+	return parsePolicy(string(text))
+}
+
+// What is read of a file and of a line, in bytes.
+const (
+	maxText = 16 << 20
+	maxLine = 1 << 20
+)
+
+// eachLine yields the lines of a file.
+func eachLine(root fs.FS, name string, line func(string)) error {
+	f, err := root.Open(name)
+	if err != nil {
+		return fmt.Errorf("read /%s: %w", name, cause(err))
+	}
+	defer f.Close()
+	if err := scan(f, line); err != nil {
+		return fmt.Errorf("read /%s: %w", name, err)
+	}
+	return nil
+}
+
+// cause is an error without the name of the file, which we write with a slash.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func scan(r io.Reader, line func(string)) error {
+	lines := bufio.NewScanner(io.LimitReader(r, maxText))
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		line(lines.Text())
 	}
 	return lines.Err()
 }
 
-// passwdLine is name:password:uid:gid:comment:home:shell.
-func passwdLine(line string, names, shut map[string]bool) {
-	f := strings.Split(line, ":")
-	nis := strings.HasPrefix(line, "+") || strings.HasPrefix(line, "-")
-	if nis || len(f) != 7 || !valid(f[0]) || len(names) >= MaxNames {
-		return
+// Names are the names of the accounts in a passwd(5), at most MaxNames.
+func Names(passwd io.Reader) ([]string, error) {
+	users := make(map[string]user)
+	if err := scan(passwd, func(line string) { passwdLine(line, users) }); err != nil {
+		return nil, fmt.Errorf("read passwd: %w", err)
 	}
-	names[f[0]] = true
-	if shell := path.Base(f[6]); lockedPassword(f[1]) || shell == "nologin" || shell == "false" {
-		shut[f[0]] = true
+	names := make([]string, 0, len(users))
+	for name := range users {
+		names = append(names, name)
 	}
+	slices.Sort(names)
+	return names, nil
 }
 
-// shadowLine is name:password:...; the hash goes no further than this function.
-func shadowLine(line string, shut map[string]bool) {
-	name, rest, ok := strings.Cut(line, ":")
-	password, _, more := strings.Cut(rest, ":")
-	if ok && more && valid(name) && lockedPassword(password) {
-		shut[name] = true
-	}
-}
-
-// lockedPassword reports whether no password can match: crypt(3) makes no hash that begins so.
-func lockedPassword(field string) bool {
-	return strings.HasPrefix(field, "!") || strings.HasPrefix(field, "*")
-}
-
-// policy is what sshd allows, as "sshd -T" prints it: without what Match blocks change, see loosen.
-type policy struct {
-	noPassword, noDialog, noRoot bool
-	allow, deny                  []string // patterns
-}
-
-func (p *policy) line(line string) {
-	key, value, _ := strings.Cut(line, " ")
-	switch strings.ToLower(key) {
-	case "passwordauthentication":
-		p.noPassword = value == "no"
-	case "kbdinteractiveauthentication", "challengeresponseauthentication":
-		p.noDialog = value == "no"
-	case "permitrootlogin":
-		p.noRoot = value != "yes"
-	case "allowusers":
-		p.allow = append(p.allow, strings.Fields(value)...)
-	case "denyusers":
-		p.deny = append(p.deny, strings.Fields(value)...)
-	}
-}
-
-// refuses reports whether sshd lets nobody in by that name and a password.
-func (p *policy) refuses(name string) bool {
-	return p.noPassword && p.noDialog || p.noRoot && name == "root" ||
-		len(p.allow) > 0 && !slices.ContainsFunc(p.allow, func(pattern string) bool { return allows(pattern, name) }) ||
-		slices.ContainsFunc(p.deny, func(pattern string) bool { return denies(pattern, name) })
-}
-
-// allows reports whether a pattern of AllowUsers may let the name in, from some host.
-func allows(pattern, name string) bool {
-	user, _, _ := strings.Cut(pattern, "@")
-	return matches(user, name)
-}
-
-// denies reports whether a pattern of DenyUsers keeps the name out, from every host.
-func denies(pattern, name string) bool {
-	return !strings.Contains(pattern, "@") && !strings.HasPrefix(pattern, "!") && matches(pattern, name)
-}
-
-// matches compares as sshd does, which knows only * and ?.
-func matches(pattern, name string) bool {
-	quoted := strings.NewReplacer(`\`, `\\`, `[`, `\[`).Replace(strings.TrimPrefix(pattern, "!"))
-	ok, err := path.Match(quoted, name)
-	return ok && err == nil
-}
+// fields splits at colons.
+func fields(line string) []string { return strings.Split(line, ":") }

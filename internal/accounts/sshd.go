@@ -1,111 +1,118 @@
 package accounts
 
 import (
-	"io"
-	"os"
-	"path/filepath"
+	"errors"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
 
-// Bounds on what an sshd_config may include.
-const (
-	maxConfigs = 256     // files
-	maxConfig  = 1 << 20 // bytes of each
-)
-
-// SSHDConfig is the text of an sshd_config(5) and of what it includes, one after the other. What cannot be read is left
-// out, as it is for an sshd that refuses it: then "sshd -T" says nothing either.
-func SSHDConfig(path string) io.Reader {
-	c := configs{dir: filepath.Dir(path)}
-	c.add(path)
-	return strings.NewReader(c.text.String())
+// policy is what sshd allows, as "sshd -T" prints it.
+type policy struct {
+	known      bool   // sshd has answered
+	noPassword bool   // it takes no passwords itself,
+	noDialog   bool   // nor asks for them in a dialog
+	noRoot     bool   // with a password
+	keysOnly   bool   // AuthenticationMethods names nothing that wants a password
+	pam        bool   // PAM is asked
+	service    string // as which service
+	kerberos   bool   // a password may be Kerberos's
+	rules      map[string][]string
 }
 
-type configs struct {
-	dir  string // that relative names are in
-	read []string
-	text strings.Builder
+// parsePolicy reads "keyword value" lines.
+func parsePolicy(text string) (policy, error) {
+	p := policy{service: "sshd", rules: make(map[string][]string)}
+	if err := scan(strings.NewReader(text), p.line); err != nil {
+		return policy{}, err
+	}
+	if !p.known {
+		return policy{}, errors.New("no settings of passwords")
+	}
+	p.noDialog = p.noDialog || !p.pam // nobody else is there to hold it
+	return p, nil
 }
 
-func (c *configs) add(path string) {
-	if path = filepath.Clean(path); len(c.read) >= maxConfigs || slices.Contains(c.read, path) {
-		return
-	}
-	c.read = append(c.read, path)
-	f, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig))
-	if err != nil {
-		return
-	}
-	c.text.Write(append(text, '\n'))
-	for line := range strings.Lines(string(text)) {
-		if key, value := keyword(line); key == "include" {
-			c.include(strings.Fields(value))
-		}
-	}
-}
-
-func (c *configs) include(patterns []string) {
-	for _, pattern := range patterns {
-		pattern = strings.Trim(pattern, `"`)
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(c.dir, pattern)
-		}
-		paths, _ := filepath.Glob(pattern) // a bad pattern includes nothing
-		for _, path := range paths {
-			c.add(path)
-		}
-	}
-}
-
-// keyword splits a line of an sshd_config: a keyword in small letters, blanks or one "=", and the rest.
-func keyword(line string) (key, value string) {
-	line = strings.TrimSpace(line)
-	i := strings.IndexAny(line, " \t=")
-	if i < 0 || strings.HasPrefix(line, "#") {
-		return "", ""
-	}
-	return strings.ToLower(line[:i]), strings.Trim(strings.TrimLeft(line[i:], " \t="), " \t\"")
-}
-
-// matched are the settings that a Match block loosens for somebody: "sshd -T" does not tell for whom.
-type matched struct {
-	inside                        bool // a Match block
-	password, dialog, root, allow bool
-}
-
-// line reads a line of SSHDConfig. Of a Match block that ends with its file more may seem to be inside: that locks fewer.
-func (m *matched) line(line string) {
-	key, value := keyword(line)
-	if key == "match" {
-		m.inside = true
-	}
-	if !m.inside {
-		return
-	}
-	switch key {
+func (p *policy) line(line string) {
+	key, value, _ := strings.Cut(line, " ")
+	switch key = strings.ToLower(key); key {
 	case "passwordauthentication":
-		m.password = m.password || value != "no"
+		p.known, p.noPassword = true, value == "no"
 	case "kbdinteractiveauthentication", "challengeresponseauthentication":
-		m.dialog = m.dialog || value != "no"
+		p.noDialog = value == "no"
 	case "permitrootlogin":
-		m.root = m.root || value == "yes"
-	case "allowusers":
-		m.allow = true
+		p.noRoot = noRoot(value)
+	case "authenticationmethods":
+		p.keysOnly = !wantsPassword(value)
+	case "usepam":
+		p.pam = value != "no"
+	case "pamservicename":
+		p.service = value
+	case "kerberosauthentication":
+		p.kerberos = value != "no"
+	case "allowusers", "denyusers", "allowgroups", "denygroups":
+		p.rules[key] = append(p.rules[key], strings.Fields(value)...)
 	}
 }
 
-// loosen takes back what does not hold for everybody.
-func (p *policy) loosen(m matched) {
-	p.noPassword = p.noPassword && !m.password
-	p.noDialog = p.noDialog && !m.dialog
-	p.noRoot = p.noRoot && !m.root
-	if m.allow {
-		p.allow = nil
+// noRoot reports whether a value of PermitRootLogin, old or new, lets root in with no password.
+func noRoot(value string) bool {
+	return slices.Contains([]string{"no", "prohibit-password", "without-password", "forced-commands-only"}, value)
+}
+
+// wantsPassword reports whether one of the lists of AuthenticationMethods takes a password, alone or after a key.
+func wantsPassword(lists string) bool {
+	methods := strings.FieldsFunc(lists, func(r rune) bool { return r == ' ' || r == ',' })
+	return len(methods) == 0 || slices.ContainsFunc(methods, func(method string) bool {
+		method, _, _ = strings.Cut(method, ":")
+		return !slices.Contains([]string{"publickey", "hostbased", "gssapi-with-mic"}, method)
+	})
+}
+
+// loosen takes back what does not hold from everywhere.
+func (p *policy) loosen(e exceptions) {
+	p.noPassword = p.noPassword && !e.password
+	p.noDialog = p.noDialog && !e.dialog
+	p.noRoot = p.noRoot && !e.root
+	p.keysOnly = p.keysOnly && !e.methods
+	for _, key := range e.lists {
+		delete(p.rules, key)
 	}
 }
+
+// refuses reports whether sshd lets nobody in by that name and a password.
+func (p *policy) refuses(name string, u user, g groups) bool {
+	if p.noPassword && p.noDialog || p.keysOnly || p.noRoot && u.uid == "0" {
+		return true
+	}
+	allow, deny := p.rules["allowusers"], p.rules["denyusers"]
+	if len(allow) > 0 && !slices.ContainsFunc(allow, func(pattern string) bool { return allows(pattern, name) }) ||
+		slices.ContainsFunc(deny, func(pattern string) bool { return denies(pattern, name) }) {
+		return true
+	}
+	in := func(pattern string) bool {
+		return slices.ContainsFunc(g.of(name, u), func(group string) bool { return matches(pattern, group) })
+	}
+	allow, deny = p.rules["allowgroups"], p.rules["denygroups"]
+	return g.known && (len(allow) > 0 && !slices.ContainsFunc(allow, in) || slices.ContainsFunc(deny, in))
+}
+
+// allows reports whether a pattern of AllowUsers may let the name in, from some host.
+func allows(pattern, name string) bool {
+	user, _, _ := strings.Cut(pattern, "@")
+	return matches(strings.TrimPrefix(user, "!"), name)
+}
+
+// denies reports whether a pattern of DenyUsers keeps the name out, from every host.
+func denies(pattern, name string) bool {
+	return !strings.Contains(pattern, "@") && !strings.HasPrefix(pattern, "!") && matches(pattern, name)
+}
+
+// matches compares as sshd does, which knows only * and ?.
+func matches(pattern, name string) bool {
+	ok, err := path.Match(strings.NewReplacer(`\`, `\\`, `[`, `\[`).Replace(pattern), name)
+	return ok && err == nil
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
