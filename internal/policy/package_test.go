@@ -2,9 +2,11 @@ package policy
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -51,6 +53,7 @@ func TestPackages(t *testing.T) {
 	}
 	t.Run("lintian", func(t *testing.T) { judge(t, debs[0]) })
 	t.Run("content", func(t *testing.T) { sameContent(t, debs[0], rpms[0]) })
+	t.Run("notices", func(t *testing.T) { noticed(t, debs[0], rpms[0]) })
 }
 
 // judge has lintian look at a .deb: neither an error nor a warning.
@@ -87,6 +90,46 @@ func sameContent(t *testing.T, deb, rpm string) {
 	}
 	if diff := cmp.Diff(want, inRPM); diff != "" {
 		t.Errorf("(-deb +rpm):\n%s", diff)
+	}
+}
+
+// noticed finds what is linked into the programs of a .deb, at its version, in the .deb's copyright file, and that file among
+// the licenses of the .rpm.
+func noticed(t *testing.T, deb, rpm string) {
+	t.Helper()
+	for _, tool := range []string{"dpkg-deb", "rpm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("SKIPPED, NOTHING WAS TESTED:", tool, "is not here (make deps)")
+		}
+	}
+	dir := t.TempDir()
+	list(t, "dpkg-deb", "-x", deb, dir)
+	said, err := os.ReadFile(dir + "/usr/share/doc/exile/copyright")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stanzas := map[string]string{}
+	for p := range strings.SplitSeq(string(said), "\n\n") {
+		files, text, _ := strings.Cut(p, "\n")
+		stanzas[files] = text
+	}
+	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "bin/exilectl"} {
+		info, err := buildinfo.ReadFile(filepath.Join(dir, "usr", program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range append(info.Deps, &debug.Module{Path: "std", Version: info.GoVersion}) {
+			if m.Replace != nil {
+				m = m.Replace
+			}
+			if text := stanzas["Files: "+m.Path+"/*"]; !strings.Contains(text, m.Version) {
+				t.Errorf("%s is linked with %s %s, of which the copyright file says %q", program, m.Path, m.Version, text)
+			}
+		}
+	}
+	want := []string{"/usr/share/doc/exile/Apache-2.0", "/usr/share/doc/exile/copyright"}
+	if diff := cmp.Diff(want, list(t, "rpm", "-qp", "--licensefiles", rpm)); diff != "" {
+		t.Errorf("the license files of the .rpm (-want +got):\n%s", diff)
 	}
 }
 
