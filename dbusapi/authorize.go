@@ -6,21 +6,8 @@ import (
 	"fmt"
 
 	"github.com/godbus/dbus/v5"
-)
 
-// action is what polkit is asked about.
-type action string
-
-// The actions; units/polkit/org.exile1.policy describes them to people.
-const (
-	actInspect   action = BusName + ".inspect"
-	actBan       action = BusName + ".ban"
-	actUnban     action = BusName + ".unban"
-	actUnbanAll  action = BusName + ".unban-all"
-	actReload    action = BusName + ".reload"
-	actManage    action = BusName + ".manage"
-	actReport    action = BusName + ".report"
-	actConfigure action = BusName + ".configure"
+	"exile/internal/control"
 )
 
 // polkitSubject is how polkit names who asks: (sa{sv}).
@@ -35,30 +22,28 @@ type polkitResult struct {
 	Details               map[string]string
 }
 
-// authorize lets root through and asks polkit about everybody else, every time: what polkit keeps is its business.
-func (c *call) authorize(a action) error {
-	if a == "" {
+// authorize lets through whom the gate knows and asks polkit about everybody else, every time: what polkit keeps is its
+// business.
+func (c *call) authorize(a control.Action) error { return c.allow(a, c.interactive) }
+
+// allow is authorize; only where it is interactive a human may be asked for a password.
+func (c *call) allow(a control.Action, interactive bool) error {
+	if a == control.Public {
 		return nil
 	}
-	uid, err := c.uid()
+	p, err := c.caller()
 	if err != nil {
 		return fail(errAccessDenied, "Cannot find out who calls: %s.", err)
 	}
-	c.user, c.root = uid, uid == 0
-	if c.root {
+	c.user, c.root = p.UID, p.UID == 0
+	if c.session.service.cfg.Gate.Opens(p, a) {
 		return nil
 	}
 	c.rest()
 	defer c.work()
-	select {
-	case c.session.questions <- struct{}{}:
-		defer func() { <-c.session.questions }()
-	default:
-		return fail(errLimitsExceeded, "%d questions to polkit wait already.", maxQuestions)
-	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	if c.interactive {
+	if interactive {
 		go func() {
 			select {
 			case <-c.peer.left:
@@ -67,64 +52,116 @@ func (c *call) authorize(a action) error {
 			}
 		}()
 	}
-	result, err := c.askPolkit(ctx, a)
-	if err != nil {
-		return polkitError(err, a)
-	}
-	switch {
-	case result.Authorized:
-		return nil
-	case result.Challenge:
-		return fail(errInteractive, "Interactive authentication required.")
-	}
-	return fail(errAccessDenied, "Access denied: only root may, unless a rule of polkit allows %s.", a)
+	return c.session.askPolkit(ctx, question{
+		subject:     polkitSubject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(c.sender)}},
+		action:      a,
+		interactive: interactive,
+		id:          fmt.Sprintf("exile-%s-%d", c.sender, c.serial),
+	})
 }
 
-// uid asks the bus who calls, once for each peer.
-func (c *call) uid() (uint32, error) {
+// inspects reports whether the caller may inspect, without asking a human. Where that is not known it may not.
+func (c *call) inspects() bool {
+	return c.allow(control.MayInspect, false) == nil
+}
+
+// credentials is the part of what the bus knows of a connection that the gate asks for.
+func credentials(all map[string]dbus.Variant) (control.Peer, error) {
+	uid, ok := all["UnixUserID"].Value().(uint32)
+	if !ok {
+		return control.Peer{}, errors.New("the bus does not say which user it is")
+	}
+	groups, _ := all["UnixGroupIDs"].Value().([]uint32) // an old bus does not know them
+	return control.Peer{UID: uid, Groups: groups}, nil
+}
+
+// caller asks the bus who calls, once for each peer.
+func (c *call) caller() (control.Peer, error) {
 	if known := c.peer.user.Load(); known != nil {
 		return *known, nil
 	}
 	c.rest()
 	defer c.work()
-	var uid uint32
-	err := c.session.conn.BusObject().CallWithContext(c.ctx, "org.freedesktop.DBus.GetConnectionUnixUser", 0, c.sender).Store(&uid)
-	if err == nil {
-		c.peer.user.Store(&uid)
+	var all map[string]dbus.Variant
+	err := c.session.conn.BusObject().CallWithContext(c.ctx, "org.freedesktop.DBus.GetConnectionCredentials", 0, c.sender).Store(&all)
+	if err != nil {
+		return control.Peer{}, err
 	}
-	return uid, err
+	p, err := credentials(all)
+	if err == nil {
+		c.peer.user.Store(&p)
+	}
+	return p, err
 }
 
-// askPolkit has no time limit when a human may be typing.
-func (c *call) askPolkit(ctx context.Context, a action) (polkitResult, error) {
+// question is what polkit is asked.
+type question struct {
+	subject     polkitSubject
+	action      control.Action
+	interactive bool   // a human may be asked for a password, without a time limit
+	id          string // by which it can be taken back
+}
+
+// askPolkit returns why the subject may not; nil: it may.
+func (s *session) askPolkit(ctx context.Context, q question) error {
+	select {
+	case s.questions <- struct{}{}:
+		defer func() { <-s.questions }()
+	default:
+		return fail(errLimitsExceeded, "%d questions to polkit wait already.", maxQuestions)
+	}
 	var flags uint32
-	if c.interactive {
+	if q.interactive {
 		flags = 1
 	} else {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, workTime)
 		defer cancel()
 	}
-	subject := polkitSubject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(c.sender)}}
-	cancellation := fmt.Sprintf("exile-%s-%d", c.sender, c.serial)
-	authority := c.session.conn.Object("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority")
+	authority := s.conn.Object("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority")
 	var result polkitResult
 	err := authority.CallWithContext(ctx, "org.freedesktop.PolicyKit1.Authority.CheckAuthorization", 0,
-		subject, string(a), map[string]string{}, flags, cancellation).Store(&result)
-	if ctx.Err() != nil && c.session.ctx.Err() == nil {
-		authority.Go("org.freedesktop.PolicyKit1.Authority.CancelCheckAuthorization", dbus.FlagNoReplyExpected, nil, cancellation)
+		q.subject, q.action.ID(), map[string]string{}, flags, q.id).Store(&result)
+	if ctx.Err() != nil && s.ctx.Err() == nil {
+		authority.Go("org.freedesktop.PolicyKit1.Authority.CancelCheckAuthorization", dbus.FlagNoReplyExpected, nil, q.id)
 	}
-	return result, err
+	switch {
+	case err != nil:
+		return polkitError(err, q.action)
+	case result.Authorized:
+		return nil
+	case result.Challenge:
+		return fail(errInteractive, "Interactive authentication required: %s.", control.Denied(q.action))
+	}
+	return fail(errAccessDenied, "Access denied: %s.", control.Denied(q.action))
 }
 
-// polkitError says no: without polkit only root may.
-func polkitError(err error, a action) error {
+// polkitError says no: without polkit only those may whom the gate knows.
+func polkitError(err error, a control.Action) error {
 	var e dbus.Error
 	if errors.As(err, &e) && (e.Name == errServiceUnknown || e.Name == errNameHasNoOwner) {
-		return fail(errAccessDenied, "Access denied: polkit is not running, so only root may (%s).", a)
+		return fail(errAccessDenied, "Access denied, and polkit is not running: %s.", control.Denied(a))
 	}
-	return fail(errAccessDenied, "Access denied: polkit action %s: %s.", a, sentenceBody(err))
+	return fail(errAccessDenied, "Access denied: polkit action %s: %s.", a.ID(), sentenceBody(err))
 }
 
 // sentenceBody is an error's text within a sentence.
 func sentenceBody(err error) string { return fmt.Sprintf("%q", err.Error()) }
+
+// errNoBus is that polkit cannot be asked.
+var errNoBus = errors.New("there is no bus")
+
+// Authorize asks polkit whether a peer that has not come over the bus may do something; nobody is asked for a password.
+// The error is why not.
+func (s *Service) Authorize(ctx context.Context, p control.Peer, a control.Action) error {
+	ss := s.session.Load()
+	if ss == nil {
+		return errNoBus
+	}
+	// Polkit reads the time when the process was started itself: we do not see the processes of others. The user is the
+	// one who connected, whatever became of the process.
+	subject := polkitSubject{"unix-process", map[string]dbus.Variant{
+		"pid": dbus.MakeVariant(uint32(p.PID)), "start-time": dbus.MakeVariant(uint64(0)), "uid": dbus.MakeVariant(int32(p.UID)),
+	}}
+	return ss.askPolkit(ctx, question{subject: subject, action: a, id: fmt.Sprintf("exile-varlink-%d", s.asked.Add(1))})
+}

@@ -109,8 +109,8 @@ func TestPolkitDecides(t *testing.T) {
 		want string // in what busctl says; empty: success
 		asks string
 	}{
-		{manager("ListJails"), "", "org.exile1.inspect"},
-		{append([]string{"--allow-interactive-authorization=false"}, banArgs...), "Interactive authentication required.", "org.exile1.ban"},
+		{manager("ListBans", "ssut", "", "", "0", "0"), "", "org.exile1.inspect"},
+		{append([]string{"--allow-interactive-authorization=false"}, banArgs...), "Interactive authentication required: ", "org.exile1.ban"},
 		{append([]string{"--allow-interactive-authorization=true"}, banArgs...), "", "org.exile1.ban"},
 		{manager("Unban", "sst", "", "192.0.2.7", "0"), "Access denied", "org.exile1.unban"},
 		{manager("Flush", "st", "", "0"), "Access denied", "org.exile1.unban-all"},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"exile/internal/control"
 )
 
 // call is one method call and its answer.
@@ -134,7 +136,7 @@ func (c *call) dispatch() ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := o.find(c.iface, c.member)
+	m, action, err := o.find(c.iface, c.member)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +144,13 @@ func (c *call) dispatch() ([]any, error) {
 		return nil, fail(errInvalidArgs, "%s takes %q, not %q.", m.name, want, c.signature)
 	}
 	c.object = o
-	if err := c.authorize(m.action); err != nil {
+	if err := c.authorize(action); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, workTime)
 	defer cancel()
 	c.ctx = ctx
-	if m.action != "" && m.action != actInspect {
+	if action != control.Public && action != control.MayInspect {
 		c.rest() // commands wait for the disk
 	}
 	return m.do(c)

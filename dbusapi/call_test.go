@@ -47,7 +47,7 @@ func (s *session) callOf(t *testing.T, peer, iface, member, signature string, bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.user.Store(new(uint32))
+	p.user.Store(new(control.Peer))
 	return &call{
 		session: s, ctx: s.ctx, sender: peer, peer: p, path: managerPath, iface: iface, member: member, signature: signature,
 		body: body, silent: true,

@@ -238,6 +238,12 @@ func describeStatus(c *call) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !c.inspects() {
+		status = status.Public()
+		for i, j := range jails {
+			jails[i] = j.Public()
+		}
+	}
 	return asJSON(toStatusDoc(status, jails))
 }
 

@@ -3,6 +3,8 @@ package dbusapi
 import (
 	"sync/atomic"
 	"time"
+
+	"exile/internal/control"
 )
 
 // Limits on what peers may have running. Who is over a limit is told so at once and costs nothing more.
@@ -52,9 +54,9 @@ type peer struct {
 	at     time.Time
 
 	// What follows is for its calls, too.
-	left chan struct{}          // closed when it has left the bus
-	busy chan struct{}          // held by the call of it that is worked on, or is the next
-	user atomic.Pointer[uint32] // who it is, once the bus has said so: that does not change
+	left chan struct{}                // closed when it has left the bus
+	busy chan struct{}                // held by the call of it that is worked on, or is the next
+	user atomic.Pointer[control.Peer] // who it is, once the bus has said so: that does not change
 }
 
 func (p *peer) hasLeft() bool {

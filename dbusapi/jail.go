@@ -13,18 +13,18 @@ func jailIface() *iface {
 
 func jailMethods() []method {
 	return []method{
-		{"ListBans", "s after, u max, t flags", "a(ssttuus) bans, s next", actInspect, func(c *call) ([]any, error) {
+		{"ListBans", "s after, u max, t flags", "a(ssttuus) bans, s next", func(c *call) ([]any, error) {
 			return c.listBans(control.Page{Jail: c.object.jail, After: c.str(0), Max: int(c.u32(1))}, c.u64(2))
 		}},
-		{"ListFailures", "s after, u max, t flags", "a(sutt) hosts, s next", actInspect, listFailures},
-		{"Describe", "", "s json", actInspect, describeJail},
-		{"Ban", "s address, t duration_usec, s reason, t flags", "t until_usec", actBan, func(c *call) ([]any, error) {
+		{"ListFailures", "s after, u max, t flags", "a(sutt) hosts, s next", listFailures},
+		{"Describe", "", "s json", describeJail},
+		{"Ban", "s address, t duration_usec, s reason, t flags", "t until_usec", func(c *call) ([]any, error) {
 			return c.ban(c.object.jail, c.str(0), c.u64(1), c.str(2), 3)
 		}},
-		{"Unban", "s address, t flags", "u n_removed", actUnban, func(c *call) ([]any, error) {
+		{"Unban", "s address, t flags", "u n_removed", func(c *call) ([]any, error) {
 			return c.unban(c.object.jail, c.str(0), c.u64(1))
 		}},
-		{"Flush", "t flags", "u n_removed", actUnbanAll, func(c *call) ([]any, error) {
+		{"Flush", "t flags", "u n_removed", func(c *call) ([]any, error) {
 			return c.flush(c.object.jail, c.u64(0))
 		}},
 	}
@@ -75,6 +75,9 @@ func describeJail(c *call) ([]any, error) {
 	i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == c.object.jail })
 	if i < 0 {
 		return nil, fail(errUnknownObject, "Unknown object %q.", string(c.path))
+	}
+	if !c.inspects() {
+		jails[i] = jails[i].Public()
 	}
 	return asJSON(toJailDoc(jails[i]))
 }

@@ -13,9 +13,9 @@ import (
 // learnedMethods are the rows of org.exile1.Manager about what detectors have learned.
 func learnedMethods() []method {
 	return []method{
-		{"ListNames", "s jail, t flags", "a(ssut) names", actInspect, listNames},
-		{"ForgetName", "s jail, s name, t flags", "b known", actManage, forgetName},
-		{"ForgetAddress", "s jail, s address, t flags", "b known", actUnban, forgetAddress},
+		{"ListNames", "s jail, t flags", "a(ssut) names", listNames},
+		{"ForgetName", "s jail, s name, t flags", "b known", forgetName},
+		{"ForgetAddress", "s jail, s address, t flags", "b known", forgetAddress},
 	}
 }
 

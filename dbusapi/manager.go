@@ -23,41 +23,41 @@ func manager() *iface {
 
 func managerQueries() []method {
 	return []method{
-		{"GetJail", "s name", "o path", "", getJail},
-		{"ListJails", "", "a(sosuut) jails", actInspect, listJails},
-		{"QueryAddress", "s address", "a(ssttuus) bans, a{sv} info", actInspect, queryAddress},
-		{"ListBans", "s jail, s after, u max, t flags", "a(ssttuus) bans, s next", actInspect, func(c *call) ([]any, error) {
+		{"GetJail", "s name", "o path", getJail},
+		{"ListJails", "", "a(sosuut) jails", listJails},
+		{"QueryAddress", "s address", "a(ssttuus) bans, a{sv} info", queryAddress},
+		{"ListBans", "s jail, s after, u max, t flags", "a(ssttuus) bans, s next", func(c *call) ([]any, error) {
 			return c.listBans(control.Page{Jail: c.str(0), After: c.str(1), Max: int(c.u32(2))}, c.u64(3))
 		}},
-		{"ListBansByFileDescriptor", "s jail, t flags", "h fd", actInspect, listBansByFD},
-		{"Describe", "", "s json", actInspect, describeStatus},
-		{"DescribeAddress", "s address", "s json", actInspect, describeAddress},
-		{"DumpByFileDescriptor", "", "h fd", actInspect, dumpByFD},
-		{"ExportStateByFileDescriptor", "t flags", "h fd", actManage, exportStateByFD},
-		{"Subscribe", "", "", actInspect, func(c *call) ([]any, error) { return nil, c.session.subscribe(c) }},
-		{"Unsubscribe", "", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
+		{"ListBansByFileDescriptor", "s jail, t flags", "h fd", listBansByFD},
+		{"Describe", "", "s json", describeStatus},
+		{"DescribeAddress", "s address", "s json", describeAddress},
+		{"DumpByFileDescriptor", "", "h fd", dumpByFD},
+		{"ExportStateByFileDescriptor", "t flags", "h fd", exportStateByFD},
+		{"Subscribe", "", "", func(c *call) ([]any, error) { return nil, c.session.subscribe(c) }},
+		{"Unsubscribe", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
 	}
 }
 
 func managerCommands() []method {
 	return []method{
-		{"Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", actBan, func(c *call) ([]any, error) {
+		{"Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", func(c *call) ([]any, error) {
 			return c.ban(c.str(0), c.str(1), c.u64(2), c.str(3), 4)
 		}},
-		{"BanMany", "a(ssts) bans, t flags", "a(uss) refused", actBan, banMany},
-		{"Unban", "s jail, s address, t flags", "u n_removed", actUnban, func(c *call) ([]any, error) {
+		{"BanMany", "a(ssts) bans, t flags", "a(uss) refused", banMany},
+		{"Unban", "s jail, s address, t flags", "u n_removed", func(c *call) ([]any, error) {
 			return c.unban(c.str(0), c.str(1), c.u64(2))
 		}},
-		{"Flush", "s jail, t flags", "u n_removed", actUnbanAll, func(c *call) ([]any, error) {
+		{"Flush", "s jail, t flags", "u n_removed", func(c *call) ([]any, error) {
 			return c.flush(c.str(0), c.u64(1))
 		}},
-		{"Report", "s jail, s address, s user, b success, t flags", "", actReport, report},
-		{"Pause", "t duration_usec, t flags", "", actManage, pause},
-		{"ResetStatistics", "", "", actManage, func(c *call) ([]any, error) {
+		{"Report", "s jail, s address, s user, b success, t flags", "", report},
+		{"Pause", "t duration_usec, t flags", "", pause},
+		{"ResetStatistics", "", "", func(c *call) ([]any, error) {
 			return nil, c.session.service.cfg.Writer.ResetStatistics(c.ctx)
 		}},
-		{"ResetFirewall", "t flags", "", actManage, resetFirewall},
-		{"Reload", "", "", actReload, reload},
+		{"ResetFirewall", "t flags", "", resetFirewall},
+		{"Reload", "", "", reload},
 	}
 }
 

@@ -83,7 +83,7 @@ func setProperty(c *call) ([]any, error) {
 	if v.Signature().String() != p.sig {
 		return nil, fail(errInvalidArgs, "Property %q is of type %q, not %q.", p.name, p.sig, v.Signature().String())
 	}
-	if err := c.authorize(actManage); err != nil {
+	if err := c.authorize(control.MayManage); err != nil {
 		return nil, err
 	}
 	return nil, p.set(c, v.Value())

@@ -17,6 +17,7 @@ type Config struct {
 	Reader   control.Reader // answers the questions
 	Writer   control.Writer // carries out the commands
 	Learner  control.Learner
+	Gate     control.Gate // who needs not be asked about
 	Archiver control.Archiver
 	// Configurer puts configurations on trial.
 	Configurer control.Configurer
@@ -34,8 +35,10 @@ type Service struct {
 	events  chan control.Event
 	dropped atomic.Uint64
 	started monotonic
-	lent    chan struct{} // one for each memory file that a peer other than root holds
-	ended   chan struct{} // closed when Serve returns
+	lent    chan struct{}           // one for each memory file that a peer other than root holds
+	ended   chan struct{}           // closed when Serve returns
+	session atomic.Pointer[session] // the connection that there is; nil: none
+	asked   atomic.Uint64           // questions to polkit about peers that are not on the bus
 }
 
 // queueLength is how many announcements may wait for the bus.
@@ -102,6 +105,8 @@ func (s *Service) serveOnce(ctx context.Context) (bool, error) {
 		<-ended
 		return false, err
 	}
+	s.session.Store(ss)
+	defer s.session.Store(nil)
 	s.connected(nil)
 	return true, <-ended
 }

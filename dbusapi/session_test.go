@@ -7,6 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"exile/dbusapi/dbustest"
+	"exile/internal/control"
 	"exile/internal/control/controltest"
 )
 
@@ -76,10 +77,9 @@ func TestWhoHasLeftDoesNotSubscribe(t *testing.T) {
 // The bus is asked once who a peer is. Here there is no bus to ask.
 func TestWhoCallsIsKnown(t *testing.T) {
 	t.Parallel()
-	user := uint32(0)
-	c := &call{peer: &peer{}}
-	c.peer.user.Store(&user)
-	if err := c.authorize(actBan); err != nil || !c.root {
+	c := &call{peer: &peer{}, session: &session{service: &Service{}}}
+	c.peer.user.Store(&control.Peer{})
+	if err := c.authorize(control.MayBan); err != nil || !c.root {
 		t.Errorf("authorize of root: %v", err)
 	}
 }

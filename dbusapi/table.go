@@ -29,13 +29,13 @@ func signature(as []arg) string {
 	return b.String()
 }
 
-// method is a row of an interface: what it takes and gives, who may call it, and the function that does it.
+// method is a row of an interface: what it takes and gives, and the function that does it. Who may call it says
+// control.ActionOf, for the interfaces of the daemon; the others are everybody's.
 type method struct {
-	name   string
-	in     string
-	out    string
-	action action // asked of polkit before do runs; empty: everybody may
-	do     func(*call) ([]any, error)
+	name string
+	in   string
+	out  string
+	do   func(*call) ([]any, error)
 }
 
 // signal is a row of an interface.
@@ -107,22 +107,35 @@ func (o *object) iface(name string) *iface {
 	return nil
 }
 
-// find returns the method, or the error that the specification wants. An empty interface means any.
-func (o *object) find(ifaceName, member string) (*method, error) {
+// needs is what a caller of a method of the interface has to be let do. A method that is not in the table is nobody's.
+func (i *iface) needs(method string) control.Action {
+	if i.name != ManagerInterface && i.name != JailInterface {
+		return control.Public
+	}
+	a, ok := control.ActionOf(method)
+	if !ok {
+		return control.MayConfigure
+	}
+	return a
+}
+
+// find returns the method, what a caller has to be let do, or the error that the specification wants. An empty interface
+// means any.
+func (o *object) find(ifaceName, member string) (*method, control.Action, error) {
 	if ifaceName != "" {
 		i := o.iface(ifaceName)
 		if i == nil {
-			return nil, fail(errUnknownInterface, "Unknown interface %q.", ifaceName)
+			return nil, "", fail(errUnknownInterface, "Unknown interface %q.", ifaceName)
 		}
 		if m := i.method(member); m != nil {
-			return m, nil
+			return m, i.needs(member), nil
 		}
-		return nil, fail(errUnknownMethod, "Unknown method %q or interface %q.", member, ifaceName)
+		return nil, "", fail(errUnknownMethod, "Unknown method %q or interface %q.", member, ifaceName)
 	}
 	for _, i := range o.interfaces {
 		if m := i.method(member); m != nil {
-			return m, nil
+			return m, i.needs(member), nil
 		}
 	}
-	return nil, fail(errUnknownMethod, "Unknown method %q.", member)
+	return nil, "", fail(errUnknownMethod, "Unknown method %q.", member)
 }

@@ -14,8 +14,8 @@ import (
 // a configuration names programs that are run.
 func trialMethods() []method {
 	return []method{
-		{"TryConfiguration", "s text, t duration_usec, t flags", "", actConfigure, tryConfiguration},
-		{"GetTrial", "", "s file, s text, t until_usec", actConfigure, getTrial},
+		{"TryConfiguration", "s text, t duration_usec, t flags", "", tryConfiguration},
+		{"GetTrial", "", "s file, s text, t until_usec", getTrial},
 	}
 }
 

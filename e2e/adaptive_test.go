@@ -43,6 +43,7 @@ func TestAdaptive(t *testing.T) {
 	if out := inside(t, g, "exilectl", "list-names"); !strings.Contains(out, "oracle") {
 		t.Errorf("list-names does not list the name:\n%s", out)
 	}
+	showsNames(t, g, second, "oracle")
 	inside(t, g, "exilectl", "forget", "oracle")
 	if out := inside(t, g, "exilectl", "list-names"); strings.Contains(out, "oracle") {
 		t.Errorf("list-names lists a name that is forgotten:\n%s", out)
@@ -55,6 +56,37 @@ func TestAdaptive(t *testing.T) {
 		}
 		return len(days) > 0 && days[len(days)-1].Passed == 2 && days[len(days)-1].Dropped > 0
 	})
+}
+
+// showsNames: a name that was tried, which may be somebody's password, is shown on the bus and on the socket to those who may
+// read the system journal, and to no other user.
+func showsNames(t *testing.T, g *target.Target, a *host.Attacker, name string) {
+	t.Helper()
+	inside(t, g, "useradd", "somebody")
+	inside(t, g, "useradd", "-G", "systemd-journal", "reader")
+	for _, face := range []string{"", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent"} { // without a bus exilectl asks the socket
+		for _, tt := range []struct {
+			user string
+			args []string
+			want string
+		}{
+			{"somebody", []string{"list-names"}, "join the group systemd-journal"},
+			{"somebody", []string{"list-bans"}, "join the group systemd-journal"},
+			{"somebody", []string{"status", a.Addr.String()}, "join the group systemd-journal"},
+			{"reader", []string{"list-names"}, name},
+			{"reader", []string{"list-bans"}, a.Addr.String()},
+			{"reader", []string{"status", a.Addr.String()}, name},
+		} {
+			asked := strings.Join(append([]string{"runuser -u", tt.user, "-- env", face, "exilectl --no-ask-password"}, tt.args...), " ")
+			said := inside(t, g, "sh", "-c", asked+" 2>&1; true")
+			if !strings.Contains(said, tt.want) || tt.user == "somebody" && strings.Contains(said, name) {
+				t.Errorf("%s says, without %q:\n%s", asked, tt.want, said)
+			}
+		}
+		if said := inside(t, g, "sh", "-c", "runuser -u somebody -- env "+face+" exilectl list-jails 2>&1; true"); !strings.Contains(said, "sshd") {
+			t.Errorf("list-jails is not for everybody (%s):\n%s", face, said)
+		}
+	}
 }
 
 // try guesses once for a name; whether its ban or sshd's answer comes first is a race.

@@ -109,6 +109,7 @@ func TestVarlinkctl(t *testing.T) {
 		t.Skip("SKIPPED, NOTHING WAS TESTED: the systemd of this host has no varlinkctl, which came with 255")
 	}
 	const socket, nobody = "/run/exile/org.exile1", "setpriv --reuid=nobody --clear-groups -- "
+	const reader = "setpriv --reuid=nobody --groups=systemd-journal -- "
 	for _, step := range []struct {
 		command string
 		want    []string
@@ -118,7 +119,9 @@ func TestVarlinkctl(t *testing.T) {
 		{"varlinkctl introspect " + socket + " org.exile1", []string{"method GetStatus", "method Monitor", "error NoSuchJail"}},
 		{"varlinkctl call " + socket + " org.exile1.GetStatus {}", []string{`"state"`, `"running"`, `"ipset"`}},
 		{"varlinkctl call " + socket + ` org.exile1.Ban '{"address":"203.0.113.9"}'`, []string{"203.0.113.9"}},
-		{nobody + "varlinkctl call " + socket + " org.exile1.ListBans {}", []string{"203.0.113.9"}},
+		{reader + "varlinkctl call " + socket + " org.exile1.ListBans {}", []string{"203.0.113.9"}},
+		{nobody + "varlinkctl call " + socket + " org.exile1.ListBans {} 2>&1; true", []string{"PermissionDenied"}},
+		{nobody + "varlinkctl call --more " + socket + " org.exile1.Monitor {} 2>&1; true", []string{"PermissionDenied"}},
 		{nobody + "varlinkctl call " + socket + ` org.exile1.Unban '{"address":"203.0.113.9"}' 2>&1; true`, []string{"PermissionDenied"}},
 	} {
 		out := inside(t, g, "sh", "-c", step.command)
@@ -128,7 +131,7 @@ func TestVarlinkctl(t *testing.T) {
 			}
 		}
 	}
-	overhear(t, g, nobody+"varlinkctl call --json=short --more "+socket+" org.exile1.Monitor {}")
+	overhear(t, g, reader+"varlinkctl call --json=short --more "+socket+" org.exile1.Monitor {}")
 }
 
 // overhear finds that a command which monitors tells of a ban that is lifted.

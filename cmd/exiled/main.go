@@ -23,6 +23,7 @@ import (
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
+	"exile/internal/varlink"
 )
 
 // version is set when it is built.
@@ -147,11 +148,12 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Log:      log,
 		Version:  version,
 	})
+	gate := control.Gate{Readers: journalReaders()}
 	bus = dbusapi.New(dbusapi.Config{
-		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Version: version, LogLevel: level, LogTarget: "journal",
-		Connected: logBus(log),
+		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Gate: gate, Version: version,
+		LogLevel: level, LogTarget: "journal", Connected: logBus(log),
 	})
-	passed.connect(d, d, d, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
+	passed.connect(varlink.Config{Reader: d, Writer: d, Learner: d, Gate: gate, Authorize: bus.Authorize, Version: version}, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
 	if err := serve(ctx, o, d, bus, events, passed, hup); err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -62,12 +64,12 @@ func (s *sockets) take(name string, f *os.File) error {
 }
 
 // connect says whom the sockets speak for.
-func (s *sockets) connect(r control.Reader, w control.Writer, l control.Learner, dropped map[string]func() uint64) {
-	s.service = varlink.New(varlink.Config{Reader: r, Writer: w, Learner: l, Version: version})
+func (s *sockets) connect(cfg varlink.Config, dropped map[string]func() uint64) {
+	s.service = varlink.New(cfg)
 	if len(s.varlink) > 0 {
 		dropped["varlink"] = s.service.Dropped
 	}
-	s.collector = metrics.New(metrics.Config{Reader: r, Version: version, Dropped: dropped})
+	s.collector = metrics.New(metrics.Config{Reader: cfg.Reader, Version: cfg.Version, Dropped: dropped})
 }
 
 // announce tells those at the sockets what happened; it never blocks.
@@ -97,7 +99,8 @@ func (s *sockets) works(ctx context.Context) []func() error {
 // owner is the user who made a connection. Unless somebody changed the unit of the socket it is a TCP connection.
 func owner(ctx context.Context, owners *sockdiag.Owners, conn net.Conn) (uint32, error) {
 	if unix, ok := conn.(*net.UnixConn); ok {
-		return varlink.PeerUID(unix)
+		p, err := varlink.Peer(unix)
+		return p.UID, err
 	}
 	from, ok := conn.RemoteAddr().(*net.TCPAddr)
 	to, ok2 := conn.LocalAddr().(*net.TCPAddr)
@@ -116,4 +119,19 @@ func (s *sockets) lost(name string, err error) error {
 		s.log.Warn("Lost a socket; banning goes on", "name", name, "error", err)
 	}
 	return nil
+}
+
+// journalReaders are the groups whose members may read the system journal, as journalctl(1) names them.
+func journalReaders() []uint32 {
+	var ids []uint32
+	for _, name := range []string{"systemd-journal", "adm"} {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			continue // this host has none
+		}
+		if id, err := strconv.ParseUint(g.Gid, 10, 32); err == nil {
+			ids = append(ids, uint32(id))
+		}
+	}
+	return ids
 }

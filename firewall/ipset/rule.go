@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
-	"exile/firewall/internal/spare"
 )
 
 // priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
@@ -32,7 +31,6 @@ type rules struct {
 	flags nftables.TableFlags
 	// extension is the match of xtables that asks a set. Tests name one that no kernel has.
 	extension string
-	spared    []firewall.Spared
 }
 
 // match is one rule: drop what the set names.
@@ -99,12 +97,8 @@ func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) 
 		return false, ignoreMissing(err)
 	}
 	have, err := r.conn.GetRules(table, chain)
-	if err != nil {
+	if err != nil || len(have) != len(want) {
 		return false, ignoreMissing(err)
-	}
-	have, ok := spare.Intact(family, r.spared, have)
-	if !ok || len(have) != len(want) {
-		return false, nil
 	}
 	for i, m := range want {
 		if !m.same(have[i]) {
@@ -184,7 +178,6 @@ func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
 			Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
 			Hooknum: nftables.ChainHookPrerouting, Priority: new(priority),
 		})
-		spare.Queue(r.conn, chain, r.spared)
 		for _, m := range matches {
 			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs(r.extension)})
 		}

@@ -72,7 +72,6 @@ type Daemon struct {
 	asked     []question      // to be put to an ignorecommand
 	open      int             // questions without an answer
 	condemned []firewall.Key  // whose connections are still to be cut
-	connected connected
 	health    *health
 	stats     stats
 	days      days
@@ -149,7 +148,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	d.restore(contents)
-	d.recallSpared(ctx)
 	d.reconcile(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.killer(ctx) })

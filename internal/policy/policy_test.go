@@ -19,6 +19,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"exile/internal/control"
 )
 
 const root = "../.."
@@ -115,6 +117,30 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestGate: the table of who may call what has the methods of both faces, and no others.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	method := regexp.MustCompile(`(?m)^(?:\s*<method name="|method )(\w+)`)
+	var faces []string
+	for _, file := range []string{"units/dbus/org.exile1.Manager.xml", "units/dbus/org.exile1.Jail.xml", "internal/varlink/org.exile1.varlink"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := method.FindAllSubmatch(text, -1)
+		if len(found) < 5 {
+			t.Errorf("%s has %d methods", file, len(found))
+		}
+		for _, m := range found {
+			faces = append(faces, string(m[1]))
+		}
+	}
+	slices.Sort(faces)
+	if diff := cmp.Diff(slices.Compact(faces), control.Actions()); diff != "" {
+		t.Errorf("methods (-faces +internal/control):\n%s", diff)
+	}
+}
+
 // only says which packages alone may use a dangerous or far-reaching import.
 var only = map[string][]string{
 	"os/exec": {
@@ -131,7 +157,7 @@ var only = map[string][]string{
 	"github.com/mdlayher/netlink":    {"exile/firewall"},
 	"github.com/vishvananda/netns":   {"exile/firewall/firewalltest", "exile/e2e"},
 	"C":                              {},
-	"unsafe":                         {"exile/journal", "exile/firewall", "exile/jail/filter"},
+	"unsafe":                         {"exile/journal", "exile/firewall", "exile/jail/filter", "exile/internal/varlink"}, // there: SO_PEERGROUPS
 	"plugin":                         {},
 	"net/http/pprof":                 {},
 	"github.com/coreos/go-systemd/v22/sdjournal": {},

@@ -48,9 +48,10 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 
 // replies is a connection with a call under way.
 type replies struct {
-	conn net.Conn
-	in   *bufio.Scanner
-	stop func() bool
+	method string
+	conn   net.Conn
+	in     *bufio.Scanner
+	stop   func() bool
 }
 
 // start makes a connection and calls. Close the replies.
@@ -60,7 +61,7 @@ func (c *Client) start(ctx context.Context, name string, parameters any, more bo
 	if err != nil {
 		return nil, err
 	}
-	r := &replies{conn: conn, in: bufio.NewScanner(conn)}
+	r := &replies{method: name, conn: conn, in: bufio.NewScanner(conn)}
 	r.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	r.in.Buffer(nil, maxReply)
 	r.in.Split(splitNUL)
@@ -111,7 +112,7 @@ func (r *replies) next(out any) (bool, error) {
 	if m.Error != "" {
 		var t text
 		_ = json.Unmarshal(m.Parameters, &t) // errors of org.varlink.service have no message
-		return false, replyError(m.Error, t.Message)
+		return false, replyError(r.method, m.Error, t.Message)
 	}
 	if out == nil || len(m.Parameters) == 0 {
 		return m.Continues, nil

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"exile/internal/control"
 )
 
 // Limits on one connection.
@@ -52,11 +54,11 @@ type connection struct {
 	server *Server
 	conn   *net.UnixConn
 	in     *bufio.Reader
-	uid    uint32
+	peer   control.Peer
 }
 
-func newConnection(s *Server, conn *net.UnixConn, uid uint32) *connection {
-	return &connection{server: s, conn: conn, in: bufio.NewReaderSize(conn, maxMessage), uid: uid}
+func newConnection(s *Server, conn *net.UnixConn, p control.Peer) *connection {
+	return &connection{server: s, conn: conn, in: bufio.NewReaderSize(conn, maxMessage), peer: p}
 }
 
 // refuse says that there are too many connections.
@@ -120,11 +122,11 @@ func (c *connection) answer(ctx context.Context, m message) error {
 
 // call finds the method, looks whether the caller may, and does it.
 func (c *connection) call(ctx context.Context, m message) (any, error) {
-	do, err := find(m.Method)
+	do, needs, err := find(m.Method)
 	if err != nil {
 		return nil, err
 	}
-	if do.root && c.uid != 0 {
+	if err := c.allow(ctx, needs); err != nil {
 		return nil, &failure{denied, none{}}
 	}
 	if !do.endless {
@@ -133,6 +135,24 @@ func (c *connection) call(ctx context.Context, m message) (any, error) {
 		defer cancel()
 	}
 	return do.serve(&call{connection: c, ctx: ctx, message: m})
+}
+
+// allow returns why the caller may not.
+func (c *connection) allow(ctx context.Context, a control.Action) error {
+	switch {
+	case c.server.cfg.Gate.Opens(c.peer, a):
+		return nil
+	case c.server.cfg.Authorize == nil:
+		return errors.New(control.Denied(a))
+	}
+	ctx, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
+	return c.server.cfg.Authorize(ctx, c.peer, a)
+}
+
+// inspects reports whether the caller may inspect.
+func (c *connection) inspects(ctx context.Context) bool {
+	return c.allow(ctx, control.MayInspect) == nil
 }
 
 // errGone is that the caller does not read any more.

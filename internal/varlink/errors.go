@@ -59,11 +59,11 @@ func errorReply(err error) reply {
 	return reply{Error: name, Parameters: text{err.Error()}}
 }
 
-// replyError is the error that a reply stands for: what errorReply was given, as errors.Is sees it.
-func replyError(name, message string) error {
+// replyError is the error that a reply to a call of method stands for: what errorReply was given, as errors.Is sees it.
+func replyError(method, name, message string) error {
 	switch {
-	case name == denied:
-		message = "only root may without a bus"
+	case name == denied: // has no message, says org.varlink.service
+		message = "access denied: " + control.Denied(needed(method))
 	case message == "":
 		message = name
 	}

@@ -8,13 +8,12 @@ import (
 	"exile/internal/control"
 )
 
-// learnedMethods are the methods about what detectors have learned. What somebody typed as a name may be a password:
-// unlike bans, names are for root.
+// learnedMethods are the methods about what detectors have learned.
 func learnedMethods() map[string]method {
 	return map[string]method{
-		"ListNames":     {serve: listNames, root: true},
-		"ForgetName":    {serve: forgetName, root: true},
-		"ForgetAddress": {serve: forgetAddress, root: true},
+		"ListNames":     {serve: listNames},
+		"ForgetName":    {serve: forgetName},
+		"ForgetAddress": {serve: forgetAddress},
 	}
 }
 

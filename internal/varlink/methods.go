@@ -24,9 +24,8 @@ var serviceDescription string
 // service is the interface that every Varlink service has.
 const service = "org.varlink.service"
 
-// method is how a call is carried out.
+// method is how a call is carried out. Who may make it says control.ActionOf; the interface of every service is everybody's.
 type method struct {
-	root    bool // only for root
 	endless bool // has no time limit
 	serve   func(c *call) (any, error)
 }
@@ -41,38 +40,47 @@ func methods() map[string]method {
 		"ListHosts":       {serve: listHosts},
 		"DescribeAddress": {serve: describeAddress},
 		"Monitor":         {serve: watch, endless: true},
-		"Ban":             {serve: ban, root: true},
-		"Unban":           {serve: unban, root: true},
-		"Flush":           {serve: flush, root: true},
-		"Report":          {serve: report, root: true},
-		"Pause":           {serve: pause, root: true},
-		"Reload":          {serve: command(control.Writer.Reload), root: true},
-		"ResetStatistics": {serve: command(control.Writer.ResetStatistics), root: true},
-		"ResetFirewall":   {serve: command(control.Writer.ResetFirewall), root: true},
+		"Ban":             {serve: ban},
+		"Unban":           {serve: unban},
+		"Flush":           {serve: flush},
+		"Report":          {serve: report},
+		"Pause":           {serve: pause},
+		"Reload":          {serve: command(control.Writer.Reload)},
+		"ResetStatistics": {serve: command(control.Writer.ResetStatistics)},
+		"ResetFirewall":   {serve: command(control.Writer.ResetFirewall)},
 	})
 	return all
 }
 
-// find finds a method by its full name.
-func find(name string) (method, error) {
+// find finds a method by its full name, and what a caller has to be let do.
+func find(name string) (m method, needs control.Action, err error) {
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
-		return method{}, invalidParameter("method")
+		return m, needs, invalidParameter("method")
 	}
-	var m method
 	ok := false
 	switch in := name[:dot]; in {
 	case Interface:
 		m, ok = methods()[name[dot+1:]]
+		needs = needed(name)
 	case service:
 		m, ok = serviceMethods()[name[dot+1:]]
 	default:
-		return m, &failure{service + ".InterfaceNotFound", map[string]string{"interface": in}}
+		return m, needs, &failure{service + ".InterfaceNotFound", map[string]string{"interface": in}}
 	}
 	if !ok {
-		return m, &failure{service + ".MethodNotFound", map[string]string{"method": name}}
+		return m, needs, &failure{service + ".MethodNotFound", map[string]string{"method": name}}
 	}
-	return m, nil
+	return m, needs, nil
+}
+
+// needed is what a caller of a method of our interface has to be let do. A method that is not listed is nobody's but root's.
+func needed(name string) control.Action {
+	needs, ok := control.ActionOf(name[strings.LastIndexByte(name, '.')+1:])
+	if !ok {
+		return control.MayConfigure
+	}
+	return needs
 }
 
 func serviceMethods() map[string]method {
@@ -107,6 +115,9 @@ func getStatus(c *call) (any, error) {
 		return nil, err
 	}
 	s, err := c.server.cfg.Reader.Status(c.ctx)
+	if !c.inspects(c.ctx) {
+		s = s.Public()
+	}
 	return statusReply{toStatus(s)}, err
 }
 
@@ -115,6 +126,9 @@ func listJails(c *call) (any, error) {
 		return nil, err
 	}
 	jails, err := c.server.cfg.Reader.Jails(c.ctx)
+	if !c.inspects(c.ctx) {
+		jails = each(jails, control.JailStatus.Public)
+	}
 	return jailsReply{each(jails, toJail)}, err
 }
 

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,9 +27,13 @@ func TestPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, uid := range []uint32{0, 12345} {
+	many := make([]int, 1000) // more than there is room for at first
+	for i := range many {
+		many[i] = 5000 + i
+	}
+	for uid, groups := range map[uint32][]int{0: nil, 12345: {7, 8}, 12346: many} {
 		failed := make(chan error, 1)
-		go func() { failed <- connectAs(uid, path) }()
+		go func() { failed <- connectAs(uid, groups, path) }()
 		if err := <-failed; err != nil {
 			t.Fatal(err)
 		}
@@ -34,17 +41,30 @@ func TestPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := PeerUID(conn); err != nil || got != uid {
-			t.Errorf("uid %d connected and was taken for %d (%v)", uid, got, err)
+		got, err := Peer(conn)
+		if err != nil || got.UID != uid || got.PID != int32(os.Getpid()) {
+			t.Errorf("uid %d connected and was taken for %d, process %d (%v)", uid, got.UID, got.PID, err)
+		}
+		for _, g := range groups {
+			if !slices.Contains(got.Groups, uint32(g)) {
+				t.Errorf("uid %d is not in group %d, but in %d", uid, g, got.Groups)
+			}
 		}
 		_ = conn.Close()
 	}
 }
 
 // connectAs connects and hangs up on a thread of that user's, which ends with the goroutine.
-func connectAs(uid uint32, path string) error {
+func connectAs(uid uint32, groups []int, path string) error {
 	runtime.LockOSThread()
 	if uid != 0 {
+		gids := make([]uint32, len(groups))
+		for i, g := range groups {
+			gids[i] = uint32(g)
+		}
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(gids)), uintptr(unsafe.Pointer(&gids[0])), 0); errno != 0 {
+			return errno
+		}
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
 			return errno
 		}
@@ -60,8 +80,13 @@ func connectAs(uid uint32, path string) error {
 // Who is refused reads why, and not the name of an error.
 func TestDeniedInWords(t *testing.T) {
 	t.Parallel()
-	if got := replyError("org.varlink.service.PermissionDenied", "").Error(); got != "only root may without a bus" {
-		t.Errorf("refused with %q", got)
+	for method, want := range map[string]string{
+		"org.exile1.ListBans": "use sudo, or join the group systemd-journal",
+		"org.exile1.Flush":    "org.exile1.unban-all: use sudo",
+	} {
+		if got := replyError(method, "org.varlink.service.PermissionDenied", "").Error(); !strings.HasSuffix(got, want) {
+			t.Errorf("%s is refused with %q, want %q", method, got, want)
+		}
 	}
 }
 

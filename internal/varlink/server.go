@@ -1,5 +1,5 @@
 // Package varlink speaks org.exile1 over Varlink, for programs that have no system bus: a socket, a JSON object, a NUL byte.
-// The interface is in org.exile1.varlink; everybody who reaches the socket may ask, only root may change anything.
+// The interface is in org.exile1.varlink. Who may call what is decided as on the bus: see control.ActionOf and Config.
 //
 // The server is our own because the generic one reads messages of any size, takes any number of connections and waits for
 // slow readers for ever.
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"exile/internal/control"
 	"exile/internal/crowd"
@@ -29,7 +28,11 @@ type Config struct {
 	Reader  control.Reader // answers the questions
 	Writer  control.Writer // carries out the commands
 	Learner control.Learner
-	Version string
+	Gate    control.Gate // who needs not be asked about
+	// Authorize asks about the others, without a human being asked for a password, and returns why not; nil: they may not. It
+	// is called from many goroutines.
+	Authorize func(ctx context.Context, p control.Peer, a control.Action) error
+	Version   string
 }
 
 // Server is the daemon on its socket.
@@ -103,13 +106,13 @@ func isScarcity(err error) bool {
 
 // admit serves a connection, unless whoever made it has too many.
 func (s *Server) admit(ctx context.Context, conn *net.UnixConn, group *errgroup.Group) {
-	uid, err := PeerUID(conn)
+	p, err := Peer(conn)
 	if err != nil {
 		_ = conn.Close() // who calls cannot be told
 		return
 	}
-	c := newConnection(s, conn, uid)
-	guest := &guest{crowd.Guest{UID: uid}, conn.Close}
+	c := newConnection(s, conn, p)
+	guest := &guest{crowd.Guest{UID: p.UID}, conn.Close}
 	if !s.hub.enter(ctx, guest) {
 		c.refuse()
 		return
@@ -119,21 +122,4 @@ func (s *Server) admit(ctx context.Context, conn *net.UnixConn, group *errgroup.
 		c.serve(ctx)
 		return nil
 	})
-}
-
-// PeerUID is the user who connected, as the kernel noted it then.
-func PeerUID(conn *net.UnixConn) (uint32, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var cred *unix.Ucred
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err := errors.Join(err, failed); err != nil {
-		return 0, fmt.Errorf("ask who connected: %w", err)
-	}
-	return cred.Uid, nil
 }

@@ -108,8 +108,25 @@ func compare(t *testing.T, what any, ask func(control.Reader) (any, error), f, c
 	}
 }
 
-// talk sends a call as it stands to a connection whose caller is uid, and returns the replies up to the last.
-func talk(t *testing.T, uid uint32, f *controltest.Fake, text string) []string {
+// journal is a group that may read the journal.
+const journal = 101
+
+var (
+	somebody = control.Peer{UID: 1000, Groups: []uint32{100}}
+	reader   = control.Peer{UID: 1001, Groups: []uint32{100, journal}}
+	granted  = control.Peer{UID: 1002, PID: 77} // by polkit, to unban
+)
+
+// authorize stands for polkit.
+func authorize(_ context.Context, p control.Peer, a control.Action) error {
+	if p.UID == granted.UID && p.PID == granted.PID && a == control.MayUnban {
+		return nil
+	}
+	return errors.New("no")
+}
+
+// talk sends a call as it stands to a connection whose caller is p, and returns the replies up to the last.
+func talk(t *testing.T, p control.Peer, f *controltest.Fake, text string) []string {
 	t.Helper()
 	dir := t.TempDir()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"})
@@ -126,9 +143,9 @@ func talk(t *testing.T, uid uint32, f *controltest.Fake, text string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{Reader: f, Writer: f})
+	s := New(Config{Reader: f, Writer: f, Learner: f, Gate: control.Gate{Readers: []uint32{journal}}, Authorize: authorize})
 	ended := make(chan struct{})
-	go func() { newConnection(s, far, uid).serve(t.Context()); close(ended) }()
+	go func() { newConnection(s, far, p).serve(t.Context()); close(ended) }()
 	go func() { _, _ = io.WriteString(near, text+"\x00"); _ = near.(*net.UnixConn).CloseWrite() }()
 	var lines []string
 	for in := bufio.NewReader(near); ; {
@@ -147,7 +164,7 @@ func TestCalls(t *testing.T) {
 	const denied = `{"parameters":{},"error":"org.varlink.service.PermissionDenied"}`
 	tests := []struct {
 		name, call, want string
-		uid              uint32
+		peer             control.Peer
 		commands         string
 	}{
 		{name: "garbage", call: "GET / HTTP/1.1\r\n", want: ""},
@@ -159,9 +176,9 @@ func TestCalls(t *testing.T) {
 		{name: "unknown parameter", call: `{"method":"org.exile1.ListJails","parameters":{"x":1}}`, want: `{"parameters":{"parameter":"parameters"},"error":"org.varlink.service.InvalidParameter"}`},
 		{name: "wrong type", call: `{"method":"org.exile1.ListBans","parameters":{"max":"1"}}`, want: `{"parameters":{"parameter":"max"},"error":"org.varlink.service.InvalidParameter"}`},
 		{name: "no more", call: `{"method":"org.exile1.Monitor"}`, want: `{"parameters":{},"error":"org.varlink.service.ExpectedMore"}`},
-		{name: "unban", uid: 1000, call: `{"method":"org.exile1.Unban","parameters":{"address":"192.0.2.1"}}`, want: denied},
-		{name: "unban, nobody", uid: 65534, call: `{"method":"org.exile1.Flush"}`, want: denied},
-		{name: "oneway", uid: 1000, call: `{"method":"org.exile1.Flush","oneway":true}`, want: ""},
+		{name: "unban", peer: somebody, call: `{"method":"org.exile1.Unban","parameters":{"address":"192.0.2.1"}}`, want: denied},
+		{name: "unban, nobody", peer: control.Peer{UID: 65534}, call: `{"method":"org.exile1.Flush"}`, want: denied},
+		{name: "oneway", peer: somebody, call: `{"method":"org.exile1.Flush","oneway":true}`, want: ""},
 		{name: "unban as root", call: `{"method":"org.exile1.Unban","parameters":{"address":"::ffff:192.0.2.1"}}`, want: `{"parameters":{"removed":1}}`, commands: `unban "" 192.0.2.1/32`},
 		{name: "oneway as root", call: `{"method":"org.exile1.Reload","oneway":true}`, want: "", commands: "reload"},
 		{name: "pause without a time", call: `{"method":"org.exile1.Pause"}`, want: `{"parameters":{"parameter":"durationUSec"},"error":"org.varlink.service.InvalidParameter"}`},
@@ -170,13 +187,13 @@ func TestCalls(t *testing.T) {
 	for _, method := range []string{"Ban", "Report", "Pause", "Reload", "ResetStatistics", "ResetFirewall"} {
 		tests = append(tests, struct {
 			name, call, want string
-			uid              uint32
+			peer             control.Peer
 			commands         string
-		}{name: method, uid: 1000, call: `{"method":"org.exile1.` + method + `"}`, want: denied})
+		}{name: method, peer: somebody, call: `{"method":"org.exile1.` + method + `"}`, want: denied})
 	}
 	for _, tt := range tests {
 		f := fake(2)
-		if got := strings.Join(talk(t, tt.uid, f, tt.call), "\n"); got != tt.want {
+		if got := strings.Join(talk(t, tt.peer, f, tt.call), "\n"); got != tt.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, got, tt.want)
 		}
 		if got := strings.Join(f.Commands(), "\n"); got != tt.commands {
@@ -185,10 +202,46 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestEveryMethodIsGuarded: each is answered to those alone who may, and what everybody may ask has no address in it.
+func TestEveryMethodIsGuarded(t *testing.T) {
+	t.Parallel()
+	for name := range methods() {
+		needs, ok := control.ActionOf(name)
+		if !ok {
+			t.Errorf("%s: internal/control does not say who may call it", name)
+		}
+		for _, tt := range []struct {
+			peer control.Peer
+			may  bool
+		}{
+			{control.Peer{}, true},
+			{somebody, needs == control.Public},
+			{reader, needs == control.Public || needs == control.MayInspect},
+			{granted, needs == control.Public || needs == control.MayUnban},
+			{control.Peer{UID: granted.UID, PID: 1}, needs == control.Public},
+		} {
+			// A parameter that no method has is refused to those who may, so that nothing happens.
+			got := talk(t, tt.peer, fake(1), `{"method":"org.exile1.`+name+`","parameters":{"nope":1}}`)
+			if may := len(got) == 1 && strings.Contains(got[0], "InvalidParameter"); may != tt.may {
+				t.Errorf("%s, called by %+v: %q", name, tt.peer, got)
+			}
+		}
+	}
+	for _, method := range []string{"GetStatus", "ListJails"} {
+		got := strings.Join(talk(t, somebody, fake(1), `{"method":"org.exile1.`+method+`"}`), "")
+		if strings.Contains(got, "::1") || strings.Contains(got, "192.0.2") || !strings.Contains(got, `"parameters"`) || strings.Contains(got, "null") {
+			t.Errorf("somebody asks for %s: %s", method, got)
+		}
+	}
+	if got := strings.Join(talk(t, reader, fake(1), `{"method":"org.exile1.ListJails"}`), ""); !strings.Contains(got, `["::1"]`) {
+		t.Errorf("a reader of the journal does not see who is protected: %s", got)
+	}
+}
+
 // TestMore: a list comes whole in several replies.
 func TestMore(t *testing.T) {
 	t.Parallel()
-	got := talk(t, 1000, fake(maxPage+1), `{"method":"org.exile1.ListBans","more":true}`)
+	got := talk(t, reader, fake(maxPage+1), `{"method":"org.exile1.ListBans","more":true}`)
 	if len(got) != 2 || strings.Count(strings.Join(got, ""), `"address"`) != maxPage+1 ||
 		!strings.HasSuffix(got[0], `"continues":true}`) || strings.Contains(got[1], "continues") {
 		t.Errorf("got %d replies: %.200q", len(got), got)
