@@ -100,7 +100,7 @@ func try(t *testing.T, a *host.Attacker, user string) {
 // helper: exiled-accounts.service lists within its walls who has no password, again when that changes, and exiled hears.
 func helper(t *testing.T, g *target.Target) {
 	t.Helper()
-	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
+	inside(t, g, "systemctl", "restart", "exiled-accounts.service")
 	if got := locked(t, g); !slices.Contains(got, "daemon") || slices.Contains(got, "alice") {
 		t.Errorf("locked are %q, want daemon and not alice", got)
 	}

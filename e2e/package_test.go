@@ -52,7 +52,6 @@ func TestPackage(t *testing.T) {
 	silent(t, exile)
 
 	// As the manual says.
-	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
 	inside(t, g, "systemctl", "enable", "exiled-metrics.socket")
 	inside(t, g, "systemctl", "restart", "exiled.service")
 	if got := inside(t, g, "bash", "-c", scrape); !strings.Contains(got, "\nexile_bans_enforced 2\n") {
@@ -191,10 +190,12 @@ func dpkg(t *testing.T, g *target.Target, verb, name string) string {
 // running finds the daemon and its socket enabled and at work, with no configuration but the package's.
 func running(t *testing.T, g *target.Target) {
 	t.Helper()
-	for _, unit := range []string{"exiled.service", "exiled.socket"} {
+	for _, unit := range []string{"exiled.service", "exiled.socket", "exiled-accounts.path"} {
 		inside(t, g, "systemctl", "is-enabled", unit)
 		inside(t, g, "systemctl", "is-active", unit)
 	}
+	inside(t, g, "systemctl", "is-enabled", "exiled-accounts.service")
+	inside(t, g, "test", "-s", "/run/exile-accounts/accounts.json")
 	eventually(t, "the daemon is well", func() bool {
 		return strings.Contains(inside(t, g, "exilectl", "show", "-p", "State"), "running")
 	})

@@ -68,7 +68,12 @@ func Boot(ctx context.Context, opts Options) (*Host, error) {
 	if err := h.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build host: %w", err), h.Close())
 	}
-	if err := h.start(ctx, true); err != nil {
+	err := h.start(ctx, true)
+	if err == nil {
+		// Nobody knows root's password, but it has one, as where somebody logs in by it.
+		_, err = h.Run(ctx, "usermod", "--password", "$6$nobody$knows", "root")
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("boot host: %w", err), h.Close())
 	}
 	return h, nil

@@ -12,7 +12,9 @@ esac
 
 systemd-sysusers exile.conf
 journalctl --update-catalog || :
-[ -z "$first" ] || systemctl -q enable exiled.service
+helper='exiled-accounts.path exiled-accounts.service'
+# shellcheck disable=SC2086 # several units
+[ -z "$first" ] || systemctl -q enable exiled.service $helper
 [ -d /run/systemd/system ] || exit 0 # an image is being made: exiled starts when that boots
 systemctl daemon-reload
 busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig || : # no bus, nothing to reload
@@ -22,10 +24,15 @@ if [ -z "$first" ] && ! exilectl -q check-config; then
 	echo "exile: after a correction, which 'exilectl check-config' confirms: systemctl restart exiled" >&2
 	exit 0
 fi
-if [ -n "$DPKG_MAINTSCRIPT_NAME" ]; then
-	deb-systemd-invoke restart exiled.service # heeds policy-rc.d, and starts nothing that is disabled
-elif [ -n "$first" ]; then
-	systemctl restart exiled.service # enable --now would leave an older version running
-else
-	systemctl try-restart exiled.service
-fi || echo "exile: exiled did not start and tries again; see journalctl -u exiled" >&2
+restart() {
+	if [ -n "$DPKG_MAINTSCRIPT_NAME" ]; then
+		deb-systemd-invoke restart "$@" # heeds policy-rc.d, and starts nothing that is disabled
+	elif [ -n "$first" ]; then
+		systemctl restart "$@" # enable --now would leave an older version running
+	else
+		systemctl try-restart "$@"
+	fi
+}
+# shellcheck disable=SC2086
+restart $helper || echo "exile: which accounts have no password is not known; see journalctl -u exiled-accounts" >&2
+restart exiled.service || echo "exile: exiled did not start and tries again; see journalctl -u exiled" >&2
