@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,14 +52,23 @@ func mainFlag(cmd *cobra.Command, main *string) {
 func newConfirmCommand(o *options) *cobra.Command {
 	var main string
 	cmd := &cobra.Command{
-		Use:   "confirm",
+		Use:   "confirm [FILE]",
 		Short: "Keep the configuration that is on trial",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long: "Write what apply --confirm has put on trial. It was remembered then, for root; for others name the file.\n\n" +
+			"What the daemon says is on trial must be the same.",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.writesHere(); err != nil {
 				return err
 			}
-			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error { return o.confirm(ctx, d, c, main) })
+			text, err := triedText(args)
+			if err != nil {
+				return err
+			}
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
+				return o.confirm(ctx, d, c, main, text)
+			})
 		},
 	}
 	mainFlag(cmd, &main)
@@ -73,17 +84,22 @@ func (o *options) apply(ctx context.Context, file, main string) error {
 		return err
 	}
 	return o.command(ctx, func(ctx context.Context, d daemon, c *console) error {
-		if err := tryFile(ctx, d, file, installTime); err != nil {
+		text, err := tryFile(ctx, d, file, installTime)
+		if err != nil {
 			return err
 		}
-		return o.confirm(ctx, d, c, main)
+		return o.confirm(ctx, d, c, main, text)
 	})
 }
 
 func (o *options) try(ctx context.Context, file string, length time.Duration) error {
 	return o.command(ctx, func(ctx context.Context, d daemon, c *console) error {
-		if err := tryFile(ctx, d, file, length); err != nil {
+		text, err := tryFile(ctx, d, file, length)
+		if err != nil {
 			return err
+		}
+		if err := rememberTried(text); err != nil {
+			return fmt.Errorf("failed to remember what is on trial: %w; it will be taken back", err)
 		}
 		o.note(c, "%s is in force and is taken back in %s, unless you confirm it. See that you can still log in, then:", file, span(length))
 		o.note(c, "exilectl confirm")
@@ -91,24 +107,25 @@ func (o *options) try(ctx context.Context, file string, length time.Duration) er
 	})
 }
 
-// tryFile finds the mistakes of the file itself first: the daemon would not know what it is called.
-func tryFile(ctx context.Context, d daemon, file string, length time.Duration) error {
+// tryFile puts a file on trial and returns its text. It finds the mistakes of the file itself first: the daemon would not know
+// what it is called.
+func tryFile(ctx context.Context, d daemon, file string, length time.Duration) (string, error) {
 	if _, err := config.Load(config.Sources{File: file}); err != nil {
-		return err
+		return "", err
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := d.Try(ctx, string(text), length); err != nil {
-		return failure(err, "apply %s", file)
+		return "", failure(err, "apply %s", file)
 	}
-	return nil
+	return string(text), nil
 }
 
-// confirm writes what is on trial where it is in force for ever: when anything fails, the trial goes on to its end. The daemon
-// says which file that is, and is not believed alone: root writes it, and the daemon is not root.
-func (o *options) confirm(ctx context.Context, d daemon, c *console, main string) error {
+// confirm writes what is on trial where it is in force for ever: when anything fails, the trial goes on to its end. Root
+// writes what the user has given, where the user says; the daemon is not root, and what it says is only compared with that.
+func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text string) error {
 	t, err := d.Trial(ctx)
 	if err != nil {
 		return failure(err, "confirm")
@@ -117,11 +134,14 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main string
 		return errors.New("no configuration is on trial: it was taken back, or there never was one")
 	}
 	main, err = filepath.Abs(main)
-	if err == nil && t.File != main {
+	switch {
+	case err != nil:
+	case t.File != main:
 		err = fmt.Errorf("the daemon reads %q and not %q: name it with --config", t.File, main)
-	}
-	if err == nil {
-		err = replaceFile(main, t.Text)
+	case t.Text != text:
+		err = fmt.Errorf("the daemon says that something else is on trial: %s", difference(text, t.Text))
+	default:
+		err = replaceFile(main, text)
 	}
 	if err != nil {
 		return fmt.Errorf("failed to confirm: %w; the configuration on trial will be taken back", err)
@@ -129,8 +149,25 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main string
 	if err := d.Reload(ctx); err != nil {
 		return failure(err, "end the trial")
 	}
+	forgetTried()
 	o.note(c, "Wrote %s.", main)
 	return nil
+}
+
+// difference shows the first line in which two texts differ.
+func difference(tried, told string) string {
+	a, b := strings.Split(tried, "\n"), strings.Split(told, "\n")
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	line := func(lines []string) string {
+		if n >= len(lines) {
+			return "nothing"
+		}
+		return strconv.Quote(lines[n])
+	}
+	return fmt.Sprintf("in line %d it has %s, and the file %s", n+1, line(b), line(a))
 }
 
 // writesHere refuses what writes a file when the daemon is elsewhere.
@@ -139,34 +176,4 @@ func (o *options) writesHere() error {
 		return errors.New("the configuration is a file of the host that exiled runs on: confirm it there")
 	}
 	return nil
-}
-
-// replaceFile gives a file, or what a link leads to, new content at once and for good, whatever happens meanwhile. It keeps
-// the permissions, of which others' are read-only for a new file.
-func replaceFile(path, text string) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	f, err := os.CreateTemp(dir.Name(), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return dir.Sync()
 }

@@ -47,13 +47,15 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// onBus makes the conditions of scripts: [bus], and [dbus-daemon] and [dbus-broker] by the name of the bus, empty for none.
+// onBus makes the conditions of scripts: [root], [bus], and [dbus-daemon] and [dbus-broker] by the name of the bus, empty for none.
 func onBus(name string) func(string) (bool, error) {
 	return func(condition string) (bool, error) {
 		_, known := dbustest.Buses()[condition]
 		switch {
 		case condition == "bus":
 			return name != "", nil
+		case condition == "root":
+			return os.Geteuid() == 0, nil
 		case known:
 			return condition == name, nil
 		}

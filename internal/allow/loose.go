@@ -4,39 +4,51 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
-// Loose says who else than root can change what is at path: by writing it, or a folder above it or above what a link leads
-// to. A folder with a sticky bit, as /tmp has, lets nobody take away what is another's. nil: nobody can, or there is nothing
-// to change.
+// Loose says who else than root can change what is at path, which is absolute: by writing it, or a folder or link on the way to it. A folder
+// with a sticky bit, as /tmp has, lets nobody take away what is another's. nil: nobody can, or there is nothing to change.
 func Loose(path string) error {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil // whoever reads it will say what is wrong
-	}
-	for _, p := range []string{path, real} {
-		for ; ; p = filepath.Dir(p) {
-			if err := looseOne(p); err != nil {
+	at, rest := "/", strings.Split(path, "/")
+	for links := 0; links <= maxLinks; {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return nil // whoever reads it will say what is wrong
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			if err := looseOne(at, info); err != nil || len(rest) == 0 {
 				return err
 			}
-			if p == filepath.Dir(p) {
-				break
-			}
+			at, rest = filepath.Join(at, rest[0]), rest[1:]
+			continue
 		}
+		links++
+		target, err := os.Readlink(at)
+		if err != nil {
+			return nil
+		}
+		if err := looseOne(at, info); err != nil {
+			return err
+		}
+		if at = filepath.Dir(at); filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
 	}
-	return nil
+	return fmt.Errorf("%s: too many links", path)
 }
 
-func looseOne(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil
-	}
+// maxLinks is how many the kernel follows.
+const maxLinks = 40
+
+// looseOne is about what is there itself; a link's mode means nothing.
+func looseOne(path string, info os.FileInfo) error {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
 		return fmt.Errorf("%s: it belongs to user %d", path, owner.Uid)
 	}
-	if info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+	if mode := info.Mode(); mode&os.ModeSymlink == 0 && mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0 {
 		return fmt.Errorf("%s: others than root can write it", path)
 	}
 	return nil

@@ -47,6 +47,21 @@ func TestLoose(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(link), 0o777); err != nil || Loose(link) == nil || Loose(file) != nil {
 		t.Errorf("a link that others can exchange: %v, what it leads to: %v, %v", Loose(link), Loose(file), err)
 	}
+	theirs, through := filepath.Join(t.TempDir(), "theirs"), filepath.Join(dir, "through")
+	for _, err := range []error{
+		os.Mkdir(theirs, 0o755), os.Symlink(dir, filepath.Join(theirs, "back")), os.Symlink(filepath.Join(theirs, "back"), through),
+		os.Chmod(dir, 0o755), os.Lchown(theirs, 65534, 0),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Loose(filepath.Join(through, "file")); err == nil || !strings.Contains(err.Error(), "theirs: it belongs to user 65534") {
+		t.Errorf("a link that leads through somebody's folder: %v", err)
+	}
+	if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil || Loose(filepath.Join(dir, "loop")) == nil {
+		t.Errorf("a link to itself: %v", err)
+	}
 	if err := Loose(filepath.Join(dir, "missing")); err != nil {
 		t.Errorf("missing: %v", err)
 	}

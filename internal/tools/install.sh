@@ -3,7 +3,7 @@
 #
 # Puts the files below DESTDIR/PREFIX, or removes them. Only a live system (no DESTDIR, systemd running) is told about it, in
 # the way that the packages do.
-# Nothing here ever writes to /etc/exile or /var/lib/exile: those are the administrator's and the daemon's.
+# Nothing here ever writes a file to /etc/exile or /var/lib/exile: those are the administrator's and the daemon's.
 set -eu
 verb=$1 dest=$2 prefix=$3
 shift 3
@@ -22,6 +22,7 @@ put() {
 case $verb in
 install)
 	for f; do put "${f%%:*}" "${f#*:}"; done
+	install -d -m 755 "$dest/etc/exile"
 	live || exit 0
 	sh units/package/postinstall.sh 1 ""
 	systemctl --no-pager --lines=0 status exiled.service

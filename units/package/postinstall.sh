@@ -11,6 +11,11 @@ configure:* | 2:*) first= ;;
 esac
 
 systemd-sysusers exile.conf
+# Up to 0.1 systemd gave /etc/exile to the daemon's user, who then could have root follow a link there. From the top down, so
+# that nothing can be exchanged in what is root's already; nobody but that user can have made a link that is his.
+install -d -m 755 /etc/exile
+find /etc/exile -xdev -user exile ! -type l \( -type d -o -links 1 \) -exec chown -h root:root {} \;
+find /etc/exile -xdev -user exile -type l -delete
 journalctl --update-catalog || :
 helper='exiled-accounts.path exiled-accounts.service'
 # shellcheck disable=SC2086 # several units

@@ -6,7 +6,7 @@ remove | purge | 0) ;;
 *) exit 0 ;;
 esac
 if [ "$1" = purge ]; then
-	rm -rf /var/lib/exile /etc/exile /run/exile /run/exile-accounts
+	rm -rf /var/lib/exile /etc/exile /run/exile /run/exile-accounts /run/exilectl
 	find /etc/systemd/system -type l -lname '*/lib/systemd/system/exiled*' -delete
 	find /etc/systemd/system -mindepth 1 -type d -name '*.wants' -empty -delete # as systemctl disable does
 	! getent passwd exile >/dev/null || userdel exile
