@@ -327,3 +327,46 @@ func ids(t *testing.T, folder string, pattern *regexp.Regexp) []string {
 	slices.Sort(found)
 	return slices.Compact(found)
 }
+
+// TestThreats: each line of docs/security.md is shown by tests that are there.
+func TestThreats(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	known := make(map[string]bool)
+	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(source, -1) {
+			known[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| cannot |") {
+			continue
+		}
+		lines++
+		names := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(line, -1)
+		if len(names) == 0 {
+			t.Errorf("no test shows that this is so: %s", line)
+		}
+		for _, n := range names {
+			if !known[n[1]] {
+				t.Errorf("there is no %s, which is to show: %s", n[1], line)
+			}
+		}
+	}
+	if lines < 10 {
+		t.Errorf("%d lines: the page has another form", lines)
+	}
+}
