@@ -32,7 +32,7 @@ type Config struct {
 // Service is the daemon on the bus.
 type Service struct {
 	cfg     Config
-	events  chan control.Event
+	events  chan *control.Event
 	dropped atomic.Uint64
 	started monotonic
 	lent    chan struct{}           // one for each memory file that a peer other than root holds
@@ -47,7 +47,7 @@ const queueLength = 4096
 // New makes a Service that does nothing until Serve.
 func New(cfg Config) *Service {
 	return &Service{
-		cfg: cfg, events: make(chan control.Event, queueLength), started: newMonotonic(),
+		cfg: cfg, events: make(chan *control.Event, queueLength), started: newMonotonic(),
 		lent: make(chan struct{}, maxLent), ended: make(chan struct{}),
 	}
 }
@@ -55,7 +55,7 @@ func New(cfg Config) *Service {
 // Announce tells the bus what happened. It never blocks: when the bus is slow, announcements are lost and counted.
 func (s *Service) Announce(e control.Event) {
 	select {
-	case s.events <- e:
+	case s.events <- &e:
 	default:
 		s.dropped.Add(1)
 	}

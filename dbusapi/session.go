@@ -99,7 +99,7 @@ func (s *session) run(ctx context.Context) error {
 		case name := <-s.gone:
 			delete(s.subs, name)
 		case e := <-s.service.events:
-			s.announce(e)
+			s.announce(*e)
 		case <-s.changes.timer.C:
 			s.changes.refresh(s)
 		}

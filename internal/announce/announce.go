@@ -137,7 +137,7 @@ func fields(e control.Event) map[string]string {
 
 // Journal writes events to the journal from a queue of its own, because journald may stall and the ban path may not.
 type Journal struct {
-	queue   chan control.Event
+	queue   chan *control.Event // an event is large, and as a rule none waits
 	waiting atomic.Int64
 	dropped atomic.Uint64
 	send    func(text string, p journal.Priority, fields map[string]string) error
@@ -145,7 +145,7 @@ type Journal struct {
 
 // NewJournal returns a Journal that keeps at most n events waiting. fallback is called where there is no journal.
 func NewJournal(n int, fallback func(text string)) *Journal {
-	j := &Journal{queue: make(chan control.Event, n), send: journal.Send}
+	j := &Journal{queue: make(chan *control.Event, n), send: journal.Send}
 	if !journal.Enabled() {
 		j.send = func(text string, _ journal.Priority, _ map[string]string) error { fallback(text); return nil }
 	}
@@ -156,7 +156,7 @@ func NewJournal(n int, fallback func(text string)) *Journal {
 func (j *Journal) Announce(e control.Event) {
 	j.waiting.Add(1)
 	select {
-	case j.queue <- e:
+	case j.queue <- &e:
 	default:
 		j.waiting.Add(-1)
 		j.dropped.Add(1)
@@ -174,7 +174,7 @@ func (j *Journal) Run(ctx context.Context) {
 	for {
 		select {
 		case e := <-j.queue:
-			j.write(e)
+			j.write(*e)
 		case <-ctx.Done():
 			j.drain()
 			return
@@ -186,7 +186,7 @@ func (j *Journal) drain() {
 	for {
 		select {
 		case e := <-j.queue:
-			j.write(e)
+			j.write(*e)
 		default:
 			return
 		}
