@@ -3,6 +3,8 @@ package dbusapi
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -304,5 +306,45 @@ func TestTimesSurvive(t *testing.T) {
 		fromDurationUSec(durationUSec(-1)), fromDurationUSec(durationUSec(0)), fromDurationUSec(durationUSec(time.Hour)),
 	}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAnswerWithDescriptor: what the bus answers is read without the descriptor that comes with it, and what others send with
+// one is not.
+func TestAnswerWithDescriptor(t *testing.T) {
+	t.Parallel()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := socket(t, fds[0]), socket(t, fds[1])
+	defer ours.Close()
+	kept, sent, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	for _, kind := range []dbus.Type{dbus.TypeSignal, dbus.TypeMethodReply} {
+		msg := &dbus.Message{Type: kind, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath("/a")), dbus.FieldMember: dbus.MakeVariant("M"),
+			dbus.FieldInterface: dbus.MakeVariant("a.b"), dbus.FieldReplySerial: dbus.MakeVariant(uint32(1)),
+			dbus.FieldUnixFDs: dbus.MakeVariant(uint32(1)), dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(dbus.UnixFDIndex(0))),
+		}, Body: []any{dbus.UnixFDIndex(0)}}
+		var b bytes.Buffer
+		if err := msg.EncodeTo(&b, binary.LittleEndian); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := theirs.WriteMsgUnix(b.Bytes(), unix.UnixRights(int(sent.Fd())), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _ = sent.Close(), theirs.Close()
+	w := &wire{UnixConn: ours, framed: true, fds: make(chan int, 1), rights: make([]byte, unix.CmsgSpace(maxRights*4)), refuse: func(string, uint32) {}}
+	got, err := dbus.DecodeMessage(w)
+	if err != nil || got.Type != dbus.TypeMethodReply || len(got.Body) != 1 {
+		t.Errorf("got %+v, %v; want the answer", got, err)
+	}
+	if _, err := kept.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a descriptor was left open: %v", err)
 	}
 }
