@@ -2,17 +2,19 @@ package firewall
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // DryRun is the backend that bans nobody: it keeps the bans in memory until they end and never asks the kernel, so it
 // needs no privilege and takes no lock. Make it with NewDryRun.
 type DryRun struct {
-	bans map[Key]time.Time
+	bans   map[Key]time.Time
+	spared []Spared
 }
 
 // NewDryRun returns a backend without bans.
-func NewDryRun() *DryRun { return &DryRun{make(map[Key]time.Time)} }
+func NewDryRun() *DryRun { return &DryRun{bans: make(map[Key]time.Time)} }
 
 // List returns the bans that would hold now.
 func (d *DryRun) List(ctx context.Context) ([]Ban, error) {
@@ -45,9 +47,24 @@ func (d *DryRun) Apply(ctx context.Context, c Change) error {
 	return nil
 }
 
-// Destroy forgets all bans.
+// Spare remembers what would be spared.
+func (d *DryRun) Spare(ctx context.Context, all []Spared) error {
+	if err := CheckSpared(all); err != nil {
+		return err
+	}
+	d.spared = SortSpared(all)
+	return ctx.Err()
+}
+
+// Spared returns what would be spared.
+func (d *DryRun) Spared(ctx context.Context) ([]Spared, error) {
+	return slices.Clone(d.spared), ctx.Err()
+}
+
+// Destroy forgets all bans, and what is spared.
 func (d *DryRun) Destroy(ctx context.Context) error {
 	clear(d.bans)
+	d.spared = nil
 	return ctx.Err()
 }
 

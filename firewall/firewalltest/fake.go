@@ -18,6 +18,7 @@ const (
 	Count   Verb = "count"
 	Destroy Verb = "destroy"
 	Close   Verb = "close"
+	Spare   Verb = "spare"
 )
 
 // Fake is a backend in memory, whose bans expire by time.Now, for tests of the daemon in a synctest bubble. It has no lock:
@@ -47,6 +48,7 @@ var (
 	_ firewall.Watcher = (*Fake)(nil)
 	_ firewall.Counter = (*Fake)(nil)
 	_ firewall.Meter   = (*Fake)(nil)
+	_ firewall.Sparer  = (*Fake)(nil)
 )
 
 // NewFake returns a backend that bans nobody yet and fails never.
@@ -95,6 +97,17 @@ func (f *Fake) Apply(ctx context.Context, c firewall.Change) error {
 	}
 	return err
 }
+
+// Spare remembers what is spared.
+func (f *Fake) Spare(ctx context.Context, all []firewall.Spared) error {
+	if err := f.fails(Spare); err != nil {
+		return err
+	}
+	return f.kernel.Spare(ctx, all)
+}
+
+// Spared returns what is spared. No fault is injected.
+func (f *Fake) Spared(ctx context.Context) ([]firewall.Spared, error) { return f.kernel.Spared(ctx) }
 
 // Destroy removes all bans.
 func (f *Fake) Destroy(ctx context.Context) error {

@@ -67,6 +67,11 @@ func testDestroy(t *testing.T, b *bench) {
 		bans = append(bans, limited)
 	}
 	b.add(t, bans...)
+	if s, ok := b.Backend.(firewall.Sparer); ok {
+		if err := s.Spare(t.Context(), []firewall.Spared{whole("10.9.1.7"), whole("fd09:0:1::7")}); err != nil {
+			t.Errorf("Spare: %v", err)
+		}
+	}
 	if during := b.ruleset(t); during == before {
 		t.Error("nothing to be seen of the bans while they hold")
 	}

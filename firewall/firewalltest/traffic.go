@@ -150,12 +150,12 @@ func testMeter(t *testing.T, b *bench) {
 
 // Cuts bans sources that are connected and has kill, called on the host as the daemon calls it, cut what the bans are about:
 // afterwards no connection works, whatever the backend lacks.
-func Cuts(t *testing.T, open Open, kill func(context.Context, []firewall.Key) (int, error)) {
+func Cuts(t *testing.T, open Open, kill func(context.Context, []firewall.Key, []firewall.Spared) (int, error)) {
 	b := suite{openBackend: open}.bench(t)
 	for _, c := range connected {
 		conn, key := b.banConnected(t, c.src, c.port)
 		b.host.Do(t, func() error {
-			n, err := kill(t.Context(), []firewall.Key{key})
+			n, err := kill(t.Context(), []firewall.Key{key}, nil)
 			if n != 1 {
 				t.Errorf("%d connections of %s to port %d are cut, want 1", n, c.src, c.port)
 			}

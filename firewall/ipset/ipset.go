@@ -54,6 +54,7 @@ var (
 	_ firewall.Watcher = (*Backend)(nil)
 	_ firewall.Counter = (*Backend)(nil)
 	_ firewall.Meter   = (*Backend)(nil)
+	_ firewall.Sparer  = (*Backend)(nil)
 )
 
 // New makes the sets and rules, or adopts those that are there. The errors say what is missing; errors.Is finds the
@@ -64,6 +65,9 @@ func New(cfg Config) (*Backend, error) {
 		return nil, err
 	}
 	if err = explain(b.rules.refuseForeign()); err == nil {
+		b.rules.spared, err = b.rules.read()
+	}
+	if err == nil {
 		err = b.build()
 	}
 	if err != nil {
@@ -275,7 +279,7 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.whole, b.disowned = false, false
+	b.whole, b.disowned, b.rules.spared = false, false, nil
 	clear(b.long)
 	if err := b.rules.destroy(); err != nil {
 		return fmt.Errorf("destroy tables %s: %w", b.rules.name, explain(err))

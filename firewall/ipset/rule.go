@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
+	"exile/firewall/internal/spare"
 )
 
 // priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
@@ -31,6 +32,7 @@ type rules struct {
 	flags nftables.TableFlags
 	// extension is the match of xtables that asks a set. Tests name one that no kernel has.
 	extension string
+	spared    []firewall.Spared
 }
 
 // match is one rule: drop what the set names.
@@ -97,8 +99,12 @@ func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) 
 		return false, ignoreMissing(err)
 	}
 	have, err := r.conn.GetRules(table, chain)
-	if err != nil || len(have) != len(want) {
+	if err != nil {
 		return false, ignoreMissing(err)
+	}
+	have, ok := spare.Intact(family, r.spared, have)
+	if !ok || len(have) != len(want) {
+		return false, nil
 	}
 	for i, m := range want {
 		if !m.same(have[i]) {
@@ -178,6 +184,7 @@ func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
 			Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
 			Hooknum: nftables.ChainHookPrerouting, Priority: new(priority),
 		})
+		spare.Queue(r.conn, chain, r.spared)
 		for _, m := range matches {
 			r.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: m.exprs(r.extension)})
 		}

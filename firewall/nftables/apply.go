@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/firewall/internal/spare"
 
 	nft "github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -31,7 +32,7 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := b.claim(); err != nil {
 		return err
 	}
-	if err := b.know(ctx); err != nil {
+	if err := errors.Join(b.know(ctx), b.knowSpared()); err != nil {
 		return err
 	}
 	work := b.plan(c)
@@ -188,6 +189,7 @@ func (b *Backend) queueFrame(byClass map[class][]step) {
 	b.conn.AddTable(table)
 	b.conn.AddChain(chain)
 	b.conn.FlushChain(chain)
+	spare.Queue(b.conn, chain, b.spared)
 	classes := maps.Clone(b.sets)
 	for c := range byClass {
 		if classes[c] == nil {

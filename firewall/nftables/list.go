@@ -9,6 +9,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/internal/bulk"
+	"exile/firewall/internal/spare"
 
 	nft "github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -134,6 +135,9 @@ func (b *Backend) enforced() (map[class]bool, error) {
 	}
 	found := map[class]bool{}
 	for _, r := range rules {
+		if spare.Is(nft.TableFamilyINet, r) {
+			continue
+		}
 		c, ok := ruleClass(r)
 		if !ok {
 			break // a rule of a stranger may let through what the ones after it would drop

@@ -37,6 +37,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/internal/bulk"
+	"exile/firewall/internal/spare"
 	"exile/firewall/nftwatch"
 
 	nft "github.com/google/nftables"
@@ -49,7 +50,7 @@ type Config struct {
 	NetNS int    // file descriptor of a network namespace; 0: the caller's own
 }
 
-// Backend bans by sets. It implements firewall.Backend, Watcher, Counter and Meter.
+// Backend bans by sets. It implements firewall.Backend, Watcher, Counter, Meter and Sparer.
 type Backend struct {
 	config Config
 	conn   *nft.Conn // for transactions; the table belongs to this socket
@@ -61,6 +62,8 @@ type Backend struct {
 	sets    map[class]*set
 	framed  uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
 	listed  uint32 // generation for which sets has the elements; 0: nothing is known
+	spared  []firewall.Spared
+	asked   bool // spared is what the kernel was found with, or was told since
 }
 
 // protected keeps others from changing the table, and keeps the table when we end.
@@ -184,6 +187,7 @@ func (b *Backend) Destroy(ctx context.Context) error {
 		return fmt.Errorf("delete nftables table inet %s: %w", b.config.Table, err)
 	}
 	b.claimed, b.framed, b.listed = false, 0, 0
+	b.spared, b.asked = nil, true
 	clear(b.sets)
 	return nil
 }
@@ -221,7 +225,10 @@ func (b *Backend) owner() (foreign, ours bool, err error) {
 			return false, false, unlessMissing("rules", err)
 		}
 		ours = true
-		foreign = len(rules) > 0 && !slices.ContainsFunc(rules, func(r *nft.Rule) bool { _, ok := ruleClass(r); return ok })
+		foreign = len(rules) > 0 && !slices.ContainsFunc(rules, func(r *nft.Rule) bool {
+			_, ok := ruleClass(r)
+			return ok || spare.Is(nft.TableFamilyINet, r)
+		})
 	}
 	return foreign, ours, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/firewall/internal/spare"
 
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -176,20 +177,4 @@ func (c class) rule() []expr.Any {
 }
 
 // isRule reports whether the kernel's rule is the one of the class, whatever it has counted.
-func (c class) isRule(have []expr.Any) bool {
-	want := c.rule()
-	if len(have) != len(want) {
-		return false
-	}
-	for i := range want {
-		if _, counts := have[i].(*expr.Counter); counts {
-			have[i] = &expr.Counter{}
-		}
-		a, errA := expr.Marshal(unix.NFPROTO_INET, want[i])
-		b, errB := expr.Marshal(unix.NFPROTO_INET, have[i])
-		if errA != nil || errB != nil || !bytes.Equal(a, b) {
-			return false
-		}
-	}
-	return true
-}
+func (c class) isRule(have []expr.Any) bool { return spare.Same(c.rule(), have) }
