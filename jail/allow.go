@@ -14,6 +14,9 @@ type Friend struct {
 	Why    string // for people: "ignoreip 192.0.2.0/24"
 }
 
+// OwnAddress is why an address of this host is never banned.
+const OwnAddress = "own address"
+
 // Friends is a set of prefixes that are never banned. It does not change, so everybody may read it at once.
 type Friends struct {
 	trie bart.Table[string]

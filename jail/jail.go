@@ -194,11 +194,10 @@ func (j *Jail) judge(a *Attempt) {
 	switch {
 	case protected:
 		j.put(a, j.protected, why)
-	case who >= excused, who == guest && !j.spares:
+	case who >= excused:
 		j.put(a, j.protected, liveSession(whose))
 	case who == guest:
-		j.put(a, j.protected, liveSession(whose))
-		j.put(a, j.lenient, "")
+		j.putGuest(a, liveSession(whose))
 	case j.sessions.Trusted(a.Addr, a.Time):
 		j.put(a, j.protected, "login with a key")
 		j.put(a, j.lenient.fast, "")
@@ -223,6 +222,19 @@ func (j *Jail) put(a *Attempt, d Detector, protected string) {
 	j.verdicts = d.Observe(*a, j.verdicts[:0])
 	for i := range j.verdicts {
 		j.decisions = append(j.decisions, j.decision(&j.verdicts[i], a, protected))
+	}
+}
+
+// putGuest puts an attempt for somebody who has no session to the detectors, from an address with sessions.
+func (j *Jail) putGuest(a *Attempt, why string) {
+	before := len(j.decisions)
+	j.put(a, j.protected, why)
+	if j.spares {
+		j.put(a, j.lenient, "")
+		return
+	}
+	for i := range j.decisions[before:] {
+		j.decisions[before+i].Unstoppable = true
 	}
 }
 
@@ -253,8 +265,10 @@ func (j *Jail) SpareSessions(able bool) { j.spares = able }
 
 // Touches reports whether a ban of p would hit somebody else who is never banned.
 func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
-	if why, ok := j.sessions.Touches(p, at); ok && !j.spares {
-		return why, true
+	if !j.spares {
+		if why, ok := j.sessions.Touches(p, at); ok {
+			return why, true
+		}
 	}
 	if t, ok := j.allow.(Toucher); ok {
 		if why, ok := t.Touches(p); ok {
@@ -284,6 +298,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
 		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
 		Reason: v.Reason, Evidence: j.evidence(v, a), Protected: protected, Ladder: v.Ladder, Account: account(a),
+		Unstoppable: protected != "" && (a.Addr.IsLoopback() || protected == OwnAddress),
 	}
 	duration := v.Duration
 	if duration == 0 {

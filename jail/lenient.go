@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -61,4 +62,58 @@ func (l *lenient) Expire(now time.Time) {
 	if l.slow != nil {
 		l.slow.Expire(now)
 	}
+}
+
+// explain says how many guesses of p count, and how many ban.
+func (l *lenient) explain(p netip.Prefix, at time.Time) []string {
+	windows := []*threshold{l.fast}
+	if l.slow != nil {
+		windows = append(windows, l.slow)
+	}
+	lines := make([]string, len(windows))
+	for i, w := range windows {
+		lines[i] = fmt.Sprintf("session: guesses for other names: %d of %d within %s", w.count(p, at), w.cfg.MaxRetry, days(w.cfg.FindTime))
+	}
+	return lines
+}
+
+// count is how many attempts of p count at that time.
+func (t *threshold) count(p netip.Prefix, at time.Time) (n int) {
+	id, ok := t.hosts.find(keyOf(p))
+	if !ok {
+		return 0
+	}
+	h, marks := t.hosts.at(id)
+	for _, m := range marks[:h.n] {
+		if d := at.Sub(time.UnixMicro(m.at)); d.Abs() <= t.cfg.FindTime {
+			n++
+		}
+	}
+	return n
+}
+
+// ExplainSessions says in lines for people who is logged in from addr, what that excuses, and what is left.
+func (j *Jail) ExplainSessions(addr netip.Addr, at time.Time) []string {
+	addr = addr.Unmap().WithZone("")
+	var lines []string
+	best, _ := j.sessions.stands(addr, "", at)
+	for s := range j.sessions.From(addr, at) {
+		line := fmt.Sprintf("session: of %s since %s", quote(s.User), s.Since.UTC().Format(time.RFC3339))
+		if s.Admin {
+			line += ", an administrator: nothing from there is banned"
+		} else if s.User != "" {
+			line += "; excuses guesses for that name"
+		}
+		if lines = append(lines, line); len(lines) == maxExplained {
+			break
+		}
+	}
+	switch {
+	case best == guest && j.spares:
+		lines = append(lines, j.lenient.explain(j.cfg.prefix(addr), at)...)
+		lines = append(lines, "session: a ban leaves its connection open")
+	case best == guest:
+		lines = append(lines, "session: no ban while it lasts: the backend could not leave its connection open")
+	}
+	return lines
 }

@@ -175,4 +175,7 @@ type Decision struct {
 	Protected string          // why nothing is banned: "ignoreip 192.0.2.0/24", `live session of "alice"`; empty: it is
 	Account   string          // that was tried last, of those that the host has; empty: none of those
 	Ladder    []time.Duration // see Verdict
+	// Unstoppable is, of what is protected, that somebody guesses for others' names whom no ban can reach: a local user, or
+	// somebody beside a session that a ban would cut.
+	Unstoppable bool
 }

@@ -32,14 +32,19 @@ func (p *planner) open(ctx context.Context, cfg *config.Config, plan *daemon.Pla
 	if cfg.KillConnections && plan.Name != auto.DryRun {
 		plan.Kill = kill
 	}
+	plan.Connections = sockdestroy.From
+	_, able := plan.Backend.(firewall.Sparer)
+	for _, j := range plan.Jails {
+		j.SpareSessions(able)
+	}
 	if p.lock != nil {
 		plan.Sweep = func(ctx context.Context) error { return auto.Sweep(ctx, plan.Name) }
 	}
 	return nil
 }
 
-func kill(ctx context.Context, keys []firewall.Key) error {
-	_, err := sockdestroy.Kill(ctx, keys)
+func kill(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) error {
+	_, err := sockdestroy.Kill(ctx, keys, spared)
 	return err
 }
 

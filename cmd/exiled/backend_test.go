@@ -108,7 +108,7 @@ func TestPortsByRoute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &builder{planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg}
+		b := &builder{admins: newAdministration(groupFile, passwdFile), planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg}
 		plan := new(daemon.Plan)
 		for i := range cfg.Jails {
 			j, err := b.build(&cfg.Jails[i])

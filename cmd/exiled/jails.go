@@ -26,6 +26,7 @@ type builder struct {
 	commands  *allow.Commands
 	lists     []*allow.List // to be kept up to date
 	accounts  *acquaintance
+	admins    *administration
 	strangers *jail.Strangers // shared by all that count
 }
 
@@ -41,6 +42,9 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	j, err := jail.New(cfg, f, b.allow(c), detector)
 	if err != nil {
 		return nil, err
+	}
+	if err := b.admins.add(j.Sessions(), c.Admins); err != nil {
+		b.adminsUnknown(err)
 	}
 	maxRetry, findTime := c.Limit()
 	d := &daemon.Jail{
@@ -162,6 +166,11 @@ func (b *builder) accountsRead(list accounts.List, err error) {
 	b.log.Info("Read the accounts of this host again", "accounts", len(list.Accounts), "without_password", len(list.Locked))
 }
 
+// adminsUnknown tells people that sessions of administrators may count as those of others.
+func (b *builder) adminsUnknown(err error) {
+	b.log.Warn("Who the administrators of this host are cannot be read; their sessions may count as those of others", "error", err)
+}
+
 // mute is the filter of a jail that reads no log.
 type mute struct{}
 
@@ -202,6 +211,7 @@ func (b *builder) serve(ctx context.Context, do func(change func()) error) error
 	var group errgroup.Group
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	group.Go(func() error { b.followStrangers(ctx, do); return nil })
+	group.Go(func() error { b.admins.follow(ctx, do, b.adminsUnknown); return nil })
 	for _, list := range b.lists {
 		group.Go(func() error { list.Serve(ctx); return nil })
 	}

@@ -46,7 +46,10 @@ func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{planner: p, cfg: cfg, commands: allow.NewCommands(), accounts: newAcquaintance(accountsFile, passwdFile)}
+	b := &builder{
+		planner: p, cfg: cfg, commands: allow.NewCommands(),
+		accounts: newAcquaintance(accountsFile, passwdFile), admins: newAdministration(groupFile, passwdFile),
+	}
 	b.meetStrangers(ctx)
 	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
 	if p.options.bus != "none" {

@@ -14,6 +14,7 @@ type bans struct {
 	prefixes []netip.Prefix        // of all keys, each once
 	whole    *bart.Lite            // those that are banned from every port
 	byPort   map[uint16]*bart.Lite // and those that are from one
+	spared   map[firewall.Spared]struct{}
 }
 
 // newBans leaves out what concerns no TCP connection.
@@ -40,7 +41,25 @@ func newBans(keys []firewall.Key) bans {
 	return b
 }
 
+// spare has have say no to these.
+func (b *bans) spare(all []firewall.Spared) {
+	b.spared = make(map[firewall.Spared]struct{}, len(all))
+	for _, s := range all {
+		b.spared[s] = struct{}{}
+	}
+}
+
+// spares reports whether a connection, or its whole address, is spared.
+func (b bans) spares(s socket) bool {
+	_, connection := b.spared[s.ends()]
+	_, whole := b.spared[firewall.Spared{Remote: netip.AddrPortFrom(s.remote(), 0)}]
+	return connection || whole
+}
+
 func (b bans) have(s socket) bool {
+	if b.spares(s) {
+		return false
+	}
 	remote := s.remote()
 	limited, ok := b.byPort[s.port()]
 	return b.whole.Contains(remote) || ok && limited.Contains(remote)

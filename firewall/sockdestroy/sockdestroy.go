@@ -23,16 +23,17 @@ const atMost = 200
 // Kill aborts every TCP connection of this network namespace that one of the keys bans: whose remote address lies in the
 // prefix and, if the ban is limited to a port, whose port here is that one. It returns how many it aborted. A prefix of IPv4
 // also means the connections of IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The process that has the connection gets
-// ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back. The kernel looks at all TCP sockets
-// twice, however many keys there are. On error some connections may be cut already.
-func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
+// ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back. What is spared is not cut. The kernel looks
+// at all TCP sockets twice, however many keys there are. On error some connections may be cut already.
+func Kill(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) (n int, err error) {
 	banned := newBans(keys)
+	banned.spare(spared)
 	if len(banned.prefixes) == 0 {
 		return 0, nil
 	}
-	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
+	conn, err := dial()
 	if err != nil {
-		return 0, fmt.Errorf("open socket for socket diagnosis: %w", err)
+		return 0, err
 	}
 	defer conn.Close()
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
@@ -47,6 +48,42 @@ func Kill(ctx context.Context, keys []firewall.Key) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// From returns the TCP connections of this network namespace, not those of containers, whose remote end is one of the
+// addresses. It needs no privilege.
+func From(ctx context.Context, addrs []netip.Addr) (found []firewall.Spared, err error) {
+	keys := make([]firewall.Key, len(addrs))
+	for i, a := range addrs {
+		keys[i].Prefix = netip.PrefixFrom(a, a.BitLen())
+	}
+	wanted := newBans(keys)
+	if len(wanted.prefixes) == 0 {
+		return nil, nil
+	}
+	conn, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		sockets, err := find(ctx, conn.Dump, family, wanted)
+		if err != nil {
+			return nil, fmt.Errorf("list connections of sessions: %w", err)
+		}
+		for _, s := range sockets {
+			found = append(found, s.ends())
+		}
+	}
+	return found, nil
+}
+
+func dial() (*bulk.Conn, error) {
+	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open socket for socket diagnosis: %w", err)
+	}
+	return conn, nil
 }
 
 // dump is bulk.Conn's; tests answer in the kernel's place.
@@ -114,8 +151,9 @@ type socket struct {
 
 const (
 	sizeofID   = 48
-	remoteAt   = 20 // in struct inet_diag_sockid, behind two ports, of which ours is the first, and the local address
-	headerSize = 4  // of struct inet_diag_msg, in front of the id
+	localAt    = 4 // in struct inet_diag_sockid, behind two ports, of which ours is the first
+	remoteAt   = 20
+	headerSize = 4 // of struct inet_diag_msg, in front of the id
 )
 
 var errShort = errors.New("kernel sent a message that is too short")
@@ -128,11 +166,21 @@ func parseSocket(m []byte) (socket, error) {
 	return socket{family: m[0], id: [sizeofID]byte(m[headerSize:])}, nil
 }
 
-func (s socket) remote() netip.Addr {
+func (s socket) remote() netip.Addr { return s.addr(remoteAt) }
+
+func (s socket) addr(at int) netip.Addr {
 	if s.family == unix.AF_INET {
-		return netip.AddrFrom4([4]byte(s.id[remoteAt:]))
+		return netip.AddrFrom4([4]byte(s.id[at:]))
 	}
-	return netip.AddrFrom16([16]byte(s.id[remoteAt:])).Unmap()
+	return netip.AddrFrom16([16]byte(s.id[at:])).Unmap()
+}
+
+// ends are both ends of the connection.
+func (s socket) ends() firewall.Spared {
+	return firewall.Spared{
+		Remote: netip.AddrPortFrom(s.remote(), binary.BigEndian.Uint16(s.id[2:])),
+		Local:  netip.AddrPortFrom(s.addr(localAt), s.port()),
+	}
 }
 
 // port is the port of this side.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,7 +93,7 @@ func kill(t *testing.T, ns firewalltest.NetNS, bans ...string) int {
 	}
 	var n int
 	ns.Do(t, func() (err error) {
-		n, err = Kill(t.Context(), keys)
+		n, err = Kill(t.Context(), keys, nil)
 		return err
 	})
 	return n
@@ -185,7 +186,7 @@ func TestKillStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Kill(ctx, []firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}})
+	_, err := Kill(ctx, []firewall.Key{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}}, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Kill = %v, want context.Canceled", err)
 	}
@@ -249,4 +250,40 @@ func FuzzParseSocket(f *testing.F) {
 			t.Errorf("socket %x has no remote address", m)
 		}
 	})
+}
+
+// TestFrom finds both ends of the connections of an address, and Kill leaves those alone that it is told to.
+func TestFrom(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	ls := listen(t, ns)
+	for _, c := range []struct{ network, host, src string }{
+		{"tcp4", "127.0.0.1", "127.1.0.1"}, {"tcp", "127.0.0.1", "127.1.0.2"}, {"tcp6", "::1", "::1"},
+	} {
+		spared, cut := ls.connect(t, ns, c.network, c.host, c.src), ls.connect(t, ns, c.network, c.host, c.src)
+		ends := func(p pair) firewall.Spared {
+			end := func(a net.Addr) netip.AddrPort {
+				p := a.(*net.TCPAddr).AddrPort()
+				return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+			}
+			return firewall.Spared{Remote: end(p.client.LocalAddr()), Local: end(p.client.RemoteAddr())}
+		}
+		addr := netip.MustParseAddr(c.src)
+		ns.Do(t, func() error {
+			found, err := From(t.Context(), []netip.Addr{addr})
+			for _, p := range []pair{spared, cut} {
+				if !slices.Contains(found, ends(p)) {
+					t.Errorf("%v is not among %v", ends(p), found)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			_, err = Kill(t.Context(), []firewall.Key{{Prefix: netip.PrefixFrom(addr, addr.BitLen())}}, []firewall.Spared{ends(spared)})
+			return err
+		})
+		if cut.state(t) == "alive" || c.src != "::1" && spared.state(t) != "alive" { // of ::1 the client's socket is cut, too
+			t.Errorf("%s: spared is %s, the other %s", c.src, spared.state(t), cut.state(t))
+		}
+	}
 }

@@ -101,7 +101,7 @@ func own() ([]jail.Friend, error) {
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok {
 			if addr, ok := netip.AddrFromSlice(n.IP); ok {
-				list = append(list, friend(addr, "own address"))
+				list = append(list, friend(addr, jail.OwnAddress))
 			}
 		}
 	}

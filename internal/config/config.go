@@ -56,6 +56,7 @@ type Jail struct {
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
 	IgnoreCache   time.Duration // how long its answer holds; 0: it is asked each time
+	Admins        []string      // accounts and, after an @, groups, beside whose open sessions nobody is banned
 
 	aggregate string // which fields of Aggregate count
 }

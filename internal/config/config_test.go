@@ -78,6 +78,7 @@ func TestBuiltin(t *testing.T) {
 			IgnoreIP:    prefixes("127.0.0.0/8", "::1/128"),
 			IgnoreSelf:  true,
 			IgnoreCache: 5 * time.Minute,
+			Admins:      []string{"root", "@sudo", "@wheel", "@admin"},
 		}},
 	}
 	opts := []cmp.Option{

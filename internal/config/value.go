@@ -244,6 +244,16 @@ func parseUnits(v value) ([]string, error) {
 	return units, err
 }
 
+// parseAdmins takes names of accounts and, after an @, of groups.
+func parseAdmins(v value) ([]string, error) {
+	return parseEach(v, func(s string) error {
+		if name := strings.TrimPrefix(s, "@"); name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == ':' || r == ',' || r == 0x7f }) {
+			return fmt.Errorf("%q is not the name of an account, or @ and that of a group", s)
+		}
+		return nil
+	})
+}
+
 func parseWords(v value) ([]string, error) {
 	return parseEach(v, func(string) error { return nil })
 }

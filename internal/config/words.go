@@ -67,6 +67,7 @@ func jailWords() []word[Jail] {
 		into("ignorecommand", parseCommand, func(j *Jail) *[]string { return &j.IgnoreCommand }),
 		into("ignorecache", timeFrom(0), func(j *Jail) *time.Duration { return &j.IgnoreCache }),
 		into("trust_logins", timeFrom(0), func(j *Jail) *time.Duration { return &j.TrustLogins }),
+		into("admins", parseAdmins, func(j *Jail) *[]string { return &j.Admins }),
 		into("aggregate", oneOf("off", "ipv4", "ipv6", "both"), func(j *Jail) *string { return &j.aggregate }),
 		into("aggregate.ipv4_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv4 }),
 		into("aggregate.ipv6_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv6 }),

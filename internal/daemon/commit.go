@@ -112,6 +112,8 @@ func (d *Daemon) enforce(ctx context.Context) {
 		return
 	}
 	change := d.kernel.change(d.plan, d.bans)
+	d.connected.stale = d.connected.stale || !change.Empty()
+	d.keepConnected(ctx, false)
 	if change.Empty() {
 		return
 	}

@@ -72,6 +72,7 @@ type Daemon struct {
 	asked     []question      // to be put to an ignorecommand
 	open      int             // questions without an answer
 	condemned []firewall.Key  // whose connections are still to be cut
+	connected connected
 	health    *health
 	stats     stats
 	days      days
@@ -148,6 +149,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	d.restore(contents)
+	d.recallSpared(ctx)
 	d.reconcile(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.killer(ctx) })

@@ -3,6 +3,7 @@ package daemon
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"exile/internal/control"
@@ -19,6 +20,7 @@ const (
 	reasonTrial      = "trial-stuck"
 	reasonFormat     = "journal-format"
 	reasonKill       = "connections-not-cut"
+	reasonSpare      = "sessions-not-spared"
 )
 
 var remedies = map[string]string{
@@ -29,7 +31,8 @@ var remedies = map[string]string{
 	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
 	reasonFormat: "journald writes files in a format newer than this exiled, which reads them through journalctl, slower and later: " +
 		"install a newer exile.",
-	reasonKill: "Open connections of the banned could not be cut, the bans hold; see journalctl -u exiled, or set kill_connections: no.",
+	reasonSpare: "Connections of those who are logged in could not be left alone while their address is banned; see journalctl -u exiled.",
+	reasonKill:  "Open connections of the banned could not be cut, the bans hold; see journalctl -u exiled, or set kill_connections: no.",
 	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
 		"or keep the one on trial with exilectl confirm.",
 	reasonAside: "The state file was damaged and has been set aside. Bans were taken from the kernel, and others made again from the log: " +
@@ -77,6 +80,16 @@ func (h *health) expire(now time.Time) []string {
 	}
 	slices.Sort(over)
 	return over
+}
+
+// count is how many reasons begin so.
+func (h *health) count(prefix string) (n int) {
+	for reason := range h.reasons {
+		if strings.HasPrefix(reason, prefix) {
+			n++
+		}
+	}
+	return n
 }
 
 // list returns the reasons in order, and the remedy of each.

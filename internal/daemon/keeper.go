@@ -70,6 +70,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 		d.adopt(have)
 		change = d.patient(firewall.Diff(d.plan.wanted(d.bans), have), now)
 	}
+	d.keepConnected(ctx, true)
 	if !change.Empty() {
 		err = d.plan.Backend.Apply(ctx, change)
 	}
@@ -162,6 +163,7 @@ func (d *Daemon) verify(ctx context.Context) {
 		d.goRound("", d.checkFriend, func() {})
 	}
 	d.measure(ctx)
+	d.keepConnected(ctx, true)
 	rest := min(compareShare*d.kernel.took, compareEvery)
 	switch {
 	case !d.kernel.retry.IsZero():

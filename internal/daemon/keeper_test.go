@@ -177,7 +177,10 @@ func TestSimulate(t *testing.T) {
 			return []*daemon.Jail{j}
 		}
 		w.change = func(p *daemon.Plan) {
-			p.Kill = func(context.Context, []firewall.Key) error { t.Error("connections are cut"); return nil }
+			p.Kill = func(context.Context, []firewall.Key, []firewall.Spared) error {
+				t.Error("connections are cut")
+				return nil
+			}
 		}
 		d := w.start()
 		defer w.end(d)
@@ -207,7 +210,7 @@ func TestKill(t *testing.T) {
 		}
 		var killed []firewall.Key
 		w.change = func(p *daemon.Plan) {
-			p.Kill = func(_ context.Context, keys []firewall.Key) error {
+			p.Kill = func(_ context.Context, keys []firewall.Key, _ []firewall.Spared) error {
 				killed = append(killed, keys...)
 				return errors.New("no module: it is told, and banning goes on")
 			}

@@ -152,6 +152,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	switch {
 	case dec.Protected != "":
 		d.spare(b, dec.Protected)
+		d.guessing(&dec)
 	case d.served(b):
 	case time.Now().Before(d.paused):
 		j.Release(b.Prefix)
@@ -185,7 +186,14 @@ func (d *Daemon) spare(b control.Ban, why string) {
 // lead to the same decisions. A past that lies in the future says only that the clock was put back.
 func (d *Daemon) served(b control.Ban) bool {
 	cleared := d.past.get(whoOf(b)).Cleared
-	return !b.Since.After(cleared) && !cleared.After(time.Now()) || len(d.covering(b.Jail, b.Prefix)) > 0
+	if !b.Since.After(cleared) && !cleared.After(time.Now()) {
+		return true
+	}
+	covering := d.covering(b.Jail, b.Prefix)
+	if jail.AmidSessions(b.Reason) { // who was spared until now is not any more
+		return slices.ContainsFunc(covering, strict)
+	}
+	return len(covering) > 0
 }
 
 // convict gives a ban its length, at most that of its offence in the ladder, and bans.
@@ -212,6 +220,9 @@ func (d *Daemon) sentence(j *Jail, b *control.Ban, ladder []time.Duration) {
 func (d *Daemon) impose(j *Jail, b control.Ban) {
 	if over(b, time.Now()) {
 		return
+	}
+	if stands, ok := d.bans.get(b.Jail, b.Prefix); ok {
+		b.Until = longer(stands.Until, b.Until)
 	}
 	d.enter(j, b)
 	d.group(j, b)
@@ -320,13 +331,14 @@ func (d *Daemon) condemn(keys ...firewall.Key) {
 	}
 }
 
-// nextKill returns the channel of the killer and the work for it; both nil when there is none.
+// nextKill returns the channel of the killer and the work for it; both nil when there is none, and until it is known who is
+// logged in.
 func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Context) error) {
-	if len(d.condemned) == 0 || d.plan.Kill == nil {
+	if len(d.condemned) == 0 || d.plan.Kill == nil || !d.allCaughtUp() && time.Since(d.started) < patience {
 		return nil, nil
 	}
-	kill, keys := d.plan.Kill, slices.Clone(d.condemned)
-	return d.kills, func(ctx context.Context) error { return kill(ctx, keys) }
+	kill, keys, spared := d.plan.Kill, slices.Clone(d.condemned), slices.Clone(d.connected.spared)
+	return d.kills, func(ctx context.Context) error { return kill(ctx, keys, spared) }
 }
 
 // untilDue is how long nothing has to be done.

@@ -29,8 +29,10 @@ type Plan struct {
 	Recidivists *jail.Recidivists
 	// PurgeAge is how long the past of an offender is kept; 0: for ever.
 	PurgeAge time.Duration
-	// Kill cuts the established connections that the keys ban; nil: they are left alone.
-	Kill func(ctx context.Context, keys []firewall.Key) error
+	// Kill cuts the established connections that the keys ban, but not those that are spared; nil: they are left alone.
+	Kill func(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) error
+	// Connections returns the connections that come from the addresses; nil: nobody can be asked, and no session is spared.
+	Connections func(ctx context.Context, from []netip.Addr) ([]firewall.Spared, error)
 	// Sessions asks who is logged in from elsewhere, for sessions that began before the log; nil: nobody is asked.
 	Sessions func(ctx context.Context) ([]control.Session, error)
 	// Service asks what units do, by their names and patterns; nil: nobody can be asked, and no jail is known to be blind.

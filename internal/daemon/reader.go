@@ -248,6 +248,7 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 			wider, _ := p.Addr().Prefix(bits)
 			a.Offences = max(a.Offences, d.past.get(state.Who{Jail: j.Info.Name, Prefix: wider}).Offences)
 		}
+		a.Detail = append(a.Detail, j.ExplainSessions(p.Addr(), time.Now())...)
 		if j.Explain != nil {
 			a.Detail = append(a.Detail, j.Explain(p.Addr(), time.Now())...)
 		}
@@ -266,6 +267,9 @@ func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
 			continue
 		}
 		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
+			if d.bans.wide[bits] == 0 {
+				continue
+			}
 			wider, _ := p.Addr().Prefix(bits)
 			if b, ok := d.bans.get(j.Info.Name, wider); ok {
 				bans = append(bans, b)

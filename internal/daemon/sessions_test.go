@@ -26,6 +26,6 @@ func TestSessionsBeforeTheLog(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		w.attack("192.0.2.1", 3)
 		w.attack("192.0.2.2", 3)
-		w.expect("guesses", "protected live session", "ban 192.0.2.2/32 offence 1")
+		w.expect("guesses", "degraded guessing:root", "protected live session", "ban 192.0.2.2/32 offence 1")
 	})
 }

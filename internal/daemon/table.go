@@ -19,6 +19,7 @@ type table struct {
 	bans  *btree.BTreeG[*entry]
 	ends  ends
 	count map[string]int // by jail
+	wide  [129]int       // by the length of the prefix
 }
 
 // entry is a ban in the table.
@@ -60,6 +61,7 @@ func (t *table) put(b control.Ban) {
 		t.ends.drop(old)
 	} else {
 		t.count[b.Jail]++
+		t.wide[b.Prefix.Bits()]++
 	}
 	if !b.Until.IsZero() {
 		heap.Push(&t.ends, e)
@@ -73,6 +75,7 @@ func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
 	}
 	t.ends.drop(e)
 	t.count[jail]--
+	t.wide[p.Bits()]--
 	return e.Ban, true
 }
 

@@ -109,7 +109,11 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 		j = d.plan.jail(r.Jail)
 	}
 	p := r.Prefix.Masked()
-	if why, ok := d.plan.protects(j, p, time.Now()); ok && !r.Force {
+	why, ok := d.plan.protects(j, p, time.Now())
+	if !ok {
+		why, ok = d.plan.whoIsConnected(p, time.Now())
+	}
+	if ok && !r.Force {
 		return control.Ban{}, fmt.Errorf("%w: %s: %s", control.ErrProtected, p, why)
 	}
 	b := control.Ban{Jail: j.Info.Name, Prefix: p, Since: time.Now(), Origin: control.OriginManual, Reason: r.Reason}
@@ -234,6 +238,7 @@ func (d *Daemon) ResetFirewall(ctx context.Context) error {
 	var failed error
 	asked := d.ask(ctx, func(life context.Context) {
 		failed = d.plan.Backend.Destroy(life)
+		d.connected = connected{stale: true}
 		d.kernel.filled = false
 		d.reconcile(life)
 		if failed == nil && !d.kernel.retry.IsZero() {
@@ -288,6 +293,9 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	d.goRound("", d.checkFriend, func() {})
 	d.regroup()
 	also()
+	for _, r := range d.sources {
+		r.caughtUp = false // the new jails know nobody yet
+	}
 	err := d.refill(ctx, old)
 	d.launch(ctx, marks)
 	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})
@@ -304,12 +312,14 @@ func (d *Daemon) checkOrphan(e *entry) {
 // refill fills the new backend before what the old one left is swept away, so that no gate stands open meanwhile.
 func (d *Daemon) refill(ctx context.Context, old *Plan) error {
 	if d.plan.Backend == old.Backend {
+		d.connected.stale = true
 		d.kernel.filled = false
 		d.reconcile(ctx)
 		return nil
 	}
 	d.kernel = keeper{}
 	err := old.Backend.Close() // leaves the bans in place
+	d.handOver(ctx)
 	d.reconcile(ctx)
 	return err
 }
