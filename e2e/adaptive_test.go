@@ -12,12 +12,12 @@ import (
 	"exile/e2e/target"
 )
 
-// TestAdaptive: the shipped detector on a host. The helper tells it who has no password, it learns a name from one address
-// and bans the next for it, and says why wherever people look.
+// TestAdaptive: the shipped detector on a host. The helper tells it who has no password, it learns a name from two networks
+// and bans the third for it, and says why wherever people look.
 func TestAdaptive(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {detection: adaptive}}\n")
-	first, second := attacker(t, g, "203.0.113.61"), attacker(t, g, "198.51.100.62")
+	first, second, third := attacker(t, g, "203.0.113.61"), attacker(t, g, "192.0.2.63"), attacker(t, g, "198.51.100.62")
 	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
 		t.Fatal(err)
 	}
@@ -26,14 +26,16 @@ func TestAdaptive(t *testing.T) {
 	try(t, first, "oracle")
 	counted(t, g, first, 1)
 	try(t, second, "oracle")
-	if _, err := g.WaitBan(limit(t, 10*time.Second), second.Addr, 1); err != nil {
+	counted(t, g, second, 1)
+	try(t, third, "oracle")
+	if _, err := g.WaitBan(limit(t, 10*time.Second), third.Addr, 1); err != nil {
 		t.Fatal(err)
 	}
-	silent(t, second)
-	const why = `name: "oracle", on which 2 addresses failed, 5 of 5 points in 1d, offence 1, step 1`
+	silent(t, third)
+	const why = `name: "oracle", on which 3 networks failed, 5 of 5 points in 1d, offence 1, step 1`
 	for _, question := range [][]string{
-		{"exilectl", "status", second.Addr.String()},
-		{"busctl", "call", "org.exile1", "/org/exile1", "org.exile1.Manager", "DescribeAddress", "s", second.Addr.String()},
+		{"exilectl", "status", third.Addr.String()},
+		{"busctl", "call", "org.exile1", "/org/exile1", "org.exile1.Manager", "DescribeAddress", "s", third.Addr.String()},
 		{"journalctl", "-b", "-o", "verbose", "-u", "exiled", "MESSAGE_ID=2929576456a04afc970b3018a1aa88c1"},
 	} {
 		if out := inside(t, g, question...); !strings.Contains(strings.ReplaceAll(out, `\`, ""), why) {
@@ -54,7 +56,7 @@ func TestAdaptive(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &days); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		return len(days) > 0 && days[len(days)-1].Passed == 2 && days[len(days)-1].Dropped > 0
+		return len(days) > 0 && days[len(days)-1].Passed == 3 && days[len(days)-1].Dropped > 0
 	})
 }
 

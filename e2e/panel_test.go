@@ -120,16 +120,18 @@ func row(address string) string { return fmt.Sprintf(`tr[data-address="%s"]`, ad
 
 func shown(address string) string { return "document.querySelector('" + row(address) + "')" }
 
-// explains: the ban of somebody who tried a name that another address tried, too, appears while the page is open, and its
+// explains: the ban of somebody who tried a name that two other networks tried appears while the page is open, and its
 // row opens to say why.
 func (p *panel) explains(g *target.Target) {
 	p.t.Helper()
-	first, second := attacker(p.t, g, "203.0.113.61"), attacker(p.t, g, "198.51.100.62")
-	p.tries(first, hostileName)
-	p.tries(second, hostileName)
-	p.wait(shown(second.Addr.String()) + `?.querySelector("[data-label=Bans]").innerText === "1"`) // the signal does not say it
-	silent(p.t, second)
-	p.do(p.Click(p.ctx, row(second.Addr.String())+" button[aria-expanded]"))
+	for _, addr := range []string{"203.0.113.61", "192.0.2.63"} {
+		p.tries(attacker(p.t, g, addr), hostileName)
+	}
+	last := attacker(p.t, g, "198.51.100.62")
+	p.tries(last, hostileName)
+	p.wait(shown(last.Addr.String()) + `?.querySelector("[data-label=Bans]").innerText === "1"`) // the signal does not say it
+	silent(p.t, last)
+	p.do(p.Click(p.ctx, row(last.Addr.String())+" button[aria-expanded]"))
 	p.wait(`document.querySelector(".exile-why dt")`)
 	p.shoot("light")
 	p.do(p.Prefer(p.ctx, "dark"))
@@ -139,7 +141,7 @@ func (p *panel) explains(g *target.Target) {
 	var facts map[string]string
 	p.do(p.Eval(p.ctx, `Object.fromEntries([...document.querySelectorAll(".exile-why dt")].map(dt => [dt.innerText, dt.nextSibling.innerText]))`, &facts))
 	for name, want := range map[string]string{
-		"Evidence": `name: "` + hostileName + `", on which 2 addresses failed`, "Points": "5 of 5 points in 1d",
+		"Evidence": `name: "` + hostileName + `", on which 3 networks failed`, "Points": "5 of 5 points in 1d",
 		"Offence": "1", "Ladder step": "1", "Origin": "journal",
 	} {
 		if facts[name] != want {
@@ -153,9 +155,9 @@ func (p *panel) explains(g *target.Target) {
 	if p.do(p.Eval(p.ctx, `document.images.length`, &images)); images != 0 {
 		p.t.Error("a name became markup")
 	}
-	p.do(p.Click(p.ctx, row(second.Addr.String())+" .pf-v6-c-table__action button"))
-	p.wait("!" + shown(second.Addr.String()))
-	greeted(p.t, second)
+	p.do(p.Click(p.ctx, row(last.Addr.String())+" .pf-v6-c-table__action button"))
+	p.wait("!" + shown(last.Addr.String()))
+	greeted(p.t, last)
 }
 
 // tries guesses once for a name that the client does not take on its command line.

@@ -50,8 +50,8 @@ func (p *panel) reasons() {
 			`{"evidence":"count; only the address, because around it is: ignoreip","points":"20 of 20 points in 30d, weighed as a known neighbour","step":"1"}`,
 		},
 		{
-			`name: "a\", 1 of 9 points in 1d, offence 9, step 9", on which 8 or more addresses failed, 5.25 of 5 points in 1d, offence 1, step 1`,
-			`{"evidence":"name: \"a\\\", 1 of 9 points in 1d, offence 9, step 9\", on which 8 or more addresses failed","points":"5.25 of 5 points in 1d","step":"1"}`,
+			`name: "a\", 1 of 9 points in 1d, offence 9, step 9", on which 8 or more networks failed, 5.25 of 5 points in 1d, offence 1, step 1`,
+			`{"evidence":"name: \"a\\\", 1 of 9 points in 1d, offence 9, step 9\", on which 8 or more networks failed","points":"5.25 of 5 points in 1d","step":"1"}`,
 		},
 		{`prefix: 3 addresses in it banned within 7d, offence 1, step 1`, `{"evidence":"prefix: 3 addresses in it banned within 7d","step":"1"}`},
 		{`failed logins: 4 within 10m0s`, `{"evidence":"failed logins: 4 within 10m0s"}`},

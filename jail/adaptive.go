@@ -14,19 +14,24 @@ type AdaptiveConfig struct {
 	FindTime    time.Duration   // the fast window
 	SlowRetry   float64         // points within SlowTime that make a ban; at most 500; 0: no slow window
 	SlowTime    time.Duration   // the slow window
-	NameHosts   int             // addresses that fail on an unknown name and make it an attack name; at most 8; 0: never
+	NameHosts   int             // networks (/16, /48) that fail on an unknown name and make it an attack name; at most 8; 0: never
+	NameSure    int             // networks from which on an attack name bans for MaxBan at once; at most 8; 0: never
 	NameTime    time.Duration   // within this
 	KnownGood   float64         // what the points of an address count that logged in, or a neighbour of it; 1: in full
 	KnownTime   time.Duration   // within this
 	OwnerTime   time.Duration   // how long a password login makes its name a person's
 	Remember    time.Duration   // how long an offence counts for the next
 	Ladder      []time.Duration // ban times by offence when points decide
-	NameLadder  []time.Duration // ban times by offence when an attack name decides
+	NameLadder  []time.Duration // ban times by offence when an attack name decides on which fewer than NameSure networks failed
 	PrefixHosts int             // banned addresses of one /24 (IPv6: /64 of one /56 or /48) that ban it all; at most 8; 0: never
 	PrefixTime  time.Duration   // within this
 
 	// PrefixLadder has the ban times of a network by offence: short at first, since strangers share it.
 	PrefixLadder []time.Duration
+
+	SiegeHosts    int           // networks that fail on a name nobody uses: from then on a stranger's failure is half of MaxRetry; at most 8; 0: never
+	SiegeTime     time.Duration // within this
+	StrangerRetry float64       // points within FindTime that ban a stranger beside an address banned within PrefixTime; 0: MaxRetry
 
 	MaxBan   time.Duration // no ban is longer
 	MaxNames int           // names remembered, the least recently used forgotten first
@@ -41,38 +46,43 @@ type AdaptiveConfig struct {
 func DefaultAdaptive() AdaptiveConfig {
 	return AdaptiveConfig{
 		MaxRetry: 5, FindTime: day, SlowRetry: 10, SlowTime: 30 * day,
-		NameHosts: 2, NameTime: 30 * day,
+		NameHosts: 3, NameSure: 4, NameTime: 30 * day,
 		KnownGood: 0.2, KnownTime: 30 * day, OwnerTime: 90 * day, Remember: 60 * day,
 		Ladder:      []time.Duration{time.Hour, 4 * time.Hour, day, 4 * day, 16 * day, 30 * day},
-		NameLadder:  []time.Duration{7 * day, 30 * day},
+		NameLadder:  []time.Duration{time.Hour, day, 7 * day, 30 * day},
 		PrefixHosts: 3, PrefixTime: 30 * day, PrefixLadder: []time.Duration{time.Hour, day, 7 * day, 30 * day}, MaxBan: 30 * day,
+		SiegeHosts: 5, SiegeTime: 7 * day, StrangerRetry: 2,
 		MaxNames: 4096, MaxAddrs: 16384, MaxKnown: 2048,
 	}
 }
 
-// AdaptiveDetector counts points over a day and a month, learns which names only attackers use, and remembers who
-// logged in. It is deterministic and its memory is bounded. See docs/efficacy.md for what it prevents.
+// AdaptiveDetector counts points over a day and a month, learns which names only attackers use and which accounts are
+// under siege, and remembers who logged in. It is deterministic and its memory is bounded. See docs/efficacy.md for what it prevents.
 type AdaptiveDetector struct {
 	cfg      AdaptiveConfig
 	accounts accounts
 	names    names
+	sieges   *recent[nameID, crowd] // of names that exist, and of those who name nobody
 	scores   scores
 	known    known
 	hosts    offences[key]
 	wides    wides
+	troubled troubled
 	epoch    uint32 // rises with every name that the host turns out to have
 }
 
 // NewAdaptive returns a detector that has seen nothing yet.
 func NewAdaptive(cfg AdaptiveConfig) *AdaptiveDetector {
 	return &AdaptiveDetector{
-		cfg:    cfg,
-		names:  newNames(max(cfg.MaxNames, 1)),
-		scores: newScores(max(cfg.MaxAddrs, 1)),
-		known:  newKnown(max(cfg.MaxKnown, 1)),
-		hosts:  offences[key]{newRecent[key, offence](max(cfg.MaxAddrs, 1))},
-		wides:  newWides(max(cfg.MaxKnown, 1)),
-		epoch:  1,
+		cfg:      cfg,
+		names:    newNames(max(cfg.MaxNames, 1)),
+		sieges:   newRecent[nameID, crowd](max(cfg.MaxNames/16, 1)),
+		scores:   newScores(max(cfg.MaxAddrs, 1)),
+		known:    newKnown(max(cfg.MaxKnown, 1)),
+		hosts:    offences[key]{newRecent[key, offence](max(cfg.MaxAddrs, 1))},
+		wides:    newWides(max(cfg.MaxKnown, 1)),
+		troubled: newTroubled(4 * max(cfg.MaxKnown, 1)),
+		epoch:    1,
 	}
 }
 
@@ -147,8 +157,10 @@ func (d *AdaptiveDetector) banned(a netip.Addr, at stamp) bool {
 // evidence is what one attempt weighs, and why.
 type evidence struct {
 	points   points
-	name     int    // addresses that failed on the name, when that makes it an attack name; else 0
+	name     int    // networks that failed on the name, when that makes it an attack name; else 0
+	siege    int    // networks that failed on the name, when the points are those of a siege; else 0
 	known    bool   // the address or a neighbour logged in
+	beside   bool   // a stranger, beside somebody who is banned
 	total    points // of the window that decided
 	span     time.Duration
 	limit    points
@@ -157,23 +169,39 @@ type evidence struct {
 
 // weigh gives an attempt its points.
 func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
-	weight := float64(clampCount(a.Guesses))
-	var e evidence
-	if hosts := d.learn(a, at); d.cfg.NameHosts > 0 && hosts >= d.cfg.NameHosts {
-		e.name = hosts
-		weight = max(weight, d.cfg.MaxRetry)
+	weight, used := float64(clampCount(a.Guesses)), d.used(a, at)
+	e := evidence{
+		known:  d.known.neighbour(d.netOf(a.Addr), at, d.cfg.KnownTime),
+		beside: !used && d.beside(a.Addr, at),
 	}
-	if d.known.neighbour(d.netOf(a.Addr), at, d.cfg.KnownTime) {
-		e.known = true
+	switch {
+	case d.foreign(a, at):
+		if e.name = d.learn(a, at); e.name > 0 {
+			weight = max(weight, d.cfg.MaxRetry)
+		}
+	case !used:
+		if e.siege = d.besiege(a, at); e.siege > 0 {
+			weight = max(weight, d.cfg.MaxRetry/2)
+		}
+	}
+	if e.known {
 		weight *= d.cfg.KnownGood
 	}
 	e.points = hundredths(weight)
 	return e
 }
 
+// retry is how many points within FindTime ban.
+func (d *AdaptiveDetector) retry(beside bool) points {
+	if beside {
+		return hundredths(min(d.cfg.MaxRetry, d.cfg.StrangerRetry))
+	}
+	return hundredths(d.cfg.MaxRetry)
+}
+
 // decide looks at both windows and says which of them is full.
 func (d *AdaptiveDetector) decide(s *list, at stamp, e *evidence) bool {
-	e.span, e.limit = d.cfg.FindTime, hundredths(d.cfg.MaxRetry)
+	e.span, e.limit = d.cfg.FindTime, d.retry(e.beside)
 	e.total, e.attempts = d.scores.sum(s, at, e.span)
 	if e.total >= e.limit {
 		return true
@@ -185,24 +213,39 @@ func (d *AdaptiveDetector) decide(s *list, at stamp, e *evidence) bool {
 
 // convict appends the ban of the address, and of the network around it when it is one of several.
 func (d *AdaptiveDetector) convict(a *Attempt, at stamp, e *evidence, out []Verdict) []Verdict {
-	ladder := d.cfg.Ladder
-	if e.name > 0 && !d.known.region(d.regionOf(a.Addr), at, d.cfg.KnownTime) {
-		ladder = d.cfg.NameLadder
-	}
+	region := d.regionOf(a.Addr)
+	ladder := d.ladder(e.name, region, at)
 	o := d.hosts.next(d.hostOf(a.Addr), at, d.cfg.Remember)
 	n := int(o.count)
 	t := d.step(ladder, n)
 	o.until = stampOf(a.Time.Add(t))
 	out = append(out, Verdict{
 		Prefix: d.host(a.Addr), Duration: t, Failures: e.attempts, Offence: n,
-		Reason: e.reason(a.User, n, min(n, len(ladder))),
+		Reason: e.reason(a.User, n, max(min(n, len(ladder)), 1)),
 	})
+	d.troubled.note(region, d.hostID(a.Addr), at)
 	return d.widen(a, at, e.attempts, out)
+}
+
+// ladder has the ban times of an address in a region, by what so many networks that failed on its name make of it. Next to
+// a login a name bans no longer than points do.
+func (d *AdaptiveDetector) ladder(networks int, region netID, at stamp) []time.Duration {
+	switch {
+	case networks == 0 || d.known.region(region, at, d.cfg.KnownTime):
+		return d.cfg.Ladder
+	case d.cfg.NameSure > 0 && networks >= d.cfg.NameSure:
+		return nil // MaxBan
+	default:
+		return d.cfg.NameLadder
+	}
 }
 
 // reason is what tells people of the evidence.
 func (e *evidence) reason(user string, offence, step int) Reason {
-	r := Reason{Kind: ByPoints, Points: e.total, Limit: e.limit, Span: e.span, Known: e.known, Offence: offence, Step: step}
+	r := Reason{
+		Kind: ByPoints, Points: e.total, Limit: e.limit, Span: e.span, Known: e.known, Siege: e.siege, Beside: e.beside,
+		Offence: offence, Step: step,
+	}
 	if e.name > 0 {
 		r.Kind, r.Name, r.Count = ByName, user, e.name
 	}
@@ -226,6 +269,7 @@ func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 		d.hosts.delete(host)
 	}
 	d.wides.forgetAll(p)
+	d.excuse(p)
 }
 
 // Release implements Releaser.
@@ -243,6 +287,8 @@ func (d *AdaptiveDetector) Expire(now time.Time) {
 	at := int64(stampOf(now))
 	d.scores.expire(at, seconds(max(d.cfg.FindTime, d.cfg.SlowTime)))
 	d.names.expire(at, seconds(d.cfg.NameTime))
+	d.sieges.expire(at, seconds(d.cfg.SiegeTime))
+	d.troubled.expire(at, seconds(d.cfg.PrefixTime))
 	d.hosts.expire(at, seconds(d.cfg.Remember))
 	d.wides.banned.expire(at, seconds(d.cfg.PrefixTime)+1)
 	d.wides.offences.expire(at, seconds(d.cfg.Remember))

@@ -36,7 +36,11 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 		return nil
 	}
 	fast, _ := d.scores.sum(s, at, d.cfg.FindTime)
-	lines := []string{fmt.Sprintf("points: %v of %v in %s", fast, hundredths(d.cfg.MaxRetry), days(d.cfg.FindTime))}
+	beside, why := d.beside(addr, at), ""
+	if beside {
+		why = ", since somebody in its network was banned"
+	}
+	lines := []string{fmt.Sprintf("points: %v of %v in %s%s", fast, d.retry(beside), days(d.cfg.FindTime), why)}
 	if d.cfg.SlowRetry > 0 {
 		slow, _ := d.scores.sum(s, at, d.cfg.SlowTime)
 		lines = append(lines, fmt.Sprintf("points: %v of %v in %s", slow, hundredths(d.cfg.SlowRetry), days(d.cfg.SlowTime)))
@@ -49,8 +53,12 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	if n := d.hosts.soFar(d.hostOf(addr), at, d.cfg.Remember); n > 0 {
 		began, _ := d.hosts.touched(d.hostOf(addr))
 		since := at.since(stamp(began))
-		lines = append(lines, fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
-			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1))))
+		line := fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
+			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1)))
+		if d.cfg.NameSure > 0 {
+			line += fmt.Sprintf(", %s by one of %s", days(d.cfg.MaxBan), networks(d.cfg.NameSure))
+		}
+		lines = append(lines, line)
 	}
 	for _, wide := range d.around(addr) {
 		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
@@ -60,12 +68,12 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	return lines
 }
 
-// explainNames lists the names on which the address failed last. Those that only one address tried are not known by name.
+// explainNames lists the names on which the address failed last. Those that are no evidence are not known as text.
 func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 	type try struct {
-		name  string
-		at    stamp
-		hosts int
+		name     string
+		at       stamp
+		networks int
 	}
 	var tries []try
 	nameless, host := 0, d.hostID(addr)
@@ -82,7 +90,7 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 	slices.SortStableFunc(tries, func(a, b try) int { return int(b.at.since(a.at) / time.Second) })
 	var lines []string
 	for _, t := range tries[:min(len(tries), maxExplained)] {
-		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s", quote(t.name), addresses(t.hosts), days(d.cfg.NameTime)))
+		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s", quote(t.name), networks(t.networks), days(d.cfg.NameTime)))
 	}
 	if nameless > 0 {
 		lines = append(lines, fmt.Sprintf("names: tried within %s that are no attack names: %d", days(d.cfg.NameTime), nameless))
@@ -106,14 +114,19 @@ func (p points) append(b []byte) []byte {
 	return b
 }
 
-func addresses(n int) string {
+func addresses(n int) string { return many(n, "address", "addresses") }
+
+func networks(n int) string { return many(n, "network", "networks") }
+
+// many counts things of which at most maxCrowd are told apart.
+func many(n int, one, more string) string {
 	switch {
 	case n == 1:
-		return "1 address"
+		return "1 " + one
 	case n >= maxCrowd:
-		return strconv.Itoa(n) + " or more addresses"
+		return strconv.Itoa(n) + " or more " + more
 	}
-	return strconv.Itoa(n) + " addresses"
+	return strconv.Itoa(n) + " " + more
 }
 
 func days(d time.Duration) string {

@@ -27,12 +27,14 @@ func newAdaptiveJail(t *testing.T) *jail.Jail {
 	return j
 }
 
-// The second address that tries a name which the host does not have is banned at once, for a week.
+// The third network that tries a name which the host does not have is banned at once, for an hour.
 func TestAdaptiveJailBansByName(t *testing.T) {
 	t.Parallel()
 	j := newAdaptiveJail(t)
-	if d := j.Observe(entry(0, 7, `Invalid user ora"cle from 192.0.2.10 port 4000`)); len(d) != 0 {
-		t.Fatalf("the first address: decided %v", d)
+	for i, from := range []string{"192.0.2.10", "203.0.113.10"} {
+		if d := j.Observe(entry(0, int32(6+i), `Invalid user ora"cle from `+from+` port 4000`)); len(d) != 0 {
+			t.Fatalf("%s: decided %v", from, d)
+		}
 	}
 	var got []jail.Decision
 	for _, d := range j.Observe(entry(time.Minute, 8, `Invalid user ora"cle from 198.51.100.7 port 4000`)) {
@@ -40,9 +42,9 @@ func TestAdaptiveJailBansByName(t *testing.T) {
 		got = append(got, d)
 	}
 	want := []jail.Decision{{
-		Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.7/32"), At: start.Add(time.Minute), Until: start.Add(time.Minute + 7*24*time.Hour),
+		Jail: "sshd", Prefix: netip.MustParsePrefix("198.51.100.7/32"), At: start.Add(time.Minute), Until: start.Add(time.Minute + time.Hour),
 		Failures: 1, Offence: 1, Reason: jail.Reason{
-			Kind: jail.ByName, Name: `ora"cle`, Count: 2, Points: 500, Limit: 500, Span: 24 * time.Hour, Offence: 1, Step: 1,
+			Kind: jail.ByName, Name: `ora"cle`, Count: 3, Points: 500, Limit: 500, Span: 24 * time.Hour, Offence: 1, Step: 1,
 		},
 	}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

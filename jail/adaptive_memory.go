@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -72,9 +71,12 @@ func counted(a netip.Addr) bool {
 
 func (n netID) is4() bool { return n>>32 == 0xffff }
 
-// region is the /16 or /48 of a network; a single IPv6 address is its own.
+// hashed reports whether it is the number of a single IPv6 address, and tells no address.
+func (n netID) hashed() bool { return n>>56 == multicast>>56 }
+
+// region is the /16 or /48 of a network; a stranger is its own.
 func (n netID) region() netID {
-	if n>>56 == multicast>>56 {
+	if n.hashed() || n.is4() && n.addr().IsLinkLocalUnicast() {
 		return n
 	}
 	return n &^ math.MaxUint16
@@ -100,7 +102,7 @@ func (d *AdaptiveDetector) hostOf(a netip.Addr) key { return keyOf(d.host(a)) }
 // host is that of its key.
 func (k key) host() netip.Prefix { return k.prefix(32, 64) }
 
-// hostID is the number of host, for crowds.
+// hostID is the number of host.
 func (d *AdaptiveDetector) hostID(a netip.Addr) netID { return d.names.key.netID(d.host(a)) }
 
 // netOf is the neighbourhood of an address: /24 or /64, and nobody else among strangers.
@@ -111,41 +113,6 @@ func (d *AdaptiveDetector) netOf(a netip.Addr) netID {
 // regionOf is where an owner's other addresses are likely to be: /16 or /48, and nowhere among strangers.
 func (d *AdaptiveDetector) regionOf(a netip.Addr) netID {
 	return d.names.key.netID(d.cfg.Strangers.Unit(a, 16, 48))
-}
-
-// crowd is which addresses were seen lately, and when: at most eight, which proves as much as more would.
-type crowd struct {
-	hosts [8]netID
-	at    [8]stamp
-	n     uint8
-}
-
-// maxCrowd bounds AdaptiveConfig.NameHosts and PrefixHosts.
-const maxCrowd = 8
-
-// see notes an address, in place of the one not seen for longest when there are too many.
-func (c *crowd) see(host netID, at stamp) {
-	i := slices.Index(c.hosts[:c.n], host)
-	switch {
-	case i >= 0:
-	case c.n < maxCrowd:
-		i = int(c.n)
-		c.n++
-	default:
-		i = slices.Index(c.at[:], slices.Min(c.at[:]))
-	}
-	c.hosts[i], c.at[i] = host, at
-}
-
-// count is how many of them were seen less than span before at.
-func (c *crowd) count(at stamp, span time.Duration) int {
-	count := 0
-	for _, seen := range c.at[:c.n] {
-		if at.within(seen, span) {
-			count++
-		}
-	}
-	return count
 }
 
 // known is who logged in.
@@ -216,6 +183,15 @@ func (k *known) ever(net, region netID) bool {
 		return k.nets.get(net) != nil
 	}
 	return k.regions.get(region) != nil
+}
+
+// everNear reports whether anybody from the region ever logged in.
+func (k *known) everNear(region netID) bool { return k.regions.get(region) != nil }
+
+// user reports whether the name logged in, in whatever way, less than span before at.
+func (k *known) user(name string, at stamp, span time.Duration) bool {
+	t, ok := k.names.touched(clip(name))
+	return ok && at.within(stamp(t), span)
 }
 
 // owner reports whether the name logged in by password less than span before at.

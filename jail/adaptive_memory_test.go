@@ -20,8 +20,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		attack func(d *AdaptiveDetector)
 		most   int64 // bytes
 	}{
-		{"a million", million, 4_100_000},
-		{"patient", patient, 4_100_000},
+		{"a million", million, 5_000_000},
+		{"patient", patient, 5_000_000},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()

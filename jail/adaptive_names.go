@@ -60,7 +60,7 @@ func (n *names) user(name string) uint32 {
 // AttackName is a name that only attackers use, as far as the host knows.
 type AttackName struct {
 	Name  string // as sent, clipped to 64 bytes: quote it
-	Hosts int    // addresses that failed on it, 8 standing for more
+	Hosts int    // networks (/16, /48) that failed on it, 8 standing for more
 	Last  time.Time
 }
 
@@ -77,22 +77,24 @@ func (n names) list(at stamp, span time.Duration, atLeast int) []AttackName {
 	return list
 }
 
-// learn enters the address under the name and returns how many addresses failed on it, or 0 when the name may be a
-// person's: it logged in by password, it exists and can, or it is a slip of the finger away from one that does.
-func (d *AdaptiveDetector) learn(a *Attempt, at stamp) int {
+// foreign reports whether the attempt is for a name that the host does not have, or that cannot log in by password, and that
+// never did of late.
+func (d *AdaptiveDetector) foreign(a *Attempt, at stamp) bool {
 	locked := d.accounts.locked(a.User)
-	if a.User == "" || (!a.Unknown || locked) && d.known.owner(a.User, at, d.cfg.OwnerTime) {
-		return 0
-	}
+	owned := (!a.Unknown || locked) && d.known.owner(a.User, at, d.cfg.OwnerTime)
+	return a.User != "" && (a.Unknown || locked) && !owned
+}
+
+// learn enters the address under a foreign name and returns how many networks failed on it if that makes it an attack
+// name: enough, and it is no slip of the finger away from a name that exists. Else it returns 0.
+func (d *AdaptiveDetector) learn(a *Attempt, at stamp) int {
 	t := d.names.touch(d.names.id(a.User), int64(at))
 	t.see(d.hostID(a.Addr), at)
 	n := t.count(at, d.cfg.NameTime)
 	switch {
-	case !locked && !a.Unknown:
-		return 0
 	case n < d.cfg.NameHosts || d.cfg.NameHosts == 0:
-		return n
-	case !locked && !d.strange(t, a.User):
+		return 0
+	case !d.accounts.locked(a.User) && !d.strange(t, a.User):
 		return 0
 	case t.text == "":
 		t.text = strings.Clone(clip(a.User))
@@ -119,7 +121,7 @@ func (d *AdaptiveDetector) near(name string) bool {
 	return d.accounts.near(name) || d.known.alike(name)
 }
 
-// Names returns the names that are evidence now, with the number of addresses that failed on each, most first. It
+// Names returns the names that are evidence now, with the number of networks that failed on each, most first. It
 // compares each with every account: not for every attempt.
 func (d *AdaptiveDetector) Names(at time.Time) []AttackName {
 	list := d.names.list(stampOf(at), d.cfg.NameTime, d.cfg.NameHosts)
@@ -128,11 +130,12 @@ func (d *AdaptiveDetector) Names(at time.Time) []AttackName {
 
 // ForgetName drops what was learned about a name, also one that Names clipped, and reports whether anything was.
 func (d *AdaptiveDetector) ForgetName(name string) bool {
-	id, before := d.names.id(name), d.names.len()
+	id, before := d.names.id(name), d.names.len()+d.sieges.len()
+	d.sieges.delete(id)
 	for node := range d.names.all {
 		if node.key == id || node.value.text != "" && node.value.text == name {
 			d.names.delete(node.key)
 		}
 	}
-	return d.names.len() < before
+	return d.names.len()+d.sieges.len() < before
 }

@@ -16,9 +16,10 @@ func TestLongNames(t *testing.T) {
 		s.fail(addr4(198, 51, i, 1), fmt.Sprintf("%s%d", long, i), true)
 	}
 	s.wants(t)
+	s.fail(addr4(20, 0, 0, 1), long+"7", true)
 	s.fail(addr4(203, 0, 113, 1), long+"7", true)
-	s.wants(t, "203.0.113.1/32 7d")
-	if got := s.Names(s.now); len(got) != 1 || got[0].Name != long || got[0].Hosts != 2 {
+	s.wants(t, "203.0.113.1/32 1h0m0s")
+	if got := s.Names(s.now); len(got) != 1 || got[0].Name != long || got[0].Hosts != 3 {
 		t.Errorf("attack names %+v", got)
 	}
 	if !s.ForgetName(long) || s.ForgetName(long) {
@@ -34,8 +35,10 @@ func TestNamesAreHashed(t *testing.T) {
 	t.Parallel()
 	s := newScene()
 	s.fail(addr4(192, 0, 2, 1), "correct horse", true)
-	s.fail(addr4(192, 0, 2, 1), "oracle", true)
-	s.fail(addr4(192, 0, 3, 1), "oracle", true)
+	for net := range byte(3) {
+		s.fail(addr4(20, net, 0, 1), "oracle", true)
+	}
+	s.fail(addr4(20, 0, 0, 1), "correct horse", true)
 	data := snapshotOf(t, s.AdaptiveDetector)
 	if bytes.Contains(data, []byte("correct horse")) || !bytes.Contains(data, []byte("oracle")) {
 		t.Error("the snapshot holds a name that is no attack name, or lacks one")
@@ -44,8 +47,8 @@ func TestNamesAreHashed(t *testing.T) {
 	if err := other.Restore(snapshotVersion, data); err != nil {
 		t.Fatal(err)
 	}
-	other.fail(addr4(192, 0, 4, 1), "correct horse", true)
-	other.wants(t, "192.0.4.1/32 7d")
+	other.fail(addr4(20, 1, 4, 1), "correct horse", true)
+	other.wants(t, "20.1.4.1/32 1h0m0s")
 }
 
 // A name that was found to be like no account is looked at again when there are others.
@@ -59,13 +62,13 @@ func TestStrangeNames(t *testing.T) {
 		{"login", func(s *scene) { s.login(addr4(203, 0, 113, 77), "oracles", "publickey", 0) }},
 	} {
 		s := newScene()
-		s.fail(addr4(192, 0, 2, 1), "oracle", true)
-		s.fail(addr4(192, 0, 3, 1), "oracle", true)
-		s.fail(addr4(192, 0, 4, 1), "oracle", true)
-		s.wants(t, "192.0.3.1/32 7d", "192.0.4.1/32 7d")
+		for net := range byte(4) {
+			s.fail(addr4(20, net, 0, 1), "oracle", true)
+		}
+		s.wants(t, "20.2.0.1/32 1h0m0s", "20.3.0.1/32 30d")
 		c.hire(s)
-		s.fail(addr4(192, 0, 5, 1), "oracle", true)
-		s.wants(t, "192.0.3.1/32 7d", "192.0.4.1/32 7d")
+		s.fail(addr4(20, 4, 0, 1), "oracle", true)
+		s.wants(t, "20.2.0.1/32 1h0m0s", "20.3.0.1/32 30d")
 		if got := s.Names(s.now); len(got) != 0 {
 			t.Errorf("%s: attack names %+v", c.name, got)
 		}

@@ -12,10 +12,15 @@ import (
 // so that the same are forgotten next. Numbers are varints, texts have their length before them.
 
 // snapshotVersion names the form of a snapshot.
-const snapshotVersion = 4
+const snapshotVersion = 5
 
-// firstVersion is the oldest version that is read: in it networks have no users, and no host is a single IPv6 address.
-const firstVersion = 3
+// The versions that are read besides. In the first networks have no users, and no host is a single IPv6 address. Before the
+// one of crowds a name has addresses, and nothing is known of sieges and of regions in trouble.
+const (
+	firstVersion  = 3
+	usersVersion  = 4
+	crowdsVersion = 5
+)
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
 
@@ -47,6 +52,8 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 	writeAll(&w, d.hosts.recent, func(w *snapshotWriter, host key, o *offence) { w.host(host.host()); w.offence(o) })
 	writeAll(&w, d.wides.banned, (*snapshotWriter).members)
 	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p wideID, o *offence) { w.number(uint64(p)); w.offence(o) })
+	writeAll(&w, d.sieges, func(w *snapshotWriter, name nameID, c *crowd) { w.number(uint64(name)); w.crowd(c) })
+	writeAll(&w, d.troubled.recent, func(w *snapshotWriter, region netID, host *netID) { w.number(uint64(region)); w.number(uint64(*host)) })
 	return snapshotVersion, w, nil
 }
 
@@ -56,7 +63,7 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 		return fmt.Errorf("snapshot of version %d: this program reads versions %d to %d", version, firstVersion, snapshotVersion)
 	}
 	fresh := NewAdaptive(d.cfg)
-	r := &snapshotReader{data: data, users: version > firstVersion}
+	r := &snapshotReader{data: data, version: version}
 	fresh.names.key = nameKey{r.number(math.MaxUint64), r.number(math.MaxUint64)}
 	readAll(r, fresh.names.recent, (*snapshotReader).nameID, set((*snapshotReader).tried))
 	readAll(r, fresh.scores.recent, (*snapshotReader).host, func(r *snapshotReader, v *list) { r.score(fresh.scores, v) })
@@ -66,11 +73,17 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 	readAll(r, fresh.hosts.recent, (*snapshotReader).host, set((*snapshotReader).offence))
 	readAll(r, fresh.wides.banned, (*snapshotReader).wide, set((*snapshotReader).members))
 	readAll(r, fresh.wides.recent, (*snapshotReader).wide, set((*snapshotReader).offence))
+	fresh.accounts = d.accounts
+	if version >= crowdsVersion {
+		readAll(r, fresh.sieges, (*snapshotReader).nameID, set((*snapshotReader).crowd))
+		readAll(r, fresh.troubled.recent, (*snapshotReader).net, set((*snapshotReader).net))
+	} else {
+		fresh.deriveCrowds()
+	}
 	if r.bad || len(r.data) > 0 {
 		return errSnapshot
 	}
 	fresh.known.restored()
-	fresh.accounts = d.accounts
 	*d = *fresh
 	return nil
 }
@@ -114,6 +127,7 @@ func (w *snapshotWriter) crowd(c *crowd) {
 	for i := range c.n {
 		w.number(uint64(c.hosts[i]))
 		w.number(uint64(c.at[i]))
+		w.number(uint64(c.twin[i]))
 	}
 }
 
@@ -142,9 +156,9 @@ func (w *snapshotWriter) offence(o *offence) {
 
 // snapshotReader reads what a disk gave back: every number is in its range, or all of it is bad.
 type snapshotReader struct {
-	data  []byte
-	users bool // networks have the number of a user
-	bad   bool
+	data    []byte
+	version uint32
+	bad     bool
 }
 
 func readAll[K comparable, V any](r *snapshotReader, into *recent[K, V], key func(*snapshotReader) K, value func(*snapshotReader, *V)) {
@@ -214,7 +228,7 @@ func (r *snapshotReader) wide() wideID {
 }
 
 func (r *snapshotReader) user(o *owned[struct{}]) {
-	if r.users {
+	if r.version >= usersVersion {
 		o.of.user = uint32(r.number(math.MaxUint32))
 	}
 }
@@ -227,10 +241,14 @@ func (r *snapshotReader) tried() tried {
 }
 
 func (r *snapshotReader) crowd() crowd {
-	c := crowd{n: uint8(r.number(maxCrowd))}
-	for i := range c.n {
-		c.hosts[i], c.at[i] = r.net(), r.stamp()
+	if r.version < crowdsVersion {
+		return r.formerCrowd()
 	}
+	c := crowd{n: uint8(r.number(maxTried))}
+	for i := range c.n {
+		c.hosts[i], c.at[i], c.twin[i] = r.net(), r.stamp(), uint8(r.number(maxTried))
+	}
+	r.bad = r.bad || !c.whole()
 	return c
 }
 

@@ -97,25 +97,30 @@ func TestFiveADayOrTenAMonth(t *testing.T) {
 
 func TestLadders(t *testing.T) {
 	t.Parallel()
-	for user, want := range map[string][]string{
-		"root":   {"1h0m0s", "4h0m0s", "1d", "4d", "16d", "30d", "30d"},
-		"oracle": {"7d", "30d", "30d", "30d", "30d", "30d", "30d"},
+	for _, c := range []struct {
+		user   string
+		others byte // networks that fail on the name besides
+		want   []string
+	}{
+		{"root", 9, []string{"1h0m0s", "4h0m0s", "1d", "4d", "16d", "30d", "30d"}},
+		{"oracle", 2, []string{"1h0m0s", "1d", "7d", "30d", "30d"}},
+		{"oracle", 3, []string{"30d", "30d"}},
 	} {
 		s := newScene()
-		s.fail(addr4(198, 51, 100, 1), user, true)
-		s.fail(addr4(203, 0, 113, 1), user, true) // the second makes a name evidence
-		s.bans = nil
 		var got []string
-		for range want {
-			for s.fail(addr4(192, 0, 2, 1), user, user != "root") == 0 {
+		for round := range c.want {
+			for net := range c.others {
+				s.fail(addr4(20, net, byte(round), 1), c.user, c.user != "root")
+			}
+			for s.fail(addr4(192, 0, 2, 1), c.user, c.user != "root") == 0 {
 				s.wait(time.Minute)
 			}
 			got = append(got, days(s.bans[len(s.bans)-1].Duration))
 			s.wait(20 * day)
-			s.fail(addr4(198, 51, 100, 2), user, user != "root")
+			s.Release(netip.MustParsePrefix("192.0.2.1/32"))
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", user, diff)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s in %d networks besides (-want +got):\n%s", c.user, c.others, diff)
 		}
 		s.wait(61 * day)
 		s.bans = nil
@@ -130,10 +135,12 @@ func TestRegionShortensNameBans(t *testing.T) {
 	t.Parallel()
 	s := newScene()
 	s.login(addr4(192, 0, 99, 1), "alice", "password", 0)
-	s.fail(addr4(203, 0, 113, 1), "pi", true)
+	for net := range byte(3) {
+		s.fail(addr4(20, net, 0, 1), "pi", true)
+	}
 	s.fail(addr4(192, 0, 2, 1), "pi", true)
 	s.fail(addr4(198, 51, 100, 1), "pi", true)
-	s.wants(t, "192.0.2.1/32 1h0m0s", "198.51.100.1/32 7d")
+	s.wants(t, "20.2.0.1/32 1h0m0s", "192.0.2.1/32 1h0m0s", "198.51.100.1/32 30d")
 }
 
 func TestLockedAccountIsEvidence(t *testing.T) {
@@ -142,6 +149,7 @@ func TestLockedAccountIsEvidence(t *testing.T) {
 		s := newScene()
 		s.SetAccounts([]string{"root", "alice"}, locked)
 		s.fail(addr4(203, 0, 113, 1), "root", false)
+		s.fail(addr4(20, 0, 0, 1), "root", false)
 		s.fail(addr4(198, 51, 100, 1), "root", false)
 		if len(s.bans) != len(locked) {
 			t.Errorf("locked %q: banned %v", locked, s.banned())
@@ -150,7 +158,7 @@ func TestLockedAccountIsEvidence(t *testing.T) {
 			t.Errorf("locked %q: %d attack names", locked, got)
 		}
 		// A service that refuses the name outright calls it unknown.
-		s.fail(addr4(198, 51, 101, 1), "root", true)
+		s.fail(addr4(20, 1, 0, 1), "root", true)
 		if len(s.bans) != 2*len(locked) {
 			t.Errorf("locked %q and refused: banned %v", locked, s.banned())
 		}
@@ -165,6 +173,7 @@ func TestLockedAccountIsEvidence(t *testing.T) {
 func TestForgetAndExpire(t *testing.T) {
 	t.Parallel()
 	s := newScene()
+	s.cfg.StrangerRetry = 0
 	for range 5 {
 		s.fail(addr4(192, 0, 2, 1), "root", false)
 	}
@@ -205,6 +214,7 @@ func TestExplain(t *testing.T) {
 	s.login(addr4(192, 0, 2, 77), "alice", "publickey", 0)
 	bad := "\x1b[31m\n" + strings.Repeat("x", 300)
 	s.fail(addr4(192, 0, 2, 1), bad, true)
+	s.fail(addr4(20, 0, 0, 1), bad, true)
 	s.fail(addr4(203, 0, 113, 1), bad, true)
 	s.Release(netip.MustParsePrefix("203.0.113.1/32"))
 	s.wait(time.Hour)
@@ -218,15 +228,15 @@ func TestExplain(t *testing.T) {
 	want := map[string][]string{
 		"192.0.2.1": {
 			"points: 0.2 of 5 in 1d", "points: 0.2 of 10 in 30d",
-			"name: " + clipped + ", on which 2 addresses failed within 30d",
+			"name: " + clipped + ", on which 3 networks failed within 30d",
 			"known: it or a neighbour logged in within 30d; its points count 0.2 times",
 			"region: somebody around it logged in within 30d; attack names ban it no longer than points do",
 		},
 		"203.0.113.1": {
-			"points: 1 of 5 in 1d", "points: 1 of 10 in 30d",
-			"offences: 1, the last 1h0m0s ago; the next bans for 4h0m0s by points, 30d by an attack name",
+			"points: 1 of 2 in 1d, since somebody in its network was banned", "points: 1 of 10 in 30d",
+			"offences: 1, the last 1h0m0s ago; the next bans for 4h0m0s by points, 1d by an attack name, 30d by one of 4 networks",
 			"prefix: 1 address in 203.0.113.0/24 banned within 30d; 3 ban it all",
-			"name: " + clipped + ", on which 2 addresses failed within 30d",
+			"name: " + clipped + ", on which 3 networks failed within 30d",
 			"names: tried within 30d that are no attack names: 1",
 		},
 		"8.8.8.8": nil,

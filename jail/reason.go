@@ -10,11 +10,13 @@ import (
 type Reason struct {
 	Kind    ReasonKind
 	Name    string        // ByName: as the remote sent it
-	Count   int           // ByFailures: guesses; ByName: addresses that failed on it; ByPrefix: banned in it; ByBans: bans
+	Count   int           // ByFailures: guesses; ByName: networks that failed on it; ByPrefix: banned in it; ByBans: bans
 	Points  points        // ByPoints and ByName: within Span
 	Limit   points        // of them that make a ban
 	Span    time.Duration // the window that decided
 	Known   bool          // the points were weighed as those of a known neighbour
+	Siege   int           // networks that failed on the name, where that made the points more; else 0
+	Beside  bool          // fewer points were enough, since somebody in its network was banned
 	Offence int           // 1 for the first time
 	Step    int           // of the ladder, 1 for the first
 	Around  string        // why only the address is banned and not the prefix around it; empty: it is not so
@@ -58,7 +60,7 @@ func (r *Reason) evidence(b []byte) []byte {
 		return r.steps(append(append(b, " in it banned within "...), days(r.Span)...))
 	case ByName:
 		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(r.Name))
-		b = append(append(append(b, ", on which "...), addresses(r.Count)...), " failed, "...)
+		b = append(append(append(b, ", on which "...), networks(r.Count)...), " failed, "...)
 		return r.steps(r.points(b))
 	case ByPoints:
 		return r.steps(r.points(append(b, "count: "...)))
@@ -78,6 +80,12 @@ func (r *Reason) points(b []byte) []byte {
 	b = append(append(b, " points in "...), days(r.Span)...)
 	if r.Known {
 		b = append(b, ", weighed as a known neighbour"...)
+	}
+	if r.Siege > 0 {
+		b = append(append(append(b, ", weighed as a siege by "...), networks(r.Siege)...), " of an account that nobody uses"...)
+	}
+	if r.Beside {
+		b = append(b, ", in a network where somebody was banned"...)
 	}
 	return b
 }

@@ -20,8 +20,12 @@ func TestReason(t *testing.T) {
 			Reason{Kind: ByPoints, Points: 520, Limit: 500, Span: day, Known: true, Offence: 2, Step: 2},
 		},
 		{
-			`name: "ora\"cle\x1b[2J\n", on which 8 or more addresses failed, 5 of 5 points in 1d, offence 7, step 2`,
+			`name: "ora\"cle\x1b[2J\n", on which 8 or more networks failed, 5 of 5 points in 1d, offence 7, step 2`,
 			Reason{Kind: ByName, Name: "ora\"cle\x1b[2J\n", Count: 8, Points: 500, Limit: 500, Span: day, Offence: 7, Step: 2},
+		},
+		{
+			"count: 2.5 of 2 points in 1d, weighed as a siege by 5 networks of an account that nobody uses, in a network where somebody was banned, offence 1, step 1",
+			Reason{Kind: ByPoints, Points: 250, Limit: 200, Span: day, Siege: 5, Beside: true, Offence: 1, Step: 1},
 		},
 		{
 			"prefix: 3 addresses in it banned within 7d, offence 1, step 1; only the address, because around it is: ignoreip",

@@ -204,15 +204,15 @@ func TestStrangersAreNeverBannedTogether(t *testing.T) {
 	})
 }
 
-// Of a name that only attackers try, neighbours are as many addresses as they are.
+// A name that only attackers try counts neighbours as the many that they are.
 func TestStrangersAreManyToAName(t *testing.T) {
 	t.Parallel()
 	for name, host := range strangeRanges() {
 		d := NewAdaptive(strangeAdaptive())
-		for i := range byte(2) {
+		for i := range byte(3) {
 			d.Observe(Attempt{Time: noon, Addr: host(i), User: "oracle", Unknown: true, Guesses: 1}, nil)
 		}
-		if names := d.Names(noon); len(names) != 1 || names[0].Hosts != 2 {
+		if names := d.Names(noon); len(names) != 1 || names[0].Hosts != 3 {
 			t.Errorf("%s: the names are %v", name, names)
 		}
 	}

@@ -114,7 +114,7 @@ func TestTrailsAreBounded(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 5_000_000 {
+	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 5_600_000 {
 		t.Errorf("the jail takes %d bytes", used)
 	} else {
 		t.Logf("%.1f MB", float64(used)/1e6)

@@ -46,7 +46,7 @@ func allNames(ctx context.Context, d control.Learner, jails []string) ([]control
 type nameRow struct {
 	Name  string `json:"name"`
 	Jail  string `json:"jail"`
-	Hosts int    `json:"addresses"`
+	Hosts int    `json:"networks"`
 	Last  *int64 `json:"last"`
 }
 
@@ -58,7 +58,7 @@ func printNames(c *console, names []control.Name) error {
 		})
 	}
 	t := table{
-		columns: []column{{"NAME", false}, {"JAIL", false}, {"ADDRESSES", true}, {"LAST", false}},
+		columns: []column{{"NAME", false}, {"JAIL", false}, {"NETWORKS", true}, {"LAST", false}},
 		rows:    len(names),
 		noun:    "names",
 		row: func(i int) []cell {

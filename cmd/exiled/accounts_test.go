@@ -53,8 +53,8 @@ func TestAccountsAreFollowed(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			var bans, others []jail.Verdict
-			for j := range byte(2) { // two strangers fail on root
-				from := netip.AddrFrom4([4]byte{192, byte(i), j, 1})
+			for j := range byte(3) { // three strangers fail on root
+				from := netip.AddrFrom4([4]byte{192, byte(10*i) + j, 0, 1})
 				bans = d.Observe(jail.Attempt{Time: time.Now(), Addr: from, User: "root", Guesses: 1}, bans)
 				others = mail.Observe(jail.Attempt{Time: time.Now(), Addr: from, User: "root", Guesses: 1}, others)
 			}

@@ -7,7 +7,7 @@ import { cockpit, el, fact, moment } from "./dom.js";
 const BAN = "2929576456a04afc970b3018a1aa88c1"; // the message ID of a ban
 
 /**
- * Takes a reason apart: "name: "x", on which 2 addresses failed, 5 of 5 points in 1d, offence 1, step 1". Names in it are
+ * Takes a reason apart: "name: "x", on which 3 networks failed, 5 of 5 points in 1d, offence 1, step 1". Names in it are
  * chosen by attackers, but quoted, and what is looked for stands behind them: so both matches are the last ones.
  * @param {string} reason
  */

@@ -244,8 +244,11 @@ func TestAdaptive(t *testing.T) {
 		"adaptive.ladder: 1h 1d\nadaptive.name_ladder: [2d]\nadaptive.maxban: 3d": func(c *jail.AdaptiveConfig) {
 			c.Ladder, c.NameLadder, c.MaxBan = []time.Duration{time.Hour, day}, []time.Duration{2 * day}, 3*day
 		},
-		"adaptive.prefix_hosts: 0\nadaptive.name_hosts: 3\nadaptive.known_good: 1": func(c *jail.AdaptiveConfig) {
-			c.PrefixHosts, c.NameHosts, c.KnownGood = 0, 3, 1
+		"adaptive.prefix_hosts: 0\nadaptive.name_hosts: 2\nadaptive.known_good: 1": func(c *jail.AdaptiveConfig) {
+			c.PrefixHosts, c.NameHosts, c.KnownGood = 0, 2, 1
+		},
+		"adaptive.name_sure: 0\nadaptive.siege_hosts: 8\nadaptive.siege_time: 1d\nadaptive.stranger_retry: 2.5": func(c *jail.AdaptiveConfig) {
+			c.NameSure, c.SiegeHosts, c.SiegeTime, c.StrangerRetry = 0, 8, day, 2.5
 		},
 	} {
 		expected := jail.DefaultAdaptive()

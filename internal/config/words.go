@@ -76,6 +76,7 @@ func jailWords() []word[Jail] {
 		into("adaptive.slow_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.SlowRetry }),
 		into("adaptive.slow_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SlowTime }),
 		into("adaptive.name_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.NameHosts }),
+		into("adaptive.name_sure", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.NameSure }),
 		into("adaptive.name_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.NameTime }),
 		into("adaptive.known_good", numberIn(0, 1), func(j *Jail) *float64 { return &j.Adaptive.KnownGood }),
 		into("adaptive.known_time", timeFrom(0), func(j *Jail) *time.Duration { return &j.Adaptive.KnownTime }),
@@ -85,6 +86,9 @@ func jailWords() []word[Jail] {
 		into("adaptive.prefix_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.PrefixHosts }),
 		into("adaptive.prefix_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.PrefixTime }),
 		into("adaptive.prefix_ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.PrefixLadder }),
+		into("adaptive.siege_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.SiegeHosts }),
+		into("adaptive.siege_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SiegeTime }),
+		into("adaptive.stranger_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.StrangerRetry }),
 	}
 }
 

@@ -193,7 +193,7 @@ type Writer interface {
 type Name struct {
 	Jail  string
 	Name  string // as it was sent, of any bytes: QuoteName it
-	Hosts int    // addresses that failed on it; 8 stands for more
+	Hosts int    // networks (/16, /48) that failed on it; 8 stands for more
 	Last  time.Time
 }
 

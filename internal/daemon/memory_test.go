@@ -159,7 +159,7 @@ func TestFirstStartLearns(t *testing.T) {
 			return e
 		}
 		for i := range 10 { // a day, and 100 s from one to the next
-			w.source.past = append(w.source.past, invalid(fmt.Sprintf("192.0.%d.1", i)))
+			w.source.past = append(w.source.past, invalid(fmt.Sprintf("192.%d.2.1", i)))
 			for range 20 {
 				w.source.past = append(w.source.past, w.guess("198.51.100.1"))
 			}
@@ -189,7 +189,8 @@ func TestFirstStartLearns(t *testing.T) {
 		w.tries("oracle", "203.0.113.9")
 		w.expect("a stranger", "ban 203.0.113.9/32 offence 1")
 		w.expectBanned("a month in a minute",
-			"192.0.4.1/32", "192.0.5.1/32", "192.0.6.1/32", "192.0.7.1/32", "192.0.8.1/32", "192.0.9.1/32", "198.51.100.1/32", "203.0.113.9/32")
+			"192.3.2.1/32", "192.4.2.1/32", "192.5.2.1/32", "192.6.2.1/32", "192.7.2.1/32", "192.8.2.1/32", "192.9.2.1/32", "198.51.100.1/32",
+			"203.0.113.9/32")
 	})
 }
 

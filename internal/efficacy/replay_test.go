@@ -53,7 +53,7 @@ func TestReportIsOneJSONDocument(t *testing.T) {
 	}
 	want := `{"hosts":[` +
 		`{"name":"small","attempts":20,"detectors":{` +
-		`"adaptive":{"prevented":0.5,"bans":4,"worst":7,"false_bans":0,"denied":0},` +
+		`"adaptive":{"prevented":0.5,"bans":5,"worst":7,"false_bans":0,"denied":0},` +
 		`"bound":{"prevented":0.9,"bans":3,"worst":1,"false_bans":1,"denied":1},` +
 		`"threshold 5/10m/10m":{"prevented":0.05,"bans":12,"worst":12,"false_bans":0,"denied":0}}},` +
 		`{"name":"quiet","attempts":0,"detectors":{` +
