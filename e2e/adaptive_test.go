@@ -45,7 +45,7 @@ func TestAdaptive(t *testing.T) {
 	if out := inside(t, g, "exilectl", "list-names"); !strings.Contains(out, "oracle") {
 		t.Errorf("list-names does not list the name:\n%s", out)
 	}
-	showsNames(t, g, second, "oracle")
+	showsNames(t, g, third, "oracle")
 	inside(t, g, "exilectl", "forget", "oracle")
 	if out := inside(t, g, "exilectl", "list-names"); strings.Contains(out, "oracle") {
 		t.Errorf("list-names lists a name that is forgotten:\n%s", out)

@@ -238,7 +238,7 @@ func small(t *testing.T, g *target.Target) {
 // upgrade installs another version while an attacker guesses: none of the guesses is lost, none counts twice.
 func upgrade(t *testing.T, g *target.Target, deb string) {
 	t.Helper()
-	busy := attacker(t, g, "198.51.100.42")
+	busy := attacker(t, g, "203.0.113.42")
 	guess(t, busy, 1)
 	ctx, guessed := context.WithCancel(limit(t, 2*time.Minute))
 	var failed error
