@@ -204,6 +204,7 @@ func fromAfar(t *testing.T, g *target.Target) {
 	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
 		t.Fatal(err)
 	}
+	inside(t, g, "usermod", "-aG", "systemd-journal", "alice") // so she may see who is banned
 	inside(t, g, "sh", "-ec", `
 		mkdir -p /root/.ssh; ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id
 		install -m 700 -d -o alice -g alice /home/alice/.ssh

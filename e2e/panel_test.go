@@ -34,6 +34,7 @@ func TestPanel(t *testing.T) {
 	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
 		t.Fatal(err)
 	}
+	inside(t, g, "usermod", "-aG", "systemd-journal", "alice") // so she may see who is banned
 	cockpit(t, g, "9091")
 	cockpit(t, g, "9092", "-p", "User=alice", "-p", "PAMName=login")
 	b, err := browser.Start(g.Beside(t.Context(), append([]string{path}, browser.Args(t.TempDir())...)...))
