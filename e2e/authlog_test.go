@@ -24,6 +24,9 @@ func TestAuthLog(t *testing.T) {
 	inside(t, g, "systemctl", "daemon-reload")
 	inside(t, g, "systemctl", "restart", "exiled.service")
 	waitStatus(t, g, 0)
+	if said := g.Log(t.Context()); !strings.Contains(said, "Any local user can forge lines") {
+		t.Error("exiled does not say that lines of the log can be forged")
+	}
 	a := attacker(t, g, "198.51.100.61")
 	greeted(t, a)
 	inside(t, g, "sh", "-c", `for pid in 1 2 3 4; do

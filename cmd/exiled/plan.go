@@ -93,6 +93,9 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 			continue
 		}
+		if c.Filter == "sshd" {
+			b.log.Warn("Any local user can forge lines of a syslog daemon's log: leave logpath out where there is a journal", "jail", c.Name)
+		}
 		source, err := textlog.New(textlog.Config{Paths: c.LogPath})
 		if err != nil {
 			return fmt.Errorf("jail %q: %w", c.Name, err)
