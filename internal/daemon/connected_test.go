@@ -179,6 +179,7 @@ func TestCannotSpare(t *testing.T) {
 		defer w.end(d)
 		w.says(10, "Accepted password for alice from 192.0.2.1 port 1000 ssh2")
 		w.attack("192.0.2.1", 8)
+		synctest.Wait() // the daemon is not at the kernel
 		w.kernel.Fail = func(v firewalltest.Verb) error {
 			if v == firewalltest.Spare {
 				return errors.New("no memory")
@@ -191,6 +192,7 @@ func TestCannotSpare(t *testing.T) {
 		if s, err := d.Status(t.Context()); err != nil || !slices.Equal(s.Degraded, []string{"sessions-not-spared"}) {
 			t.Errorf("degraded: %q, %v", s.Degraded, err)
 		}
+		synctest.Wait()
 		w.kernel.Fail = nil
 		w.hand()
 		time.Sleep(time.Minute)
