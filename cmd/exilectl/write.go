@@ -60,7 +60,7 @@ func triedText(files []string) (string, error) {
 // onlyOurs refuses as root what others than root can change.
 func onlyOurs(path string) error {
 	if os.Geteuid() != 0 {
-		return nil // who is not root writes what is his own anyway
+		return nil // other users can only write what is theirs
 	}
 	if err := allow.Loose(path); err != nil {
 		return fmt.Errorf("%s is not only root's: %w", path, err)

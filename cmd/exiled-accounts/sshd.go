@@ -40,7 +40,7 @@ func (s *sshd) config() string {
 	return name
 }
 
-// settings is what "sshd -T" prints, of everybody or of a user who comes from an address that nobody has.
+// settings returns what "sshd -T" prints: the settings for everybody, or, with a user, those for that user at an unused address.
 func (s *sshd) settings(user string) ([]byte, error) {
 	args := append([]string{"-T"}, s.options...)
 	if user != "" {

@@ -80,5 +80,5 @@ func (a *acquaintance) read() (accounts.List, error) {
 	}
 	defer f.Close()
 	names, err := accounts.Names(f)
-	return accounts.List{Accounts: names}, err // who has no password only root may know
+	return accounts.List{Accounts: names}, err // only root can read which accounts have no password
 }

@@ -168,7 +168,7 @@ func (b *builder) accountsRead(list accounts.List, err error) {
 
 // adminsUnknown tells people that sessions of administrators may count as those of others.
 func (b *builder) adminsUnknown(err error) {
-	b.log.Warn("Who the administrators of this host are cannot be read; their sessions may count as those of others", "error", err)
+	b.log.Warn("Cannot read which accounts are administrators; their sessions may be treated as those of others", "error", err)
 }
 
 // mute is the filter of a jail that reads no log.

@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// Loose says who else than root can change what is at path, which is absolute: by writing it, or a folder or link on the way to it. A folder
-// with a sticky bit, as /tmp has, lets nobody take away what is another's. nil: nobody can, or there is nothing to change.
+// Loose returns an error that says who besides root can change what is at path: by writing it, or a folder or link on the way
+// to it. The path is absolute. A folder with a sticky bit, as /tmp has, protects the files of others. It returns nil when only
+// root can, or when nothing is there.
 func Loose(path string) error {
 	at, rest := "/", strings.Split(path, "/")
 	for links := 0; links <= maxLinks; {
