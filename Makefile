@@ -38,9 +38,9 @@ test: deps ## Unit tests; as root also the backends in network namespaces; what 
 	$(RACE) -short $(RACED)
 
 e2e: deps build bin/nfpm ## Attack real systemd hosts, booted in namespaces: this machine's own and Debian 13 (as root)
-	$(GO) test -count=1 -parallel 6 -timeout 25m ./e2e/...
+	$(GO) test -count=1 -parallel 4 -timeout 25m ./e2e/...
 	root=$$(internal/tools/debian.sh trixie) && { [ -z "$$root" ] || \
-	  $(GO) test -count=1 -parallel 6 -timeout 25m ./e2e/ -root "$$root"; }
+	  $(GO) test -count=1 -parallel 4 -timeout 25m ./e2e/ -root "$$root"; }
 
 demo: deps build ## Watch a real attacker being exiled (as root)
 	@$(GO) run ./e2e/demo
