@@ -289,11 +289,16 @@ func exitStatus(err error) int {
 // eventually waits until it is so.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	ctx := limit(t, 20*time.Second)
+	within(t, 20*time.Second, what, is)
+}
+
+func within(t *testing.T, d time.Duration, what string, is func() bool) {
+	t.Helper()
+	ctx := limit(t, d)
 	for !is() {
 		select {
 		case <-ctx.Done():
-			t.Fatal("not so after 20 s:", what)
+			t.Fatalf("not so after %v: %s", d, what)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

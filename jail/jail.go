@@ -39,6 +39,7 @@ type Counters struct {
 	Protected uint64 // bans not decided because the address is protected
 	Evicted   uint64 // prefixes and connections forgotten early because there were too many
 	Refused   uint64 // lines that say that the service refused a connection by itself, and that do not count in the filter's mode
+	Throttled uint64 // lines that say that the service refused connections because too many had not logged in
 }
 
 // maxProtected is the number of protected prefixes that are counted.
@@ -79,8 +80,11 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
 	j.counters.Lines[ev.Kind]++
-	if ev.Rule == Penalty && !ev.Counts {
+	switch {
+	case ev.Rule == Penalty && !ev.Counts:
 		j.counters.Refused += uint64(max(ev.Count, 1))
+	case ev.Rule == Throttled:
+		j.counters.Throttled++
 	}
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)

@@ -75,6 +75,9 @@ func (ev *Event) strong() bool {
 // password.
 const Penalty = "penalty"
 
+// Throttled is the Rule of lines that say that the service refuses connections because too many have not logged in.
+const Throttled = "max-startups"
+
 // Filter reads the lines of one service. It does not keep what it is given and does not allocate.
 type Filter interface {
 	Parse(message []byte) Event

@@ -88,7 +88,10 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		plan.Jails = append(plan.Jails, j)
 		if len(c.LogPath) == 0 {
-			j.Watched, j.Talks = c.Units, c.Filter == "sshd"
+			j.Watched = c.Units
+			if c.Filter == "sshd" {
+				j.Talks, j.Startups = true, startups(accountsFile, c)
+			}
 			fromJournal = append(fromJournal, j)
 			wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 			continue

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -112,42 +113,39 @@ func appendAddr(b []byte, a netip.Addr) []byte {
 	return append(b, make([]byte, 16-a.BitLen()/8)...)
 }
 
-// Remotes counts the connections at a port of this host by who is at the other end. The kernel looks at all TCP sockets.
-func Remotes(ctx context.Context, port uint16) (map[netip.Addr]int, error) {
+// Remotes are the other ends of the connections at ports of this host. The kernel looks at all TCP sockets.
+func Remotes(ctx context.Context, ports []uint16) (remotes []netip.AddrPort, err error) {
 	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open socket for socket diagnosis: %w", err)
 	}
 	defer conn.Close()
-	counts := make(map[netip.Addr]int)
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
 		body := append(head(family, established), make([]byte, sizeofID)...)
-		err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error { return count(counts, port, m) })
+		err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
+			if len(m) < sizeofMsg {
+				return bulk.ErrShort
+			}
+			if slices.Contains(ports, binary.BigEndian.Uint16(m[headerLen:])) {
+				remotes = append(remotes, remote(m))
+			}
+			return nil
+		})
 		if errors.Is(err, unix.ENOENT) && family == unix.AF_INET6 { // the kernel runs without IPv6
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list connections at port %d: %w", port, err)
+			return nil, fmt.Errorf("list connections at ports %d: %w", ports, err)
 		}
 	}
-	return counts, nil
+	return remotes, nil
 }
 
-// count adds a struct inet_diag_msg.
-func count(counts map[netip.Addr]int, port uint16, m []byte) error {
-	if len(m) < sizeofMsg {
-		return bulk.ErrShort
-	}
-	if binary.BigEndian.Uint16(m[headerLen:]) != port {
-		return nil
-	}
-	counts[remote(m)]++
-	return nil
-}
-
-func remote(m []byte) netip.Addr {
+// remote is the other end in a struct inet_diag_msg.
+func remote(m []byte) netip.AddrPort {
+	port := binary.BigEndian.Uint16(m[headerLen+2:])
 	if m[0] == unix.AF_INET {
-		return netip.AddrFrom4([4]byte(m[remoteAt:]))
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(m[remoteAt:])), port)
 	}
-	return netip.AddrFrom16([16]byte(m[remoteAt:])).Unmap()
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(m[remoteAt:])).Unmap(), port)
 }

@@ -17,6 +17,7 @@ type List struct {
 	Version  int      `json:"version"` // of the form
 	Accounts []string `json:"accounts"`
 	Locked   []string `json:"locked"` // of these, those that nobody can log in to with a password
+	SSHD     Startups `json:"sshd,omitzero"`
 }
 
 const (
@@ -77,6 +78,8 @@ func decode(r io.Reader) (List, error) {
 		return List{}, fmt.Errorf("not a list of accounts of version %d: start exiled-accounts.service", version)
 	case len(l.Accounts) > MaxNames || len(l.Locked) > MaxNames:
 		return List{}, fmt.Errorf("more than %d accounts", MaxNames)
+	case !l.SSHD.Known():
+		l.SSHD = Startups{} // it was not asked, or is one that we do not understand
 	}
 	for _, name := range slices.Concat(l.Accounts, l.Locked) {
 		if !valid(name) {

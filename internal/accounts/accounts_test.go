@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -33,7 +34,7 @@ func TestGather(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(List{version, every, append([]string{}, words("no")...)}, got); diff != "" {
+		if diff := cmp.Diff(List{version, every, append([]string{}, words("no")...), startups(files["startups"])}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		want := strings.TrimSpace(string(files["doubt"]))
@@ -41,6 +42,18 @@ func TestGather(t *testing.T) {
 			t.Errorf("%s: doubts are %q, want %q", name, all, want)
 		}
 	}
+}
+
+// startups is what a host's file of that name says: ports, and the three numbers; nothing where sshd does not tell.
+func startups(text []byte) (s Startups) {
+	if words := strings.Fields(string(text)); len(words) > 3 {
+		_, _ = fmt.Sscan(strings.Join(words[:3], " "), &s.Begin, &s.Full, &s.Grace)
+		for _, word := range words[3:] {
+			port, _ := strconv.ParseUint(word, 10, 16)
+			s.Ports = append(s.Ports, uint16(port))
+		}
+	}
+	return s
 }
 
 // hostOf is the host that a file of testdata/hosts describes, and that file.
@@ -135,8 +148,8 @@ func TestWriteRead(t *testing.T) {
 		t.Errorf("missing file: %v", err)
 	}
 	for _, want := range []List{
-		{version, []string{"alice", "root"}, []string{"root"}},
-		{version, []string{}, []string{}},
+		{version, []string{"alice", "root"}, []string{"root"}, Startups{[]uint16{22}, 10, 100, 120}},
+		{version, []string{}, []string{}, Startups{}},
 	} {
 		if err := want.Write(path); err != nil {
 			t.Fatal(err)

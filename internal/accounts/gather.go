@@ -42,7 +42,7 @@ func (h Host) Gather() (l List, doubts []string, err error) {
 	if err == nil {
 		doubts = append(doubts, j.prepare()...)
 	}
-	l = List{Version: version, Accounts: []string{}, Locked: []string{}}
+	l = List{Version: version, Accounts: []string{}, Locked: []string{}, SSHD: p.startups}
 	for name := range users {
 		l.Accounts = append(l.Accounts, name)
 	}

@@ -19,6 +19,7 @@ type policy struct {
 	service    string // as which service
 	kerberos   bool   // a password may be Kerberos's
 	rules      map[string][]string
+	startups   Startups
 }
 
 // parsePolicy reads "keyword value" lines.
@@ -53,6 +54,8 @@ func (p *policy) line(line string) {
 		p.kerberos = value != "no"
 	case "allowusers", "denyusers", "allowgroups", "denygroups":
 		p.rules[key] = append(p.rules[key], strings.Fields(value)...)
+	default:
+		p.startups.line(key, value)
 	}
 }
 

@@ -248,6 +248,15 @@ type Service struct {
 	Accepted uint64        // connections that sockets accepted for them
 }
 
+// Startups are the connections to a service, and how many of them it lets wait for a login.
+type Startups struct {
+	From  []netip.AddrPort // of all connections, those of sessions too
+	Begin int              // it refuses some newcomers while so many have not logged in,
+	Full  int              // and all while so many have not
+	Grace time.Duration    // after that a connection has logged in, or is closed; 0: nobody knows
+	Known bool             // the service said these numbers; otherwise they are those that it has if nobody changed them
+}
+
 // EventKind says what happened.
 type EventKind string
 

@@ -50,20 +50,22 @@ type Jail struct {
 	Sentence func(offence int, p netip.Prefix) time.Duration // ban time of the how-manieth offence; jail.Permanent is for ever
 	// Ignored asks a command of the admin whether the address is not to be banned; nil: there is none. It may take seconds.
 	Ignored     func(ctx context.Context, a netip.Addr) (bool, error)
-	Overall     bool                                      // offences in all jails count
-	Remember    time.Duration                             // how long an offence counts
-	Connections time.Duration                             // how far back connections and sessions reach that may still be open
-	LookBack    time.Duration                             // how far back the counters reach
-	Ports       []firewall.Port                           // none: all traffic
-	Simulate    bool                                      // everything but the kernel
-	Origin      control.Origin                            // of the bans that its lines cause
-	Aggregator  *jail.Aggregator                          // nil: bans are not grouped
-	Explain     func(a netip.Addr, at time.Time) []string // lines for people on what is known of an address; nil: nothing
-	Names       Names                                     // nil: it learns none
-	Memory      Memory                                    // nil: the counters are rebuilt by reading the log again
-	Watched     []string                                  // units that are looked after; none: nobody looks
-	Talks       bool                                      // the units log a line at least for each connection
+	Overall     bool                                             // offences in all jails count
+	Remember    time.Duration                                    // how long an offence counts
+	Connections time.Duration                                    // how far back connections and sessions reach that may still be open
+	LookBack    time.Duration                                    // how far back the counters reach
+	Ports       []firewall.Port                                  // none: all traffic
+	Simulate    bool                                             // everything but the kernel
+	Origin      control.Origin                                   // of the bans that its lines cause
+	Aggregator  *jail.Aggregator                                 // nil: bans are not grouped
+	Explain     func(a netip.Addr, at time.Time) []string        // lines for people on what is known of an address; nil: nothing
+	Names       Names                                            // nil: it learns none
+	Memory      Memory                                           // nil: the counters are rebuilt by reading the log again
+	Watched     []string                                         // units that are looked after; none: nobody looks
+	Talks       bool                                             // the units log a line at least for each connection
+	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
 	sight       sight
+	startups    startups
 	remembers   time.Time // up to when the memory is on disk; zero: nothing of it
 	counters    counters
 	passed      uint64         // attempts that were counted by day

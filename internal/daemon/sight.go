@@ -42,18 +42,35 @@ func (d *Daemon) attend(ctx context.Context) error {
 			if len(j.Watched) == 0 {
 				continue
 			}
-			s, err := d.plan.Service(ctx, j.Watched)
-			if err != nil {
-				d.log.Debug("Whether a jail sees its service is not known", "jail", j.Info.Name, "reason", err)
-				continue
-			}
-			if err := d.ask(ctx, func(context.Context) { d.judge(j, s, time.Now()) }); err != nil {
+			if err := d.attendTo(ctx, j); err != nil {
 				return nil // ctx ended, or the daemon did
 			}
 		}
 		sleep(ctx, attendEvery)
 	}
 	return nil
+}
+
+// attendTo looks at the service of one jail.
+func (d *Daemon) attendTo(ctx context.Context, j *Jail) error {
+	s, err := d.plan.Service(ctx, j.Watched)
+	if err != nil {
+		d.log.Debug("Whether a jail sees its service is not known", "jail", j.Info.Name, "reason", err)
+		return nil
+	}
+	var waiting *control.Startups
+	if j.Startups != nil && s.Accepted == 0 { // who is started for each connection has no limit of its own
+		if waiting, err = j.Startups(ctx); err != nil {
+			d.log.Debug("Whether a service refuses connections is not known", "jail", j.Info.Name, "reason", err)
+		}
+	}
+	return d.ask(ctx, func(context.Context) {
+		now := time.Now()
+		d.judge(j, s, now)
+		if waiting != nil && d.allCaughtUp() { // the sessions are known
+			d.checkStartups(j, waiting, now)
+		}
+	})
 }
 
 // judge degrades the daemon while a jail cannot see what it is there to see.

@@ -180,6 +180,8 @@ func (l *line) scanB(ev *jail.Event) {
 		set(ev, jail.Probe, jail.Once, "corrupt")
 	} else if _, ok := after(l.text, "Bad remote protocol version identification: "); ok {
 		set(ev, jail.Probe, jail.Once, "bad-protocol")
+	} else if isThrottling(l.text) {
+		throttled(ev)
 	}
 }
 
@@ -304,6 +306,8 @@ func (l *line) scanRest(ev *jail.Event) {
 		set(ev, jail.NoMatch, jail.Once, "negotiate")
 	} else if rest, ok := after(l.text, "drop connection #"); ok {
 		drop(rest, ev)
+	} else if isThrottling(l.text) {
+		throttled(ev)
 	} else if _, ok := after(l.text, "administratively prohibited connection for "); ok {
 		// The name may be of any length, so the address behind it may be part of it.
 		set(ev, jail.Failure, jail.Once, "not-allowed")

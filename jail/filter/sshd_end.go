@@ -249,13 +249,27 @@ func drop(b []byte, ev *jail.Event) {
 		return
 	}
 	i := bytes.IndexByte(rest, ']')
-	if i < 0 || !bytes.Contains(rest[i:], []byte(" penalty: ")) {
-		return
+	switch {
+	case i < 0:
+	case bytes.Contains(rest[i:], []byte(" penalty: ")):
+		if ev.Addr, ok = address(rest[:i]); ok {
+			set(ev, jail.Probe, jail.Once, jail.Penalty)
+			ev.Alone = true
+		}
+	case bytes.HasSuffix(rest, []byte("MaxStartups")), bytes.HasSuffix(rest, []byte("Maxstartups")): // since 9.8
+		throttled(ev)
 	}
-	if ev.Addr, ok = address(rest[:i]); ok {
-		set(ev, jail.Probe, jail.Once, jail.Penalty)
-		ev.Alone = true
-	}
+}
+
+// throttled notes that sshd refuses connections because too many have not logged in. It is nobody's guess.
+func throttled(ev *jail.Event) {
+	set(ev, jail.None, jail.Once, jail.Throttled)
+	ev.Alone = true
+}
+
+// isThrottling reads what the listener says of MaxStartups without an address.
+func isThrottling(b []byte) bool {
+	return startsWithOneOf(b, "beginning MaxStartups throttling", "in MaxStartups throttling for ", "Maxstartups logging rate-limited: ")
 }
 
 // penalise reads "[ipv4: new ]H/BITS active penalty of ..." and "H/BITS: activating ...", from the listener. A penalty of a

@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+)
+
+// TestMaxStartups: two strangers connect 110 times and say nothing, so that sshd refuses its owner. The status says so while
+// it lasts, who they are, and what helps; nobody is banned for it.
+func TestMaxStartups(t *testing.T) {
+	t.Parallel()
+	g := off(t, config("nftables"))
+	inside(t, g, "sh", "-ec", "sed -i 's/^MaxStartups.*/MaxStartups 10:30:100/' /etc/ssh/sshd_config; systemctl reload ssh.service")
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	most, fewer := attacker(t, g, "198.51.100.41"), attacker(t, g, "2001:db8:41::1")
+	leave, leaveToo := wordless(t, fewer, 30), wordless(t, most, 80)
+	said := func() string { out, _ := g.Run(limit(t, 30*time.Second), "exilectl", "status", "--full"); return out } // it exits with 3
+	within(t, 2*time.Minute, "the status names MaxStartups", func() bool { return strings.Contains(said(), "max-startups:sshd") })
+	for _, words := range []string{"from 10 on, and all from 100 on", "198.51.100.41 (", "2001:db8:41::/64 (", "PerSourceMaxStartups"} {
+		if status := said(); !strings.Contains(status, words) {
+			t.Errorf("exilectl status does not say %q:\n%s", words, status)
+		}
+	}
+	if bans, err := g.Banned(t.Context()); err != nil || len(bans) > 0 {
+		t.Errorf("banned: %v, %v", bans, err)
+	}
+	leave()
+	leaveToo()
+	within(t, 2*time.Minute, "the status is well again", func() bool {
+		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "status")
+		return err == nil
+	})
+}
+
+// wordless connects n times, as far as sshd lets it, and returns what ends that.
+func wordless(t *testing.T, a *host.Attacker, n int) (leave func()) {
+	t.Helper()
+	var open []io.Closer
+	leave = func() {
+		for _, conn := range open {
+			_ = conn.Close() // twice at the end
+		}
+	}
+	t.Cleanup(leave)
+	for range n {
+		conn, err := a.Dial(t.Context(), 22)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, conn)
+	}
+	return leave
+}

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"exile/internal/control"
+)
+
+// reasonStartups is a reason for being degraded that concerns one jail: its name follows.
+const reasonStartups = "max-startups:"
+
+// shownHolders is how many of those who hold most connections are named.
+const shownHolders = 3
+
+// startups is what was last known of the connections to the service of a jail.
+type startups struct {
+	since map[netip.AddrPort]time.Time // when each was first seen
+	lines uint64                       // that said that the service refuses, when it had no reason to
+}
+
+// checkStartups degrades the daemon while so many connections wait for a login that the service refuses others. Lines about
+// it are no proof, since sshd writes the same when a single source has too many; but they are needed where its limits are
+// not known.
+func (d *Daemon) checkStartups(j *Jail, s *control.Startups, now time.Time) {
+	waiting := j.withoutLogin(s, now)
+	lines := j.Counters().Throttled
+	if len(waiting) < s.Begin {
+		j.startups.lines = lines
+	}
+	refuses := len(waiting) >= s.Begin && (s.Known || lines > j.startups.lines)
+	d.concern(refuses, reasonStartups+j.Info.Name, startupsRemedy(j, s, waiting))
+}
+
+// withoutLogin are the connections that wait for a login: not those of known sessions, and none that is older than the
+// service lets it wait.
+func (j *Jail) withoutLogin(s *control.Startups, now time.Time) (waiting []netip.AddrPort) {
+	sessions := newFarEnds(j, now)
+	since := make(map[netip.AddrPort]time.Time, len(s.From))
+	for _, from := range s.From {
+		first, ok := j.startups.since[from]
+		if !ok {
+			first = now
+		}
+		since[from] = first
+		if !sessions.take(from) && (s.Grace == 0 || now.Sub(first) <= s.Grace) {
+			waiting = append(waiting, from)
+		}
+	}
+	j.startups.since = since
+	return waiting
+}
+
+// farEnds counts sessions by where they come from; port 0: unknown.
+type farEnds map[netip.AddrPort]int
+
+func newFarEnds(j *Jail, now time.Time) farEnds {
+	ends := make(farEnds)
+	for s := range j.Sessions().All(now) {
+		ends[s.From]++
+	}
+	return ends
+}
+
+// take reports whether a session has the connection, and takes it from those whose port is not known.
+func (e farEnds) take(from netip.AddrPort) bool {
+	if e[from] > 0 {
+		return true
+	}
+	any := netip.AddrPortFrom(from.Addr(), 0)
+	if e[any] == 0 {
+		return false
+	}
+	e[any]--
+	return true
+}
+
+func startupsRemedy(j *Jail, s *control.Startups, waiting []netip.AddrPort) string {
+	return fmt.Sprintf("%d connections to the service of jail %s have not logged in: it refuses some of the others from %d on, and all from "+
+		"%d on, owners too. Most come from %s. Ban these with exilectl ban, or set mode: ddos in exile.yaml; and set PerSourceMaxStartups "+
+		"(5, say) and a LoginGraceTime of 30 in sshd_config.", len(waiting), j.Info.Name, s.Begin, s.Full, holders(j, waiting))
+}
+
+// holders names who has most of the connections: "192.0.2.1 (60), 2001:db8::/64 (40)".
+func holders(j *Jail, waiting []netip.AddrPort) string {
+	counts := make(map[netip.Prefix]int)
+	for _, from := range waiting {
+		counts[j.Unit(from.Addr())]++
+	}
+	most := slices.SortedFunc(maps.Keys(counts), func(a, b netip.Prefix) int {
+		return cmp.Or(counts[b]-counts[a], a.Compare(b))
+	})
+	words := make([]string, min(len(most), shownHolders))
+	for i, p := range most[:len(words)] {
+		who := p.String()
+		if p.IsSingleIP() {
+			who = p.Addr().String()
+		}
+		words[i] = fmt.Sprintf("%s (%d)", who, counts[p])
+	}
+	return strings.Join(words, ", ")
+}
