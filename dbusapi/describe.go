@@ -29,6 +29,7 @@ type statusDoc struct {
 	Failures  uint64   `json:"failures"`
 	Bans      uint64   `json:"bans"`
 	Unbans    uint64   `json:"unbans"`
+	Evicted   uint64   `json:"evicted_bans"` // lifted early because there were too many
 	Repairs   uint64   `json:"repairs"`
 	Gaps      uint64   `json:"gaps"`
 	Suppress  uint64   `json:"suppressed"`
@@ -99,7 +100,7 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 		Version: s.Version, State: s.State, Degraded: list(s.Degraded...), Remedies: list(s.Remedies...),
 		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo), TrialTo: usecDoc(s.TrialTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
-		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
 		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Kernel: s.KernelErrors, Disk: s.DiskErrors,
 		Reload: s.ReloadFailures, LastFix: usecDoc(s.LastRepair),
 		LastEntry: usecDoc(s.LastEntry), Lag: durationUSec(max(s.Lag, 0)), Position: s.Position, List: []jailDoc{},
@@ -132,7 +133,7 @@ func (d statusDoc) status() control.Status {
 		Version: d.Version, State: d.State, Degraded: d.Degraded, Remedies: d.Remedies,
 		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo), TrialTo: docUSec(d.TrialTo),
 		Jails: d.Jails, Banned: d.Banned, Enforced: d.Enforced, Failing: d.Failing,
-		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Repairs: d.Repairs,
+		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Evicted: d.Evicted, Repairs: d.Repairs,
 		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, KernelErrors: d.Kernel, DiskErrors: d.Disk,
 		ReloadFailures: d.Reload, LastRepair: docUSec(d.LastFix),
 		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position, Dropped: d.Dropped, Days: days,

@@ -24,6 +24,7 @@ type statusView struct {
 	Failures    uint64     `json:"failures"`
 	Bans        uint64     `json:"bans"`
 	Unbans      uint64     `json:"unbans"`
+	Evicted     uint64     `json:"evicted_bans"`
 	Repairs     uint64     `json:"repairs"`
 	LastRepair  *int64     `json:"last_repair"`
 	Gaps        uint64     `json:"gaps"`
@@ -42,7 +43,7 @@ func toStatusView(s control.Status, jails []control.JailStatus) statusView {
 	v := statusView{
 		Version: s.Version, State: s.State, Degraded: s.Degraded, Remedies: s.Remedies, Backend: s.Backend, Why: s.Why,
 		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), TrialUntil: micros(s.TrialTo), Banned: s.Banned, Enforced: s.Enforced,
-		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
 		LastRepair: micros(s.LastRepair), Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped,
 		KernelErrs: s.KernelErrors, DiskErrs: s.DiskErrors, ReloadErrs: s.ReloadFailures,
 		LastEntry: micros(s.LastEntry), Lag: s.Lag.Microseconds(), Cursor: s.Position, Jails: []jailView{},

@@ -51,7 +51,7 @@ func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) 
 		accounts: newAcquaintance(accountsFile, passwdFile), admins: newAdministration(groupFile, passwdFile),
 	}
 	b.meetStrangers(ctx)
-	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, Serve: b.serve, Sessions: p.sessions}
+	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, MaxBans: cfg.MaxBans, Serve: b.serve, Sessions: p.sessions}
 	if p.options.bus != "none" {
 		plan.Service = p.service
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	StateDir        string        // of the state file
 	LookBack        time.Duration // how far the journal is read again when there is no state
 	PurgeAge        time.Duration // after this long an offence is forgotten
+	MaxBans         int           // more are not kept
 	NAT64           NAT64
 	Recidive        jail.Recidive
 	Jails           []Jail // by name, also the disabled ones

@@ -52,6 +52,7 @@ func TestBuiltin(t *testing.T) {
 		StateDir:        "/var/lib/exile",
 		LookBack:        24 * time.Hour,
 		PurgeAge:        60 * 24 * time.Hour,
+		MaxBans:         1_000_000,
 		NAT64:           NAT64{Auto: true},
 		Recidive:        jail.Recidive{MaxRetry: 5, FindTime: 24 * time.Hour, BanTime: 7 * 24 * time.Hour},
 		Jails: []Jail{{

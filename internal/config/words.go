@@ -32,6 +32,7 @@ func globalWords() []word[Config] {
 		into("state", parsePath, func(c *Config) *string { return &c.StateDir }),
 		into("lookback", timeFrom(0), func(c *Config) *time.Duration { return &c.LookBack }),
 		into("dbpurgeage", timeFrom(time.Hour), func(c *Config) *time.Duration { return &c.PurgeAge }),
+		into("max_bans", wholeIn(1000, 16_000_000), func(c *Config) *int { return &c.MaxBans }),
 		into("nat64_prefixes", parseNAT64, func(c *Config) *NAT64 { return &c.NAT64 }),
 	}
 }

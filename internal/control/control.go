@@ -87,6 +87,7 @@ type Status struct {
 	Failures uint64 // attempts counted
 	Bans     uint64
 	Unbans   uint64
+	Evicted  uint64 // bans lifted early because there were too many; among Unbans, too
 	Repairs  uint64 // entries of the kernel that somebody else had changed
 	Gaps     uint64 // stretches of the log that were never read
 	// Suppressed is how many entries journald dropped by its rate limit; where it did not say how many, one each time.
@@ -278,7 +279,7 @@ type Event struct {
 	Kind   EventKind
 	Time   time.Time
 	Ban    Ban    // for BanNew, BanRemoved and Protected
-	Reason string // BanRemoved: expired|unban|flush|reload|protected|covered; Protected, Degraded: why; StateChanged: the state
+	Reason string // BanRemoved: expired|unban|flush|pause|reload|protected|covered|full; Protected, Degraded: why; StateChanged: the state
 	Count  int    // Repaired: how many entries
 	// Simulated is, of what is about a ban, that the jail simulates: nobody is or was stopped.
 	Simulated bool

@@ -21,6 +21,7 @@ const (
 	reasonFormat     = "journal-format"
 	reasonKill       = "connections-not-cut"
 	reasonSpare      = "sessions-not-spared"
+	reasonFull       = "bans-full"
 )
 
 var remedies = map[string]string{
@@ -33,6 +34,8 @@ var remedies = map[string]string{
 		"install a newer exile.",
 	reasonSpare: "Connections of those who are logged in could not be left alone while their address is banned; see journalctl -u exiled.",
 	reasonKill:  "Open connections of the banned could not be cut, the bans hold; see journalctl -u exiled, or set kill_connections: no.",
+	reasonFull: "There are as many bans as max_bans allows: for each new one that which ends soonest is lifted. Raise max_bans:, " +
+		"or ban fewer by hand.",
 	reasonTrial: "A configuration on trial cannot be taken back because the files are bad: mend them, see exilectl check-config, " +
 		"or keep the one on trial with exilectl confirm.",
 	reasonAside: "The state file was damaged and has been set aside. Bans were taken from the kernel, and others made again from the log: " +

@@ -226,6 +226,7 @@ func (d *Daemon) impose(j *Jail, b control.Ban) {
 	}
 	d.enter(j, b)
 	d.group(j, b)
+	d.makeRoom(2) // for this one, and for one of those that a new bound left over
 }
 
 // enter puts a ban into the table and on its way to the kernel, the disk and the world.
@@ -267,6 +268,7 @@ func (d *Daemon) expire(ctx context.Context) {
 	if d.liftServed() && d.kernel.doubt {
 		d.reconcile(ctx)
 	}
+	d.makeRoom(roundStep)
 	d.enforce(ctx)
 }
 
@@ -343,6 +345,9 @@ func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Co
 
 // untilDue is how long nothing has to be done.
 func (d *Daemon) untilDue() time.Duration {
+	if d.bans.full() {
+		return 0
+	}
 	wait := verifyEvery
 	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.writeAt(), d.paused, d.trial.Until} {
 		if !at.IsZero() {

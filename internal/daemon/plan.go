@@ -27,6 +27,8 @@ type Plan struct {
 	// Recidive is the jail, one of Jails, of those whom Recidivists find; both nil: there is none.
 	Recidive    *Jail
 	Recidivists *jail.Recidivists
+	// MaxBans is how many bans there are at most; 0: any number.
+	MaxBans int
 	// PurgeAge is how long the past of an offender is kept; 0: for ever.
 	PurgeAge time.Duration
 	// Kill cuts the established connections that the keys ban, but not those that are spared; nil: they are left alone.

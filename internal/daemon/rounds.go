@@ -94,6 +94,19 @@ func (r *round) next(n int) []*entry {
 	return step
 }
 
+// makeRoom lifts at most n bans of those that are too many.
+func (d *Daemon) makeRoom(n int) {
+	for range n {
+		b, ok := d.bans.surplus()
+		if !ok {
+			return
+		}
+		d.lift(b, "full")
+		d.stats.evicted++
+		d.degrade(reasonFull, time.Now().Add(transient), nil)
+	}
+}
+
 // liftServed lifts bans whose time is served, as many as a turn of the loop has time for, and reports whether these are all.
 func (d *Daemon) liftServed() bool {
 	now := time.Now()

@@ -17,15 +17,32 @@ import (
 // because its leaves are half empty.
 type table struct {
 	bans  *btree.BTreeG[*entry]
-	ends  ends
+	ends  [classes]ends
+	fresh []*entry       // the newest, oldest first; some are not in the table any more
+	most  int            // how many bans it is to hold; 0: any number
 	count map[string]int // by jail
 	wide  [129]int       // by the length of the prefix
 }
 
+// class says which bans are lifted first when there are too many: those of the least class.
+type class uint8
+
+const (
+	made    class = iota // by a jail
+	byHand               // by somebody
+	newest               // the last ones, whoever made them
+	classes = iota
+)
+
+// freshShare is the part of a full table that is for the newest bans: among long ones a short one would otherwise be
+// lifted by the next.
+const freshShare = 16
+
 // entry is a ban in the table.
 type entry struct {
 	control.Ban
-	end int // its place among the ends; meaningless for a permanent one
+	class class
+	end   int // its place among the ends of its class
 }
 
 func newTable() *table {
@@ -56,16 +73,59 @@ func (t *table) get(jail string, p netip.Prefix) (control.Ban, bool) {
 
 // put adds the ban, or replaces the one of the same jail and prefix.
 func (t *table) put(b control.Ban) {
-	e := &entry{Ban: b}
+	e := &entry{Ban: b, class: newest}
 	if old, replaced := t.bans.ReplaceOrInsert(e); replaced {
-		t.ends.drop(old)
+		t.drop(old)
 	} else {
 		t.count[b.Jail]++
 		t.wide[b.Prefix.Bits()]++
 	}
-	if !b.Until.IsZero() {
-		heap.Push(&t.ends, e)
+	heap.Push(&t.ends[newest], e)
+	t.fresh = append(t.fresh, e)
+	t.age()
+}
+
+// bound sets how many bans the table is to hold; 0: any number. What is too much stays until it is evicted.
+func (t *table) bound(most int) {
+	t.most = most
+	t.age()
+}
+
+// age moves the oldest of the newest to the others, where there are more of them than their share.
+func (t *table) age() {
+	for len(t.fresh) > t.most/freshShare {
+		e := t.fresh[0]
+		t.fresh[0] = nil
+		t.fresh = t.fresh[1:]
+		if !t.has(e) {
+			continue
+		}
+		t.drop(e)
+		e.class = made
+		if e.Origin == control.OriginManual {
+			e.class = byHand
+		}
+		heap.Push(&t.ends[e.class], e)
 	}
+}
+
+// drop takes an entry out of the ends.
+func (t *table) drop(e *entry) { heap.Remove(&t.ends[e.class], e.end) }
+
+// full reports whether the table has more bans than it is to hold.
+func (t *table) full() bool { return t.most > 0 && t.len() > t.most }
+
+// surplus is a ban of a full table that is to make room: the one that ends soonest, of the first class that has any.
+func (t *table) surplus() (control.Ban, bool) {
+	if !t.full() {
+		return control.Ban{}, false
+	}
+	for _, ends := range t.ends {
+		if len(ends) > 0 {
+			return ends[0].Ban, true
+		}
+	}
+	return control.Ban{}, false
 }
 
 func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
@@ -73,7 +133,7 @@ func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
 	if !ok {
 		return control.Ban{}, false
 	}
-	t.ends.drop(e)
+	t.drop(e)
 	t.count[jail]--
 	t.wide[p.Bits()]--
 	return e.Ban, true
@@ -81,17 +141,28 @@ func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
 
 // nextEnd is when the next ban expires, or zero when none does.
 func (t *table) nextEnd() time.Time {
-	if len(t.ends) == 0 {
-		return time.Time{}
+	if next := t.next(); next != nil {
+		return next.Until
 	}
-	return t.ends[0].Until
+	return time.Time{}
+}
+
+// next is the ban that ends first; one for ever where there are no others, and nil where there is none.
+func (t *table) next() *entry {
+	var next *entry
+	for _, ends := range t.ends {
+		if len(ends) > 0 && (next == nil || endsBefore(ends[0], next)) {
+			next = ends[0]
+		}
+	}
+	return next
 }
 
 // expire removes the bans that are over at now, at most limit of them, and returns them. Those that ended first come first.
 func (t *table) expire(now time.Time, limit int) []control.Ban {
 	var over []control.Ban
 	for len(over) < limit && t.overdue(now) {
-		next := t.ends[0]
+		next := t.next()
 		t.remove(next.Jail, next.Prefix)
 		over = append(over, next.Ban)
 	}
@@ -187,11 +258,19 @@ func parsePageKey(s string) (jail string, p netip.Prefix) {
 	return jail, p
 }
 
-// ends is a heap of the bans that end, the next first. Each knows its place, so that one that is lifted leaves nothing behind.
+// ends is a heap of bans, the one that ends next first. Each knows its place, so that one that is lifted leaves nothing behind.
 type ends []*entry
 
 func (e ends) Len() int           { return len(e) }
-func (e ends) Less(i, j int) bool { return e[i].Until.Before(e[j].Until) }
+func (e ends) Less(i, j int) bool { return endsBefore(e[i], e[j]) }
+
+// endsBefore puts those for ever last, and of them the oldest first.
+func endsBefore(a, b *entry) bool {
+	if a.Until.IsZero() && b.Until.IsZero() {
+		return a.Since.Before(b.Since)
+	}
+	return b.Until.IsZero() || !a.Until.IsZero() && a.Until.Before(b.Until)
+}
 
 func (e ends) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
@@ -212,11 +291,4 @@ func (e *ends) Pop() any {
 	old[len(old)-1] = nil
 	*e = old[:len(old)-1]
 	return last
-}
-
-// drop takes an entry out, if it ends.
-func (e *ends) drop(gone *entry) {
-	if !gone.Until.IsZero() {
-		heap.Remove(e, gone.end)
-	}
 }

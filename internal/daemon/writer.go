@@ -161,7 +161,7 @@ func (d *Daemon) flushBans(ctx context.Context, name string) (n int, err error) 
 		if err := d.known(name); err != nil {
 			return err
 		}
-		d.pardonAll(name, "unban", func(n int) {
+		d.pardonAll(name, "flush", func(n int) {
 			lifted = n
 			done()
 		})
@@ -287,6 +287,7 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	memories, marks := d.memorize(time.Now()), d.marks()
 	old := d.plan
 	d.plan = next
+	d.bans.bound(next.MaxBans)
 	d.plan.recount(old.repeats())
 	d.remind(memories, d.reports.last)
 	d.goRound("", d.checkOrphan, func() {})

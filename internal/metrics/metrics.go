@@ -121,6 +121,7 @@ func writeBans(t *text, s *control.Status) {
 		t.put(float64(s.Dropped[set]), "set", set)
 	}
 	t.one("exile_unbans", counter, "", "Bans that ended.", float64(s.Unbans))
+	t.one("exile_bans_evicted", counter, "", "Bans lifted early because there were more than max_bans.", float64(s.Evicted))
 	t.one("exile_repairs", counter, "", "Entries in the kernel that somebody else had changed and that were put right.", float64(s.Repairs))
 	t.one("exile_last_repair_timestamp_seconds", gauge, "seconds",
 		"When something was last put right in the kernel, in seconds since 1970; 0 before the first.", seconds(s.LastRepair))

@@ -84,6 +84,7 @@ type statusRecord struct {
 	Failures       uint64   `json:"failures"`
 	Bans           uint64   `json:"bans"`
 	Unbans         uint64   `json:"unbans"`
+	Evicted        uint64   `json:"evictedBans"`
 	Repairs        uint64   `json:"repairs"`
 	Gaps           uint64   `json:"gaps"`
 	Suppressed     uint64   `json:"suppressed"`
@@ -265,7 +266,7 @@ func toStatus(s control.Status) statusRecord {
 		Version: s.Version, State: s.State, Degraded: each(s.Degraded, same), Remedies: each(s.Remedies, same),
 		Backend: s.Backend, Why: s.Why, Started: micros(s.Started), PausedTo: optional(s.PausedTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
-		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Repairs: s.Repairs,
+		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
 		Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, KernelErrors: s.KernelErrors,
 		DiskErrors: s.DiskErrors, ReloadFailures: s.ReloadFailures,
 		LastRepair: optional(s.LastRepair), LastEntry: optional(s.LastEntry), Lag: max(s.Lag, 0).Microseconds(), Cursor: s.Position,
@@ -278,7 +279,7 @@ func (r statusRecord) status() control.Status {
 		Version: r.Version, State: r.State, Degraded: r.Degraded, Remedies: r.Remedies,
 		Backend: r.Backend, Why: r.Why, Started: fromMicros(&r.Started), PausedTo: fromMicros(r.PausedTo),
 		Jails: r.Jails, Banned: r.Banned, Enforced: r.Enforced, Failing: r.Failing,
-		Entries: r.Entries, Failures: r.Failures, Bans: r.Bans, Unbans: r.Unbans, Repairs: r.Repairs,
+		Entries: r.Entries, Failures: r.Failures, Bans: r.Bans, Unbans: r.Unbans, Evicted: r.Evicted, Repairs: r.Repairs,
 		Gaps: r.Gaps, Suppressed: r.Suppressed, Skipped: r.Skipped, KernelErrors: r.KernelErrors,
 		DiskErrors: r.DiskErrors, ReloadFailures: r.ReloadFailures,
 		LastRepair: fromMicros(r.LastRepair), LastEntry: fromMicros(r.LastEntry), Lag: time.Duration(r.Lag) * time.Microsecond, Position: r.Cursor,
