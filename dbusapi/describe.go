@@ -73,6 +73,7 @@ type jailDoc struct {
 	LastBan   *uint64  `json:"last_ban_usec"`
 	Spared    uint64   `json:"protections"`   // bans not made because the address is protected
 	Denied    uint64   `json:"logins_denied"` // bans behind which somebody logged in later
+	Forgeable bool     `json:"forgeable"`     // it reads a text log in which any local user can write as the service
 }
 
 type banDoc struct {
@@ -145,6 +146,7 @@ func toJailDoc(j control.JailStatus) jailDoc {
 		Name: j.Name, State: j.State, Units: list(j.Units...), Detection: j.Detection, MaxRetry: j.MaxRetry,
 		FindTime: durationUSec(j.FindTime), Protected: list(j.Protected...), Banned: j.Banned, Failing: j.Failing,
 		Total: j.Total, Failures: j.Failures, LastBan: usecDoc(j.LastBan), Spared: j.Spared, Denied: j.Denied,
+		Forgeable: j.Forgeable,
 	}
 	if us := durationUSec(j.BanTime); us != infinity {
 		d.BanTime = &us
@@ -157,6 +159,7 @@ func (d jailDoc) jail() control.JailStatus {
 		Name: d.Name, State: d.State, Units: d.Units, Detection: d.Detection, MaxRetry: d.MaxRetry,
 		FindTime: fromDurationUSec(d.FindTime), BanTime: -1, Protected: d.Protected, Banned: d.Banned, Failing: d.Failing,
 		Total: d.Total, Failures: d.Failures, LastBan: docUSec(d.LastBan), Spared: d.Spared, Denied: d.Denied,
+		Forgeable: d.Forgeable,
 	}
 	if d.BanTime != nil {
 		j.BanTime = fromDurationUSec(*d.BanTime)

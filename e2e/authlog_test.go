@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// TestAuthLog: a jail that reads auth.log says what keeps it from that, and works with the drop-in that comes along.
+// TestAuthLog: where there is no journal, a jail that reads auth.log says what keeps it from that, and that the log can be forged,
+// and works with the drop-in that comes along.
 func TestAuthLog(t *testing.T) {
 	t.Parallel()
-	g := off(t, config("ipset")+"    logpath: [/var/log/auth.log]\n")
+	g := off(t, "journal: /var/log/nowhere\n"+config("ipset")+"    logpath: [/var/log/auth.log]\n")
 	inside(t, g, "install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", "/var/log/auth.log")
 	if err := g.Activate(limit(t, time.Minute)); err != nil {
 		t.Fatal(err)
@@ -23,7 +24,9 @@ func TestAuthLog(t *testing.T) {
 		"/etc/systemd/system/exiled.service.d/auth-log.conf")
 	inside(t, g, "systemctl", "daemon-reload")
 	inside(t, g, "systemctl", "restart", "exiled.service")
-	waitStatus(t, g, 0)
+	if status := waitStatus(t, g, 0); !strings.Contains(status, "any local user can forge lines") {
+		t.Errorf("the status does not say that lines of the log can be forged:\n%s", status)
+	}
 	if said := g.Log(t.Context()); !strings.Contains(said, "Any local user can forge lines") {
 		t.Error("exiled does not say that lines of the log can be forged")
 	}
@@ -44,4 +47,42 @@ func TestAuthLog(t *testing.T) {
 	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, "file") {
 		t.Errorf("where the ban came from is not said:\n%s", got)
 	}
+}
+
+// TestForgedAuthLog: where there is a journal, a local user who writes perfect lines into auth.log through a syslog daemon bans
+// nobody, and who guesses is banned; unless the configuration says that the log is to be trusted.
+func TestForgedAuthLog(t *testing.T) {
+	t.Parallel()
+	g := off(t, config("nftables")+"    logpath: [/var/log/auth.log]\n")
+	inside(t, g, "install", "-m", "644", "/dev/null", "/var/log/auth.log")
+	// What a syslog daemon does: it writes down who says to be sshd.
+	inside(t, g, "systemd-run", "-q", "--unit=syslog-like.service", "sh", "-c",
+		"exec journalctl -q -f -n all -o short --no-hostname -t sshd -t sshd-session >>/var/log/auth.log")
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.AddUser(t.Context(), "mallory", "a known secret"); err != nil {
+		t.Fatal(err)
+	}
+	victim, attacker := attacker(t, g, "203.0.113.91"), attacker(t, g, "198.51.100.91")
+	forge := func() {
+		t.Helper()
+		inside(t, g, "runuser", "-u", "mallory", "--", "sh", "-c", `for n in 1 2 3 4 5; do
+			logger -t sshd -p auth.info -- "Failed password for root from 203.0.113.91 port 4${n}22 ssh2"; done`)
+		eventually(t, "the lines are in the text log", func() bool {
+			return strings.Contains(inside(t, g, "cat", "/var/log/auth.log"), "203.0.113.91 port 4522")
+		})
+	}
+	forge()
+	guess(t, attacker, 3)
+	lastGuess(t, attacker)
+	banned(t, g, attacker, 1) // behind the forged lines
+	greeted(t, victim)
+	if status := waitStatus(t, g, 0); strings.Contains(status, "reads a text log") {
+		t.Errorf("the status speaks of a text log that is not read:\n%s", status)
+	}
+	feed(t, g, config("nftables")+"    logpath: [/var/log/auth.log]\n    trust_logpath: yes\n", "/etc/exile/exile.yaml")
+	inside(t, g, "exilectl", "reload")
+	forge()
+	banned(t, g, victim, 1)
 }

@@ -183,7 +183,7 @@ func fakeDaemon() *controltest.Fake {
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8", "::1"}, Failing: 2, Total: 9,
 				Failures: 40, LastBan: hour(10), Spared: 1, Denied: 1,
 			},
-			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
+			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1, Forgeable: true},
 		},
 		[]control.Ban{
 			{

@@ -141,6 +141,9 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	if !s.LastEntry.IsZero() {
 		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+span(s.Lag))
 	}
+	for _, j := range jails {
+		warnForgeable(c, j)
+	}
 	if len(jails) > 0 {
 		c.line("")
 		printJails(c, jails)
@@ -205,6 +208,7 @@ func statusJail(c *console, j control.JailStatus) error {
 	c.line(c.paint(stateColor(j.State), "●"), " ", clean(j.Name))
 	field(c, "State", c.paint(stateColor(j.State), clean(j.State)))
 	field(c, "Units", clean(strings.Join(j.Units, " ")))
+	warnForgeable(c, j)
 	field(c, "Detection", clean(j.Detection))
 	field(c, "Limit", fmt.Sprintf("%s within %s", plural(j.MaxRetry, "attempts"), span(j.FindTime)))
 	field(c, "Ban time", span(j.BanTime))
@@ -215,6 +219,14 @@ func statusJail(c *console, j control.JailStatus) error {
 		field(c, "Last ban", stamp(j.LastBan)+"; "+ago(j.LastBan, c.now))
 	}
 	return nil
+}
+
+// warnForgeable says that a jail believes what any local user writes.
+func warnForgeable(c *console, j control.JailStatus) {
+	if j.Forgeable {
+		field(c, "Warning", c.paint(yellow, fmt.Sprintf("jail %s reads a text log, in which any local user can forge lines and so have "+
+			"anybody banned; see logpath in exile.yaml(5)", clean(j.Name))))
+	}
 }
 
 func statusAddress(ctx context.Context, d control.Reader, c *console, jails []control.JailStatus, p netip.Prefix) error {

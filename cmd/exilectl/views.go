@@ -68,13 +68,14 @@ type jailView struct {
 	Total     uint64   `json:"total"`
 	Failures  uint64   `json:"failures"`
 	LastBan   *int64   `json:"last_ban"`
+	Forgeable bool     `json:"forgeable"`
 }
 
 func toJailView(j control.JailStatus) jailView {
 	v := jailView{
 		Jail: j.Name, State: j.State, Units: j.Units, Detection: j.Detection, MaxRetry: j.MaxRetry,
 		FindTime: j.FindTime.Microseconds(), Protected: j.Protected, Banned: j.Banned, Failing: j.Failing,
-		Total: j.Total, Failures: j.Failures, LastBan: micros(j.LastBan),
+		Total: j.Total, Failures: j.Failures, LastBan: micros(j.LastBan), Forgeable: j.Forgeable,
 	}
 	if j.BanTime >= 0 {
 		us := j.BanTime.Microseconds()

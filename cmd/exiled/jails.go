@@ -62,9 +62,6 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 			return ok
 		}),
 	}
-	if len(c.LogPath) > 0 {
-		d.Origin = control.OriginFile
-	}
 	if c.Simulate {
 		d.Info.State = control.Simulating
 	}

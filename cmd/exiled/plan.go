@@ -87,23 +87,18 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			return err
 		}
 		plan.Jails = append(plan.Jails, j)
-		if len(c.LogPath) == 0 {
-			j.Watched = c.Units
-			if c.Filter == "sshd" {
-				j.Talks, j.Startups = true, startups(accountsFile, c)
+		if b.readsText(c) {
+			if err := b.text(plan, j, c); err != nil {
+				return err
 			}
-			fromJournal = append(fromJournal, j)
-			wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 			continue
 		}
+		j.Watched = c.Units
 		if c.Filter == "sshd" {
-			b.log.Warn("Any local user can forge lines of a syslog daemon's log: leave logpath out where there is a journal", "jail", c.Name)
+			j.Talks, j.Startups = true, startups(accountsFile, c)
 		}
-		source, err := textlog.New(textlog.Config{Paths: c.LogPath})
-		if err != nil {
-			return fmt.Errorf("jail %q: %w", c.Name, err)
-		}
-		plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
+		fromJournal = append(fromJournal, j)
+		wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 	}
 	if len(fromJournal) == 0 {
 		return nil
@@ -115,10 +110,37 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	source.Jails = fromJournal
 	for _, j := range fromJournal {
 		if source.Name == "text" {
-			j.Origin = control.OriginFile
+			j.Origin, j.Info.Forgeable = control.OriginFile, true
 		}
 	}
 	plan.Sources = append(plan.Sources, source)
+	return nil
+}
+
+// readsText reports whether a jail reads its logpath. Whoever may log on this host writes perfect lines into the log of a syslog
+// daemon, and the journal has all that gets there, with who wrote it: where there is one, it is read.
+func (b *builder) readsText(c *config.Jail) bool {
+	if len(c.LogPath) == 0 || c.TrustLogPath || len(c.Units) == 0 {
+		return len(c.LogPath) > 0
+	}
+	_, err := follow.New(follow.Config{Dirs: b.journalDirs()})
+	if err != nil && !errors.Is(err, journalfile.ErrUnsupported) {
+		b.log.Warn("Any local user can forge lines of a text log, which is read because there is no journal", "jail", c.Name, "reason", err)
+		return true
+	}
+	b.log.Warn("Reading the journal in place of logpath, where any local user can forge lines: set trust_logpath: yes if nobody can",
+		"jail", c.Name)
+	return false
+}
+
+// text adds the text logs that a jail reads.
+func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error {
+	source, err := textlog.New(textlog.Config{Paths: c.LogPath})
+	if err != nil {
+		return fmt.Errorf("jail %q: %w", c.Name, err)
+	}
+	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath
+	plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
 	return nil
 }
 

@@ -51,7 +51,8 @@ type Jail struct {
 	Units         []string        // names and patterns of units; empty: those of the filter
 	Identifiers   []string        // syslog identifiers; empty: those of the filter
 	TrustStdout   bool            // lines that a unit printed count, too
-	LogPath       []string        // absolute paths and patterns of text logs, read instead of the journal; empty: the journal
+	LogPath       []string        // absolute paths and patterns of text logs, read where there is no journal; empty: the journal
+	TrustLogPath  bool            // they are read where there is one, too
 	Ports         []firewall.Port // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore
 	IgnoreSelf    bool

@@ -66,6 +66,7 @@ type JailStatus struct {
 	Spared    uint64            // bans not made because the address is protected, likewise
 	Evicted   uint64            // addresses and connections forgotten early because there were too many, likewise
 	Denied    uint64            // bans behind which somebody logged in later: owners who were kept out; since the statistics were reset
+	Forgeable bool              // it reads a text log in which any local user can write as the service
 }
 
 // Status is the daemon and its counters.

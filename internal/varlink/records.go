@@ -56,6 +56,7 @@ type jailRecord struct {
 	LastBan   *int64   `json:"lastBanUSec,omitempty"`
 	Spared    uint64   `json:"protections"`
 	Denied    uint64   `json:"loginsDenied"`
+	Forgeable bool     `json:"forgeable"`
 }
 
 type dayRecord struct {
@@ -232,6 +233,7 @@ func toJail(j control.JailStatus) jailRecord {
 		Name: j.Name, State: j.State, Units: each(j.Units, same), Detection: j.Detection, MaxRetry: j.MaxRetry,
 		FindTime: j.FindTime.Microseconds(), Protected: each(j.Protected, same), Banned: j.Banned, Failing: j.Failing,
 		Bans: j.Total, Failures: j.Failures, LastBan: optional(j.LastBan), Spared: j.Spared, Denied: j.Denied,
+		Forgeable: j.Forgeable,
 	}
 	if us := j.BanTime.Microseconds(); j.BanTime >= 0 {
 		r.BanTime = &us
@@ -244,6 +246,7 @@ func (r jailRecord) jail() control.JailStatus {
 		Name: r.Name, State: r.State, Units: r.Units, Detection: r.Detection, MaxRetry: r.MaxRetry,
 		FindTime: time.Duration(r.FindTime) * time.Microsecond, BanTime: -1, Protected: r.Protected,
 		Banned: r.Banned, Failing: r.Failing, Total: r.Bans, Failures: r.Failures, LastBan: fromMicros(r.LastBan), Spared: r.Spared, Denied: r.Denied,
+		Forgeable: r.Forgeable,
 	}
 	if r.BanTime != nil {
 		j.BanTime = time.Duration(*r.BanTime) * time.Microsecond
