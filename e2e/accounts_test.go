@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +14,8 @@ import (
 
 // TestAccounts: the helper, with its units byte for byte as they are shipped, asks sshd, PAM and the files who cannot log in
 // with a password, before sshd runs, and again when that changes. The shell decides nothing: with its own, which says no,
-// an account for files alone logs in, and strangers who guess there are judged as on any name that can.
+// an account for files alone logs in, and strangers who guess there are judged as on any name that can. Of root, who cannot,
+// the third network's password bans; somebody without one only has points.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {
@@ -55,6 +58,18 @@ func TestAccounts(t *testing.T) {
 	}
 	if _, err := g.WaitBan(limit(t, 10*time.Second), strangers[2].Addr, 1); err != nil {
 		t.Fatal(err)
+	}
+
+	keeper := attacker(t, g, "203.0.113.75") // of root's key, who does not have it there, and leaves when asked for a password
+	for n := range 2 {
+		if _, err := keeper.SSH(t.Context(), []string{"-F", "none", "-l", "root", "-o", "PreferredAuthentications=publickey"}, ""); !errors.Is(err, host.ErrDenied) {
+			t.Fatalf("root came in without a key: %v", err)
+		}
+		counted(t, g, keeper, n+1)
+	}
+	const rule = `name: "root", on which 3 networks failed within 30d by refused passwords`
+	if out := inside(t, g, "exilectl", "status", strangers[0].Addr.String()); !strings.Contains(out, rule) {
+		t.Errorf("status of a stranger does not say %q:\n%s", rule, out)
 	}
 
 	for range 7 { // changes in a row, which are no reason to give up

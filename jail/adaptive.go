@@ -101,13 +101,16 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 		d.login(&a, at)
 		return out
 	}
-	if !counted(a.Addr) || d.banned(a.Addr, at) {
+	if !counted(a.Addr) || d.banned(a.Addr, at) || a.Guesses == 0 && !d.exists(&a) {
 		return out
 	}
 	e := d.weigh(&a, at)
+	if e.points == 0 && a.Guesses == 0 {
+		return out
+	}
 	s := d.scores.touch(d.hostOf(a.Addr), int64(at))
 	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
-	d.scores.count(s, scoreMark{at, e.points, uint16(clampCount(a.Guesses))})
+	d.scores.count(s, scoreMark{at, e.points, uint16(min(a.Guesses, maxCount))})
 	if !d.decide(s, at, &e) {
 		return out
 	}
@@ -175,6 +178,8 @@ func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
 		beside: !used && d.beside(a.Addr, at),
 	}
 	switch {
+	case a.Passwordless && d.exists(a):
+		// Owners do the same: they press ^C, or offer a wrong key.
 	case d.foreign(a, at):
 		if e.name = d.learn(a, at); e.name > 0 {
 			weight = max(weight, d.cfg.MaxRetry)
@@ -183,6 +188,9 @@ func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
 		if e.siege = d.besiege(a, at); e.siege > 0 {
 			weight = max(weight, d.cfg.MaxRetry/2)
 		}
+	}
+	if a.Guesses == 0 {
+		weight-- // the guess was counted when it was told
 	}
 	if e.known {
 		weight *= d.cfg.KnownGood

@@ -7,32 +7,36 @@ import (
 
 // accounts are the names that exist on the host, as far as anybody said.
 type accounts struct {
-	names []string            // in order
-	shut  map[string]struct{} // those that cannot log in by password
+	names []string        // in order
+	shut  map[string]bool // of each whether it cannot log in by password
 }
 
 // maxAccounts bounds the accounts that are compared with every unknown name.
 const maxAccounts = 4096
 
 func newAccounts(all, locked []string) accounts {
-	a := accounts{shut: make(map[string]struct{})}
-	for _, name := range locked[:min(len(locked), maxAccounts)] {
-		a.shut[clip(name)] = struct{}{}
-	}
-	names := make(map[string]struct{})
+	a := accounts{shut: make(map[string]bool)}
 	for _, name := range all[:min(len(all), maxAccounts)] {
 		if name != "" {
-			names[clip(name)] = struct{}{}
+			a.shut[clip(name)] = false
 		}
 	}
-	a.names = slices.Sorted(maps.Keys(names))
+	a.names = slices.Sorted(maps.Keys(a.shut))
+	for _, name := range locked[:min(len(locked), maxAccounts)] {
+		a.shut[clip(name)] = true
+	}
 	return a
+}
+
+// has reports whether the host has the account.
+func (a *accounts) has(name string) bool {
+	_, ok := a.shut[clip(name)]
+	return ok
 }
 
 // locked reports whether the account is known to be of no use to whoever guesses passwords.
 func (a *accounts) locked(name string) bool {
-	_, ok := a.shut[clip(name)]
-	return ok
+	return a.shut[clip(name)]
 }
 
 // near reports whether a name is a slip of the finger away from an account.

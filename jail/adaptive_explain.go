@@ -21,6 +21,7 @@ func (d *AdaptiveDetector) Explain(addr netip.Addr, at time.Time) []string {
 	now := stampOf(at)
 	lines := append(d.explainPoints(addr, now), d.explainOffences(addr, now)...)
 	lines = append(lines, d.explainNames(addr, now)...)
+	lines = append(lines, d.explainSieges(addr, now)...)
 	if d.known.neighbour(d.netOf(addr), now, d.cfg.KnownTime) {
 		lines = append(lines, fmt.Sprintf("known: it or a neighbour logged in within %s; its points count %v times", days(d.cfg.KnownTime), d.cfg.KnownGood))
 	}
@@ -68,13 +69,15 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 	return lines
 }
 
+// try is a name that an address tried.
+type try struct {
+	name     string
+	at       stamp
+	networks int
+}
+
 // explainNames lists the names on which the address failed last. Those that are no evidence are not known as text.
 func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
-	type try struct {
-		name     string
-		at       stamp
-		networks int
-	}
 	var tries []try
 	nameless, host := 0, d.hostID(addr)
 	for node := range d.names.all {
@@ -90,10 +93,31 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 	slices.SortStableFunc(tries, func(a, b try) int { return int(b.at.since(a.at) / time.Second) })
 	var lines []string
 	for _, t := range tries[:min(len(tries), maxExplained)] {
-		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s", quote(t.name), networks(t.networks), days(d.cfg.NameTime)))
+		how := ""
+		if d.accounts.has(t.name) {
+			how = " by refused passwords"
+		}
+		lines = append(lines, fmt.Sprintf("name: %s, on which %s failed within %s%s", quote(t.name), networks(t.networks), days(d.cfg.NameTime), how))
 	}
 	if nameless > 0 {
 		lines = append(lines, fmt.Sprintf("names: tried within %s that are no attack names: %d", days(d.cfg.NameTime), nameless))
+	}
+	return lines
+}
+
+// explainSieges lists the accounts under siege on which the network of the address failed.
+func (d *AdaptiveDetector) explainSieges(addr netip.Addr, at stamp) []string {
+	var lines []string
+	region := d.regionOf(addr)
+	for _, name := range d.accounts.names {
+		c := d.sieges.get(d.names.id(name))
+		if c == nil || d.cfg.SiegeHosts == 0 || !slices.Contains(c.hosts[:c.n], region) {
+			continue
+		}
+		if n := c.count(at, d.cfg.SiegeTime); n >= d.cfg.SiegeHosts && len(lines) < maxExplained {
+			lines = append(lines, fmt.Sprintf("siege: %s, on which %s failed within %s by refused passwords; a stranger's counts %v points, a key or no password one",
+				quote(name), networks(n), days(d.cfg.SiegeTime), hundredths(d.cfg.MaxRetry/2)))
+		}
 	}
 	return lines
 }

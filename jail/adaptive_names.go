@@ -77,6 +77,12 @@ func (n names) list(at stamp, span time.Duration, atLeast int) []AttackName {
 	return list
 }
 
+// exists reports whether the attempt is for a name that the host has: the service calls those unknown, too, that it lets nobody
+// log in to.
+func (d *AdaptiveDetector) exists(a *Attempt) bool {
+	return a.User != "" && (!a.Unknown || d.accounts.has(a.User))
+}
+
 // foreign reports whether the attempt is for a name that the host does not have, or that cannot log in by password, and that
 // never did of late.
 func (d *AdaptiveDetector) foreign(a *Attempt, at stamp) bool {

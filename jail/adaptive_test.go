@@ -224,6 +224,12 @@ func TestExplain(t *testing.T) {
 		"203.0.113.1": s.Explain(addr4(203, 0, 113, 1), s.now),
 		"8.8.8.8":     s.Explain(addr4(8, 8, 8, 8), s.now),
 	}
+	s.SetAccounts([]string{"root", "alice", "jsmith"}, []string{"root"})
+	for net := range byte(5) {
+		s.fail(addr4(20, 10+net, 0, 1), "jsmith", false)
+		s.fail(addr4(20, 10+net, 0, 1), "root", false)
+	}
+	got["20.10.0.1"] = s.Explain(addr4(20, 10, 0, 1), s.now)
 	clipped := `"\x1b[31m\n` + strings.Repeat("x", 58) + `"`
 	want := map[string][]string{
 		"192.0.2.1": {
@@ -240,6 +246,11 @@ func TestExplain(t *testing.T) {
 			"names: tried within 30d that are no attack names: 1",
 		},
 		"8.8.8.8": nil,
+		"20.10.0.1": {
+			"points: 2 of 5 in 1d", "points: 2 of 10 in 30d",
+			`name: "root", on which 5 networks failed within 30d by refused passwords`,
+			`siege: "jsmith", on which 5 networks failed within 7d by refused passwords; a stranger's counts 2.5 points, a key or no password one`,
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -47,6 +47,8 @@ type conn struct {
 	user     string
 	rule     string // of the evidence that waits for an address
 	unknown  bool
+	refused  bool // a password was, for a name that nothing before said the host does not have
+	toldOf   bool // and an attempt said so
 	several  bool // more than one user name was tried
 	loggedIn bool
 	over     bool
@@ -181,18 +183,20 @@ func (cn *conn) add(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	case ev.Kind == Success:
 		return cn.success(ev, e, out)
 	case ev.Counts && !cn.loggedIn:
+		cn.refused = cn.refused || ev.password() && !cn.unknown
 		cn.name(ev)
 		cn.count(ev)
 		if !ev.Addr.IsValid() {
 			cn.rule = ev.Rule
 		}
 	}
-	n := cn.untold()
-	if n == 0 {
+	n, password := cn.untold(), cn.untoldPassword()
+	if n == 0 && !password {
 		return out
 	}
 	a := newAttempt(ev, e, cn.user)
 	a.Addr, a.Guesses, a.Unknown = cn.addr, n, a.Unknown || cn.unknown
+	a.Passwordless = a.Passwordless && !password
 	if cn.rule != "" {
 		a.Rule, cn.rule = cn.rule, ""
 	}
@@ -238,6 +242,16 @@ func (cn *conn) untold() int {
 	return fresh
 }
 
+// untoldPassword reports whether a password was refused and no attempt said so, if it is known whose it was, and takes it
+// as told: "User root not allowed because ..." tells the guess, and "Failed password for invalid user root" tells that it was one.
+func (cn *conn) untoldPassword() bool {
+	if !cn.addr.IsValid() || !cn.refused || cn.toldOf || cn.loggedIn {
+		return false
+	}
+	cn.toldOf = true
+	return true
+}
+
 // success takes back what the connection told, unless it tried names: then it was no slip.
 func (cn *conn) success(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	if !cn.addr.IsValid() || cn.loggedIn {
@@ -254,7 +268,10 @@ func (cn *conn) success(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 }
 
 func newAttempt(ev *Event, e *journal.Entry, user string) Attempt {
-	return Attempt{Time: e.Time, User: user, Unknown: ev.Unknown, Method: ev.Method, Rule: ev.Rule, Position: e.Position}
+	return Attempt{
+		Time: e.Time, User: user, Unknown: ev.Unknown, Method: ev.Method, Rule: ev.Rule, Position: e.Position,
+		Passwordless: ev.Kind != Success && !ev.password(),
+	}
 }
 
 // user is the name as far as it is kept.

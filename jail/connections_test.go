@@ -22,8 +22,8 @@ type said struct {
 	message string
 }
 
-// tell returns the attempts of lines as text: "address guesses rule".
-func tell(t testing.TB, o filter.Options, lines []said) (told []string) {
+// attemptsOf returns the attempts of lines, those that waited for something stronger included.
+func attemptsOf(t testing.TB, o filter.Options, lines []said) []jail.Attempt {
 	t.Helper()
 	f, err := filter.New("sshd", o)
 	if err != nil {
@@ -38,7 +38,13 @@ func tell(t testing.TB, o filter.Options, lines []said) (told []string) {
 		attempts = c.Observe(c.Resolve(f.Parse(e.Message), e.Time), e, c.Advance(e.Time, attempts))
 		last = l.at
 	}
-	for _, a := range c.Advance(start.Add(last+time.Hour), attempts) {
+	return c.Advance(start.Add(last+time.Hour), attempts)
+}
+
+// tell returns the attempts of lines as text: "address guesses rule".
+func tell(t testing.TB, o filter.Options, lines []said) (told []string) {
+	t.Helper()
+	for _, a := range attemptsOf(t, o, lines) {
 		text := fmt.Sprintf("%v %d %s", a.Addr, a.Guesses, a.Rule)
 		if a.Success {
 			text = fmt.Sprintf("%v login, %d forgiven", a.Addr, a.Forgiven)
@@ -217,6 +223,60 @@ func TestConnections(t *testing.T) {
 		}, []string{"192.0.2.1 1 failed", "192.0.2.1 4 failed"}},
 	} {
 		if diff := cmp.Diff(c.want, tell(t, c.options, c.lines)); diff != "" {
+			t.Errorf("%s: attempts (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// TestPasswordsAreTold: an attempt says whether a password was refused, once for each that was, and once more without a guess
+// where a line that told the guess could not know.
+func TestPasswordsAreTold(t *testing.T) {
+	t.Parallel()
+	const (
+		denied    = "User root from 192.0.2.1 not allowed because not listed in AllowUsers"
+		refused   = "Failed password for invalid user root from 192.0.2.1 port 1000 ssh2"
+		key       = "Failed publickey for root from 192.0.2.1 port 1000 ssh2: ED25519 SHA256:a"
+		tooMany   = "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 1000 ssh2 [preauth]"
+		noMethod  = "Received disconnect from 192.0.2.1 port 1000:14: No supported authentication methods available [preauth]"
+		dialog    = "error: PAM: Authentication failure for root from 192.0.2.1"
+		forbidden = "Failed gssapi-with-mic for root from 192.0.2.1 port 1000 ssh2"
+	)
+	for _, c := range []struct {
+		name  string
+		keys  string // the option publickey
+		lines []string
+		want  []string // "guesses password" or "guesses"
+	}{
+		{"a password", "", []string{failedA, closedA}, []string{"1 password"}},
+		{"a dialog", "", []string{dialog}, []string{"1 password"}},
+		{"PAM alone", "", []string{pamA}, []string{"1 password"}},
+		{"gave up", "", []string{closedA}, []string{"1"}},
+		{"too many keys", "", []string{tooMany}, []string{"1"}},
+		{"no method left", "", []string{noMethod}, []string{"1"}},
+		{"a ticket", "", []string{forbidden}, []string{"1"}},
+		{"a key that counts, and a password", "any", []string{key, key, failedA, key}, []string{"1", "1", "1 password", "1"}},
+		{"not allowed", "", []string{denied}, []string{"1"}},
+		{"not allowed, and two passwords", "", []string{denied, refused, refused, closedA}, []string{"1", "0 password", "1 password"}},
+		{"not allowed, and the address comes later", "", []string{locked, refused}, []string{"1 password"}},
+		{"no such user", "", []string{invalidA, strings.Replace(refused, "root", "x", 1)}, []string{"1"}},
+		{"not allowed, and a login", "", []string{denied, acceptA, failedA}, []string{"1", "login"}},
+	} {
+		var lines []said
+		for _, message := range c.lines {
+			lines = append(lines, said{pid: 5, message: message})
+		}
+		var got []string
+		for _, a := range attemptsOf(t, filter.Options{Publickey: c.keys}, lines) {
+			switch {
+			case a.Success:
+				got = append(got, "login")
+			case a.Passwordless:
+				got = append(got, fmt.Sprint(a.Guesses))
+			default:
+				got = append(got, fmt.Sprintf("%d password", a.Guesses))
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: attempts (-want +got):\n%s", c.name, diff)
 		}
 	}

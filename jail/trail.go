@@ -30,7 +30,7 @@ func (t *trail) note(k key, a *Attempt) {
 		_, last := t.hosts.lastLinks(v)
 		t.hosts.cut(v, last)
 	}
-	t.hosts.add(v, step{mark{at, t.origins.pack(a.Position, a.Rule)}, uint16(clampCount(a.Guesses))})
+	t.hosts.add(v, step{mark{at, t.origins.pack(a.Position, a.Rule)}, uint16(min(a.Guesses, maxCount))})
 }
 
 // forgive forgets the last n failures of k.

@@ -71,6 +71,11 @@ func (ev *Event) strong() bool {
 	}
 }
 
+// password reports whether the event tells that a password was refused: clients offer keys and tickets by themselves.
+func (ev *Event) password() bool {
+	return ev.Kind == Failure && ev.Evidence < Once && ev.Method != "publickey"
+}
+
 // Penalty is the Rule of lines that say that the service itself judged a source, and refuses it without asking for a
 // password.
 const Penalty = "penalty"
@@ -90,11 +95,14 @@ type Attempt struct {
 	User     string // empty when the log names none
 	Unknown  bool   // the host has no such user
 	Method   string
-	Guesses  int  // at least 1, and 0 for a login
+	Guesses  int  // at least 1; 0 for a login, and for a password that was refused behind what told the guess
 	Success  bool // a login
 	Forgiven int  // for a login: the guesses of its connection, told before, that it takes back: a slip of its user
 	Rule     string
 	Position journal.Position // of the entry
+
+	// Passwordless says that no password was refused, as far as was told: a key was, or the connection ended before.
+	Passwordless bool
 }
 
 // Allow says who is never banned.

@@ -30,6 +30,9 @@ func newThreshold(cfg Config) *threshold {
 
 // Observe implements Detector.
 func (t *threshold) Observe(a Attempt, out []Verdict) []Verdict {
+	if a.Guesses == 0 && !a.Success {
+		return out // it was counted when it was told
+	}
 	prefix := t.cfg.prefix(a.Addr)
 	at := a.Time.UnixMicro()
 	t.Expire(a.Time)

@@ -103,7 +103,10 @@ func (r *replay) catchUp(now time.Time) {
 			r.tell(jail.Attempt{Time: row.Start, Addr: row.Addr, User: row.User, Method: row.Method, Success: true})
 		}
 		if n := r.weight(row); n > 0 && !r.banned(row.Addr, row.Last) {
-			r.tell(jail.Attempt{Time: row.Last, Addr: row.Addr, User: row.User, Unknown: row.Unknown, Method: row.Method, Guesses: n})
+			r.tell(jail.Attempt{
+				Time: row.Last, Addr: row.Addr, User: row.User, Unknown: row.Unknown, Method: row.Method, Guesses: n,
+				Passwordless: row.Guesses == 0,
+			})
 		}
 	}
 }

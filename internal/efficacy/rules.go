@@ -43,6 +43,9 @@ const (
 	adaptiveName = "adaptive"
 )
 
+// asReferenceName is the rule that bans as the reference simulation does, to the second.
+const asReferenceName = "adaptive, no password is as good as a refused one"
+
 // MainRules are those of Rules that others are measured by: the bound, what most hosts run, and ours.
 func MainRules() []Rule {
 	return slices.DeleteFunc(Rules(), func(r Rule) bool {
@@ -61,6 +64,7 @@ func Rules() []Rule {
 		{"threshold 5/1d/1d", rate(5, day, day), attempts},
 		{adaptiveName, adaptive(jail.DefaultAdaptive()), attempts},
 		{"adaptive, a login forgives its connection's guesses", adaptive(jail.DefaultAdaptive()), forgiven},
+		{asReferenceName, passwords(), attempts},
 		what("no siege", func(c *jail.AdaptiveConfig) { c.SiegeHosts = 0 }),
 		what("strangers as everybody", func(c *jail.AdaptiveConfig) { c.StrangerRetry = 0 }),
 		what("a name never bans for 30d at once", func(c *jail.AdaptiveConfig) { c.NameSure = 0 }),
@@ -83,6 +87,7 @@ func Rules() []Rule {
 			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
 		}),
 		{"adaptive, policy: root has no password", adaptive(jail.DefaultAdaptive(), "root"), attempts},
+		{"adaptive, policy, no password is as good as a refused one", passwords("root"), attempts},
 	}
 }
 
@@ -108,6 +113,20 @@ func adaptive(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detecto
 		d.SetAccounts(accountsOf(h), locked)
 		return d
 	}
+}
+
+// passwords is the adaptive detector that takes connections without a password for refused passwords, as the reference
+// simulation does.
+func passwords(locked ...string) func(Host) jail.Detector {
+	return func(h Host) jail.Detector { return asPasswords{adaptive(jail.DefaultAdaptive(), locked...)(h)} }
+}
+
+// asPasswords takes all that fails for a refused password.
+type asPasswords struct{ jail.Detector }
+
+func (p asPasswords) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
+	a.Passwordless = false
+	return p.Detector.Observe(a, out)
 }
 
 // accountsOf are the names that ever logged in, which stand for the host's passwd file.
