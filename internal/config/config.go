@@ -170,6 +170,9 @@ func (t *tree) jail(name string) (Jail, problems) {
 	if t.later(name, "bantime.increment", "bantime") {
 		j.Escalation.Increment = false
 	}
+	if _, own := t.jails[name]["aggregate"]; j.Detection == jail.Adaptive && !own {
+		j.aggregate = "off" // the detector bans networks, for an hour at first
+	}
 	if j.aggregate != "ipv4" && j.aggregate != "both" {
 		j.Aggregate.IPv4 = 0
 	}

@@ -85,6 +85,22 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// The detector of an adaptive jail bans networks by itself: bans are grouped there only if the jail itself says so.
+func TestAggregateInAdaptiveJail(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]jail.Aggregate{
+		"jails: {sshd: {}}":                                     {IPv6: 3},
+		"jails: {sshd: {detection: adaptive}}":                  {},
+		"aggregate: both\njails: {sshd: {detection: adaptive}}": {},
+		"jails: {sshd: {detection: adaptive, aggregate: both}}": {IPv4: 8, IPv6: 3},
+		"detection: adaptive\njails: {sshd: {aggregate: ipv6}}": {IPv6: 3},
+	} {
+		if got := jailNamed(t, mustParse(t, text), "sshd").Aggregate; got != want {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
 // Every way to write the same list: as in a tutorial, with any of the separators, and as YAML has lists. Worked out by hand:
 // 127.0.0.1/8 is the network 127.0.0.0/8; ::1 alone is all of its 128 bits; 255.255.255.0 is 24 ones.
 func TestIgnoreIP(t *testing.T) {
