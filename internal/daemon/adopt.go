@@ -11,7 +11,7 @@ import (
 )
 
 // adopt takes over the bans that the kernel holds, when the state file that told of them is lost. Whose they were is lost
-// with it: the first jail that bans on that port answers for them from now on.
+// with it, and how often they offended: the first jail that bans on that port answers for them from now on.
 func (d *Daemon) adopt(have []firewall.Ban) {
 	if !d.orphans {
 		return
@@ -21,7 +21,7 @@ func (d *Daemon) adopt(have []firewall.Ban) {
 	for _, k := range have {
 		if j := d.plan.guardian(k.Port); j != nil {
 			d.adoptBan(j, control.Ban{
-				Jail: j.Info.Name, Prefix: k.Prefix, Since: now, Until: k.Until, Offence: 1, Origin: j.Origin,
+				Jail: j.Info.Name, Prefix: k.Prefix, Since: now, Until: k.Until, Origin: j.Origin,
 				Reason: "state lost: the ban was found in the kernel",
 			})
 		}
@@ -35,14 +35,14 @@ func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
 	}
 	if over(b, b.Since) { // a routing table does not know when a ban ends
 		b.Until = time.Time{}
-		if t := j.Sentence(b.Offence, b.Prefix); t != jail.Permanent {
+		if t := j.Sentence(1, b.Prefix); t != jail.Permanent {
 			b.Until = b.Since.Add(t)
 		}
 	}
 	d.bans.put(b)
 	d.pending.put(b)
 	// What was logged up to now had this for its consequence.
-	d.remember(whoOf(b), state.Past{Offences: 1, Last: b.Since, Cleared: b.Since})
+	d.remember(whoOf(b), state.Past{Cleared: b.Since})
 }
 
 // guardian is the first jail that bans on that port, or nil.

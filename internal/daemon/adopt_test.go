@@ -57,8 +57,8 @@ func TestDamagedStateIsRebuilt(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		w.expectBanned("an hour was served, and is not served again", "192.0.2.2/32")
 		w.attack("192.0.2.1", 3)
-		if !slices.Contains(w.told, "ban 192.0.2.1/32 offence 2") {
-			t.Errorf("told %q; want the second offence of one who was found banned", w.told)
+		if !slices.Contains(w.told, "ban 192.0.2.1/32 offence 1") {
+			t.Errorf("told %q; want the first offence that is known of one who was found banned", w.told)
 		}
 	})
 }
