@@ -56,9 +56,9 @@ func (d *Daemon) regroup() {
 	}
 }
 
-// relapse bans those from everywhere who are banned again and again.
-func (d *Daemon) relapse(b control.Ban) {
-	if d.plan.Recidive == nil {
+// relapse bans those from everywhere who are banned again and again. The ban of a network around several is nobody's offence.
+func (d *Daemon) relapse(j *Jail, b control.Ban) {
+	if d.plan.Recidive == nil || b.Prefix.Bits() < j.Unit(b.Prefix.Addr()).Bits() {
 		return
 	}
 	v, ok := d.plan.Recidivists.Observe(b.Prefix, b.Since)

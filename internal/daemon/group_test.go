@@ -126,6 +126,38 @@ func TestRecidivist(t *testing.T) {
 	})
 }
 
+// neighbours is a detector that bans the /24 of whoever fails, for an hour.
+type neighbours struct{}
+
+func (neighbours) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
+	p, _ := a.Addr.Prefix(24) // valid
+	return append(out, jail.Verdict{Prefix: p, Duration: time.Hour, Offence: 1})
+}
+
+func (neighbours) Forget(netip.Prefix) {}
+
+// The bans of a network are nobody's: its first address is not banned for a week, nor is the network.
+func TestNetworkIsNoRecidivist(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.recidive(2)
+		jails := w.jails
+		w.jails = func() []*daemon.Jail {
+			list := jails()
+			list[0].Jail = w.detection("sshd", nil, 3, neighbours{})
+			return list
+		}
+		d := w.start()
+		defer w.end(d)
+		for range 3 {
+			w.attack("192.0.2.7", 1)
+			time.Sleep(2 * time.Hour)
+		}
+		banned, lifted := "ban 192.0.2.0/24 offence 1", "unban 192.0.2.0/24 expired"
+		w.expect("three bans of a /24", banned, lifted, banned, lifted, banned, lifted)
+	})
+}
+
 // A ban for a week, from everywhere, spares whom any jail protects, and ends when somebody is protected from now on.
 func TestRecidivistWhoIsProtected(t *testing.T) {
 	friend := allowList{netip.MustParsePrefix("192.0.2.1/32")}

@@ -203,7 +203,7 @@ func (d *Daemon) convict(j *Jail, b control.Ban, ladder []time.Duration) {
 	}
 	d.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
 	d.impose(j, b)
-	d.relapse(b)
+	d.relapse(j, b)
 }
 
 // sentence sets the offence number and the end of a ban by the history of its prefix.

@@ -139,6 +139,16 @@ func (w *world) jail(name string, allow allowList) *daemon.Jail {
 
 func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail {
 	w.t.Helper()
+	return &daemon.Jail{
+		Jail: w.detection(name, allow, maxRetry, nil), Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
+		Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
+		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
+	}
+}
+
+// detection is what decides in a jail, by that detector or, without one, by maxretry.
+func (w *world) detection(name string, allow allowList, maxRetry int, d jail.Detector) *jail.Jail {
+	w.t.Helper()
 	f, err := filter.New("sshd", filter.Options{})
 	if err != nil {
 		w.t.Fatal(err)
@@ -147,15 +157,11 @@ func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail 
 		Name: name, Detection: jail.Threshold, MaxRetry: maxRetry, FindTime: 10 * time.Minute, BanTime: time.Hour,
 		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
 	}
-	j, err := jail.New(cfg, f, allow, nil)
+	j, err := jail.New(cfg, f, allow, d)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &daemon.Jail{
-		Jail: j, Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
-		Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
-		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
-	}
+	return j
 }
 
 // running is a daemon at work.
