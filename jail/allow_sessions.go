@@ -212,8 +212,26 @@ func (s *Sessions) All(at time.Time) iter.Seq[Session] {
 // Trusted reports whether addr came in with a key not longer ago than a login is trusted.
 func (s *Sessions) Trusted(addr netip.Addr, at time.Time) bool {
 	last := s.keys.get(addr)
-	return last != nil && at.UnixMicro()-last.value <= s.trust.Microseconds()
+	return last != nil && s.trusts(last.value, at)
 }
+
+// TrustedIn reports whether an address of p did. It looks at all that did.
+func (s *Sessions) TrustedIn(p netip.Prefix, at time.Time) bool {
+	for n := range s.keys.all {
+		if s.trusts(n.value.value, at) && p.Contains(n.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// trusts reports whether a login in that µs is one for which an address is trusted.
+func (s *Sessions) trusts(login int64, at time.Time) bool {
+	return at.UnixMicro()-login <= s.trust.Microseconds()
+}
+
+// keyLogin is what protects an address that is trusted, for people.
+const keyLogin = "login with a key"
 
 // Touches reports whether a ban of p would hit somebody who is connected, and whom.
 func (s *Sessions) Touches(p netip.Prefix, at time.Time) (why string, ok bool) {

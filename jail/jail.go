@@ -203,7 +203,7 @@ func (j *Jail) judge(a *Attempt) {
 	case who == guest:
 		j.putGuest(a, liveSession(whose))
 	case j.sessions.Trusted(a.Addr, a.Time):
-		j.put(a, j.protected, "login with a key")
+		j.put(a, j.protected, keyLogin)
 		j.put(a, j.lenient.fast, "")
 	default:
 		j.put(a, j.detector, "")
@@ -267,12 +267,16 @@ func (j *Jail) friend(addr netip.Addr, at time.Time) (string, bool) {
 // is not banned at all, nor a network around one.
 func (j *Jail) SpareSessions(able bool) { j.spares = able }
 
-// Touches reports whether a ban of p would hit somebody else who is never banned.
+// Touches reports whether a ban of p would hit somebody else who is never banned or, where p is more than the jail counts as
+// one, somebody who lately came in with a key.
 func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 	if !j.spares {
 		if why, ok := j.sessions.Touches(p, at); ok {
 			return why, true
 		}
+	}
+	if p.Bits() < j.Unit(p.Addr()).Bits() && j.sessions.TrustedIn(p, at) {
+		return keyLogin, true
 	}
 	if t, ok := j.allow.(Toucher); ok {
 		if why, ok := t.Touches(p); ok {

@@ -209,3 +209,39 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 }
+
+// A network is not banned around an address that lately came in with a key; one that the jail counts as one is.
+func TestNoNetworkAroundALoginWithAKey(t *testing.T) {
+	t.Parallel()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := tutorial()
+	cfg.TrustLogins = time.Hour
+	j, err := jail.New(cfg, f, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid, from := range []string{"192.0.2.10", "2001:db8::1"} {
+		j.Observe(entry(0, int32(pid+1), "Accepted publickey for alice from "+from+" port 4000 ssh2: ED25519 SHA256:x"))
+		j.Observe(entry(0, int32(pid+1), "Disconnected from user alice "+from+" port 4000"))
+	}
+	for _, c := range []struct {
+		p     string
+		after time.Duration
+		want  string
+	}{
+		{"192.0.2.0/24", time.Hour, "login with a key"},
+		{"2001:db8::/56", time.Hour, "login with a key"},
+		{"192.0.2.0/24", time.Hour + time.Microsecond, ""},
+		{"192.0.3.0/24", time.Hour, ""},
+		{"2001:db8:0:100::/56", time.Hour, ""},
+		{"192.0.2.10/32", time.Hour, ""},
+		{"2001:db8::/64", time.Hour, ""},
+	} {
+		if why, ok := j.Touches(netip.MustParsePrefix(c.p), start.Add(c.after)); why != c.want || ok != (c.want != "") {
+			t.Errorf("a ban of %s after %v hits %q, want %q", c.p, c.after, why, c.want)
+		}
+	}
+}
