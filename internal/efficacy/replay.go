@@ -122,7 +122,7 @@ func (r *replay) tell(a jail.Attempt) {
 // banned reports whether the address, or a network around it, is.
 func (r *replay) banned(a netip.Addr, now time.Time) bool {
 	for bits := a.BitLen(); bits >= 24; bits-- {
-		if bits != a.BitLen() && bits != 24 && bits != 56 && bits != 64 {
+		if bits != a.BitLen() && bits != 24 && bits != 48 && bits != 56 && bits != 64 {
 			continue
 		}
 		p, _ := a.Prefix(bits)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"exile/jail"
 )
 
 // small is a host with an attacker of eight guesses in two bursts, an owner with a slip, and one who guessed his way in.
@@ -190,3 +192,26 @@ func TestReplaceKeepsTheText(t *testing.T) {
 		t.Error("a document without marks was accepted")
 	}
 }
+
+// Whoever is in a network that is banned is prevented, however wide it is.
+func TestReplayPreventsInNetworks(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, network := range []string{"192.0.2.0/24", "2001:db8:1::/48", "2001:db8:1:100::/56", "2001:db8:1:101::/64"} {
+		p := netip.MustParsePrefix(network)
+		first, second := p.Addr().Next(), p.Addr().Next().Next()
+		h := Host{Rows: []Row{{Start: start, Last: start, Addr: first}, {Start: start.Add(time.Minute), Last: start.Add(time.Minute), Addr: second}}}
+		if got, _ := Replay(h, whole(p), attempts); got.Prevented != 0.5 {
+			t.Errorf("a ban of %s prevents %v of two attempts", network, got.Prevented)
+		}
+	}
+}
+
+// whole is a detector that bans a network at once.
+type whole netip.Prefix
+
+func (w whole) Observe(_ jail.Attempt, out []jail.Verdict) []jail.Verdict {
+	return append(out, jail.Verdict{Prefix: netip.Prefix(w), Duration: time.Hour})
+}
+
+func (whole) Forget(netip.Prefix) {}
