@@ -34,6 +34,7 @@ type statusDoc struct {
 	Gaps      uint64   `json:"gaps"`
 	Suppress  uint64   `json:"suppressed"`
 	Skipped   uint64   `json:"skipped_files"`
+	Undated   uint64   `json:"undated_lines"` // of text logs, whose time could not be read
 	Kernel    uint64   `json:"kernel_errors"`
 	Disk      uint64   `json:"disk_errors"`
 	Reload    uint64   `json:"reload_failures"`
@@ -102,7 +103,7 @@ func toStatusDoc(s control.Status, jails []control.JailStatus) statusDoc {
 		Backend: s.Backend, Why: s.Why, Started: usecDoc(s.Started), PausedTo: usecDoc(s.PausedTo), TrialTo: usecDoc(s.TrialTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
 		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
-		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Kernel: s.KernelErrors, Disk: s.DiskErrors,
+		Gaps: s.Gaps, Suppress: s.Suppressed, Skipped: s.Skipped, Undated: s.Undated, Kernel: s.KernelErrors, Disk: s.DiskErrors,
 		Reload: s.ReloadFailures, LastFix: usecDoc(s.LastRepair),
 		LastEntry: usecDoc(s.LastEntry), Lag: durationUSec(max(s.Lag, 0)), Position: s.Position, List: []jailDoc{},
 		Dropped: s.Dropped, Days: []dayDoc{},
@@ -135,7 +136,7 @@ func (d statusDoc) status() control.Status {
 		Backend: d.Backend, Why: d.Why, Started: docUSec(d.Started), PausedTo: docUSec(d.PausedTo), TrialTo: docUSec(d.TrialTo),
 		Jails: d.Jails, Banned: d.Banned, Enforced: d.Enforced, Failing: d.Failing,
 		Entries: d.Entries, Failures: d.Failures, Bans: d.Bans, Unbans: d.Unbans, Evicted: d.Evicted, Repairs: d.Repairs,
-		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, KernelErrors: d.Kernel, DiskErrors: d.Disk,
+		Gaps: d.Gaps, Suppressed: d.Suppress, Skipped: d.Skipped, Undated: d.Undated, KernelErrors: d.Kernel, DiskErrors: d.Disk,
 		ReloadFailures: d.Reload, LastRepair: docUSec(d.LastFix),
 		LastEntry: docUSec(d.LastEntry), Lag: fromDurationUSec(d.Lag), Position: d.Position, Dropped: d.Dropped, Days: days,
 	}

@@ -108,7 +108,7 @@ func sample() *controltest.Fake {
 	f.Set(
 		control.Status{
 			Version: "1.2", State: "degraded", Degraded: []string{"journal-suppressed"}, Remedies: []string{"Raise it."},
-			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2, Evicted: 1,
+			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2, Evicted: 1, Undated: 6,
 			Repairs: 1, LastEntry: day(11), Lag: 1500 * time.Microsecond, Position: "s=1;i=2",
 			Dropped: map[string]uint64{"exile4": 7}, Days: []control.Day{{Date: day(0).Truncate(time.Hour), Passed: 4, Dropped: 7, Bans: 3, Protected: 2, Denied: 1}},
 		},

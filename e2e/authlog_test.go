@@ -10,7 +10,7 @@ import (
 // and works with the drop-in that comes along.
 func TestAuthLog(t *testing.T) {
 	t.Parallel()
-	g := off(t, "journal: /var/log/nowhere\n"+config("ipset")+"    logpath: [/var/log/auth.log]\n")
+	g := off(t, "journal: /var/log/nowhere\n"+config("ipset")+"    logpath: [/var/log/auth.log]\n    logtimezone: Asia/Kathmandu\n")
 	inside(t, g, "install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", "/var/log/auth.log")
 	if err := g.Activate(limit(t, time.Minute)); err != nil {
 		t.Fatal(err)
@@ -32,10 +32,16 @@ func TestAuthLog(t *testing.T) {
 	}
 	a := attacker(t, g, "198.51.100.61")
 	greeted(t, a)
-	inside(t, g, "sh", "-c", `for pid in 1 2 3 4; do
-		echo "$(date '+%b %e %T') exile sshd[$pid]: Failed password for root from 198.51.100.61 port 4000 ssh2" >>/var/log/auth.log
-	done`)
+	// By a clock in Kathmandu, as BSD's syslogd writes it: four guesses; and a line whose time cannot be read.
+	inside(t, g, "sh", "-c", `now=$(TZ=Asia/Kathmandu date '+%b %e %T'); {
+		echo "$now exile sshd[1]: Failed password for root from 198.51.100.61 port 4000 ssh2"
+		echo "$now exile last message repeated 3 times"
+		echo "yesterday exile sshd[2]: Failed password for root from 198.51.100.62 port 4000 ssh2"
+	} >>/var/log/auth.log`)
 	banned(t, g, a, 1)
+	if status := waitStatus(t, g, 0); !strings.Contains(status, "1 log line without a readable time") {
+		t.Errorf("the status does not count the line without a time:\n%s", status)
+	}
 	silent(t, a)
 	// The audit trail of the address, with the catalog's explanation.
 	told := inside(t, g, "journalctl", "-q", "-x", "--no-hostname", "EXILE_ADDRESS=198.51.100.61")

@@ -35,6 +35,7 @@ type Batch struct {
 	Gaps     []Gap    // found since the last batch; they lie before Position
 	Position Position // everything up to here has been delivered or reported as a gap
 	CaughtUp bool     // the source had nothing more to read when it made this batch
+	Undated  int      // entries, of those that are new, whose time cannot be read: they have that of the entry before
 }
 
 // GapKind says why entries are missing from a stream.

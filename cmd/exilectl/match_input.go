@@ -22,6 +22,7 @@ type logInput struct {
 	r      *bufio.Reader
 	name   string
 	ref    textlog.Reference
+	again  textlog.Repeats
 	number int // of the last line or, in JSON and the export format, entry
 	export *export.Decoder
 	names  *journal.Strings
@@ -84,7 +85,9 @@ func (l *logInput) line() (textlog.Line, error) {
 	if line, ok := parseObject(text); ok {
 		return line, nil
 	}
-	return textlog.ParseLine(text, l.ref), nil
+	line := textlog.ParseLine(text, l.ref)
+	l.again.Expand(&line)
+	return line, nil
 }
 
 // object returns an object that lies on several lines, as json-pretty prints it.

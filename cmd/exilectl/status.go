@@ -179,6 +179,7 @@ func trouble(s control.Status) []amount {
 		{s.Gaps, "gap in the log", "gaps in the log"},
 		{s.Suppressed, "entry that journald dropped", "entries that journald dropped"},
 		{s.Skipped, "unreadable log file", "unreadable log files"},
+		{s.Undated, "log line without a readable time", "log lines without a readable time"},
 		{s.Evicted, "ban lifted early", "bans lifted early"},
 		{s.KernelErrors, "kernel error", "kernel errors"},
 		{s.DiskErrors, "disk error", "disk errors"},

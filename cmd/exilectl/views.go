@@ -30,6 +30,7 @@ type statusView struct {
 	Gaps        uint64     `json:"gaps"`
 	Suppressed  uint64     `json:"suppressed"`
 	Skipped     uint64     `json:"skipped_files"`
+	Undated     uint64     `json:"undated_lines"`
 	KernelErrs  uint64     `json:"kernel_errors"`
 	DiskErrs    uint64     `json:"disk_errors"`
 	ReloadErrs  uint64     `json:"reload_failures"`
@@ -44,7 +45,7 @@ func toStatusView(s control.Status, jails []control.JailStatus) statusView {
 		Version: s.Version, State: s.State, Degraded: s.Degraded, Remedies: s.Remedies, Backend: s.Backend, Why: s.Why,
 		Started: micros(s.Started), PausedUntil: micros(s.PausedTo), TrialUntil: micros(s.TrialTo), Banned: s.Banned, Enforced: s.Enforced,
 		Failing: s.Failing, Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
-		LastRepair: micros(s.LastRepair), Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped,
+		LastRepair: micros(s.LastRepair), Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, Undated: s.Undated,
 		KernelErrs: s.KernelErrors, DiskErrs: s.DiskErrors, ReloadErrs: s.ReloadFailures,
 		LastEntry: micros(s.LastEntry), Lag: s.Lag.Microseconds(), Cursor: s.Position, Jails: []jailView{},
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"exile/dbusapi"
 	"exile/firewall"
@@ -135,7 +136,11 @@ func (b *builder) readsText(c *config.Jail) bool {
 
 // text adds the text logs that a jail reads.
 func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error {
-	source, err := textlog.New(textlog.Config{Paths: c.LogPath})
+	zone, err := time.LoadLocation(c.LogTimeZone)
+	if err != nil {
+		return fmt.Errorf("jail %q: logtimezone: %w", c.Name, err)
+	}
+	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone})
 	if err != nil {
 		return fmt.Errorf("jail %q: %w", c.Name, err)
 	}

@@ -52,6 +52,7 @@ type Jail struct {
 	Identifiers   []string        // syslog identifiers; empty: those of the filter
 	TrustStdout   bool            // lines that a unit printed count, too
 	LogPath       []string        // absolute paths and patterns of text logs, read where there is no journal; empty: the journal
+	LogTimeZone   string          // of their times that name no zone, for time.LoadLocation
 	TrustLogPath  bool            // they are read where there is one, too
 	Ports         []firewall.Port // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore

@@ -76,6 +76,7 @@ func TestBuiltin(t *testing.T) {
 			Publickey:   "invalid",
 			Units:       []string{"ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"},
 			Identifiers: []string{"sshd", "sshd-session", "sshd-auth"},
+			LogTimeZone: "Local",
 			IgnoreIP:    prefixes("127.0.0.0/8", "::1/128"),
 			IgnoreSelf:  true,
 			IgnoreCache: 5 * time.Minute,

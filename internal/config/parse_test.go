@@ -67,6 +67,8 @@ func TestValues(t *testing.T) {
 		"units: [nginx, 'x@*.service']":   {func(j Jail) any { return j.Units }, []string{"nginx.service", "x@*.service"}},
 		"identifiers: 'a, b c'":           {func(j Jail) any { return j.Identifiers }, []string{"a", "b", "c"}},
 		"logpath: /var/log/auth.log":      {func(j Jail) any { return j.LogPath }, []string{"/var/log/auth.log"}},
+		"logtimezone: UTC":                {func(j Jail) any { return j.LogTimeZone }, "UTC"},
+		"logtimezone: local":              {func(j Jail) any { return j.LogTimeZone }, "Local"},
 		"ignorecommand: /bin/x <ip> y":    {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "<ip>", "y"}},
 		"ignorecommand: [/bin/x, 'a; b']": {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "a; b"}},
 		"bantime.multipliers: 1 5 30":     {func(j Jail) any { return j.Escalation.Multipliers }, []int{1, 5, 30}},

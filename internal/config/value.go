@@ -55,6 +55,21 @@ func split(s string) []string {
 
 // The parsers below turn a value into what a field of the configuration holds.
 
+// parseZone reads the name of a time zone, as timedatectl list-timezones shows them, for time.LoadLocation.
+func parseZone(v value) (string, error) {
+	s, err := v.scalar()
+	if err != nil {
+		return "", err
+	}
+	if strings.EqualFold(s, "local") {
+		s = "Local"
+	}
+	if _, err := time.LoadLocation(s); err != nil || s == "" {
+		return "", fmt.Errorf("%q is no time zone: name one as timedatectl list-timezones does, or write local", s)
+	}
+	return s, nil
+}
+
 func parseBool(v value) (bool, error) {
 	s, err := v.scalar()
 	if err != nil {

@@ -94,6 +94,7 @@ type Status struct {
 	// Suppressed is how many entries journald dropped by its rate limit; where it did not say how many, one each time.
 	Suppressed     uint64
 	Skipped        uint64    // files, or the rest of them, that could not be read
+	Undated        uint64    // lines of text logs whose time could not be read: they count as of the line before
 	KernelErrors   uint64    // changes that the kernel refused
 	DiskErrors     uint64    // transactions that the disk refused
 	ReloadFailures uint64    // configurations that were not taken

@@ -93,6 +93,7 @@ type running struct {
 	boot     journal.ID // of its last entry
 	first    time.Time  // of the first entry that was read; zero: none yet
 	caughtUp bool
+	undated  bool // it has had lines whose time cannot be read
 }
 
 // delivery is a batch on its way to the loop; done is closed when its buffers may be reused.

@@ -91,6 +91,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	for _, g := range b.Gaps {
 		d.gap(g)
 	}
+	d.undated(r, b.Undated)
 	if !b.Position.IsZero() {
 		r.move(b.Position)
 		d.pending.move()
@@ -308,6 +309,15 @@ func (d *Daemon) gap(g journal.Gap) {
 	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
 		"since", g.Since, "until", g.Until, "error", g.Err)
 	d.degrade(reason, time.Now().Add(transient), g.Err)
+}
+
+// undated counts lines whose time cannot be read, and tells of the first.
+func (d *Daemon) undated(r *running, n int) {
+	if n > 0 && !r.undated {
+		r.undated = true
+		d.log.Warn("Lines have no time that can be read; they count as of the line before", "source", r.Name)
+	}
+	d.stats.undated += uint64(n)
 }
 
 // lookInstead notes whether the source reads as it should.

@@ -22,7 +22,7 @@ var errStopped = errors.New("exiled is stopping")
 // stats count since the start, or since they were reset.
 type stats struct {
 	entries, bans, unbans, protected, repairs, gaps uint64
-	suppressed, skipped, evicted                    uint64
+	suppressed, skipped, evicted, undated           uint64
 	kernelErrors, diskErrors, reloadFailures        uint64
 	lastEntry, lastRepair                           time.Time
 	lag                                             time.Duration
@@ -60,7 +60,7 @@ func (d *Daemon) status() control.Status {
 		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused, TrialTo: d.trial.Until,
 		Jails: len(d.plan.Jails), Banned: d.wanted(), Enforced: d.enforced(),
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Evicted: d.stats.evicted, Repairs: d.stats.repairs,
-		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped,
+		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped, Undated: d.stats.undated,
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
 		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
 		Dropped: maps.Clone(d.stats.dropped), Days: slices.Clone(d.days.list),

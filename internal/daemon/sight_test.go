@@ -174,6 +174,33 @@ func TestHiddenFailures(t *testing.T) {
 	})
 }
 
+// undatedLog is a text log with lines whose time cannot be read.
+type undatedLog struct{}
+
+func (undatedLog) Follow(ctx context.Context, _ journal.Start, emit func(journal.Batch) error) error {
+	for range 2 {
+		if err := emit(journal.Batch{Undated: 3, CaughtUp: true}); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// TestUndatedLines: lines whose time cannot be read are counted.
+func TestUndatedLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.change = func(p *daemon.Plan) { p.Sources[0].Source = undatedLog{} }
+		d := w.start()
+		defer w.end(d)
+		synctest.Wait()
+		if s, err := d.Status(t.Context()); err != nil || s.Undated != 6 || s.State != "running" {
+			t.Errorf("status %+v, %v; want 6 undated lines", s, err)
+		}
+	})
+}
+
 // Entries that will never be read degrade the daemon for ten minutes, with what to do against it, and are counted.
 func TestGaps(t *testing.T) {
 	for kind, c := range map[journal.GapKind]struct {

@@ -111,6 +111,7 @@ func writeLog(t *text, s *control.Status) {
 	t.one("exile_gaps", counter, "", "Stretches of the log that could not be read.", float64(s.Gaps))
 	t.one("exile_entries_suppressed", counter, "", "Log entries that journald dropped by its rate limit.", float64(s.Suppressed))
 	t.one("exile_files_skipped", counter, "", "Log files, or the rest of them, that could not be read.", float64(s.Skipped))
+	t.one("exile_lines_undated", counter, "", "Lines of text logs whose time could not be read.", float64(s.Undated))
 }
 
 func writeBans(t *text, s *control.Status) {

@@ -27,7 +27,7 @@ func collector() *Collector {
 	var f controltest.Fake
 	f.Set(control.Status{
 		State: "degraded", Degraded: []string{"journal-suppressed"}, Backend: "nftables", Started: time.Unix(1_700_000_000, 0),
-		Entries: 1001, Unbans: 1002, Evicted: 1010, Repairs: 1003, Gaps: 1004, Suppressed: 1005, Skipped: 1006, KernelErrors: 1007,
+		Entries: 1001, Unbans: 1002, Evicted: 1010, Repairs: 1003, Gaps: 1004, Suppressed: 1005, Skipped: 1006, Undated: 1011, KernelErrors: 1007,
 		DiskErrors: 1008, ReloadFailures: 1009, LastEntry: time.UnixMicro(1_700_000_100_250_000), Lag: 3 * time.Millisecond,
 		LastRepair: time.UnixMicro(1_700_000_050_500_000), Dropped: map[string]uint64{"exile4": 1010, "exile6": 1011},
 	}, []control.JailStatus{

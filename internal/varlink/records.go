@@ -90,6 +90,7 @@ type statusRecord struct {
 	Gaps           uint64   `json:"gaps"`
 	Suppressed     uint64   `json:"suppressed"`
 	Skipped        uint64   `json:"skippedFiles"`
+	Undated        uint64   `json:"undatedLines"`
 	KernelErrors   uint64   `json:"kernelErrors"`
 	DiskErrors     uint64   `json:"diskErrors"`
 	ReloadFailures uint64   `json:"reloadFailures"`
@@ -270,7 +271,7 @@ func toStatus(s control.Status) statusRecord {
 		Backend: s.Backend, Why: s.Why, Started: micros(s.Started), PausedTo: optional(s.PausedTo),
 		Jails: s.Jails, Banned: s.Banned, Enforced: s.Enforced, Failing: s.Failing,
 		Entries: s.Entries, Failures: s.Failures, Bans: s.Bans, Unbans: s.Unbans, Evicted: s.Evicted, Repairs: s.Repairs,
-		Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, KernelErrors: s.KernelErrors,
+		Gaps: s.Gaps, Suppressed: s.Suppressed, Skipped: s.Skipped, Undated: s.Undated, KernelErrors: s.KernelErrors,
 		DiskErrors: s.DiskErrors, ReloadFailures: s.ReloadFailures,
 		LastRepair: optional(s.LastRepair), LastEntry: optional(s.LastEntry), Lag: max(s.Lag, 0).Microseconds(), Cursor: s.Position,
 		Dropped: s.Dropped, Days: each(s.Days, toDay),
@@ -283,7 +284,7 @@ func (r statusRecord) status() control.Status {
 		Backend: r.Backend, Why: r.Why, Started: fromMicros(&r.Started), PausedTo: fromMicros(r.PausedTo),
 		Jails: r.Jails, Banned: r.Banned, Enforced: r.Enforced, Failing: r.Failing,
 		Entries: r.Entries, Failures: r.Failures, Bans: r.Bans, Unbans: r.Unbans, Evicted: r.Evicted, Repairs: r.Repairs,
-		Gaps: r.Gaps, Suppressed: r.Suppressed, Skipped: r.Skipped, KernelErrors: r.KernelErrors,
+		Gaps: r.Gaps, Suppressed: r.Suppressed, Skipped: r.Skipped, Undated: r.Undated, KernelErrors: r.KernelErrors,
 		DiskErrors: r.DiskErrors, ReloadFailures: r.ReloadFailures,
 		LastRepair: fromMicros(r.LastRepair), LastEntry: fromMicros(r.LastEntry), Lag: time.Duration(r.Lag) * time.Microsecond, Position: r.Cursor,
 		Dropped: r.Dropped, Days: each(r.Days, dayRecord.day),

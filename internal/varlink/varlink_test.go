@@ -38,7 +38,7 @@ func fake(n int) *controltest.Fake {
 	f.Set(control.Status{
 		Version: "1", State: "degraded", Degraded: []string{"a"}, Remedies: []string{"b"}, Backend: "ipset", Why: "w",
 		Started: at, PausedTo: at, Failing: 3, Entries: 4, Failures: 5, Bans: 6, Unbans: 7, Evicted: 15, Repairs: 8, Gaps: 9, Suppressed: 10,
-		Skipped: 11, KernelErrors: 12, DiskErrors: 13, ReloadFailures: 14, LastRepair: at, LastEntry: at, Lag: time.Second, Position: "s=1",
+		Skipped: 11, Undated: 16, KernelErrors: 12, DiskErrors: 13, ReloadFailures: 14, LastRepair: at, LastEntry: at, Lag: time.Second, Position: "s=1",
 		Dropped: map[string]uint64{"exile4": 15}, Days: []control.Day{{Date: at, Passed: 1, Dropped: 2, Bans: 3, Protected: 4, Denied: 5}},
 	}, []control.JailStatus{{
 		Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "threshold", MaxRetry: 4, FindTime: time.Minute,

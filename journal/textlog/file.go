@@ -56,6 +56,8 @@ type file struct {
 	eof        bool
 	skipping   bool // within a line whose beginning has been delivered or lost
 	last       time.Time
+	repeats    Repeats
+	undated    bool // line has no stamp that we know, or one that is not to be believed
 
 	ready  bool // line is the next, length its bytes in buf
 	line   Line
@@ -96,6 +98,7 @@ func (f *file) seek(offset int64) error {
 	f.offset, f.start, f.end = offset, 0, 0
 	f.ready, f.eof, f.skipping = false, false, false
 	f.headLen, f.sum, f.summed = int(min(offset, headSize)), 0, 0
+	f.repeats = Repeats{}
 	if _, err := f.f.ReadAt(f.head[:f.headLen], 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read head of text log: %w", err)
 	}
@@ -195,7 +198,8 @@ func (f *file) prepare(loc *time.Location) bool {
 			continue
 		}
 		f.line = ParseLine(text, Reference{Location: loc, Now: f.modified, Last: f.last})
-		if f.line.Time.IsZero() {
+		f.repeats.Expand(&f.line)
+		if f.undated = f.line.Time.IsZero(); f.undated {
 			f.line.Time = f.last
 		} else {
 			f.last = f.line.Time

@@ -24,6 +24,7 @@ type reader struct {
 	lines    []string // the messages; "!" before those replayed
 	times    []time.Time
 	gaps     []journal.Gap
+	undated  int
 	position journal.Position
 	each     []journal.Position
 }
@@ -74,6 +75,7 @@ func (r *reader) until(done func() bool) {
 			r.each = append(r.each, e.Position)
 		}
 		r.gaps = append(r.gaps, b.Gaps...)
+		r.undated += b.Undated
 		r.position = b.Position
 		if b.CaughtUp && done() {
 			return

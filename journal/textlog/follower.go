@@ -24,6 +24,7 @@ type follower struct {
 	names      journal.Strings
 
 	entries  []journal.Entry
+	undated  int // of entries
 	gaps     []journal.Gap
 	position journal.Position // of the last batch
 	caughtUp bool             // likewise
@@ -120,6 +121,9 @@ func (f *follower) add(one *file) {
 	if (replayed || !f.resumed) && !since.IsZero() && line.Time.Before(since) {
 		return
 	}
+	if one.undated && !replayed {
+		f.undated++
+	}
 	f.entries = append(f.entries, journal.Entry{
 		Position:   one.position(),
 		Time:       line.Time,
@@ -140,8 +144,8 @@ func (f *follower) flush(caughtUp bool) error {
 	if len(f.entries) == 0 && len(f.gaps) == 0 && position == f.position && caughtUp == f.caughtUp {
 		return nil
 	}
-	batch := journal.Batch{Entries: f.entries, Gaps: f.gaps, Position: position, CaughtUp: caughtUp}
-	f.entries, f.gaps = f.entries[:0], nil
+	batch := journal.Batch{Entries: f.entries, Gaps: f.gaps, Position: position, CaughtUp: caughtUp, Undated: f.undated}
+	f.entries, f.gaps, f.undated = f.entries[:0], nil, 0
 	f.position, f.caughtUp = position, caughtUp
 	return f.emit(batch)
 }

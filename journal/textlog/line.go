@@ -8,6 +8,7 @@ import (
 // Line is a line of a log taken apart. Its slices are parts of the line.
 type Line struct {
 	Time       time.Time // zero: the line begins with no stamp that we know, or with one that is not to be believed
+	Host       []byte    // that logged it; empty when the line has none, or no tag
 	Identifier []byte    // the tag, without the PID; empty when there is none
 	PID        int32     // 0 when there is none
 	Message    []byte    // what is behind the stamp, the host and the tag: all of the line when there is no stamp
@@ -71,6 +72,7 @@ func (l *Line) header(b []byte) {
 	if !ok {
 		return
 	}
+	l.Host = words[0]
 	if string(words[1]) != "-" {
 		l.Identifier = words[1]
 	}
@@ -118,12 +120,14 @@ func (l *Line) hostAndTag(b []byte) {
 	if l.tag(b) {
 		return
 	}
+	host, _, _ := bytes.Cut(b, []byte(" "))
 	for range 2 {
 		var ok bool
 		if _, b, ok = bytes.Cut(b, []byte(" ")); !ok {
 			return
 		}
 		if l.tag(b) {
+			l.Host = host
 			return
 		}
 		if word, _, _ := bytes.Cut(b, []byte(" ")); bytes.IndexByte(word, '.') < 0 {

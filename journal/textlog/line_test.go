@@ -75,7 +75,9 @@ func TestParseLine(t *testing.T) {
 	for _, c := range readCases(t) {
 		t.Run(c.line, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(c.want, ParseLine([]byte(c.line), c.ref), bytesEqual); diff != "" {
+			got := ParseLine([]byte(c.line), c.ref)
+			got.Host = nil // see testdata/repeats.txt
+			if diff := cmp.Diff(c.want, got, bytesEqual); diff != "" {
 				t.Errorf("ParseLine (-want +got):\n%s", diff)
 			}
 		})

@@ -8,9 +8,11 @@
 //
 // The time is that of the stamp in the line. A stamp without a year is of the last such day before the file was
 // modified; a line without a stamp, or with one more than a day in the future, takes the time of the line before it, or,
-// as the first of a file, that of the file's modification. UID is 0, because only the system's logger writes to such a
-// file; but unlike journald that logger does not vouch for the tag in the line: whoever may log on the host can claim to
-// be sshd. Prefer the journal where there is one. Unit and Boot are unknown; Transport is "text".
+// as the first of a file, that of the file's modification; the batch counts such lines. UID is 0, because only the system's
+// logger writes to such a file; but unlike journald that logger does not vouch for the tag in the line: whoever may log on
+// the host can claim to be sshd. Prefer the journal where there is one. Unit and Boot are unknown; Transport is "text".
+// "last message repeated 3 times", of BSD's syslogd, becomes "message repeated 3 times: [ ... ]", of the program that the line
+// before was from.
 package textlog
 
 import (
