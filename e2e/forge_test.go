@@ -65,6 +65,13 @@ func TestForgedLines(t *testing.T) {
 	if diff := cmp.Diff([]string{"198.51.100.7/32"}, text(got)); diff != "" {
 		t.Errorf("banned (-want +got):\n%s", diff)
 	}
+	failing, err := g.List(t.Context(), "list-failures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range failing {
+		t.Errorf("%s has failures: a forged line was counted", p)
+	}
 }
 
 // send is a script that sends a datagram, which is an expression of Perl.
