@@ -32,7 +32,7 @@ func TestForgedLines(t *testing.T) {
 		"203.0.113.70": send("/run/systemd/journal/socket", `join("\n", "SYSLOG_IDENTIFIER=sshd", "SYSLOG_PID=1", "PRIORITY=6",
 			"_PID=1", "_UID=0", "_GID=0", "_TRANSPORT=syslog", "_EXE=/usr/sbin/sshd", "_SYSTEMD_CGROUP=/system.slice/ssh.service", "UNIT=ssh.service",
 			"OBJECT_PID=1", "_SYSTEMD_UNIT\n" . pack("Q<", 11) . "ssh.service", "MESSAGE\n" . pack("Q<", length $line) . $line, "")`),
-		"203.0.113.71": `systemd-run --user --scope -q --unit=ssh.scope --slice=ssh logger -t sshd -- "$line"`,
+		"203.0.113.71": `systemd-run --user --scope -q --unit=ssh$n.scope --slice=ssh logger -t sshd -- "$line"`,
 		// Programs that run as root, by the name of sshd: su logs by the name that it was called by.
 		"203.0.113.72": `logger -t sshd -- "$line"; [ "$n" != 1 ] || for program in su gpasswd newgrp passwd chfn chsh mount umount; do
 			echo "$line" | timeout 5 bash -c 'exec -a sshd "$@"' sh "/usr/bin/$program" root >/dev/null 2>&1 &
