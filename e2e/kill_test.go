@@ -63,17 +63,22 @@ func TestKills(t *testing.T) {
 	settle(ctx, t, g, guesses)
 }
 
-// killer is a shell function that waits for the next exiled and kills it when it is so many seconds old.
+// killer has shell functions: one waits for the next exiled, one also kills it when it is that many seconds old.
 const killer = `
-	end() {
+	next() {
 		until read -r pid </sys/fs/cgroup/system.slice/exiled.service/cgroup.procs && [ "$pid" != "$last" ]; do sleep 0.01; done 2>/dev/null
+	}
+	end() {
+		next
 		sleep $1
 		kill -9 "$pid"
 		last=$pid
 	}
+	restarts() { systemctl show -P NRestarts exiled; }
 `
 
-// massacre kills exiled at random moments, each time another process.
+// massacre kills exiled at random moments, each time another process, until systemd has started it again so often: what a kill
+// hits in the first milliseconds may not be the main process yet.
 func massacre(ctx context.Context, t *testing.T, g *target.Target, times int) error {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed of the moments: %d", seed)
@@ -83,6 +88,7 @@ func massacre(ctx context.Context, t *testing.T, g *target.Target, times int) er
 	for range times {
 		fmt.Fprintf(&script, "end 0.%03d\n", random.IntN(300))
 	}
+	fmt.Fprintf(&script, "while next; [ $(restarts) -lt %d ]; do end 0.1; done\n", times)
 	_, err := g.Feed(ctx, script.String(), "sh")
 	return err
 }
