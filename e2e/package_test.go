@@ -39,12 +39,12 @@ func TestPackage(t *testing.T) {
 	guess(t, exile, 4)
 	lastGuess(t, exile)
 	bannedAfterFive(t, g, exile)
-	stop := besiege(t, []*host.Attacker{exile})
+	s := besiege(t, []*host.Attacker{exile})
 
 	upgrade(t, g, debs[1])
 	keep(t, g, debs[0])
 
-	stop()
+	s.stop()
 	dpkg(t, g, "-r", "exile")
 	clean(t, g)
 	greeted(t, exile)
@@ -87,10 +87,10 @@ func lifeOfRPM(t *testing.T, g *target.Target, exile *host.Attacker, debs []stri
 		_, err := g.Run(t.Context(), "exilectl", "is-banned", exile.Addr.String())
 		return err == nil
 	})
-	stop := besiege(t, []*host.Attacker{exile})
+	s := besiege(t, []*host.Attacker{exile})
 	install(t, g, "-U", rpms[1])
 	running(t, g)
-	stop()
+	s.stop()
 	if got := nowRuns(t, g); !strings.Contains(got, "1.1.0") {
 		t.Errorf("version %s runs after the upgrade", got)
 	}

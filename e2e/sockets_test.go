@@ -192,7 +192,7 @@ func TestWatchdog(t *testing.T) {
 	}
 	exile := attacker(t, g, "198.51.100.51")
 	inside(t, g, "exilectl", "ban", exile.Addr.String())
-	stop := besiege(t, []*host.Attacker{exile})
+	s := besiege(t, []*host.Attacker{exile})
 	pid := inside(t, g, "systemctl", "show", "--value", "-p", "MainPID", "exiled.service")
 	inside(t, g, "kill", "-STOP", pid)
 	ctx := limit(t, time.Minute)
@@ -206,7 +206,7 @@ func TestWatchdog(t *testing.T) {
 	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, exile.Addr.String()) {
 		t.Errorf("the ban is gone:\n%s", got)
 	}
-	stop()
+	s.stop()
 	if said := g.Log(t.Context()); !strings.Contains(said, "Watchdog timeout") {
 		t.Error("it was not the watchdog")
 	}

@@ -40,16 +40,11 @@ type candidate struct {
 	remove func(ctx context.Context) error
 }
 
-// candidates are all the backends, the best first.
+// candidates are all the backends, the best first. Sets of nftables are in the ruleset that `nft list ruleset` saves in a form
+// that `nft -f` loads again, beside the rules of iptables they are in nobody's way. The rule that asks an ip set is one that
+// nft saves and then refuses, with the whole file.
 func candidates(netns int) []candidate {
 	return []candidate{
-		{"ipset", true, func(probe bool) (firewall.Backend, error) {
-			c := ipset.Config{NetNS: netns}
-			if probe {
-				c.Name = probeName
-			}
-			return some(ipset.New(c))
-		}, func(ctx context.Context) error { return ipset.Remove(ctx, ipset.Config{NetNS: netns}) }},
 		{"nftables", true, func(probe bool) (firewall.Backend, error) {
 			c := nftables.Config{NetNS: netns}
 			if probe {
@@ -57,6 +52,13 @@ func candidates(netns int) []candidate {
 			}
 			return some(nftables.New(c))
 		}, func(ctx context.Context) error { return nftables.Remove(ctx, nftables.Config{NetNS: netns}) }},
+		{"ipset", true, func(probe bool) (firewall.Backend, error) {
+			c := ipset.Config{NetNS: netns}
+			if probe {
+				c.Name = probeName
+			}
+			return some(ipset.New(c))
+		}, func(ctx context.Context) error { return ipset.Remove(ctx, ipset.Config{NetNS: netns}) }},
 		{"route", false, func(probe bool) (firewall.Backend, error) {
 			c := route.Config{NetNS: netns}
 			if probe {

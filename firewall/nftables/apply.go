@@ -29,7 +29,7 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.claim(); err != nil {
+	if err := b.claim(ctx); err != nil {
 		return err
 	}
 	if err := errors.Join(b.know(ctx), b.knowSpared()); err != nil {
@@ -128,6 +128,7 @@ func (b *Backend) commit(ctx context.Context, steps []step, sizes map[class]int)
 		return err
 	}
 	b.note(byClass, sizes)
+	b.outdated = false
 	return nil
 }
 
@@ -186,6 +187,9 @@ func (b *Backend) stands(generation uint32, byClass map[class][]step) bool {
 // transaction, so that no packet sees the chain without rules.
 func (b *Backend) queueFrame(byClass map[class][]step) {
 	table, chain := b.table(), b.chain()
+	if b.outdated {
+		b.conn.DelTable(table)
+	}
 	b.conn.AddTable(table)
 	b.conn.AddChain(chain)
 	b.conn.FlushChain(chain)

@@ -35,5 +35,5 @@ func BenchmarkBackend(b *testing.B) {
 
 // BenchmarkRepair is a foreign flush on a kernel that cannot protect our table.
 func BenchmarkRepair(b *testing.B) {
-	firewalltest.BenchmarkRepair(b, func(t testing.TB, ns firewalltest.NetNS) firewall.Backend { return plain(t, ns) }, "nft flush ruleset")
+	firewalltest.BenchmarkRepair(b, func(t testing.TB, ns firewalltest.NetNS) firewall.Backend { return opened(t, ns) }, "nft flush ruleset")
 }

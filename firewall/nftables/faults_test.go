@@ -81,28 +81,6 @@ func TestOverrun(t *testing.T) {
 	wantBans(t, b, want)
 }
 
-// TestWithoutOwnedTables has the kernel refuse the flags of the table, as it does before Linux 6.9, or 5.12.
-func TestWithoutOwnedTables(t *testing.T) {
-	t.Parallel()
-	for _, errno := range []error{unix.EOPNOTSUPP, unix.EINVAL} {
-		b := opened(t, firewalltest.New(t))
-		healthy := b.flush
-		b.flush = func(generation uint32) error {
-			if b.flags == 0 {
-				return healthy(generation)
-			}
-			_ = healthy(nowhere) // so that nothing stays queued
-			return errno
-		}
-		want := everyClass()
-		apply(t, b, firewall.Change{Add: want})
-		wantBans(t, b, want)
-		if b.flags != 0 {
-			t.Errorf("%v: flags %d, want a plain table", errno, b.flags)
-		}
-	}
-}
-
 // TestExtensionDeletesFirst listens to the kernel: up to Linux 6.11 it takes no new end for an element that is there, and
 // says nothing of it. So on every kernel what is extended is deleted and added, within one transaction.
 func TestExtensionDeletesFirst(t *testing.T) {

@@ -28,7 +28,7 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 		return nil, err
 	}
 	if b.listed != generation {
-		if err := b.load(ctx, generation); err != nil {
+		if err := b.look(ctx, generation); err != nil {
 			return nil, err
 		}
 	}
@@ -44,6 +44,21 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 		}
 	}
 	return bans, nil
+}
+
+// look finds out what the kernel has. Where a stranger was at our table, nothing that we know of it counts; what they added
+// to the chain goes, and the rules that they loaded twice are there once.
+func (b *Backend) look(ctx context.Context, generation uint32) error {
+	if !b.touched.Swap(false) || !b.claimed {
+		return b.load(ctx, generation)
+	}
+	clear(b.sets)
+	b.framed = 0
+	if err := b.load(ctx, generation); err != nil {
+		b.touched.Store(true)
+		return err
+	}
+	return b.Apply(ctx, firewall.Change{})
 }
 
 // Count implements firewall.Counter. While the generation is the one that we know, all is known; else the rules are looked

@@ -9,11 +9,12 @@
 // each ends on its own, in the kernel, and adding one costs the same however many there are. A packet costs one look-up for
 // each length in use, two or three on most hosts.
 //
-// # The table is ours alone
+// # The table is a plain one
 //
-// Where the kernel has owned tables that persist (Linux 6.9) the table is one: others can neither change nor flush it while
-// we run, and it stays when we end. The kernel is asked, not its version. Elsewhere the table is a plain one, and `nft flush
-// ruleset` takes it away; Watch tells, and the caller's comparison repairs.
+// Linux could protect it: a table that has an owner is not changed or flushed by others. But what `nft list ruleset` prints of
+// it, `nft -f` cannot load while the owner runs, and then loads nothing of the file: a host whose ruleset was saved would be
+// without its firewall. So anybody can change the table, and what they change is repaired: Watch tells, List looks, and Apply
+// mends. Between a flush of the whole ruleset and the repair lie some milliseconds in which nothing is banned.
 //
 // # How List stays true and cheap
 //
@@ -21,7 +22,9 @@
 // what it put there, and the generation of the ruleset that this was true for: every transaction of anybody makes a new
 // one, and ours are sent on condition that nobody made one meanwhile. While the generation is the one that we know, List
 // answers from memory. When it is not, List looks whether chain and rules stand, and asks the kernel for each element by
-// name, which is linear. What List cannot see is an element that a stranger put into our sets, which owned tables forbid.
+// name, which is linear. That does not show an element that a stranger put into our sets, by loading a ruleset that was saved
+// for instance; so when Watch saw a stranger at our table, List reads the sets as after a restart, and has chain and rules
+// made anew.
 //
 // After a restart nothing is known, and the sets are read, 20,000 elements of each at most, which takes a quarter of a
 // second. The kernel may leave elements out of a set that it has to send in more than one message. So List reports what was
@@ -34,6 +37,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"exile/firewall"
 	"exile/firewall/internal/bulk"
@@ -53,21 +57,19 @@ type Config struct {
 // Backend bans by sets. It implements firewall.Backend, Watcher, Counter, Meter and Sparer.
 type Backend struct {
 	config Config
-	conn   *nft.Conn // for transactions; the table belongs to this socket
+	conn   *nft.Conn // for transactions
 	// flush is conn.FlushWithGenID, which sends what is queued if the generation is still that one; tests put faults before it.
-	flush   func(generation uint32) error
-	ask     *bulk.Conn // for questions
-	claimed bool       // flags are decided
-	flags   nft.TableFlags
-	sets    map[class]*set
-	framed  uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
-	listed  uint32 // generation for which sets has the elements; 0: nothing is known
-	spared  []firewall.Spared
-	asked   bool // spared is what the kernel was found with, or was told since
+	flush    func(generation uint32) error
+	ask      *bulk.Conn  // for questions
+	claimed  bool        // the table is there, and ours
+	outdated bool        // it has another form than ours, and is to be made anew
+	touched  atomic.Bool // Watch saw a stranger at the table, and List has not looked since
+	sets     map[class]*set
+	framed   uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
+	listed   uint32 // generation for which sets has the elements; 0: nothing is known
+	spared   []firewall.Spared
+	asked    bool // spared is what the kernel was found with, or was told since
 }
-
-// protected keeps others from changing the table, and keeps the table when we end.
-const protected = nft.TableFlagOwner | nft.TableFlagPersist
 
 // New opens the backend. It changes nothing in the kernel.
 func New(c Config) (_ *Backend, err error) {
@@ -86,7 +88,7 @@ func New(c Config) (_ *Backend, err error) {
 }
 
 func (b *Backend) table() *nft.Table {
-	return &nft.Table{Family: nft.TableFamilyINet, Name: b.config.Table, Flags: b.flags}
+	return &nft.Table{Family: nft.TableFamilyINet, Name: b.config.Table}
 }
 
 func (b *Backend) chain() *nft.Chain {
@@ -96,9 +98,8 @@ func (b *Backend) chain() *nft.Chain {
 	}
 }
 
-// claim makes the table, or takes over the one that an earlier run left, protected if the kernel can and the table is not
-// a plain one already.
-func (b *Backend) claim() error {
+// claim makes the table, or takes over the one that an earlier run left.
+func (b *Backend) claim(ctx context.Context) error {
 	if b.claimed {
 		return nil
 	}
@@ -110,19 +111,46 @@ func (b *Backend) claim() error {
 		return fmt.Errorf("nftables table inet %[1]s is another program's: remove it (nft delete table inet %[1]s): %[2]w",
 			b.config.Table, unix.EEXIST)
 	}
-	b.flags = protected
-	err = firewall.Await(unix.EPERM, b.makeTable)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
-		b.flags = 0
-		err = b.makeTable()
+	if b.outdated, err = b.hasOtherForm(); err != nil {
+		return err
 	}
-	switch {
+	if b.outdated {
+		return b.keepAll(ctx)
+	}
+	switch err := firewall.Await(unix.EPERM, b.makeTable); {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("make nftables table inet %s: another program owns it, or CAP_NET_ADMIN is missing: %w", b.config.Table, err)
 	case err != nil:
 		return fmt.Errorf("make nftables table inet %s: %w", b.config.Table, err)
 	}
 	b.claimed = true
+	return nil
+}
+
+// hasOtherForm reports whether the table, or a set in it, is there with flags that ours has not: the kernel takes neither
+// for the same.
+func (b *Backend) hasOtherForm() (bool, error) {
+	table, err := b.conn.ListTableOfFamily(b.config.Table, nft.TableFamilyINet)
+	if err != nil {
+		return false, unlessMissing("table", err)
+	}
+	sets, err := b.conn.GetSets(table)
+	if err != nil {
+		return false, unlessMissing("sets", err)
+	}
+	concatenated := func(s *nft.Set) bool { return s.Concatenation }
+	return table.Flags&^nft.TableFlagDormant != 0 || slices.ContainsFunc(sets, concatenated), nil
+}
+
+// keepAll has the transaction that makes the table anew fill it with what the old one has.
+func (b *Backend) keepAll(ctx context.Context) error {
+	if err := errors.Join(b.know(ctx), b.knowSpared()); err != nil {
+		return err
+	}
+	for _, s := range b.sets {
+		s.stale = true
+	}
+	b.claimed, b.framed = true, 0
 	return nil
 }
 
@@ -178,15 +206,17 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.claim(); err != nil {
+	if err := b.claim(ctx); err != nil {
 		return err
 	}
-	b.conn.AddTable(b.table()) // so that it is no error if somebody took the table away
+	if !b.outdated {
+		b.conn.AddTable(b.table()) // so that it is no error if somebody took the table away
+	}
 	b.conn.DelTable(b.table())
 	if err := b.conn.Flush(); err != nil {
 		return fmt.Errorf("delete nftables table inet %s: %w", b.config.Table, err)
 	}
-	b.claimed, b.framed, b.listed = false, 0, 0
+	b.claimed, b.outdated, b.framed, b.listed = false, false, 0, 0
 	b.spared, b.asked = nil, true
 	clear(b.sets)
 	return nil
@@ -249,5 +279,10 @@ func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	if err != nil {
 		return fmt.Errorf("find own port id: %w", err)
 	}
-	return nftwatch.Watch(ctx, b.config.NetNS, b.config.Table, own, touched)
+	listening := false
+	return nftwatch.Watch(ctx, b.config.NetNS, b.config.Table, own, func() {
+		b.touched.Store(listening) // the first call says that it listens
+		listening = true
+		touched()
+	})
 }

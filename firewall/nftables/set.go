@@ -138,7 +138,6 @@ func (c class) set(t *nft.Table) *nft.Set {
 	}
 	if c.port {
 		s.KeyType = nft.MustConcatSetType(s.KeyType, nft.TypeInetProto, nft.TypeInetService)
-		s.Concatenation = true
 	}
 	return s
 }

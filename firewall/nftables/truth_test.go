@@ -1,8 +1,13 @@
 package nftables
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +15,8 @@ import (
 	"exile/firewall"
 	"exile/firewall/firewalltest"
 
+	"github.com/google/go-cmp/cmp"
+	nft "github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -121,7 +128,7 @@ func TestRestartWithLargeSet(t *testing.T) {
 	wantBans(t, b, want)
 }
 
-// TestStrangers has others change a plain table in every way. List tells, one Apply repairs, and so does the next ban.
+// TestStrangers has others change our table in every way. List tells, one Apply repairs, and so does the next ban.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
@@ -138,7 +145,7 @@ func TestStrangers(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			ns := firewalltest.New(t)
-			b := plain(t, ns)
+			b := opened(t, ns)
 			want := everyClass()
 			apply(t, b, firewall.Change{Add: want})
 			ns.Exec(t, "nft", command)
@@ -167,46 +174,119 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-func TestOwnedTableKeepsStrangersOut(t *testing.T) {
+// TestSavedRuleset has somebody save the ruleset and load it again, as hosts do that keep it in a file: it loads, and what was
+// lifted since is gone again by the next comparison, with nothing there twice.
+func TestSavedRuleset(t *testing.T) {
+	t.Parallel()
+	for name, load := range map[string]string{
+		"over ours":    "nft -f %[1]s",
+		"in its place": "nft 'flush ruleset; include \"%[1]s\"'",
+		"twice":        "nft -f %[1]s && nft -f %[1]s",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := firewalltest.New(t)
+			b := opened(t, ns)
+			apply(t, b, firewall.Change{Add: everyClass()})
+			if err := b.Spare(t.Context(), []firewall.Spared{{Remote: netip.MustParseAddrPort("192.0.2.1:0")}}); err != nil {
+				t.Fatal(err)
+			}
+			touched := watch(t, b)
+			file := filepath.Join(t.TempDir(), "ruleset.nft")
+			ns.Exec(t, "sh", "-c", "nft add table inet theirs; nft list ruleset >"+file)
+			var lifted []firewall.Key
+			for _, ban := range everyClass()[1:] {
+				lifted = append(lifted, ban.Key)
+			}
+			apply(t, b, firewall.Change{Del: lifted})
+			if err := b.Spare(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			before := ns.Exec(t, "nft", "-s", "list", "table", "inet", "exile")
+
+			ns.Exec(t, "sh", "-c", fmt.Sprintf(load, file))
+			<-touched
+			want := everyClass()[:1]
+			c := missing(t, b, want)
+			if len(c.Del) == 0 {
+				t.Error("List does not show the bans that were loaded")
+			}
+			apply(t, b, c)
+			wantBans(t, b, want)
+			after := ns.Exec(t, "nft", "-s", "list", "table", "inet", "exile")
+			if diff := cmp.Diff(inOrder(before), inOrder(after)); diff != "" {
+				t.Errorf("the table after a comparison (-before the load +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// inOrder has the lines of a ruleset, those about elements without when they end, in order: sets are made in no order.
+func inOrder(ruleset string) []string {
+	lines := strings.Split(ends.ReplaceAllString(ruleset, ""), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+var ends = regexp.MustCompile(` timeout \w+| expires \w+`)
+
+// watch returns a channel that hears of strangers at the table from now on.
+func watch(t *testing.T, b *Backend) <-chan struct{} {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	touched, ended := make(chan struct{}, 100), make(chan error, 1)
+	go func() { ended <- b.Watch(ctx, func() { touched <- struct{}{} }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	<-touched // it listens
+	return touched
+}
+
+// TestOtherForm takes over tables as versions before made them: owned, and with sets that nft makes otherwise. No ban lapses.
+func TestOtherForm(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	b := opened(t, ns)
-	want := everyClass()
-	apply(t, b, firewall.Change{Add: want})
-	if b.flags != protected {
-		t.Skip("SKIPPED: the kernel has no owned tables that persist")
+	before := own(t, ns, "exile")
+	set := class{bits: 32, port: true}.set(&nft.Table{Family: nft.TableFamilyINet, Name: "exile"})
+	set.Concatenation = true
+	if err := errors.Join(before.AddSet(set, nil), before.Flush(), before.CloseLasting()); err != nil {
+		t.Fatal(err)
 	}
-	ns.Exec(t, "nft", "flush ruleset") // it is no error, and passes our table over
+	b, want := opened(t, ns), everyClass()
+	apply(t, b, firewall.Change{Add: want})
 	wantBans(t, b, want)
-	ns.Exec(t, "sh", "-c", "! nft delete element inet exile ipv4-32 { 192.0.2.1 }")
+	if list := ns.Exec(t, "nft", "list", "ruleset"); strings.Contains(list, "owner") || strings.Contains(list, "persist") {
+		t.Errorf("the table still has flags:\n%s", list)
+	}
+	doubt(t, ns)
 	wantBans(t, b, want)
 }
 
-// TestPlainTableStaysPlain takes a table over that an older kernel, or an older exiled, left.
-func TestPlainTableStaysPlain(t *testing.T) {
-	t.Parallel()
-	ns := firewalltest.New(t)
-	want := everyClass()
-	b := plain(t, ns)
-	apply(t, b, firewall.Change{Add: want[:5]})
-	b.Close()
-	b = opened(t, ns)
-	apply(t, b, missing(t, b, want))
-	wantBans(t, b, want)
-	doubt(t, ns)
-	wantBans(t, b, want)
+// own makes a table that belongs to the connection and outlives it.
+func own(t *testing.T, ns firewalltest.NetNS, name string) *nft.Conn {
+	t.Helper()
+	conn, err := nft.New(nft.AsLasting(), nft.WithNetNSFd(ns.FD))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.AddTable(&nft.Table{Family: nft.TableFamilyINet, Name: name, Flags: nft.TableFlagOwner | nft.TableFlagPersist})
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 func TestTableOfAnother(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
-	owner := opened(t, ns)
-	owner.config.Table = "taken"
-	apply(t, owner, firewall.Change{Add: everyClass()})
-	b := opened(t, ns)
-	b.config.Table = "taken"
-	if err := b.Apply(t.Context(), firewall.Change{Add: everyClass()}); err == nil {
-		t.Error("Apply changes the table of another program")
+	another := own(t, ns, "exile")
+	defer another.CloseLasting()
+	if err := opened(t, ns).Apply(t.Context(), firewall.Change{Add: everyClass()}); !errors.Is(err, unix.EPERM) {
+		t.Errorf("Apply at the table of another program: %v", err)
 	}
 }
 

@@ -60,7 +60,6 @@ func (k kind) set(t *nft.Table) *nft.Set {
 	s := &nft.Set{Table: t, Name: k.name(), KeyType: addr}
 	if k.connection {
 		s.KeyType = nft.MustConcatSetType(addr, nft.TypeInetService, addr, nft.TypeInetService)
-		s.Concatenation = true
 	}
 	return s
 }

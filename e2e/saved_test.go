@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"exile/e2e/host"
+	"exile/e2e/target"
+)
+
+// keeper is a way of keeping the rules of a host in files, with what its users do with them.
+type keeper struct {
+	prepare string   // makes rules of the user's, and what loads them at boot
+	save    string   // while exiled runs
+	loads   []string // each must load the user's rules
+	shows   string   // prints the user's rules, nothing if there are none
+}
+
+// whole is nftables.service as an administrator uses it who saves what is there, with and without a flush before it.
+func whole(head string) keeper {
+	return keeper{
+		prepare: "nft 'table inet theirs { chain input { type filter hook input priority filter; tcp dport 22 accept; }; }' && systemctl enable nftables",
+		save:    "(printf '" + head + "'; nft list ruleset) >/etc/nftables.conf",
+		loads: []string{
+			"nft -f /etc/nftables.conf", "systemctl start nftables", "systemctl reload nftables", "systemctl restart nftables",
+			"systemctl stop exiled && systemctl restart nftables", "systemctl start exiled",
+		},
+		shows: theirs,
+	}
+}
+
+// rulesOfIPTables is a host that keeps rules of iptables and sets of ipset, as netfilter-persistent does.
+var rulesOfIPTables = keeper{
+	prepare: `iptables -A INPUT -p tcp --dport 22 -j ACCEPT && iptables -A INPUT -p tcp --dport 8080 -j DROP && ipset create theirs hash:ip`,
+	save:    "iptables-save >/etc/rules.v4 && ip6tables-save >/etc/rules.v6 && ipset save >/etc/ipsets",
+	loads: []string{
+		"iptables-restore </etc/rules.v4 && ip6tables-restore </etc/rules.v6",
+		// Sets tell nobody that they were changed: what was put back is found by the next comparison.
+		"ipset -exist restore </etc/ipsets && iptables -F && iptables-restore </etc/rules.v4 && systemctl kill -s HUP exiled",
+		"systemctl stop exiled && ipset -exist restore </etc/ipsets && iptables-restore </etc/rules.v4", "systemctl start exiled",
+	},
+	shows: "iptables -S | grep 8080 || true",
+}
+
+// TestSavedRules: rules that were saved while exiled ran always load, while it runs, does not, and at boot. Within a second who is
+// banned is out, who was pardoned since is in, and nothing of exile is there twice.
+func TestSavedRules(t *testing.T) {
+	t.Parallel()
+	flushed, added := whole("flush ruleset\\n"), whole("")
+	for name, c := range map[string]struct {
+		backend string
+		keeper
+	}{
+		"nftables, flushed":  {"nftables", flushed},
+		"nftables, added":    {"auto", added},
+		"nftables, iptables": {"nftables", rulesOfIPTables},
+		"ipset, iptables":    {"ipset", rulesOfIPTables},
+		"route, flushed":     {"route", flushed},
+		"route, iptables":    {"route", rulesOfIPTables},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			savedRules(t, boot(t, config(c.backend)), c.keeper)
+		})
+	}
+}
+
+func savedRules(t *testing.T, g *target.Target, k keeper) {
+	t.Helper()
+	exile, pardoned := attacker(t, g, families["IPv4"].attacker), attacker(t, g, families["IPv6"].attacker)
+	inside(t, g, "sh", "-c", k.prepare)
+	for _, a := range []*host.Attacker{exile, pardoned} {
+		inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
+	}
+	inside(t, g, "sh", "-c", k.save)
+	inside(t, g, "exilectl", "unban", pardoned.Addr.String())
+	before := own(t, g)
+	for _, load := range k.loads {
+		inside(t, g, "sh", "-c", load)
+		if inside(t, g, "sh", "-c", k.shows) == "" {
+			t.Errorf("%s: the user's rules are not there", load)
+		}
+		if strings.HasPrefix(load, "systemctl stop exiled") {
+			continue // nobody is there to keep order
+		}
+		keptWithinASecond(t, g, exile, pardoned, load)
+		if after := own(t, g); after != before {
+			t.Errorf("%s: the kernel had of exile\n%s\nand has\n%s", load, before, after)
+		}
+	}
+	if k.shows == theirs {
+		reboot(t, g, []*host.Attacker{exile})
+		if inside(t, g, "sh", "-c", k.shows) == "" {
+			t.Error("the user's rules are not there after a boot")
+		}
+		keptWithinASecond(t, g, exile, pardoned, "boot")
+	}
+}
+
+// keptWithinASecond: from a second after that step on, the one is banned and the other is not.
+func keptWithinASecond(t *testing.T, g *target.Target, exile, pardoned *host.Attacker, step string) {
+	t.Helper()
+	time.Sleep(time.Second)
+	if knock(t.Context(), exile) {
+		t.Errorf("%s: %s gets in", step, exile.Addr)
+	}
+	if _, err := pardoned.Banner(t.Context()); err != nil {
+		t.Errorf("%s: %s, who was pardoned, does not get in: %v", step, pardoned.Addr, err)
+	}
+	if s := status(t, g); s.Banned != 1 || s.Enforced != 1 {
+		t.Errorf("%s: %d bans wanted and %d enforced, want 1 and 1", step, s.Banned, s.Enforced)
+	}
+}
+
+// own is what the kernel has of exile, without what it counts and the time that is left, in order.
+func own(t *testing.T, g *target.Target) string {
+	t.Helper()
+	return inside(t, g, "sh", "-c", fmt.Sprintf(`for f in inet ip ip6; do nft -s list table $f exile; done 2>/dev/null |
+		sed 's/ timeout [0-9a-z]*//; s/ expires [0-9a-z]*//' | sort; ipset list -n | grep exile | sort; ip rule | grep %[1]d; ip -6 rule | grep %[1]d; true`, 166))
+}
