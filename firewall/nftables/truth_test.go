@@ -284,7 +284,7 @@ func TestTableOfAnother(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)
 	another := own(t, ns, "exile")
-	defer another.CloseLasting()
+	t.Cleanup(func() { _ = another.CloseLasting() })
 	if err := opened(t, ns).Apply(t.Context(), firewall.Change{Add: everyClass()}); !errors.Is(err, unix.EPERM) {
 		t.Errorf("Apply at the table of another program: %v", err)
 	}
