@@ -34,10 +34,10 @@ func TestExchange(t *testing.T) {
 	}{
 		{"dry-run", "dry-run", false},
 		{"route", "route", false},
-		{"auto", "ipset", false},
-		{"ipset", "ipset", true},
-		{"auto", "ipset", true},
-		{"nftables", "nftables", false},
+		{"auto", "nftables", false},
+		{"nftables", "nftables", true},
+		{"auto", "nftables", true},
+		{"ipset", "ipset", false},
 		{"dry-run", "dry-run", false},
 	} {
 		cfg, err := config.Parse("exile.yaml", []byte("backend: "+step.backend))

@@ -166,7 +166,7 @@ func TestChooseHere(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer got.Close()
-			if c.name == Auto && got.Name != "ipset" {
+			if c.name == Auto && got.Name != "nftables" {
 				t.Errorf("auto chose %s: %s", got.Name, got.Why)
 			}
 			all := ns.Exec(t, "sh", "-c", "nft list ruleset; ipset list -n; ip rule; ip route show table all")
