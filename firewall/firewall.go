@@ -16,6 +16,19 @@ type Port struct {
 	Number uint16
 }
 
+// String is "port 22/tcp", or "everything".
+func (p Port) String() string {
+	switch p.Proto {
+	case 0:
+		return "everything"
+	case 6:
+		return fmt.Sprintf("port %d/tcp", p.Number)
+	case 17:
+		return fmt.Sprintf("port %d/udp", p.Number)
+	}
+	return fmt.Sprintf("port %d of protocol %d", p.Number, p.Proto)
+}
+
 // Key is what a ban is about; at most one ban has it.
 type Key struct {
 	Prefix netip.Prefix // masked; IPv4 never in its IPv6-mapped form

@@ -34,7 +34,7 @@ func newIsBannedCommand(o *options) *cobra.Command {
 					return err
 				}
 				any := false
-				inForce := func(bans []control.Ban) bool { return inForce(jails, bans, jail) }
+				inForce := func(b control.Ban) bool { return inForce(jails, []control.Ban{b}, jail) }
 				err = each(args, func(addr string) error {
 					banned, err := o.isBanned(ctx, d, c, addr, inForce)
 					any = any || banned
@@ -62,7 +62,7 @@ func checkJail(jails []control.JailStatus, name string) error {
 	return nil
 }
 
-func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, addr string, inForce func([]control.Ban) bool) (bool, error) {
+func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, addr string, inForce func(control.Ban) bool) (bool, error) {
 	p, err := dbusapi.ParsePrefix(addr)
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
@@ -71,13 +71,20 @@ func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, ad
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
 	}
-	banned := inForce(a.Bans)
-	word := "not banned"
-	if banned {
-		word = "banned"
+	bans := slices.DeleteFunc(a.Bans, func(b control.Ban) bool { return !inForce(b) })
+	o.note(c, "%s", banned(bans))
+	return len(bans) > 0, nil
+}
+
+// banned says whether somebody is, and if only for what others in the network did.
+func banned(bans []control.Ban) string {
+	switch {
+	case len(bans) == 0:
+		return "not banned"
+	case slices.ContainsFunc(bans, func(b control.Ban) bool { return b.Origin != control.OriginGroup }):
+		return "banned"
 	}
-	o.note(c, "%s", word)
-	return banned, nil
+	return "banned with all of " + dbusapi.FormatPrefix(bans[0].Prefix)
 }
 
 // inForce reports whether any of the bans, or of those of one jail, is more than a simulation.

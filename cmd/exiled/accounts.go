@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 
+	"exile/firewall"
 	"exile/internal/accounts"
+	"exile/internal/daemon"
 	"exile/jail"
 )
 
@@ -16,14 +18,17 @@ const (
 	passwdFile   = "/etc/passwd"
 )
 
-// acquaintance keeps detectors told which accounts the host has: from the helper, which also knows which of them have no
+// acquaintance keeps jails and detectors told which accounts the host has, and where sshd listens: from the helper, which also knows which of them have no
 // password, or else from the passwd file.
 type acquaintance struct {
 	files     *accounts.Files
 	helper    string // path of its list
 	passwd    string
-	detectors []acquainted
+	listeners []listener
 }
+
+// listener is told each time the list is another.
+type listener interface{ tell(list accounts.List) }
 
 // acquainted is a detector, and whether its service is sshd: others may have passwords of their own for the same names.
 type acquainted struct {
@@ -38,22 +43,32 @@ func (d acquainted) tell(list accounts.List) {
 	d.SetAccounts(list.Accounts, list.Locked)
 }
 
+// gate is a jail of sshd, whose bans of groups close the ports at which that listens.
+type gate struct{ jail *daemon.Jail }
+
+func (g gate) tell(list accounts.List) {
+	g.jail.GroupPorts = nil
+	for _, n := range portsOf(list.SSHD) {
+		g.jail.GroupPorts = append(g.jail.GroupPorts, firewall.Port{Proto: protoTCP, Number: n})
+	}
+}
+
 func newAcquaintance(helper, passwd string) *acquaintance {
 	return &acquaintance{files: accounts.Watch(helper, passwd), helper: helper, passwd: passwd}
 }
 
-// add tells one more detector.
-func (a *acquaintance) add(d acquainted) error {
-	a.detectors = append(a.detectors, d)
+// add tells one more.
+func (a *acquaintance) add(l listener) error {
+	a.listeners = append(a.listeners, l)
 	list, err := a.read()
 	if err == nil {
-		d.tell(list)
+		l.tell(list)
 	}
 	return err
 }
 
-// follow tells the detectors again each time the accounts change, until ctx ends. do runs what touches detectors; report
-// is told of lists that cannot be read, which leave what was known.
+// follow tells all again each time the accounts change, until ctx ends. do runs what touches jails; report is told of lists that
+// cannot be read, which leave what was known.
 func (a *acquaintance) follow(ctx context.Context, do func(change func()) error, report func(accounts.List, error)) {
 	a.files.Follow(ctx, func() {
 		list, err := a.read()
@@ -62,8 +77,8 @@ func (a *acquaintance) follow(ctx context.Context, do func(change func()) error,
 			return
 		}
 		_ = do(func() { // fails only at the end
-			for _, d := range a.detectors {
-				d.tell(list)
+			for _, l := range a.listeners {
+				l.tell(list)
 			}
 		})
 	})

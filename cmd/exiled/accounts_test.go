@@ -5,13 +5,51 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"exile/internal/accounts"
+	"exile/internal/daemon"
 	"exile/jail"
 )
+
+// A ban of a group closes the ports at which sshd listens, and port 22 while that is not known.
+func TestGroupPortsAreSSHDs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	helper, passwd := filepath.Join(dir, "accounts.json"), filepath.Join(dir, "passwd")
+	if err := os.WriteFile(passwd, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		list string
+		want []uint16
+	}{
+		{"", []uint16{22}},
+		{`{"version":1,"accounts":[],"locked":[],"sshd":{"ports":[2222,22],"begin":10,"full":100}}`, []uint16{2222, 22}},
+		{`{"version":1,"accounts":[],"locked":[]}`, []uint16{22}},
+		{`{"version":1,"accounts":[],"locked":[],"sshd":{"ports":[],"begin":10,"full":100}}`, []uint16{22}},
+	} {
+		if tt.list != "" {
+			if err := os.WriteFile(helper, []byte(tt.list), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g := gate{new(daemon.Jail)}
+		if err := newAcquaintance(helper, passwd).add(g); err != nil {
+			t.Fatal(err)
+		}
+		var got []uint16
+		for _, port := range g.jail.GroupPorts {
+			got = append(got, port.Number)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: ports %v, want %v", tt.list, got, tt.want)
+		}
+	}
+}
 
 // A detector knows the accounts at once, and within seconds when the helper's list comes, changes, breaks or goes.
 func TestAccountsAreFollowed(t *testing.T) {

@@ -36,6 +36,7 @@ func (p *planner) open(ctx context.Context, cfg *config.Config, plan *daemon.Pla
 	_, able := plan.Backend.(firewall.Sparer)
 	for _, j := range plan.Jails {
 		j.SpareSessions(able)
+		j.Whole = !p.backend.Ports
 	}
 	if p.lock != nil {
 		plan.Sweep = func(ctx context.Context) error { return auto.Sweep(ctx, plan.Name) }

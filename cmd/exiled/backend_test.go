@@ -108,7 +108,10 @@ func TestPortsByRoute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &builder{admins: newAdministration(groupFile, passwdFile), planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg}
+		b := &builder{
+			admins: newAdministration(groupFile, passwdFile), accounts: newAcquaintance(accountsFile, passwdFile),
+			planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg,
+		}
 		plan := new(daemon.Plan)
 		for i := range cfg.Jails {
 			j, err := b.build(&cfg.Jails[i])
@@ -122,6 +125,9 @@ func TestPortsByRoute(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", c.jail, err, c.says)
 		}
 		if err == nil {
+			if !plan.Jails[0].Whole {
+				t.Errorf("%s: a ban of a group is to close some ports", c.jail)
+			}
 			_ = plan.Backend.Close() // its namespace goes as well
 		}
 		b.close()

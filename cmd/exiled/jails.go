@@ -62,6 +62,9 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 			return ok
 		}),
 	}
+	if c.Filter == "sshd" {
+		b.gate(d)
+	}
 	if c.Simulate {
 		d.Info.State = control.Simulating
 	}
@@ -152,6 +155,15 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 		b.accountsRead(accounts.List{}, err)
 	}
 	return d
+}
+
+// gate has the bans of groups close the ports of sshd, and no more.
+func (b *builder) gate(j *daemon.Jail) {
+	g := gate{j}
+	g.tell(accounts.List{})
+	if err := b.accounts.add(g); err != nil {
+		b.log.Warn("Where sshd listens is not known; bans of networks close port 22", "jail", j.Info.Name, "error", err)
+	}
 }
 
 // accountsRead tells people what the detectors have been told.

@@ -31,10 +31,18 @@ func startups(helper string, c *config.Jail) func(context.Context) (*control.Sta
 	}
 }
 
+// portsOf is where sshd listens: as it says itself, or where it usually does.
+func portsOf(s accounts.Startups) []uint16 {
+	if !s.Known() {
+		return []uint16{22}
+	}
+	return s.Ports
+}
+
 // usualOf is an sshd that nobody configured, at the ports that the jail closes if it does not close all. How long it lets a
 // client try is not guessed: a connection that is taken for a session would not count.
 func usualOf(c *config.Jail) accounts.Startups {
-	s := accounts.Startups{Ports: []uint16{22}, Begin: 10, Full: 100}
+	s := accounts.Startups{Ports: portsOf(accounts.Startups{}), Begin: 10, Full: 100}
 	var ports []uint16
 	for _, port := range c.Ports {
 		if port.Proto == protoTCP {

@@ -81,6 +81,7 @@ func some[B firewall.Backend](b B, err error) (firewall.Backend, error) {
 type Choice struct {
 	firewall.Backend
 	Name, Why string
+	Ports     bool // it can limit a ban to a port
 }
 
 // Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
@@ -93,7 +94,7 @@ func Choose(ctx context.Context, want string, ports bool, using Choice) (Choice,
 
 func choose(ctx context.Context, want string, ports bool, using Choice, all []candidate) (Choice, error) {
 	if want == DryRun {
-		return Choice{firewall.NewDryRun(), DryRun, "asked for: nothing is banned"}, nil
+		return Choice{firewall.NewDryRun(), DryRun, "asked for: nothing is banned", true}, nil
 	}
 	var names []string
 	var failures []error
@@ -104,7 +105,7 @@ func choose(ctx context.Context, want string, ports bool, using Choice, all []ca
 		}
 		b, err := c.take(ctx, ports, using)
 		if err == nil {
-			return Choice{b, c.name, reason(want, failures)}, nil
+			return Choice{b, c.name, reason(want, failures), c.ports}, nil
 		}
 		if ctx.Err() != nil {
 			return Choice{}, err

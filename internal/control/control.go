@@ -28,6 +28,7 @@ const (
 	OriginFile    Origin = "file" // a text log
 	OriginManual  Origin = "manual"
 	OriginReport  Origin = "report" // another daemon, over the bus
+	OriginGroup   Origin = "group"  // a jail: a network wider than what it counts as one, for what several in it did
 )
 
 // Ban is one ban as people and programs see it.

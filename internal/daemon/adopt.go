@@ -19,9 +19,9 @@ func (d *Daemon) adopt(have []firewall.Ban) {
 	d.orphans = false
 	now := time.Now()
 	for _, k := range have {
-		if j := d.plan.guardian(k.Port); j != nil {
+		if j, origin := d.plan.guardian(k.Key); j != nil {
 			d.adoptBan(j, control.Ban{
-				Jail: j.Info.Name, Prefix: k.Prefix, Since: now, Until: k.Until, Origin: j.Origin,
+				Jail: j.Info.Name, Prefix: k.Prefix, Since: now, Until: k.Until, Origin: origin,
 				Reason: "state lost: the ban was found in the kernel",
 			})
 		}
@@ -45,14 +45,19 @@ func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
 	d.remember(whoOf(b), state.Past{Cleared: b.Since})
 }
 
-// guardian is the first jail that bans on that port, or nil.
-func (p *Plan) guardian(port firewall.Port) *Jail {
+// guardian is the first jail that could have made that ban, or nil, and where the ban would come from.
+func (p *Plan) guardian(k firewall.Key) (*Jail, control.Origin) {
 	for _, j := range p.Jails {
-		if !j.Simulate && j.has(port) {
-			return j
+		if j.Simulate {
+			continue
+		}
+		for _, origin := range []control.Origin{j.origin(k.Prefix, j.Origin), j.Origin} { // not as a group: by hand, perhaps
+			if j.has(origin, k.Port) {
+				return j, origin
+			}
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // checkFriend lifts the ban of somebody who is protected by now: the configuration may have changed while nobody ran, and a

@@ -3,8 +3,6 @@ package daemon_test
 import (
 	"context"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -42,9 +40,7 @@ func TestDamagedStateIsRebuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.end(d)
-		if err := os.WriteFile(filepath.Join(w.dir, "state.db"), []byte("no database"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		w.damage()
 		w.told = nil
 		w.backend = &endless{w.kernel, firewall.Ban{Key: firewall.Key{Prefix: netip.MustParsePrefix("192.0.2.3/32")}, Until: time.Unix(0, 0)}}
 		d = w.start()

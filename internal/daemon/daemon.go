@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -292,7 +293,7 @@ func (d *Daemon) deliver(ctx context.Context, r *running, b journal.Batch) error
 func (d *Daemon) serve(ctx context.Context) error {
 	var group errgroup.Group
 	if d.plan.Serve != nil {
-		do := func(change func()) error { return d.ask(ctx, func(context.Context) { change() }) }
+		do := func(change func()) error { return d.ask(ctx, func(life context.Context) { d.adapt(life, change) }) }
 		group.Go(func() error { return d.plan.Serve(ctx, do) })
 	}
 	if d.plan.Sessions != nil {
@@ -305,6 +306,16 @@ func (d *Daemon) serve(ctx context.Context) error {
 		group.Go(func() error { return d.watch(ctx, w) })
 	}
 	return group.Wait()
+}
+
+// adapt changes jails, and the kernel where their groups close something else now.
+func (d *Daemon) adapt(ctx context.Context, change func()) {
+	before := d.plan.groupPorts()
+	change()
+	if !slices.EqualFunc(before, d.plan.groupPorts(), slices.Equal) {
+		d.kernel.filled = false // nobody has changed what is ours
+		d.reconcile(ctx)
+	}
 }
 
 func (d *Daemon) watch(ctx context.Context, w firewall.Watcher) error {

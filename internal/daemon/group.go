@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 	"time"
 
+	"exile/firewall"
 	"exile/internal/control"
+	"exile/internal/state"
 	"exile/jail"
 )
 
@@ -23,7 +26,7 @@ func (d *Daemon) group(j *Jail, b control.Ban) {
 // widen bans the wider prefix for as long as the longest ban that it stands for, and then lifts those.
 func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
 	wide := last
-	wide.Prefix, wide.Failures = w.Prefix, 0
+	wide.Prefix, wide.Failures, wide.Origin = w.Prefix, 0, control.OriginGroup
 	wide.Reason = fmt.Sprintf("prefix: stands for %d bans in it", w.Count)
 	var covered []control.Ban
 	for _, p := range w.Members {
@@ -35,11 +38,42 @@ func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
 	}
 	if old, ok := d.bans.get(j.Info.Name, w.Prefix); ok {
 		wide.Until = longer(wide.Until, old.Until)
+		if old.Origin == control.OriginManual {
+			wide.Origin = old.Origin // who bans by hand means everything, and everybody in it
+		}
 	}
 	d.enter(j, wide)
 	for _, b := range covered {
 		d.lift(b, "covered")
 	}
+}
+
+// explainGroup is a line for people on a ban of a group: what it closes, and whom it hits for what others did.
+func (d *Daemon) explainGroup(j *Jail, b control.Ban) string {
+	guilty := d.past.within(state.Who{Jail: b.Jail, Prefix: b.Prefix})
+	from := portsText(j.closes(b.Origin))
+	text := fmt.Sprintf("%s is banned as a group, from %s: %d in it were banned before", b.Prefix, from, len(guilty))
+	failing := 0
+	for _, h := range j.within(b.Prefix) {
+		if !guilty[h.Prefix] {
+			failing++
+		}
+	}
+	if failing > 0 {
+		text += fmt.Sprintf(", %d more failed", failing)
+	}
+	return text + "; nothing is known of others in it"
+}
+
+func portsText(ports []firewall.Port) string {
+	if len(ports) == 0 {
+		return "everything"
+	}
+	words := make([]string, len(ports))
+	for i, p := range ports {
+		words[i] = p.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 // regroup tells the jails of a new plan which bans there are.

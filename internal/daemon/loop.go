@@ -148,7 +148,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	b := control.Ban{
 		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
-		Failures: dec.Failures, Offence: dec.Offence, Origin: origin, Reason: dec.Reason.String(), Evidence: evidence(dec.Evidence),
+		Failures: dec.Failures, Offence: dec.Offence, Origin: j.origin(dec.Prefix, origin), Reason: dec.Reason.String(), Evidence: evidence(dec.Evidence),
 	}
 	switch {
 	case dec.Protected != "":
@@ -234,11 +234,14 @@ func (d *Daemon) impose(j *Jail, b control.Ban) {
 func (d *Daemon) enter(j *Jail, b control.Ban) {
 	told := b
 	b.Evidence = "" // many bans are kept, and for long
+	if old, ok := d.bans.get(b.Jail, b.Prefix); ok && old.Origin != b.Origin {
+		d.kernel.touch(j.keys(&old)...) // it may have closed something else
+	}
 	d.bans.put(b)
 	d.past.note(whoOf(b), true)
 	d.pending.put(b)
-	d.kernel.touch(j.keys(b.Prefix)...)
-	d.condemn(j.keys(b.Prefix)...)
+	d.kernel.touch(j.keys(&b)...)
+	d.condemn(j.keys(&b)...)
 	d.stats.bans++
 	d.days.on(b.Since, time.Now()).Bans++
 	j.counters.ban(b.Origin)
@@ -249,7 +252,7 @@ func (d *Daemon) enter(j *Jail, b control.Ban) {
 // lift takes a ban off, wherever it is.
 func (d *Daemon) lift(b control.Ban, reason string) {
 	if j := d.plan.jail(b.Jail); j != nil {
-		d.kernel.touch(j.keys(b.Prefix)...)
+		d.kernel.touch(j.keys(&b)...)
 		if reason != "covered" {
 			j.Release(b.Prefix)
 		}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"net/netip"
 	"time"
 
 	"github.com/google/btree"
@@ -93,6 +94,21 @@ func (p *pasts) every(jail string, f func(state.Who, state.Past)) {
 		f(r.who, r.Past)
 		return true
 	})
+}
+
+// within returns the others in somebody's prefix who were banned before.
+func (p *pasts) within(who state.Who) map[netip.Prefix]bool {
+	offenders := make(map[netip.Prefix]bool)
+	p.all.AscendGreaterOrEqual(&record{who: who}, func(r *record) bool {
+		if r.who.Jail != who.Jail || !who.Prefix.Contains(r.who.Prefix.Addr()) {
+			return false
+		}
+		if r.who != who && r.Offences > 0 {
+			offenders[r.who.Prefix] = true
+		}
+		return true
+	})
+	return offenders
 }
 
 // remember keeps what is known of somebody's past.

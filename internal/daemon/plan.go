@@ -57,6 +57,8 @@ type Jail struct {
 	Connections time.Duration                                    // how far back connections and sessions reach that may still be open
 	LookBack    time.Duration                                    // how far back the counters reach
 	Ports       []firewall.Port                                  // none: all traffic
+	GroupPorts  []firewall.Port                                  // what a ban of a group closes, where Ports has none; none: all traffic
+	Whole       bool                                             // the backend cannot close ports: a ban of a group closes everything
 	Simulate    bool                                             // everything but the kernel
 	Origin      control.Origin                                   // of the bans that its lines cause
 	Aggregator  *jail.Aggregator                                 // nil: bans are not grouped
@@ -125,6 +127,18 @@ func (j *Jail) failures(a netip.Addr) int {
 	return 0
 }
 
+// within is who is counted now in p, up to a thousand.
+func (j *Jail) within(p netip.Prefix) []jail.Host {
+	unit := j.Unit(p.Addr())
+	before := netip.PrefixFrom(p.Addr().Prev(), unit.Bits()).Masked()
+	hosts := j.Hosts(before, 1000)
+	end := slices.IndexFunc(hosts, func(h jail.Host) bool { return !p.Contains(h.Prefix.Addr()) })
+	if end < 0 {
+		return hosts
+	}
+	return hosts[:end]
+}
+
 // Source is a source of entries and the jails that read it.
 type Source struct {
 	Name string // its key in the state
@@ -160,38 +174,65 @@ func (p *Plan) jail(name string) *Jail {
 	return nil
 }
 
-// has reports whether the jail bans on that port.
-func (j *Jail) has(port firewall.Port) bool {
-	if len(j.Ports) == 0 {
-		return port == firewall.Port{}
+// closes is what a ban of that origin closes; none: everything.
+func (j *Jail) closes(o control.Origin) []firewall.Port {
+	if len(j.Ports) == 0 && o == control.OriginGroup && !j.Whole {
+		return j.GroupPorts // what strangers beside the guilty lose is no more than what they might attack
 	}
-	return slices.Contains(j.Ports, port)
+	return j.Ports
 }
 
-// keys returns what a ban of the prefix is in the kernel.
-func (j *Jail) keys(p netip.Prefix) []firewall.Key {
+// has reports whether a ban of that origin closes the port.
+func (j *Jail) has(o control.Origin, port firewall.Port) bool {
+	ports := j.closes(o)
+	if len(ports) == 0 {
+		return port == firewall.Port{}
+	}
+	return slices.Contains(ports, port)
+}
+
+// keys returns what a ban is in the kernel.
+func (j *Jail) keys(b *control.Ban) []firewall.Key {
 	if j.Simulate {
 		return nil
 	}
-	if len(j.Ports) == 0 {
-		return []firewall.Key{{Prefix: p}}
+	ports := j.closes(b.Origin)
+	if len(ports) == 0 {
+		return []firewall.Key{{Prefix: b.Prefix}}
 	}
-	keys := make([]firewall.Key, len(j.Ports))
-	for i, port := range j.Ports {
-		keys[i] = firewall.Key{Prefix: p, Port: port}
+	keys := make([]firewall.Key, len(ports))
+	for i, port := range ports {
+		keys[i] = firewall.Key{Prefix: b.Prefix, Port: port}
 	}
 	return keys
+}
+
+// origin is where a ban comes from that a jail has decided upon because of what it was told by that source.
+func (j *Jail) origin(p netip.Prefix, source control.Origin) control.Origin {
+	if unit := j.Unit(p.Addr()); unit.IsValid() && p.Bits() < unit.Bits() {
+		return control.OriginGroup
+	}
+	return source
+}
+
+// groupPorts is what bans of groups close, by jail.
+func (p *Plan) groupPorts() [][]firewall.Port {
+	all := make([][]firewall.Port, len(p.Jails))
+	for i, j := range p.Jails {
+		all[i] = j.closes(control.OriginGroup)
+	}
+	return all
 }
 
 // want returns until when the kernel has to hold the key, by all bans that ask for it.
 func (p *Plan) want(t *table, k firewall.Key) (until time.Time, ok bool) {
 	for _, j := range p.Jails {
-		if j.Simulate || !j.has(k.Port) {
+		if j.Simulate {
 			continue
 		}
 		b, found := t.get(j.Info.Name, k.Prefix)
 		switch {
-		case !found:
+		case !found || !j.has(b.Origin, k.Port):
 		case b.Until.IsZero():
 			return time.Time{}, true
 		case !ok || b.Until.After(until):
@@ -208,7 +249,7 @@ func (p *Plan) wanted(t *table) []firewall.Ban {
 	for n, j := range p.Jails {
 		last := n == len(p.Jails)-1
 		t.every(j.Info.Name, func(b control.Ban) {
-			for _, k := range j.keys(b.Prefix) {
+			for _, k := range j.keys(&b) {
 				if i, dup := at[k]; dup {
 					bans[i].Until = longer(bans[i].Until, b.Until)
 					continue

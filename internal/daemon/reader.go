@@ -248,6 +248,11 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 			wider, _ := p.Addr().Prefix(bits)
 			a.Offences = max(a.Offences, d.past.get(state.Who{Jail: j.Info.Name, Prefix: wider}).Offences)
 		}
+		for _, b := range a.Bans {
+			if b.Jail == j.Info.Name && b.Origin == control.OriginGroup {
+				a.Detail = append(a.Detail, d.explainGroup(j, b))
+			}
+		}
 		a.Detail = append(a.Detail, j.ExplainSessions(p.Addr(), time.Now())...)
 		if j.Explain != nil {
 			a.Detail = append(a.Detail, j.Explain(p.Addr(), time.Now())...)

@@ -121,7 +121,8 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 	if t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
-	if stands, ok := d.bans.get(b.Jail, p); ok && longer(stands.Until, b.Until).Equal(stands.Until) {
+	stands, ok := d.bans.get(b.Jail, p)
+	if ok && longer(stands.Until, b.Until).Equal(stands.Until) && stands.Origin != control.OriginGroup {
 		return stands, nil
 	}
 	d.impose(j, b)

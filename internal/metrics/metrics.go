@@ -169,7 +169,7 @@ func writeJails(t *text, jails []control.JailStatus) {
 
 // origins are there from the start, so that the first ban of each is a rise and not a new line.
 func origins() []control.Origin {
-	return []control.Origin{control.OriginFile, control.OriginJournal, control.OriginManual, control.OriginReport}
+	return []control.Origin{control.OriginFile, control.OriginGroup, control.OriginJournal, control.OriginManual, control.OriginReport}
 }
 
 func (c *Collector) writeDropped(t *text) {
