@@ -26,6 +26,10 @@ type AdaptiveConfig struct {
 	PrefixHosts int             // banned addresses of one /24 (IPv6: /64 of one /56 or /48) that ban it all; at most 8; 0: never
 	PrefixTime  time.Duration   // within this
 
+	// PrefixRetry is how many times the points that ban an address ban a /24 or /48 as those of all its addresses, in either
+	// window; a /56, half as many; 0: never.
+	PrefixRetry int
+
 	// PrefixLadder has the ban times of a network by offence: short at first, since strangers share it.
 	PrefixLadder []time.Duration
 
@@ -50,7 +54,7 @@ func DefaultAdaptive() AdaptiveConfig {
 		KnownGood: 0.2, KnownTime: 30 * day, OwnerTime: 90 * day, Remember: 60 * day,
 		Ladder:      []time.Duration{time.Hour, 4 * time.Hour, day, 4 * day, 16 * day, 30 * day},
 		NameLadder:  []time.Duration{time.Hour, day, 7 * day, 30 * day},
-		PrefixHosts: 3, PrefixTime: 30 * day, PrefixLadder: []time.Duration{time.Hour, day, 7 * day, 30 * day}, MaxBan: 30 * day,
+		PrefixHosts: 3, PrefixTime: 30 * day, PrefixRetry: 8, PrefixLadder: []time.Duration{time.Hour, day, 7 * day, 30 * day}, MaxBan: 30 * day,
 		SiegeHosts: 5, SiegeTime: 7 * day, StrangerRetry: 2,
 		MaxNames: 4096, MaxAddrs: 16384, MaxKnown: 2048,
 	}
@@ -67,6 +71,7 @@ type AdaptiveDetector struct {
 	known    known
 	hosts    offences[key]
 	wides    wides
+	tallies  *recent[wideID, tallies]
 	troubled troubled
 	epoch    uint32 // rises with every name that the host turns out to have
 }
@@ -81,6 +86,7 @@ func NewAdaptive(cfg AdaptiveConfig) *AdaptiveDetector {
 		known:    newKnown(max(cfg.MaxKnown, 1)),
 		hosts:    offences[key]{newRecent[key, offence](max(cfg.MaxAddrs, 1))},
 		wides:    newWides(max(cfg.MaxKnown, 1)),
+		tallies:  newRecent[wideID, tallies](2 * max(cfg.MaxKnown, 1)),
 		troubled: newTroubled(4 * max(cfg.MaxKnown, 1)),
 		epoch:    1,
 	}
@@ -112,8 +118,9 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
 	d.scores.count(s, scoreMark{at, e.points, uint16(min(a.Guesses, maxCount))})
 	if !d.decide(s, at, &e) {
-		return out
+		return d.tallied(&a, at, &e, out)
 	}
+	d.takeBack(a.Addr, d.scores.marks[s.newest].older) // the newest was in no tally yet
 	d.scores.delete(d.hostOf(a.Addr))
 	return d.convict(&a, at, &e, out)
 }
@@ -271,8 +278,10 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.
 func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 	for host := range hostsIn(d.cfg.Strangers, d.scores.recent, p) {
+		d.takeBack(host.host().Addr(), d.scores.get(host).newest)
 		d.scores.delete(host)
 	}
+	d.forgetTallies(p)
 	for host := range hostsIn(d.cfg.Strangers, d.hosts.recent, p) {
 		d.hosts.delete(host)
 	}
@@ -298,6 +307,7 @@ func (d *AdaptiveDetector) Expire(now time.Time) {
 	d.sieges.expire(at, seconds(d.cfg.SiegeTime))
 	d.troubled.expire(at, seconds(d.cfg.PrefixTime))
 	d.hosts.expire(at, seconds(d.cfg.Remember))
+	d.tallies.expire(at, seconds(max(d.cfg.FindTime, d.cfg.SlowTime)))
 	d.wides.banned.expire(at, seconds(d.cfg.PrefixTime)+1)
 	d.wides.offences.expire(at, seconds(d.cfg.Remember))
 }

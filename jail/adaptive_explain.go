@@ -62,8 +62,29 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 		lines = append(lines, line)
 	}
 	for _, wide := range d.around(addr) {
+		lines = append(lines, d.explainNetwork(wide, addr, at)...)
 		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
 			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide.prefix(), days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
+		}
+	}
+	return lines
+}
+
+// explainNetwork says how many points a network around an address has, unless they are all its own.
+func (d *AdaptiveDetector) explainNetwork(wide wideID, addr netip.Addr, at stamp) (lines []string) {
+	t := d.tallies.get(wide)
+	if t == nil || d.cfg.PrefixRetry == 0 || d.known.ever(d.netOf(addr), d.regionOf(addr)) {
+		return nil
+	}
+	for i, w := range d.windows() {
+		var own points
+		if s := d.scores.get(d.hostOf(addr)); s != nil {
+			own, _ = d.scores.sum(s, at, w.span)
+		}
+		now, limit := t[i], d.networkRetry(wide, w)
+		now.add(at.eighth(w.span), 0)
+		if sum := now.sum(); sum > own && limit > 0 {
+			lines = append(lines, fmt.Sprintf("network: %v of %v points in %s by all addresses of %v", sum, limit, days(w.span), wide.prefix()))
 		}
 	}
 	return lines

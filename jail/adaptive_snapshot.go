@@ -12,14 +12,16 @@ import (
 // so that the same are forgotten next. Numbers are varints, texts have their length before them.
 
 // snapshotVersion names the form of a snapshot.
-const snapshotVersion = 5
+const snapshotVersion = 6
 
 // The versions that are read besides. In the first networks have no users, and no host is a single IPv6 address. Before the
-// one of crowds a name has addresses, and nothing is known of sieges and of regions in trouble.
+// one of crowds a name has addresses, and nothing is known of sieges and of regions in trouble. Before the one of tallies networks
+// have no points.
 const (
 	firstVersion  = 3
 	usersVersion  = 4
 	crowdsVersion = 5
+	tallyVersion  = 6
 )
 
 var errSnapshot = errors.New("not a snapshot of the adaptive detector")
@@ -54,6 +56,7 @@ func (d *AdaptiveDetector) Snapshot() (version uint32, data []byte, err error) {
 	writeAll(&w, d.wides.recent, func(w *snapshotWriter, p wideID, o *offence) { w.number(uint64(p)); w.offence(o) })
 	writeAll(&w, d.sieges, func(w *snapshotWriter, name nameID, c *crowd) { w.number(uint64(name)); w.crowd(c) })
 	writeAll(&w, d.troubled.recent, func(w *snapshotWriter, region netID, host *netID) { w.number(uint64(region)); w.number(uint64(*host)) })
+	writeAll(&w, d.tallies, (*snapshotWriter).tallies)
 	return snapshotVersion, w, nil
 }
 
@@ -79,6 +82,9 @@ func (d *AdaptiveDetector) Restore(version uint32, data []byte) error {
 		readAll(r, fresh.troubled.recent, (*snapshotReader).net, set((*snapshotReader).net))
 	} else {
 		fresh.deriveCrowds()
+	}
+	if version >= tallyVersion {
+		readAll(r, fresh.tallies, (*snapshotReader).wide, set((*snapshotReader).tallies))
 	}
 	if r.bad || len(r.data) > 0 {
 		return errSnapshot
@@ -137,6 +143,16 @@ func (w *snapshotWriter) members(p wideID, m *members) {
 	for i := range int(m.n) {
 		w.number(uint64(m.of(p, i)))
 		w.number(uint64(m.at[i]))
+	}
+}
+
+func (w *snapshotWriter) tallies(p wideID, all *tallies) {
+	w.number(uint64(p))
+	for i := range all {
+		w.number(uint64(all[i].newest))
+		for _, points := range all[i].points {
+			w.number(uint64(points))
+		}
 	}
 }
 
@@ -258,6 +274,16 @@ func (r *snapshotReader) members() members {
 		m.see(r.net(), r.stamp())
 	}
 	return m
+}
+
+func (r *snapshotReader) tallies() (all tallies) {
+	for n := range all {
+		all[n].newest = uint32(r.number(math.MaxUint32))
+		for i := range all[n].points {
+			all[n].points[i] = points(r.number(math.MaxUint16))
+		}
+	}
+	return all
 }
 
 // score adds the marks to a score that has none.

@@ -229,6 +229,7 @@ func TestExplain(t *testing.T) {
 		s.fail(addr4(20, 10+net, 0, 1), "jsmith", false)
 		s.fail(addr4(20, 10+net, 0, 1), "root", false)
 	}
+	s.fail(addr4(20, 10, 0, 2), "pi", true)
 	got["20.10.0.1"] = s.Explain(addr4(20, 10, 0, 1), s.now)
 	clipped := `"\x1b[31m\n` + strings.Repeat("x", 58) + `"`
 	want := map[string][]string{
@@ -248,6 +249,7 @@ func TestExplain(t *testing.T) {
 		"8.8.8.8": nil,
 		"20.10.0.1": {
 			"points: 2 of 5 in 1d", "points: 2 of 10 in 30d",
+			"network: 3 of 40 points in 1d by all addresses of 20.10.0.0/24", "network: 3 of 80 points in 30d by all addresses of 20.10.0.0/24",
 			`name: "root", on which 5 networks failed within 30d by refused passwords`,
 			`siege: "jsmith", on which 5 networks failed within 7d by refused passwords; a stranger's counts 2.5 points, a key or no password one`,
 		},

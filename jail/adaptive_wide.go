@@ -33,8 +33,9 @@ func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdi
 	return append(out, v)
 }
 
-// banWide is the next ban of a network, for a reason that lacks only the offence.
+// banWide is the next ban of a network, for a reason that lacks only the offence. What points it had count no more.
 func (d *AdaptiveDetector) banWide(wide wideID, at time.Time, why Reason) Verdict {
+	d.forgetTallies(wide.prefix())
 	o := d.wides.next(wide, stampOf(at), d.cfg.Remember)
 	n := int(o.count)
 	t := d.step(d.cfg.PrefixLadder, n)

@@ -11,7 +11,7 @@ type Reason struct {
 	Kind    ReasonKind
 	Name    string        // ByName: as the remote sent it
 	Count   int           // ByFailures: guesses; ByName: networks that failed on it; ByPrefix: banned in it; ByBans: bans
-	Points  points        // ByPoints and ByName: within Span
+	Points  points        // ByPoints, ByName and ByNetwork: within Span
 	Limit   points        // of them that make a ban
 	Span    time.Duration // the window that decided
 	Known   bool          // the points were weighed as those of a known neighbour
@@ -32,6 +32,7 @@ const (
 	ByName                           // a name that only attackers use
 	ByPrefix                         // so many banned addresses in a network
 	ByBans                           // so many bans within a time
+	ByNetwork                        // so many points of all addresses of a network within a time
 	BySession                        // so many guesses, beside a session, for names that have none
 )
 
@@ -58,6 +59,8 @@ func (r *Reason) evidence(b []byte) []byte {
 	case ByPrefix:
 		b = append(append(b, "prefix: "...), addresses(r.Count)...)
 		return r.steps(append(append(b, " in it banned within "...), days(r.Span)...))
+	case ByNetwork:
+		return r.steps(append(r.points(append(b, "network: "...)), " by all its addresses"...))
 	case ByName:
 		b = strconv.AppendQuoteToASCII(append(b, "name: "...), clip(r.Name))
 		b = append(append(append(b, ", on which "...), networks(r.Count)...), " failed, "...)

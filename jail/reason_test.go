@@ -28,6 +28,10 @@ func TestReason(t *testing.T) {
 			Reason{Kind: ByPoints, Points: 250, Limit: 200, Span: day, Siege: 5, Beside: true, Offence: 1, Step: 1},
 		},
 		{
+			"network: 40.2 of 40 points in 1d by all its addresses, offence 1, step 1",
+			Reason{Kind: ByNetwork, Points: 4020, Limit: 4000, Span: day, Offence: 1, Step: 1},
+		},
+		{
 			"prefix: 3 addresses in it banned within 7d, offence 1, step 1; only the address, because around it is: ignoreip",
 			Reason{Kind: ByPrefix, Count: 3, Span: 7 * day, Offence: 1, Step: 1, Around: "ignoreip"},
 		},

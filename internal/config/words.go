@@ -89,6 +89,7 @@ func jailWords() []word[Jail] {
 		into("adaptive.prefix_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.PrefixHosts }),
 		into("adaptive.prefix_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.PrefixTime }),
 		into("adaptive.prefix_ladder", parseTimes, func(j *Jail) *[]time.Duration { return &j.Adaptive.PrefixLadder }),
+		into("adaptive.prefix_retry", wholeIn(0, 100), func(j *Jail) *int { return &j.Adaptive.PrefixRetry }),
 		into("adaptive.siege_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.SiegeHosts }),
 		into("adaptive.siege_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SiegeTime }),
 		into("adaptive.stranger_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.StrangerRetry }),

@@ -48,7 +48,7 @@ func sameBans(t *testing.T, h Host, digests map[string]string) {
 	}
 	rules := []Rule{byName(asReferenceName)}
 	if !slices.ContainsFunc(h.Rows, func(r Row) bool { return !r.Success && !r.Unknown && r.Guesses == 0 }) {
-		rules = append(rules, byName(adaptiveName))
+		rules = append(rules, byName(noTalliesName))
 	}
 	for _, r := range rules {
 		_, log := Replay(h, r.New(h), r.Weight)

@@ -43,8 +43,11 @@ const (
 	adaptiveName = "adaptive"
 )
 
-// asReferenceName is the rule that bans as the reference simulation does, to the second.
-const asReferenceName = "adaptive, no password is as good as a refused one"
+// The rules that ban as the reference simulation does, to the second: on every host, and where a password is refused to all.
+const (
+	asReferenceName = "adaptive, no password is as good as a refused one, networks have no points"
+	noTalliesName   = "adaptive, networks have no points"
+)
 
 // MainRules are those of Rules that others are measured by: the bound, what most hosts run, and ours.
 func MainRules() []Rule {
@@ -64,7 +67,9 @@ func Rules() []Rule {
 		{"threshold 5/1d/1d", rate(5, day, day), attempts},
 		{adaptiveName, adaptive(jail.DefaultAdaptive()), attempts},
 		{"adaptive, a login forgives its connection's guesses", adaptive(jail.DefaultAdaptive()), forgiven},
-		{asReferenceName, passwords(), attempts},
+		{asReferenceName, passwords(withoutTallies()), attempts},
+		{noTalliesName, adaptive(withoutTallies()), attempts},
+		what("as few points ban a network as an address", func(c *jail.AdaptiveConfig) { c.PrefixRetry = 1 }),
 		what("no siege", func(c *jail.AdaptiveConfig) { c.SiegeHosts = 0 }),
 		what("strangers as everybody", func(c *jail.AdaptiveConfig) { c.StrangerRetry = 0 }),
 		what("a name never bans for 30d at once", func(c *jail.AdaptiveConfig) { c.NameSure = 0 }),
@@ -87,7 +92,7 @@ func Rules() []Rule {
 			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
 		}),
 		{"adaptive, policy: root has no password", adaptive(jail.DefaultAdaptive(), "root"), attempts},
-		{"adaptive, policy, no password is as good as a refused one", passwords("root"), attempts},
+		{"adaptive, policy, no password is as good as a refused one", passwords(jail.DefaultAdaptive(), "root"), attempts},
 	}
 }
 
@@ -117,8 +122,15 @@ func adaptive(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detecto
 
 // passwords is the adaptive detector that takes connections without a password for refused passwords, as the reference
 // simulation does.
-func passwords(locked ...string) func(Host) jail.Detector {
-	return func(h Host) jail.Detector { return asPasswords{adaptive(jail.DefaultAdaptive(), locked...)(h)} }
+func passwords(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detector {
+	return func(h Host) jail.Detector { return asPasswords{adaptive(cfg, locked...)(h)} }
+}
+
+// withoutTallies has the points of no network added up, as the reference simulation has not.
+func withoutTallies() jail.AdaptiveConfig {
+	cfg := jail.DefaultAdaptive()
+	cfg.PrefixRetry = 0
+	return cfg
 }
 
 // asPasswords takes all that fails for a refused password.
