@@ -63,6 +63,8 @@ type jailDoc struct {
 	State     string   `json:"state"`
 	Units     []string `json:"units"`
 	Detection string   `json:"detection"`
+	Why       string   `json:"detection_reason"` // "built-in", or the place in a file that chose it
+	Rule      string   `json:"rule"`             // what makes a ban and how long it is, for people
 	MaxRetry  int      `json:"maxretry"`
 	FindTime  uint64   `json:"findtime_usec"`
 	BanTime   *uint64  `json:"bantime_usec"` // null: for ever
@@ -144,7 +146,7 @@ func (d statusDoc) status() control.Status {
 
 func toJailDoc(j control.JailStatus) jailDoc {
 	d := jailDoc{
-		Name: j.Name, State: j.State, Units: list(j.Units...), Detection: j.Detection, MaxRetry: j.MaxRetry,
+		Name: j.Name, State: j.State, Units: list(j.Units...), Detection: j.Detection, Why: j.Why, Rule: j.Rule, MaxRetry: j.MaxRetry,
 		FindTime: durationUSec(j.FindTime), Protected: list(j.Protected...), Banned: j.Banned, Failing: j.Failing,
 		Total: j.Total, Failures: j.Failures, LastBan: usecDoc(j.LastBan), Spared: j.Spared, Denied: j.Denied,
 		Forgeable: j.Forgeable,
@@ -157,7 +159,7 @@ func toJailDoc(j control.JailStatus) jailDoc {
 
 func (d jailDoc) jail() control.JailStatus {
 	j := control.JailStatus{
-		Name: d.Name, State: d.State, Units: d.Units, Detection: d.Detection, MaxRetry: d.MaxRetry,
+		Name: d.Name, State: d.State, Units: d.Units, Detection: d.Detection, Why: d.Why, Rule: d.Rule, MaxRetry: d.MaxRetry,
 		FindTime: fromDurationUSec(d.FindTime), BanTime: -1, Protected: d.Protected, Banned: d.Banned, Failing: d.Failing,
 		Total: d.Total, Failures: d.Failures, LastBan: docUSec(d.LastBan), Spared: d.Spared, Denied: d.Denied,
 		Forgeable: d.Forgeable,

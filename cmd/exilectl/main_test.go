@@ -180,10 +180,11 @@ func fakeDaemon() *controltest.Fake {
 		[]control.JailStatus{
 			{
 				Name: "sshd", State: "running", Units: []string{"ssh.service", "sshd.service"}, Detection: "adaptive", MaxRetry: 5,
+				Why: "built-in", Rule: "5 points within 1d; bans of 1h, 4h",
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8", "::1"}, Failing: 2, Total: 9,
 				Failures: 40, LastBan: hour(10), Spared: 1, Denied: 1,
 			},
-			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1, Forgeable: true},
+			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", Why: "maxretry, /etc/exile/exile.yaml:3", Rule: "3 attempts within 1min; permanent bans", MaxRetry: 3, FindTime: time.Minute, BanTime: -1, Forgeable: true},
 		},
 		[]control.Ban{
 			{

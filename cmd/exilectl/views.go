@@ -60,6 +60,8 @@ type jailView struct {
 	State     string   `json:"state"`
 	Units     []string `json:"units"`
 	Detection string   `json:"detection"`
+	Why       string   `json:"detection_reason"`
+	Rule      string   `json:"rule"`
 	MaxRetry  int      `json:"maxretry"`
 	FindTime  int64    `json:"findtime"`
 	BanTime   *int64   `json:"bantime"` // null: permanent
@@ -74,7 +76,7 @@ type jailView struct {
 
 func toJailView(j control.JailStatus) jailView {
 	v := jailView{
-		Jail: j.Name, State: j.State, Units: j.Units, Detection: j.Detection, MaxRetry: j.MaxRetry,
+		Jail: j.Name, State: j.State, Units: j.Units, Detection: j.Detection, Why: j.Why, Rule: j.Rule, MaxRetry: j.MaxRetry,
 		FindTime: j.FindTime.Microseconds(), Protected: j.Protected, Banned: j.Banned, Failing: j.Failing,
 		Total: j.Total, Failures: j.Failures, LastBan: micros(j.LastBan), Forgeable: j.Forgeable,
 	}

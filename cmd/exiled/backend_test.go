@@ -104,7 +104,7 @@ func TestPortsByRoute(t *testing.T) {
 		{"port: all", ""},
 		{"port: ssh\n    simulate: yes", ""},
 	} {
-		cfg, err := config.Parse("exile.yaml", []byte("backend: route\njails:\n  sshd:\n    enabled: yes\n    "+c.jail+"\n"))
+		cfg, err := config.Parse("exile.yaml", []byte("backend: route\njails:\n  sshd:\n    maxretry: 3\n    "+c.jail+"\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	d := &daemon.Jail{
 		Jail: j,
 		Info: control.JailStatus{
-			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), MaxRetry: maxRetry,
+			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), Why: b.cfg.Why(c.Name), Rule: c.Rule(), MaxRetry: maxRetry,
 			FindTime: findTime, BanTime: c.BanTime, Protected: ignored(c),
 		},
 		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
@@ -203,8 +203,8 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	plan.Recidive = &daemon.Jail{
 		Jail: j,
 		Info: control.JailStatus{
-			Name: "recidive", State: "running", Detection: "bans of other jails", MaxRetry: rule.MaxRetry,
-			FindTime: rule.FindTime, BanTime: rule.BanTime,
+			Name: "recidive", State: "running", Detection: "bans of other jails", Why: b.cfg.Origin("recidive", "enabled"),
+			Rule: config.RecidiveRule(rule), MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
 		},
 		Accepts:  func(*journal.Entry) bool { return false },
 		Sentence: func(int, netip.Prefix) time.Duration { return rule.BanTime },

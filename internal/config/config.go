@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"exile/firewall"
@@ -97,6 +98,7 @@ func parse(files []file) (*Config, error) {
 		}
 	}
 	t.inherit()
+	t.teach()
 	c, more := t.config()
 	if err := append(ps, more...).join(); err != nil {
 		return nil, err
@@ -162,11 +164,6 @@ func (t *tree) jail(name string) (Jail, problems) {
 			ps.add(v.explain(w.name, w.set(&j, v)))
 		}
 	}
-	// What people copy from a tutorial behaves as the tutorial says: its words, named in a later file than the
-	// cleverer way, win over it.
-	if t.later(name, "detection", "maxretry", "findtime", "bantime") {
-		j.Detection = jail.Threshold
-	}
 	ps.add(t.fastWindow(name, &j))
 	if t.later(name, "bantime.increment", "bantime") {
 		j.Escalation.Increment = false
@@ -185,11 +182,74 @@ func (t *tree) jail(name string) (Jail, problems) {
 
 // later reports whether one of the words was set in a later file than key.
 func (t *tree) later(name, key string, words ...string) bool {
+	_, _, ok := t.latest(name, key, words...)
+	return ok
+}
+
+// latest returns the first of the words that was set in a later file than key.
+func (t *tree) latest(name, key string, words ...string) (string, value, bool) {
 	k, _ := t.lookup(name, key)
-	return slices.ContainsFunc(words, func(word string) bool {
-		v, ok := t.lookup(name, word)
-		return ok && v.layer > k.layer
-	})
+	for _, word := range words {
+		if v, ok := t.lookup(name, word); ok && v.layer > k.layer {
+			return word, v, true
+		}
+	}
+	return "", value{}, false
+}
+
+// teach has what people copy from a tutorial behave as the tutorial says: its words, named in a later file than the cleverer way,
+// win over it.
+func (t *tree) teach() {
+	for name := range t.jails {
+		if word, v, ok := t.latest(name, "detection", "maxretry", "findtime", "bantime"); ok && name != recidive {
+			v.node = node{kind: scalar, text: string(jail.Threshold), line: v.line}
+			t.jails[name]["detection"], t.taught[name] = v, word
+		}
+	}
+}
+
+// Why says, for people, by what the detection of a jail was chosen.
+func (c *Config) Why(jailName string) string {
+	v, _ := c.tree.lookup(jailName, "detection")
+	if word := c.tree.taught[jailName]; word != "" {
+		return word + ", " + v.origin()
+	}
+	return v.origin()
+}
+
+// Rule says, for people, what makes a ban in the jail and how long it is.
+func (j *Jail) Rule() string {
+	if j.Detection == jail.Adaptive {
+		a := j.Adaptive
+		rule := fmt.Sprintf("%g points within %s", a.MaxRetry, FormatDuration(a.FindTime))
+		if a.SlowRetry > 0 {
+			rule += fmt.Sprintf(" or %g within %s", a.SlowRetry, FormatDuration(a.SlowTime))
+		}
+		times := make([]string, len(a.Ladder))
+		for i, t := range a.Ladder {
+			times[i] = FormatDuration(min(t, a.MaxBan))
+		}
+		return rule + "; bans of " + strings.Join(times, ", ")
+	}
+	rule := ruleOf(j.MaxRetry, "attempt", j.FindTime, j.BanTime)
+	if j.Escalation.Increment && j.BanTime != jail.Permanent {
+		rule += ", longer for each further offence"
+	}
+	return rule
+}
+
+// RecidiveRule says the same of the rule for those who are banned again and again.
+func RecidiveRule(r jail.Recidive) string { return ruleOf(r.MaxRetry, "ban", r.FindTime, r.BanTime) }
+
+func ruleOf(n int, of string, within, banned time.Duration) string {
+	if n != 1 {
+		of += "s"
+	}
+	bans := "permanent bans"
+	if banned != jail.Permanent {
+		bans = "bans of " + FormatDuration(banned)
+	}
+	return fmt.Sprintf("%d %s within %s; %s", n, of, FormatDuration(within), bans)
 }
 
 // fastWindow lets maxretry and findtime be the fast window of an adaptive jail that names them itself.

@@ -58,7 +58,7 @@ func TestBuiltin(t *testing.T) {
 		Jails: []Jail{{
 			Config: jail.Config{
 				Name:        "sshd",
-				Detection:   jail.Threshold,
+				Detection:   jail.Adaptive,
 				MaxRetry:    5,
 				FindTime:    10 * time.Minute,
 				BanTime:     10 * time.Minute,
@@ -66,7 +66,6 @@ func TestBuiltin(t *testing.T) {
 				IPv6Prefix:  64,
 				MaxTracked:  1_000_000,
 				Escalation:  jail.Escalation{Increment: true, Factor: 1, MaxTime: 7 * 24 * time.Hour},
-				Aggregate:   jail.Aggregate{IPv6: 3},
 				TrustLogins: 24 * time.Hour,
 				Adaptive:    jail.DefaultAdaptive(),
 			},

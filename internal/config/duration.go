@@ -38,6 +38,20 @@ func ParseDuration(s string) (time.Duration, error) {
 	return sum, nil
 }
 
+// FormatDuration writes a time in the largest unit of which it is a whole number ("4h", "90min"), so that ParseDuration reads it
+// back. Less than a second is cut off.
+func FormatDuration(d time.Duration) string {
+	for _, u := range []struct {
+		name   string
+		length time.Duration
+	}{{"w", week}, {"d", day}, {"h", time.Hour}, {"min", time.Minute}} {
+		if d >= u.length && d%u.length == 0 {
+			return strconv.FormatInt(int64(d/u.length), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}
+
 // cutTime cuts one number and its unit off s. Only a number that stands alone may be without a unit: it is seconds.
 func cutTime(s string, alone bool) (d time.Duration, rest string, err error) {
 	digits := strings.IndexFunc(s+"s", func(r rune) bool { return r < '0' || r > '9' })

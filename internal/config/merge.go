@@ -15,15 +15,16 @@ type tree struct {
 	globals  section
 	defaults section
 	jails    map[string]section
-	named    map[string]value // where each jail was named last
-	builtin  *tree            // what null falls back to; empty for the built-in tree itself
+	named    map[string]value  // where each jail was named last
+	taught   map[string]string // by which word of a tutorial the detection of a jail was chosen
+	builtin  *tree             // what null falls back to; empty for the built-in tree itself
 }
 
 // maxJails bounds what a file can make the daemon do.
 const maxJails = 256
 
 func newTree(builtin *tree) *tree {
-	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, builtin: builtin}
+	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, taught: map[string]string{}, builtin: builtin}
 	maps.Copy(t.globals, builtin.globals)
 	maps.Copy(t.defaults, builtin.defaults)
 	for name, s := range builtin.jails {
@@ -161,13 +162,19 @@ func (v value) at(p pair) value {
 	return inner
 }
 
-// inherit gives jails with the filter of a built-in jail that jail's service, unless a file says which one.
+// inherit gives jails with the filter of a built-in jail that jail's service and detector, unless a file says something else of
+// the jail or of all jails.
 func (t *tree) inherit() {
 	for _, s := range t.jails {
 		service := t.builtin.jails[s["filter"].text]
-		for _, key := range []string{"units", "identifiers"} {
-			_, has := s[key]
-			if v, ok := service[key]; ok && !has && t.defaults[key].layer == 0 {
+		for _, key := range []string{"units", "identifiers", "detection"} {
+			own, has := s[key]
+			v, ok := service[key]
+			switch {
+			case !ok || has && own.layer > 0:
+			case t.defaults[key].layer > 0:
+				delete(s, key)
+			default:
 				s[key] = v
 			}
 		}

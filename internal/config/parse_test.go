@@ -72,7 +72,7 @@ func TestValues(t *testing.T) {
 		"ignorecommand: /bin/x <ip> y":    {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "<ip>", "y"}},
 		"ignorecommand: [/bin/x, 'a; b']": {func(j Jail) any { return j.IgnoreCommand }, []string{"/bin/x", "a; b"}},
 		"bantime.multipliers: 1 5 30":     {func(j Jail) any { return j.Escalation.Multipliers }, []int{1, 5, 30}},
-		"aggregate: both":                 {func(j Jail) any { return j.Aggregate }, jail.Aggregate{IPv4: 8, IPv6: 3}},
+		"maxretry: 9\naggregate: both":    {func(j Jail) any { return j.Aggregate }, jail.Aggregate{IPv4: 8, IPv6: 3}},
 		"aggregate: off":                  {func(j Jail) any { return j.Aggregate }, jail.Aggregate{}},
 		"bantime: 1h\nbantime.increment: on": {
 			func(j Jail) any { return j.Escalation.Increment }, true,
@@ -91,7 +91,8 @@ func TestValues(t *testing.T) {
 func TestAggregateInAdaptiveJail(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]jail.Aggregate{
-		"jails: {sshd: {}}":                                     {IPv6: 3},
+		"jails: {sshd: {}}":                                     {},
+		"jails: {sshd: {maxretry: 5}}":                          {IPv6: 3},
 		"jails: {sshd: {detection: adaptive}}":                  {},
 		"aggregate: both\njails: {sshd: {detection: adaptive}}": {},
 		"jails: {sshd: {detection: adaptive, aggregate: both}}": {IPv4: 8, IPv6: 3},
@@ -99,6 +100,35 @@ func TestAggregateInAdaptiveJail(t *testing.T) {
 	} {
 		if got := jailNamed(t, mustParse(t, text), "sshd").Aggregate; got != want {
 			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+// TestDetection: without a word about it an sshd jail is adaptive, and one that names a number of the tutorial does what the
+// tutorial says; the configuration says why.
+func TestDetection(t *testing.T) {
+	t.Parallel()
+	const rule = "5 points within 1d or 10 within 30d; bans of 1h, 4h, 1d, 4d, 16d, 30d"
+	for text, want := range map[string][3]string{
+		"ignoreip: 192.0.2.1":         {"adaptive", "built-in", rule},
+		"sshd: {ignoreip: 192.0.2.1}": {"adaptive", "built-in", rule},
+		"sshd: {maxretry: 3}":         {"threshold", "maxretry, t.yaml:1", "3 attempts within 10min; bans of 10min, longer for each further offence"},
+		"\nbantime: 2h":               {"threshold", "bantime, t.yaml:2", "5 attempts within 10min; bans of 2h"},
+		"bantime: -1":                 {"threshold", "bantime, t.yaml:1", "5 attempts within 10min; permanent bans"},
+		"sshd:\n  maxretry: 6\n  detection: adaptive\n  adaptive.slow_retry: 0\n  adaptive.maxban: 5h": {"adaptive", "t.yaml:3", "6 points within 1d; bans of 1h, 4h, 5h, 5h, 5h, 5h"},
+		"detection: threshold":                       {"threshold", "t.yaml:1", "5 attempts within 10min; bans of 10min, longer for each further offence"},
+		"other: {filter: sshd}\nsshd: {enabled: no}": {"adaptive", "built-in", rule},
+	} {
+		c, err := Parse("t.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := c.Jails[0]
+		if got := [3]string{string(j.Detection), c.Why(j.Name), j.Rule()}; got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		if again := mustParse(t, c.YAML()).Jails[0].Detection; again != j.Detection {
+			t.Errorf("%q prints as a configuration that is %s", text, again)
 		}
 	}
 }
@@ -199,8 +229,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, c.YAML())
 		}
-		for i := range c.Jails { // they depend on the order of files, see there
-			c.Jails[i].Detection, c.Jails[i].Escalation.Increment = again.Jails[i].Detection, again.Jails[i].Escalation.Increment
+		for i := range c.Jails { // it depends on the order of files, see there
+			c.Jails[i].Escalation.Increment = again.Jails[i].Escalation.Increment
 		}
 		diffConfig(t, c, again)
 	})

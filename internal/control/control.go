@@ -53,6 +53,8 @@ type JailStatus struct {
 	State     string // "running", or Simulating
 	Units     []string
 	Detection string // "adaptive", "threshold"
+	Why       string // that detection was chosen: "built-in", or the place in a file, and the word there if it is another
+	Rule      string // what makes a ban and how long it is, a phrase for people
 	MaxRetry  int
 	FindTime  time.Duration
 	BanTime   time.Duration

@@ -45,6 +45,8 @@ type jailRecord struct {
 	State     string   `json:"state"`
 	Units     []string `json:"units"`
 	Detection string   `json:"detection"`
+	Why       string   `json:"detectionReason"`
+	Rule      string   `json:"rule"`
 	MaxRetry  int      `json:"maxRetry"`
 	FindTime  int64    `json:"findTimeUSec"`
 	BanTime   *int64   `json:"banTimeUSec,omitempty"`
@@ -231,7 +233,7 @@ func (r hostRecord) host() (control.Host, error) {
 
 func toJail(j control.JailStatus) jailRecord {
 	r := jailRecord{
-		Name: j.Name, State: j.State, Units: each(j.Units, same), Detection: j.Detection, MaxRetry: j.MaxRetry,
+		Name: j.Name, State: j.State, Units: each(j.Units, same), Detection: j.Detection, Why: j.Why, Rule: j.Rule, MaxRetry: j.MaxRetry,
 		FindTime: j.FindTime.Microseconds(), Protected: each(j.Protected, same), Banned: j.Banned, Failing: j.Failing,
 		Bans: j.Total, Failures: j.Failures, LastBan: optional(j.LastBan), Spared: j.Spared, Denied: j.Denied,
 		Forgeable: j.Forgeable,
@@ -244,7 +246,7 @@ func toJail(j control.JailStatus) jailRecord {
 
 func (r jailRecord) jail() control.JailStatus {
 	j := control.JailStatus{
-		Name: r.Name, State: r.State, Units: r.Units, Detection: r.Detection, MaxRetry: r.MaxRetry,
+		Name: r.Name, State: r.State, Units: r.Units, Detection: r.Detection, Why: r.Why, Rule: r.Rule, MaxRetry: r.MaxRetry,
 		FindTime: time.Duration(r.FindTime) * time.Microsecond, BanTime: -1, Protected: r.Protected,
 		Banned: r.Banned, Failing: r.Failing, Total: r.Bans, Failures: r.Failures, LastBan: fromMicros(r.LastBan), Spared: r.Spared, Denied: r.Denied,
 		Forgeable: r.Forgeable,
