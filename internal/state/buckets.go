@@ -126,16 +126,27 @@ func writeAbout[V any](tx *bolt.Tx, key string, v *V, encode func(V) []byte) err
 	return putAll(tx, aboutBucket, map[string]V{key: *v}, nameKey, encode)
 }
 
-// putAll writes, or deletes what is encoded as nothing, in the order of the keys: in any other the database moves half of
-// a large batch for each new key.
+// pair is what is to be written; without a value the key is deleted.
+type pair struct{ key, value []byte }
+
+// putAll writes, or deletes what is encoded as nothing.
 func putAll[K comparable, V any](tx *bolt.Tx, bucket string, m map[K]V, keyOf func(K) []byte, encode func(V) []byte) error {
-	type pair struct{ key, value []byte }
-	pairs := make([]pair, 0, len(m))
+	pairs := make([]*pair, 0, len(m))
 	for k, v := range m {
 		key := keyOf(k)
-		pairs = append(pairs, pair{key, encode(v)})
+		pairs = append(pairs, &pair{key, encode(v)})
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+	return writeAll(tx, bucket, pairs)
+}
+
+// sortPairs sorts pointers, as others do: a sort for a type of its own is 20 kB of the program.
+func sortPairs(pairs []*pair) {
+	slices.SortFunc(pairs, func(a, b *pair) int { return bytes.Compare(a.key, b.key) })
+}
+
+// writeAll writes in the order of the keys: in any other the database moves half of a large batch for each new key.
+func writeAll(tx *bolt.Tx, bucket string, pairs []*pair) error {
+	sortPairs(pairs)
 	for _, p := range pairs {
 		if err := putOne(tx.Bucket([]byte(bucket)), p.key, p.value); err != nil {
 			return err
@@ -151,19 +162,12 @@ func putOne(b *bolt.Bucket, key, value []byte) error {
 	return b.Put(key, seal(key, value))
 }
 
-// deleteAll deletes in the order of the keys, as putAll writes.
 func deleteAll[K any](tx *bolt.Tx, bucket string, keys []K, keyOf func(K) []byte) error {
-	sorted := make([][]byte, len(keys))
+	pairs := make([]*pair, len(keys))
 	for i, k := range keys {
-		sorted[i] = keyOf(k)
+		pairs[i] = &pair{key: keyOf(k)}
 	}
-	slices.SortFunc(sorted, bytes.Compare)
-	for _, key := range sorted {
-		if err := tx.Bucket([]byte(bucket)).Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeAll(tx, bucket, pairs)
 }
 
 func clearBuckets(tx *bolt.Tx) error {
@@ -171,12 +175,17 @@ func clearBuckets(tx *bolt.Tx) error {
 		if err := tx.DeleteBucket([]byte(name)); err != nil {
 			return err
 		}
-		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+		b, err := tx.CreateBucket([]byte(name))
+		if err != nil {
 			return err
 		}
+		b.FillPercent = fullPages
 	}
 	return nil
 }
+
+// fullPages is how full the pages are of what is written at once, and in order.
+const fullPages = 0.95
 
 // read fills c with what the file holds; a map that is nil stays so. What it cannot read is ErrCorrupt, but a snapshot, which its detector can do
 // without, is left out.

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -142,10 +141,18 @@ func (c Contents) document() document {
 	return doc
 }
 
+// sortedWho returns the keys in the order in which they are on disk.
 func sortedWho[V any](m map[Who]V) []Who {
-	return slices.SortedFunc(maps.Keys(m), func(a, b Who) int {
-		return cmp.Or(cmp.Compare(a.Jail, b.Jail), a.Prefix.Compare(b.Prefix))
-	})
+	pairs := make([]*pair, 0, len(m))
+	for w := range m {
+		pairs = append(pairs, &pair{key: w.key()})
+	}
+	sortPairs(pairs)
+	all := make([]Who, len(pairs))
+	for i, p := range pairs {
+		all[i], _ = parseWho(p.key) // of our own making
+	}
+	return all
 }
 
 // Import reads what Export wrote. The error wraps ErrFormat and says which part is wrong.

@@ -48,6 +48,7 @@ func (s *Store) tryOpen() error {
 		return errors.Join(err, db.Close())
 	}
 	s.db = db
+	_ = s.shrink() // or the next time
 	return nil
 }
 
@@ -83,8 +84,34 @@ func checkFile(path string, size int64) error {
 	return checkPages(f, size)
 }
 
-// openFile opens the database; whatever the file holds ends in an error.
+// openFile opens the database; whatever the file holds ends in an error. A process that had it before may have put another in
+// its place while we waited: then it is opened anew.
 func openFile(path string, readOnly bool) (*bolt.DB, error) {
+	for {
+		db, file, err := openLocked(path, readOnly)
+		if err != nil || isAt(file, path) {
+			return db, err
+		}
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isAt reports whether an open file is the one of that name.
+func isAt(file *os.File, path string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return true // nothing can be told
+	}
+	named, err := os.Stat(path)
+	return err != nil && !isMissing(err) || err == nil && os.SameFile(opened, named)
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// openLocked opens the file that has the name, and returns it when its lock is to be had.
+func openLocked(path string, readOnly bool) (*bolt.DB, *os.File, error) {
 	var db *bolt.DB
 	var file *os.File
 	options := &bolt.Options{
@@ -103,16 +130,16 @@ func openFile(path string, readOnly bool) (*bolt.DB, error) {
 	})
 	switch {
 	case err == nil:
-		return db, nil
+		return db, file, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, ErrLocked
+		return nil, nil, ErrLocked
 	case errors.Is(err, ErrCorrupt) && file != nil:
 		_ = file.Close() // a panic left it open, and locked
 	case isErrno(err):
 	default: // the database has no common error for files that are not its own
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return nil, err
+	return nil, nil, err
 }
 
 func isErrno(err error) bool {
@@ -128,11 +155,7 @@ func prepare(db *bolt.DB) error {
 	if err := db.View(checkUse); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(db.Path()))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(filepath.Dir(db.Path()))
 }
 
 // checkUse compares the pages in use with those that are free: one that is both would be overwritten.

@@ -183,12 +183,18 @@ func isInline(data []byte) bool {
 
 // checkFree looks at the list of free pages, which must fit where it is.
 func (p *pages) checkFree() error {
+	_, err := p.freePages()
+	return err
+}
+
+// freePages is how many pages are listed as free.
+func (p *pages) freePages() (uint64, error) {
 	if p.free == noFreePages {
-		return nil
+		return 0, nil
 	}
 	kind, count, data, err := p.read(p.free)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	words, n := uint64(len(data)-pageHead)/8, uint64(count)
 	if count == math.MaxUint16 && words > 0 { // the first word has the count
@@ -196,7 +202,7 @@ func (p *pages) checkFree() error {
 		words--
 	}
 	if kind != freePages || n > words {
-		return p.wrong(p.free)
+		return 0, p.wrong(p.free)
 	}
-	return nil
+	return n, nil
 }

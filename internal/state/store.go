@@ -64,7 +64,16 @@ func (s *Store) Load() (Contents, error) {
 	if err != nil {
 		return NewContents(), fmt.Errorf("load state: %w", err)
 	}
+	s.remap()
 	return c, s.setAside
+}
+
+// remap lets go of the pages that were read: as long as the file is mapped they count as the memory of the process. Where the
+// file cannot be opened again, the next write tries it, and says so.
+func (s *Store) remap() {
+	readOnly := s.db.IsReadOnly()
+	_ = s.Close() // nothing is under way
+	s.db, _ = openFile(s.path, readOnly)
 }
 
 // Commit writes b in one transaction and returns when it is on disk. When the disk does not take it, the error is
@@ -101,7 +110,7 @@ func (c Contents) batch() *Batch {
 	}
 }
 
-// Purge forgets the repeats of those whose last one was before then.
+// Purge forgets the repeats of those whose last one was before then, and gives back to the disk what is free in the file.
 func (s *Store) Purge(then time.Time) error {
 	err := s.write(func(tx *bolt.Tx) error {
 		c := NewContents()
@@ -110,6 +119,9 @@ func (s *Store) Purge(then time.Time) error {
 		}
 		return deleteAll(tx, repeatsBucket, c.outdatedRepeats(then), prefixKey)
 	})
+	if err == nil {
+		_ = s.shrink() // or the next time
+	}
 	return s.fail("purge", err)
 }
 
