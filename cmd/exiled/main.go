@@ -138,11 +138,16 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 		Plan:  planner.plan,
 		Store: store,
 		Announce: func(e control.Event) {
-			events.Announce(e)
-			bus.Announce(e)
-			passed.announce(e)
+			if !e.Summed {
+				events.Announce(e)
+			}
+			if e.Kind != control.BansRemoved {
+				bus.Announce(e)
+				passed.announce(e)
+			}
 		},
 		Waiting:  events.Waiting,
+		Informed: func() { go debug.FreeOSMemory() }, // the start needs twice as much memory as what follows
 		Notify:   notify,
 		Watchdog: watchdog(),
 		Log:      log,

@@ -28,6 +28,8 @@ func messageOf(k control.EventKind) message {
 		return message{"2929576456a04afc970b3018a1aa88c1", journal.PriNotice, banText}
 	case control.BanRemoved:
 		return message{"7b858c017d99422f912f53032350349d", journal.PriInfo, unbanText}
+	case control.BansRemoved:
+		return message{"d5b57ad14e1344fbb1b1c4ef7f6b21a4", journal.PriInfo, unbansText}
 	case control.Protected:
 		return message{"08a414ee1f634b95aba9d51eb8c235a6", journal.PriWarning, protectedText}
 	case control.Degraded:
@@ -75,6 +77,14 @@ func unbanText(e control.Event) string {
 	return fmt.Sprintf("Lifted the %s of %s in jail %s: %s", kind, address(e.Ban), e.Ban.Jail, e.Reason)
 }
 
+func unbansText(e control.Event) string {
+	kind := "bans"
+	if e.Simulated {
+		kind = "simulated bans"
+	}
+	return fmt.Sprintf("Lifted %d %s in jail %s: %s", e.Count, kind, e.Ban.Jail, e.Reason)
+}
+
 func protectedText(e control.Event) string {
 	return fmt.Sprintf("Did not ban %s in jail %s after %d attempts: %s", address(e.Ban), e.Ban.Jail, e.Ban.Failures, e.Reason)
 }
@@ -107,13 +117,18 @@ func fields(e control.Event) map[string]string {
 	if e.Reason != "" {
 		f["EXILE_REASON"] = e.Reason
 	}
-	if !e.Ban.Prefix.IsValid() {
-		return f
-	}
 	if e.Simulated {
 		f["EXILE_SIMULATED"] = "yes"
 	}
-	f["EXILE_JAIL"] = e.Ban.Jail
+	if e.Ban.Jail != "" {
+		f["EXILE_JAIL"] = e.Ban.Jail
+	}
+	if e.Kind == control.BansRemoved {
+		f["EXILE_COUNT"] = strconv.Itoa(e.Count)
+	}
+	if !e.Ban.Prefix.IsValid() {
+		return f
+	}
 	f["EXILE_ADDRESS"] = address(e.Ban)
 	f["EXILE_SINCE"] = e.Ban.Since.UTC().Format("2006-01-02T15:04:05.000000Z")
 	f["EXILE_FAILURES"] = strconv.Itoa(e.Ban.Failures)

@@ -16,7 +16,7 @@ import (
 
 var kinds = []control.EventKind{
 	control.BanNew, control.BanRemoved, control.Protected, control.Degraded, control.Recovered, control.Repaired, control.Reloaded,
-	control.StateChanged,
+	control.StateChanged, control.BansRemoved,
 }
 
 func TestEveryKindIsInTheCatalog(t *testing.T) {

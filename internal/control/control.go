@@ -275,6 +275,9 @@ const (
 	Recovered  EventKind = "recovered"
 	Repaired   EventKind = "repaired"
 	Reloaded   EventKind = "reloaded"
+	// BansRemoved: Count bans of a jail were lifted together, for a reason. It is for the journal, which hears of them in such
+	// sums; all others hear of each.
+	BansRemoved EventKind = "unbans"
 	// StateChanged: Status.State, or until when a pause lasts, is another.
 	StateChanged EventKind = "state"
 )
@@ -283,9 +286,10 @@ const (
 type Event struct {
 	Kind   EventKind
 	Time   time.Time
-	Ban    Ban    // for BanNew, BanRemoved and Protected
-	Reason string // BanRemoved: expired|unban|flush|pause|reload|protected|covered|full; Protected, Degraded: why; StateChanged: the state
-	Count  int    // Repaired: how many entries
+	Ban    Ban    // for BanNew, BanRemoved and Protected; its jail for BansRemoved
+	Reason string // BanRemoved, BansRemoved: expired|unban|flush|pause|reload|protected|covered|full; Protected, Degraded: why; StateChanged: the state
+	Count  int    // Repaired: how many entries; BansRemoved: how many bans
+	Summed bool   // BanRemoved: the journal hears of it in a sum
 	// Simulated is, of what is about a ban, that the jail simulates: nobody is or was stopped.
 	Simulated bool
 	// Latency is, for BanNew, the time from the deciding log entry to the ban in the kernel; 0 when nothing was to be

@@ -63,12 +63,13 @@ func (p *Plan) guardian(k firewall.Key) (*Jail, control.Origin) {
 // checkFriend lifts the ban of somebody who is protected by now: the configuration may have changed while nobody ran, and a
 // name its address. A ban by hand was made knowingly, and stays.
 func (d *Daemon) checkFriend(e *entry) {
-	j := d.plan.jail(e.Jail)
-	if j == nil || e.Origin == control.OriginManual {
+	b := e.ban()
+	j := d.plan.jail(b.Jail)
+	if j == nil || b.Origin == control.OriginManual {
 		return
 	}
-	if _, ok := d.plan.protects(j, e.Prefix, time.Now()); ok {
-		d.lift(e.Ban, "protected")
+	if _, ok := d.plan.protects(j, b.Prefix, time.Now()); ok {
+		d.lift(b, "protected")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,33 @@ func TestDamagedStateIsRebuilt(t *testing.T) {
 		w.attack("192.0.2.1", 3)
 		if !slices.Contains(w.told, "ban 192.0.2.1/32 offence 1") {
 			t.Errorf("told %q; want the first offence that is known of one who was found banned", w.told)
+		}
+	})
+}
+
+// What was flushed is known to the state alone. Where that is damaged afterwards, the log makes the bans again, which are
+// then no bans of the kernel's, and the remedy says so.
+func TestDamagedStateAfterFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		if n, err := d.Unban(t.Context(), "", netip.Prefix{}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		w.expectBanned("flushed")
+		w.end(d)
+		w.damage()
+		d = w.start()
+		defer w.end(d)
+		w.expectBanned("made again", "192.0.2.1/32")
+		s, err := d.Status(t.Context())
+		if err != nil || !slices.Equal(s.Degraded, []string{"state-set-aside"}) ||
+			!strings.Contains(s.Remedies[0], "others made again from the log: bans that had been lifted may be back, lift them again") {
+			t.Errorf("degraded by %q, remedy %q, %v", s.Degraded, s.Remedies, err)
+		}
+		if a, err := d.Address(t.Context(), netip.MustParsePrefix("192.0.2.1/32")); err != nil || strings.Contains(a.Bans[0].Reason, "kernel") {
+			t.Errorf("the ban says %+v, %v", a.Bans, err)
 		}
 	})
 }

@@ -27,12 +27,13 @@ const lazily = time.Second
 
 // pending is what the disk and the world do not know yet.
 type pending struct {
-	batch  state.Batch
-	events []control.Event
-	done   []func()  // called when it is on disk, or the disk has refused
-	urgent bool      // more than positions
-	since  time.Time // of the oldest position; zero when there is none
-	retry  time.Time // not before; zero: at once
+	batch   state.Batch
+	events  []control.Event
+	stamped int       // of the events: the latency of these is known
+	done    []func()  // called when it is on disk, or the disk has refused
+	urgent  bool      // more than positions
+	since   time.Time // of the oldest position; zero when there is none
+	retry   time.Time // not before; zero: at once
 }
 
 // written is what became of a transaction.
@@ -42,10 +43,13 @@ type written struct {
 	err  error
 }
 
-func newPending() pending {
-	return pending{batch: state.Batch{
-		Bans:   make(map[state.Who]control.Ban),
-		Lifted: make(map[state.Who]bool), Past: make(map[state.Who]state.Past),
+func newPending() pending { return newPendingFor(&pending{}) }
+
+// newPendingFor has room for as much as there was before: in a flush that is much, and a map that grows is copied.
+func newPendingFor(before *pending) pending {
+	return pending{events: make([]control.Event, 0, len(before.events)), batch: state.Batch{
+		Bans:   make(map[state.Who]control.Ban, len(before.batch.Bans)),
+		Lifted: make(map[state.Who]bool, len(before.batch.Lifted)), Past: make(map[state.Who]state.Past, len(before.batch.Past)),
 		Repeats: make(map[netip.Prefix][]time.Time), Reports: make(map[uint64]state.Report),
 	}}
 }
@@ -126,8 +130,10 @@ func (d *Daemon) enforce(ctx context.Context) {
 
 // stampLatency writes into the announcements to come how long after the deciding entry the kernel had the ban.
 func (d *Daemon) stampLatency(now time.Time) {
-	for i := range d.pending.events {
-		e := &d.pending.events[i]
+	news := d.pending.events[d.pending.stamped:]
+	d.pending.stamped = len(d.pending.events)
+	for i := range news {
+		e := &news[i]
 		if e.Kind == control.BanNew && e.Latency == 0 {
 			e.Latency = now.Sub(e.Ban.Since)
 		}
@@ -161,10 +167,11 @@ func (d *Daemon) writeAt() time.Time {
 // take empties what is pending, and puts in how far the sources are.
 func (d *Daemon) take() pending {
 	what := d.pending
-	d.pending = newPending()
+	d.pending = newPendingFor(&what)
+	what.events = sum(what.events)
 	what.batch.Days = d.days.unwritten()
 	d.told = d.untold()
-	untold := slices.Concat(d.told, what.events)
+	untold := slices.Concat(d.told, forJournal(what.events))
 	what.batch.Untold = &untold
 	if d.open == 0 {
 		what.batch.Snapshots = d.memorize(time.Now())
@@ -267,7 +274,7 @@ func (d *Daemon) later(e control.Event) { d.pending.events = append(d.pending.ev
 
 // announce tells the world at once.
 func (d *Daemon) announce(e control.Event) {
-	if e.Ban.Prefix.IsValid() { // before there is a plan there is no ban
+	if e.Ban.Jail != "" { // before there is a plan there is no ban
 		j := d.plan.jail(e.Ban.Jail)
 		e.Simulated = j != nil && j.Simulate
 	}
@@ -280,7 +287,7 @@ func (d *Daemon) announceAll(events []control.Event) {
 	for _, e := range events {
 		d.announce(e)
 	}
-	d.told = append(d.told, events...)
+	d.told = append(d.told, forJournal(events)...)
 	if len(d.told) > 0 {
 		d.pending.move()
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	Announce func(e control.Event) // tells the world; must not block
 	Waiting  func() int            // how many of the last that it was given the journal does not have yet; nil: never any
 	Notify   func(state string)    // sd_notify(3); must not block
+	Informed func()                // called when the logs have been read for the first time; nil: nobody wants to know
 	Watchdog time.Duration         // how often "WATCHDOG=1" is due; 0: never
 	Log      *slog.Logger
 	Version  string
@@ -112,6 +113,9 @@ type failure struct {
 
 // New returns a daemon that does nothing until Run.
 func New(cfg Config) *Daemon {
+	if cfg.Informed == nil {
+		cfg.Informed = func() {}
+	}
 	if cfg.Waiting == nil {
 		cfg.Waiting = func() int { return 0 }
 	}

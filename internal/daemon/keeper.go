@@ -124,6 +124,7 @@ func (d *Daemon) inform(ctx context.Context) {
 	if !d.informed {
 		d.informed, d.kernel.filled = true, false // nobody has changed what is ours
 		d.reconcile(ctx)
+		d.cfg.Informed()
 	}
 }
 

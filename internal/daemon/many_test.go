@@ -31,11 +31,14 @@ func (w *world) keep(batch state.Batch) {
 func (w *world) keepMany(many int, length time.Duration) {
 	w.t.Helper()
 	now := time.Now()
-	batch := state.Batch{Bans: make(map[state.Who]control.Ban)}
+	batch := state.Batch{Bans: make(map[state.Who]control.Ban), Past: make(map[state.Who]state.Past)}
 	for _, b := range firewalltest.Many(many, false, now.Add(length)) {
-		batch.Bans[state.Who{Jail: "sshd", Prefix: b.Prefix}] = control.Ban{
+		who := state.Who{Jail: "sshd", Prefix: b.Prefix}
+		batch.Bans[who] = control.Ban{
 			Jail: "sshd", Prefix: b.Prefix, Since: now, Until: b.Until, Offence: 1, Origin: control.OriginJournal,
+			Reason: "count: 5 of 5 points in 1d, offence 1, step 1",
 		}
+		batch.Past[who] = state.Past{Offences: 1, Last: now, Cleared: now}
 	}
 	w.keep(batch)
 }

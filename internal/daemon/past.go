@@ -1,7 +1,7 @@
 package daemon
 
 import (
-	"cmp"
+	"container/heap"
 	"net/netip"
 	"time"
 
@@ -24,74 +24,91 @@ const (
 // pasts are what is remembered, in order of (jail, prefix), and those who are not banned also in the order in which they
 // are forgotten.
 type pasts struct {
-	all  *btree.BTreeG[*record]
-	idle *btree.BTreeG[*record]
+	all   *btree.BTreeG[*record]
+	idle  idle
+	probe record // to look for; nobody keeps it
 }
 
-// record is the past of somebody. While it is in a tree it does not change.
+// record is the past of somebody.
 type record struct {
-	who state.Who
-	state.Past
-	banned bool
+	place
+	last, cleared stamp
+	offences      int32
+	idle          int32 // its place among those who are not banned; -1: it is banned
+	welcome       bool
 }
 
-func newPasts() pasts {
-	return pasts{all: btree.NewG(32, lessWho), idle: btree.NewG(32, forgottenBefore)}
+func newPasts() pasts { return pasts{all: btree.NewG(32, lessRecord)} }
+
+func lessRecord(a, b *record) bool { return a.compare(&b.place) < 0 }
+
+func (r *record) past() state.Past {
+	return state.Past{Offences: int(r.offences), Last: r.last.time(), Cleared: r.cleared.time(), Welcome: r.welcome}
 }
 
-func compareWho(a, b state.Who) int {
-	return cmp.Or(cmp.Compare(a.Jail, b.Jail), a.Prefix.Compare(b.Prefix))
-}
+func (r *record) latest() stamp { return max(r.last, r.cleared) }
 
-func lessWho(a, b *record) bool { return compareWho(a.who, b.who) < 0 }
-
-func forgottenBefore(a, b *record) bool {
-	return cmp.Or(a.Latest().Compare(b.Latest()), compareWho(a.who, b.who)) < 0
+func (p *pasts) find(who state.Who) (*record, bool) {
+	p.probe.place = placeOf(who.Jail, who.Prefix)
+	return p.all.Get(&p.probe)
 }
 
 // get returns what is known of somebody; nothing is the zero Past.
 func (p *pasts) get(who state.Who) state.Past {
-	if r, ok := p.all.Get(&record{who: who}); ok {
-		return r.Past
+	if r, ok := p.find(who); ok {
+		return r.past()
 	}
 	return state.Past{}
 }
 
-func (p *pasts) put(r *record) {
-	if old, ok := p.all.ReplaceOrInsert(r); ok && !old.banned {
-		p.idle.Delete(old)
+func (p *pasts) put(who state.Who, past state.Past, banned bool) {
+	r, ok := p.find(who)
+	if !ok {
+		r = &record{place: placeOf(who.Jail, who.Prefix).keep(), idle: -1}
+		p.all.ReplaceOrInsert(r)
 	}
-	if !r.banned {
-		p.idle.ReplaceOrInsert(r)
+	r.last, r.cleared = stampOf(past.Last), stampOf(past.Cleared)
+	r.offences, r.welcome = clamp(past.Offences), past.Welcome
+	p.idle.note(r, banned)
+}
+
+// clear notes that the attempts of somebody of whom something is known have had their consequences up to then, and returns
+// what is known now.
+func (p *pasts) clear(who state.Who, then time.Time) (past state.Past, known bool) {
+	r, ok := p.find(who)
+	if !ok {
+		return state.Past{}, false
 	}
+	r.cleared = stampOf(then)
+	p.idle.note(r, r.idle < 0)
+	return r.past(), true
 }
 
 // note notes that somebody of whom something is known is banned now, or is not any more.
 func (p *pasts) note(who state.Who, banned bool) {
-	if r, ok := p.all.Get(&record{who: who}); ok && r.banned != banned {
-		p.put(&record{who, r.Past, banned})
+	if r, ok := p.find(who); ok {
+		p.idle.note(r, banned)
 	}
 }
 
 // forget drops the one of those who are not banned whose last ban or pardon was longest ago, if that was before then or if
 // there are more than keep of them.
 func (p *pasts) forget(then time.Time, keep int) (state.Who, bool) {
-	oldest, ok := p.idle.Min()
-	if !ok || p.idle.Len() <= keep && !oldest.Latest().Before(then) {
+	if len(p.idle) == 0 || len(p.idle) <= keep && p.idle[0].latest() >= stampOf(then) {
 		return state.Who{}, false
 	}
-	p.idle.Delete(oldest)
+	oldest := heap.Pop(&p.idle).(*record)
 	p.all.Delete(oldest)
-	return oldest.who, true
+	return oldest.who(), true
 }
 
 // every calls f for everybody of a jail, or of all jails (""). f must not change p.
 func (p *pasts) every(jail string, f func(state.Who, state.Past)) {
-	p.all.AscendGreaterOrEqual(&record{who: state.Who{Jail: jail}}, func(r *record) bool {
-		if jail != "" && r.who.Jail != jail {
+	p.all.AscendGreaterOrEqual(&record{place: place{jail: jail}}, func(r *record) bool {
+		if jail != "" && r.jail != jail {
 			return false
 		}
-		f(r.who, r.Past)
+		f(r.who(), r.past())
 		return true
 	})
 }
@@ -99,22 +116,70 @@ func (p *pasts) every(jail string, f func(state.Who, state.Past)) {
 // within returns the others in somebody's prefix who were banned before.
 func (p *pasts) within(who state.Who) map[netip.Prefix]bool {
 	offenders := make(map[netip.Prefix]bool)
-	p.all.AscendGreaterOrEqual(&record{who: who}, func(r *record) bool {
-		if r.who.Jail != who.Jail || !who.Prefix.Contains(r.who.Prefix.Addr()) {
+	p.all.AscendGreaterOrEqual(&record{place: placeOf(who.Jail, who.Prefix)}, func(r *record) bool {
+		other := r.prefix()
+		if r.jail != who.Jail || !who.Prefix.Contains(other.Addr()) {
 			return false
 		}
-		if r.who != who && r.Offences > 0 {
-			offenders[r.who.Prefix] = true
+		if other != who.Prefix && r.offences > 0 {
+			offenders[other] = true
 		}
 		return true
 	})
 	return offenders
 }
 
+// idle is a heap of those who are not banned, the one to be forgotten next first.
+type idle []*record
+
+// note sees to it that a record of which something has changed is where it belongs.
+func (h *idle) note(r *record, banned bool) {
+	switch {
+	case banned && r.idle >= 0:
+		heap.Remove(h, int(r.idle))
+	case !banned && r.idle < 0:
+		heap.Push(h, r)
+	case !banned:
+		heap.Fix(h, int(r.idle))
+	}
+}
+
+func (h idle) Len() int { return len(h) }
+
+func (h idle) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	if a.latest() == b.latest() {
+		return a.compare(&b.place) < 0
+	}
+	return a.latest() < b.latest()
+}
+
+func (h idle) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].idle, h[j].idle = int32(i), int32(j)
+}
+
+// Push implements heap.Interface.
+func (h *idle) Push(x any) {
+	added := x.(*record)
+	added.idle = int32(len(*h))
+	*h = append(*h, added)
+}
+
+// Pop implements heap.Interface.
+func (h *idle) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	last.idle = -1
+	return last
+}
+
 // remember keeps what is known of somebody's past.
 func (d *Daemon) remember(who state.Who, past state.Past) {
 	_, banned := d.bans.get(who.Jail, who.Prefix)
-	d.past.put(&record{who, past, banned})
+	d.past.put(who, past, banned)
 	d.pending.batch.Past[who] = past
 	d.pending.urgent = true
 }
@@ -123,7 +188,7 @@ func (d *Daemon) remember(who state.Who, past state.Past) {
 func (d *Daemon) restorePast(known map[state.Who]state.Past) {
 	for who, past := range known {
 		_, banned := d.bans.get(who.Jail, who.Prefix)
-		d.past.put(&record{who, past, banned})
+		d.past.put(who, past, banned)
 	}
 }
 

@@ -230,13 +230,13 @@ func (p *Plan) want(t *table, k firewall.Key) (until time.Time, ok bool) {
 		if j.Simulate {
 			continue
 		}
-		b, found := t.get(j.Info.Name, k.Prefix)
+		end, origin, found := t.until(j.Info.Name, k.Prefix)
 		switch {
-		case !found || !j.has(b.Origin, k.Port):
-		case b.Until.IsZero():
+		case !found || !j.has(origin, k.Port):
+		case end.IsZero():
 			return time.Time{}, true
-		case !ok || b.Until.After(until):
-			until, ok = b.Until, true
+		case !ok || end.After(until):
+			until, ok = end, true
 		}
 	}
 	return until, ok

@@ -43,8 +43,7 @@ func (d *Daemon) goAllRound(do func(*entry)) {
 func (d *Daemon) pardonAll(name, reason string, last func(lifted int)) {
 	lifted := 0
 	d.goRound(name, func(e *entry) {
-		d.lift(e.Ban, reason)
-		d.clearFailures(e.Jail, e.Prefix)
+		d.pardonBan(e.ban(), reason)
 		lifted++
 	}, func() { last(lifted) })
 }
@@ -82,7 +81,7 @@ func (r *round) next(n int) []*entry {
 	r.from = nil
 	r.bans.bans.AscendGreaterOrEqual(from, func(e *entry) bool {
 		switch {
-		case r.jail != "" && e.Jail != r.jail:
+		case r.jail != "" && e.jail != r.jail:
 			return false
 		case len(step) == n:
 			r.from = e

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/google/btree"
 
@@ -22,6 +23,7 @@ type table struct {
 	most  int            // how many bans it is to hold; 0: any number
 	count map[string]int // by jail
 	wide  [129]int       // by the length of the prefix
+	probe entry          // to look for; one is enough, as nobody keeps it
 }
 
 // class says which bans are lifted first when there are too many: those of the least class.
@@ -40,45 +42,72 @@ const freshShare = 16
 
 // entry is a ban in the table.
 type entry struct {
-	control.Ban
-	class class
-	end   int // its place among the ends of its class
+	place
+	since, until      stamp
+	reason            unique.Handle[string]
+	origin            unique.Handle[string]
+	failures, offence int32
+	end               int32 // its place among the ends of its class
+	class             class
+}
+
+func newEntry(b *control.Ban) *entry {
+	return &entry{
+		place: placeOf(b.Jail, b.Prefix).keep(), since: stampOf(b.Since), until: endOf(b.Until), failures: clamp(b.Failures),
+		offence: clamp(b.Offence), origin: unique.Make(string(b.Origin)), reason: unique.Make(b.Reason), class: newest,
+	}
+}
+
+// ban is the entry as others see it.
+func (e *entry) ban() control.Ban {
+	return control.Ban{
+		Jail: e.jail, Prefix: e.prefix(), Since: e.since.time(), Until: e.until.time(), Failures: int(e.failures),
+		Offence: int(e.offence), Origin: control.Origin(e.origin.Value()), Reason: e.reason.Value(),
+	}
 }
 
 func newTable() *table {
 	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int)}
 }
 
-func lessBan(a, b *entry) bool {
-	if a.Jail != b.Jail {
-		return a.Jail < b.Jail
-	}
-	return a.Prefix.Compare(b.Prefix) < 0
-}
+func lessBan(a, b *entry) bool { return a.compare(&b.place) < 0 }
 
 // keyOf is an entry to look for.
-func keyOf(jail string, p netip.Prefix) *entry {
-	return &entry{Ban: control.Ban{Jail: jail, Prefix: p}}
+func keyOf(jail string, p netip.Prefix) *entry { return &entry{place: placeOf(jail, p)} }
+
+// at is keyOf for the owner of the table, until it is called again.
+func (t *table) at(jail string, p netip.Prefix) *entry {
+	t.probe.place = placeOf(jail, p)
+	return &t.probe
 }
 
 func (t *table) len() int { return t.bans.Len() }
 
 func (t *table) get(jail string, p netip.Prefix) (control.Ban, bool) {
-	e, ok := t.bans.Get(keyOf(jail, p))
+	e, ok := t.bans.Get(t.at(jail, p))
 	if !ok {
 		return control.Ban{}, false
 	}
-	return e.Ban, true
+	return e.ban(), true
+}
+
+// until returns when a ban ends and where it came from.
+func (t *table) until(jail string, p netip.Prefix) (time.Time, control.Origin, bool) {
+	e, ok := t.bans.Get(t.at(jail, p))
+	if !ok {
+		return time.Time{}, "", false
+	}
+	return e.until.time(), control.Origin(e.origin.Value()), true
 }
 
 // put adds the ban, or replaces the one of the same jail and prefix.
 func (t *table) put(b control.Ban) {
-	e := &entry{Ban: b, class: newest}
+	e := newEntry(&b)
 	if old, replaced := t.bans.ReplaceOrInsert(e); replaced {
 		t.drop(old)
 	} else {
-		t.count[b.Jail]++
-		t.wide[b.Prefix.Bits()]++
+		t.count[e.jail]++
+		t.wide[e.bits]++
 	}
 	heap.Push(&t.ends[newest], e)
 	t.fresh = append(t.fresh, e)
@@ -102,7 +131,7 @@ func (t *table) age() {
 		}
 		t.drop(e)
 		e.class = made
-		if e.Origin == control.OriginManual {
+		if e.origin.Value() == string(control.OriginManual) {
 			e.class = byHand
 		}
 		heap.Push(&t.ends[e.class], e)
@@ -110,7 +139,7 @@ func (t *table) age() {
 }
 
 // drop takes an entry out of the ends.
-func (t *table) drop(e *entry) { heap.Remove(&t.ends[e.class], e.end) }
+func (t *table) drop(e *entry) { heap.Remove(&t.ends[e.class], int(e.end)) }
 
 // full reports whether the table has more bans than it is to hold.
 func (t *table) full() bool { return t.most > 0 && t.len() > t.most }
@@ -122,27 +151,26 @@ func (t *table) surplus() (control.Ban, bool) {
 	}
 	for _, ends := range t.ends {
 		if len(ends) > 0 {
-			return ends[0].Ban, true
+			return ends[0].ban(), true
 		}
 	}
 	return control.Ban{}, false
 }
 
-func (t *table) remove(jail string, p netip.Prefix) (control.Ban, bool) {
-	e, ok := t.bans.Delete(keyOf(jail, p))
+func (t *table) remove(jail string, p netip.Prefix) {
+	e, ok := t.bans.Delete(t.at(jail, p))
 	if !ok {
-		return control.Ban{}, false
+		return
 	}
 	t.drop(e)
-	t.count[jail]--
-	t.wide[p.Bits()]--
-	return e.Ban, true
+	t.count[e.jail]--
+	t.wide[e.bits]--
 }
 
 // nextEnd is when the next ban expires, or zero when none does.
 func (t *table) nextEnd() time.Time {
 	if next := t.next(); next != nil {
-		return next.Until
+		return next.until.time()
 	}
 	return time.Time{}
 }
@@ -162,9 +190,9 @@ func (t *table) next() *entry {
 func (t *table) expire(now time.Time, limit int) []control.Ban {
 	var over []control.Ban
 	for len(over) < limit && t.overdue(now) {
-		next := t.next()
-		t.remove(next.Jail, next.Prefix)
-		over = append(over, next.Ban)
+		b := t.next().ban()
+		t.remove(b.Jail, b.Prefix)
+		over = append(over, b)
 	}
 	return over
 }
@@ -186,18 +214,19 @@ func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 	next, limit := "", pageSize(p.Max)
 	bans := make([]control.Ban, 0, min(limit, s.bans.Len()))
 	jail, prefix := parsePageKey(p.After)
-	s.bans.AscendGreaterOrEqual(keyOf(cmp.Or(jail, p.Jail), prefix), func(b *entry) bool {
-		if p.Jail != "" && b.Jail != p.Jail {
+	after := keyOf(cmp.Or(jail, p.Jail), prefix)
+	s.bans.AscendGreaterOrEqual(after, func(e *entry) bool {
+		if p.Jail != "" && e.jail != p.Jail {
 			return false
 		}
-		if b.Jail == jail && b.Prefix == prefix {
+		if jail != "" && e.place == after.place {
 			return true
 		}
 		if len(bans) == limit {
 			next = pageKey(bans[limit-1])
 			return false
 		}
-		bans = append(bans, b.Ban)
+		bans = append(bans, e.ban())
 		return true
 	})
 	return bans, next
@@ -205,11 +234,11 @@ func (s snapshot) page(p control.Page) ([]control.Ban, string) {
 
 // every calls f for all bans of a jail, or of all jails (""). f must not change the table.
 func (t *table) every(jail string, f func(control.Ban)) {
-	t.bans.AscendGreaterOrEqual(keyOf(jail, netip.Prefix{}), func(b *entry) bool {
-		if jail != "" && b.Jail != jail {
+	t.bans.AscendGreaterOrEqual(keyOf(jail, netip.Prefix{}), func(e *entry) bool {
+		if jail != "" && e.jail != jail {
 			return false
 		}
-		f(b.Ban)
+		f(e.ban())
 		return true
 	})
 }
@@ -217,12 +246,13 @@ func (t *table) every(jail string, f func(control.Ban)) {
 // within returns the bans of a jail that are of something inside p, but not of p itself. It looks at no others.
 func (t *table) within(jail string, p netip.Prefix) []control.Ban {
 	var bans []control.Ban
-	t.bans.AscendGreaterOrEqual(keyOf(jail, p), func(b *entry) bool {
+	t.bans.AscendGreaterOrEqual(keyOf(jail, p), func(e *entry) bool {
+		b := e.ban()
 		if b.Jail != jail || !p.Contains(b.Prefix.Addr()) {
 			return false
 		}
 		if b.Prefix != p {
-			bans = append(bans, b.Ban)
+			bans = append(bans, b)
 		}
 		return true
 	})
@@ -264,23 +294,23 @@ type ends []*entry
 func (e ends) Len() int           { return len(e) }
 func (e ends) Less(i, j int) bool { return endsBefore(e[i], e[j]) }
 
-// endsBefore puts those for ever last, and of them the oldest first.
+// endsBefore puts, of those that end together, the oldest first: those for ever are such.
 func endsBefore(a, b *entry) bool {
-	if a.Until.IsZero() && b.Until.IsZero() {
-		return a.Since.Before(b.Since)
+	if a.until == b.until {
+		return a.since < b.since
 	}
-	return b.Until.IsZero() || !a.Until.IsZero() && a.Until.Before(b.Until)
+	return a.until < b.until
 }
 
 func (e ends) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
-	e[i].end, e[j].end = i, j
+	e[i].end, e[j].end = int32(i), int32(j)
 }
 
 // Push implements heap.Interface.
 func (e *ends) Push(x any) {
 	added := x.(*entry)
-	added.end = len(*e)
+	added.end = int32(len(*e))
 	*e = append(*e, added)
 }
 

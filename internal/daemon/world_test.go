@@ -85,6 +85,7 @@ type world struct {
 	service string        // the identifier of entries
 	wrong   time.Duration // how far the clock of the log is wrong
 	told    []string
+	journal []control.Event
 	marks   []string // of what was told: the same for what is told twice, and for nothing else
 	states  []string // told, too
 	d       *running
@@ -223,7 +224,7 @@ func (w *world) hand() {
 // forget forgets what was told.
 func (w *world) forget() {
 	w.hand()
-	w.told = nil
+	w.told, w.journal = nil, nil
 	w.hand()
 }
 
@@ -232,10 +233,15 @@ func (w *world) announce(e control.Event) {
 	case w.fuse != nil && w.fuse.dead.Load():
 	case w.stalled:
 		w.waiting = append(w.waiting, e)
+	case e.Kind == control.BansRemoved:
+		w.journal = append(w.journal, e)
 	case e.Kind == control.StateChanged:
 		w.states = append(w.states, e.Reason)
 	case w.fuse == nil || w.fuse.at("before world"):
 		w.told = append(w.told, tell(e))
+		if !e.Summed {
+			w.journal = append(w.journal, e)
+		}
 		w.marks = append(w.marks, fmt.Sprint(tell(e), " ", e.Ban.Jail, " ", e.Ban.Since.UnixMicro()))
 		if w.fuse != nil {
 			w.fuse.at("after world")

@@ -178,13 +178,18 @@ func (d *Daemon) flushBans(ctx context.Context, name string) (n int, err error) 
 func (d *Daemon) pardon(name string, p netip.Prefix) int {
 	bans := append(d.covering(name, p), d.within(name, p)...)
 	for _, b := range bans {
-		d.lift(b, "unban")
-		d.clearFailures(b.Jail, b.Prefix)
+		d.pardonBan(b, "unban")
 	}
 	for _, j := range d.named(name) {
 		d.clearCounted(j, p)
 	}
 	return len(bans)
+}
+
+// pardonBan lifts a ban and forgets the failures behind it.
+func (d *Daemon) pardonBan(b control.Ban, reason string) {
+	d.lift(b, reason)
+	d.clearFailures(b.Jail, b.Prefix)
 }
 
 // clearFailures forgets the attempts from p, for good: reading them again does not bring them back.
@@ -195,9 +200,14 @@ func (d *Daemon) clearFailures(name string, p netip.Prefix) {
 	}
 	j.Forget(p)
 	who := state.Who{Jail: name, Prefix: p}
-	past := d.past.get(who)
-	past.Cleared = time.Now()
-	d.remember(who, past)
+	now := time.Now()
+	past, known := d.past.clear(who, now)
+	if !known {
+		d.remember(who, state.Past{Cleared: now})
+		return
+	}
+	d.pending.batch.Past[who] = past
+	d.pending.urgent = true
 }
 
 // longestPause is where a pause would be better called a stop.
@@ -306,8 +316,8 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 
 // checkOrphan lifts a ban of a jail that the plan does not have.
 func (d *Daemon) checkOrphan(e *entry) {
-	if d.plan.jail(e.Jail) == nil {
-		d.lift(e.Ban, "reload")
+	if d.plan.jail(e.jail) == nil {
+		d.lift(e.ban(), "reload")
 	}
 }
 
