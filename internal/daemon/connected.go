@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"exile/firewall"
@@ -105,41 +106,95 @@ func (d *Daemon) sessionChanges() (n uint64) {
 	return n
 }
 
+// maxConnections is how many connections of an address are left alone for a session whose port nobody told.
+const maxConnections = 64
+
 // connectedNow is what the bans are to leave alone now. Of a session it is the connection with its far end, if there is one;
-// of a session whose port nobody told, which is older than the log, those that its address has.
+// of a session whose port nobody told, which is older than the log, those that its address has. Where that is too much, the
+// sessions that began last come first: others are idle, or abandoned.
 func (d *Daemon) connectedNow(ctx context.Context) ([]firewall.Spared, error) {
 	if d.bans.len() == 0 {
 		return nil, nil
 	}
+	merciful, ask := d.merciful(time.Now())
+	ends, err := d.endsOf(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
 	var all []firewall.Spared
-	var ask []netip.Addr
-	ends := make(map[netip.AddrPort]struct{})
+	seen := make(map[firewall.Spared]bool)
+	for _, m := range merciful {
+		for _, s := range m.spares(ends) {
+			if !seen[s] {
+				seen[s] = true
+				all = append(all, s)
+			}
+		}
+	}
+	if more := len(all) - firewall.MaxSpared; more > 0 {
+		all = all[:firewall.MaxSpared]
+		d.degrade(reasonSpare, time.Now().Add(transient), fmt.Errorf("%d too many to be left alone, those of the oldest sessions", more))
+	}
+	return firewall.SortSpared(all), nil
+}
+
+// session is somebody of whom a ban leaves something.
+type session struct {
+	from netip.AddrPort
+	left mercy
+}
+
+// merciful returns the sessions of which the bans leave something, of each jail those that began last first, and the addresses whose
+// connections have to be known for that.
+func (d *Daemon) merciful(now time.Time) (all []session, ask []netip.Addr) {
 	for _, j := range d.plan.Jails {
-		for s := range j.Sessions().All(time.Now()) {
-			addr := s.From.Addr()
-			switch d.mercyFor(&s) {
-			case spareAddress:
-				all = append(all, firewall.Spared{Remote: netip.AddrPortFrom(addr, 0)})
-			case spareConnection:
-				ask, ends[s.From] = append(ask, addr), struct{}{}
+		for s := range j.Sessions().All(now) {
+			left := d.mercyFor(&s)
+			if left == nothingToSpare {
+				continue
+			}
+			all = append(all, session{s.From, left})
+			if left == spareConnection {
+				ask = append(ask, s.From.Addr())
 			}
 		}
 	}
-	if len(ask) > 0 {
-		connections, err := d.plan.Connections(ctx, ask)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range connections {
-			_, this := ends[c.Remote]
-			_, any := ends[netip.AddrPortFrom(c.Remote.Addr(), 0)]
-			if this || any {
-				all = append(all, c)
-			}
+	slices.Reverse(all)
+	return all, ask
+}
+
+// endsOf returns the connections of addresses.
+func (d *Daemon) endsOf(ctx context.Context, ask []netip.Addr) (map[netip.Addr][]firewall.Spared, error) {
+	if len(ask) == 0 {
+		return nil, nil
+	}
+	connections, err := d.plan.Connections(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	ends := make(map[netip.Addr][]firewall.Spared)
+	for _, c := range connections {
+		ends[c.Remote.Addr()] = append(ends[c.Remote.Addr()], c)
+	}
+	return ends, nil
+}
+
+// spares is what is left alone of a session, by the connections that there are.
+func (s *session) spares(ends map[netip.Addr][]firewall.Spared) []firewall.Spared {
+	all := ends[s.from.Addr()]
+	switch {
+	case s.left == spareAddress:
+		return []firewall.Spared{{Remote: netip.AddrPortFrom(s.from.Addr(), 0)}}
+	case s.from.Port() == 0:
+		return all[:min(len(all), maxConnections)]
+	}
+	var own []firewall.Spared
+	for _, c := range all {
+		if c.Remote == s.from {
+			own = append(own, c)
 		}
 	}
-	all = firewall.SortSpared(all)
-	return all[:min(len(all), firewall.MaxSpared)], nil
+	return own
 }
 
 // whoIsConnected reports whether a ban of p would hit somebody who is logged in, and whom.
