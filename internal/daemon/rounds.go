@@ -63,7 +63,7 @@ func (d *Daemon) goOn(ctx context.Context) {
 	}
 	r := d.rounds[0]
 	for _, e := range r.next(roundStep) {
-		if d.bans.has(e) {
+		if e.there() {
 			r.do(e)
 		}
 	}

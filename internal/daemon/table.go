@@ -47,7 +47,7 @@ type entry struct {
 	reason            unique.Handle[string]
 	origin            unique.Handle[string]
 	failures, offence int32
-	end               int32 // its place among the ends of its class
+	end               int32 // its place among the ends of its class; -1: it is in the table no more
 	class             class
 }
 
@@ -126,7 +126,7 @@ func (t *table) age() {
 		e := t.fresh[0]
 		t.fresh[0] = nil
 		t.fresh = t.fresh[1:]
-		if !t.has(e) {
+		if !e.there() {
 			continue
 		}
 		t.drop(e)
@@ -259,11 +259,8 @@ func (t *table) within(jail string, p netip.Prefix) []control.Ban {
 	return bans
 }
 
-// has reports whether e is in the table, and no other ban in its place.
-func (t *table) has(e *entry) bool {
-	now, ok := t.bans.Get(e)
-	return ok && now == e
-}
+// there reports whether e is still in the table, and no other ban in its place.
+func (e *entry) there() bool { return e.end >= 0 }
 
 func pageSize(limit int) int {
 	switch {
@@ -320,5 +317,6 @@ func (e *ends) Pop() any {
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
 	*e = old[:len(old)-1]
+	last.end = -1
 	return last
 }

@@ -186,10 +186,10 @@ func (d *Daemon) pardon(name string, p netip.Prefix) int {
 	return len(bans)
 }
 
-// pardonBan lifts a ban and forgets the failures behind it.
+// pardonBan forgets the failures behind a ban and lifts it. In this order the past is put among those of the idle once.
 func (d *Daemon) pardonBan(b control.Ban, reason string) {
-	d.lift(b, reason)
 	d.clearFailures(b.Jail, b.Prefix)
+	d.lift(b, reason)
 }
 
 // clearFailures forgets the attempts from p, for good: reading them again does not bring them back.
