@@ -1,6 +1,7 @@
 package jail_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -97,6 +98,34 @@ func TestAdaptiveJailCountsBesideTheProtected(t *testing.T) {
 	want := []string{
 		"192.0.2.0/32", "192.0.2.1/32", "192.0.2.2/32", "192.0.2.2/32", "192.0.2.3/32", "192.0.2.3/32", "192.0.2.4/32", "192.0.2.4/32",
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("banned (-want +got):\n%s", diff)
+	}
+}
+
+// Where somebody is protected in a network whose addresses had too many points together, the one that came last is banned for an
+// hour, however often that happens: it may have done no more than the others.
+func TestAdaptiveJailSparesTheLastOfMany(t *testing.T) {
+	t.Parallel()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	friend := jail.NewFriends([]jail.Friend{{Prefix: netip.MustParsePrefix("192.0.2.200/32"), Why: "ignoreip 192.0.2.200"}})
+	cfg := tutorial()
+	cfg.Detection = jail.Adaptive
+	j, err := jail.New(cfg, f, friend, jail.NewAdaptive(jail.DefaultAdaptive()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range 120 {
+		a := jail.Attempt{Time: start.Add(time.Duration(i) * time.Second), Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), User: "root", Guesses: 1}
+		for _, d := range j.ObserveAttempt(a) {
+			got = append(got, fmt.Sprintf("%v %v offence %d", d.Prefix, d.Until.Sub(d.At), d.Offence))
+		}
+	}
+	want := []string{"192.0.2.39/32 1h0m0s offence 1", "192.0.2.79/32 1h0m0s offence 1", "192.0.2.119/32 1h0m0s offence 1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("banned (-want +got):\n%s", diff)
 	}

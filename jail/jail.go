@@ -312,13 +312,16 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	if duration == 0 {
 		duration = Capped(v.Ladder, 1, j.cfg.BanTime)
 	}
-	if duration != Permanent {
-		d.Until = a.Time.Add(duration)
-	}
 	if why, ok := j.Touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
 		j.Release(v.Prefix)
 		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
 		d.Reason.Around = why
+		if v.Reason.Kind == ByNetwork { // it may have done no more than the others
+			d.Offence, duration = 1, min(duration, aloneTime)
+		}
+	}
+	if duration != Permanent {
+		d.Until = a.Time.Add(duration)
 	}
 	if protected == "" {
 		j.counters.Decisions++
@@ -327,6 +330,9 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	}
 	return d
 }
+
+// aloneTime is the longest ban of an address for what its network did.
+const aloneTime = time.Hour
 
 // account is the name that an attempt was for, if the host has it: others may be anything, passwords among them.
 func account(a *Attempt) string {
