@@ -107,56 +107,58 @@ func (d *AdaptiveDetector) Observe(a Attempt, out []Verdict) []Verdict {
 		d.login(&a, at)
 		return out
 	}
-	if !counted(a.Addr) || d.banned(a.Addr, at) || a.Guesses == 0 && !d.exists(&a) {
+	if !counted(a.Addr) || a.Guesses == 0 && !d.exists(&a) {
 		return out
 	}
-	e := d.weigh(&a, at)
+	p := d.place(a.Addr)
+	if d.banned(&p, at) {
+		return out
+	}
+	e := d.weigh(&a, &p, at)
 	if e.points == 0 && a.Guesses == 0 {
 		return out
 	}
-	s := d.scores.touch(d.hostOf(a.Addr), int64(at))
+	s := d.scores.touch(p.host, int64(at))
 	d.scores.slide(s, at, max(d.cfg.FindTime, d.cfg.SlowTime))
 	d.scores.count(s, scoreMark{at, e.points, uint16(min(a.Guesses, maxCount))})
 	if !d.decide(s, at, &e) {
-		return d.tallied(&a, at, &e, out)
+		return d.tallied(&a, &p, at, &e, out)
 	}
-	d.takeBack(a.Addr, d.scores.marks[s.newest].older) // the newest was in no tally yet
-	d.scores.delete(d.hostOf(a.Addr))
-	return d.convict(&a, at, &e, out)
+	d.takeBack(p.around, d.scores.marks[s.newest].older) // the newest was in no tally yet
+	d.scores.delete(p.host)
+	return d.convict(&a, &p, at, &e, out)
 }
 
 // login remembers who logged in and from where.
 func (d *AdaptiveDetector) login(a *Attempt, at stamp) {
-	if counted(a.Addr) {
-		d.known.from(d.netOf(a.Addr), d.regionOf(a.Addr), at, d.names.user(a.User))
-	}
 	if d.known.login(a, at) {
 		d.epoch++
 	}
-	d.forgive(a)
+	if counted(a.Addr) {
+		p := d.place(a.Addr)
+		d.known.from(p.net, p.region, at, d.names.user(a.User))
+		d.forgive(p.host, a.Forgiven)
+	}
 }
 
 // forgive takes back what a login's own connection guessed: a slip of its user.
-func (d *AdaptiveDetector) forgive(a *Attempt) {
-	if a.Forgiven == 0 || !counted(a.Addr) {
-		return
-	}
-	s := d.scores.get(d.hostOf(a.Addr))
+func (d *AdaptiveDetector) forgive(host key, guesses int) {
+	s := d.scores.get(host)
 	if s == nil {
 		return
 	}
-	if d.scores.forgive(s, a.Forgiven); s.n == 0 {
-		d.scores.delete(d.hostOf(a.Addr))
+	if d.scores.forgive(s, guesses); s.n == 0 {
+		d.scores.delete(host)
 	}
 }
 
 // banned reports whether the address, or a network around it, is banned at that time. What comes from it all the same
 // was under way, or is read from before the daemon was there: it counts no more than if it had been stopped.
-func (d *AdaptiveDetector) banned(a netip.Addr, at stamp) bool {
-	if d.hosts.banned(d.hostOf(a), at) {
+func (d *AdaptiveDetector) banned(p *place, at stamp) bool {
+	if d.hosts.banned(p.host, at) {
 		return true
 	}
-	for _, wide := range d.around(a) {
+	for _, wide := range p.around {
 		if wide != 0 && d.wides.offences.banned(wide, at) {
 			return true
 		}
@@ -170,6 +172,7 @@ type evidence struct {
 	name     int    // networks that failed on the name, when that makes it an attack name; else 0
 	siege    int    // networks that failed on the name, when the points are those of a siege; else 0
 	known    bool   // the address or a neighbour logged in
+	stranger bool   // nobody ever logged in from around the address
 	beside   bool   // a stranger, beside somebody who is banned
 	total    points // of the window that decided
 	span     time.Duration
@@ -178,22 +181,21 @@ type evidence struct {
 }
 
 // weigh gives an attempt its points.
-func (d *AdaptiveDetector) weigh(a *Attempt, at stamp) evidence {
+func (d *AdaptiveDetector) weigh(a *Attempt, p *place, at stamp) evidence {
 	weight, used := float64(clampCount(a.Guesses)), d.used(a, at)
-	e := evidence{
-		known:  d.known.neighbour(d.netOf(a.Addr), at, d.cfg.KnownTime),
-		beside: !used && d.beside(a.Addr, at),
-	}
+	e := evidence{known: d.known.neighbour(p.net, at, d.cfg.KnownTime)}
+	e.stranger = !e.known && !d.known.everNear(p.region)
+	e.beside = !used && e.stranger && d.beside(p.region, at)
 	switch {
 	case a.Passwordless && d.exists(a):
 		// Owners do the same: they press ^C, or offer a wrong key.
 	case d.foreign(a, at):
-		if e.name = d.learn(a, at); e.name > 0 {
+		if e.name = d.learn(a, p.id, at); e.name > 0 {
 			weight = max(weight, d.cfg.MaxRetry)
 		}
 	case !used:
-		if e.siege = d.besiege(a, at); e.siege > 0 {
-			weight = max(weight, d.cfg.MaxRetry/2)
+		if n := d.besiege(a, p.region, at); n > 0 && e.stranger {
+			e.siege, weight = n, max(weight, d.cfg.MaxRetry/2)
 		}
 	}
 	if a.Guesses == 0 {
@@ -227,10 +229,9 @@ func (d *AdaptiveDetector) decide(s *list, at stamp, e *evidence) bool {
 }
 
 // convict appends the ban of the address, and of the network around it when it is one of several.
-func (d *AdaptiveDetector) convict(a *Attempt, at stamp, e *evidence, out []Verdict) []Verdict {
-	region := d.regionOf(a.Addr)
-	ladder := d.ladder(e.name, region, at)
-	o := d.hosts.next(d.hostOf(a.Addr), at, d.cfg.Remember)
+func (d *AdaptiveDetector) convict(a *Attempt, p *place, at stamp, e *evidence, out []Verdict) []Verdict {
+	ladder := d.ladder(e.name, p.region, at)
+	o := d.hosts.next(p.host, at, d.cfg.Remember)
 	n := int(o.count)
 	t := d.step(ladder, n)
 	o.until = stampOf(a.Time.Add(t))
@@ -238,8 +239,8 @@ func (d *AdaptiveDetector) convict(a *Attempt, at stamp, e *evidence, out []Verd
 		Prefix: d.host(a.Addr), Duration: t, Failures: e.attempts, Offence: n,
 		Reason: e.reason(a.User, n, max(min(n, len(ladder)), 1)),
 	})
-	d.troubled.note(region, d.hostID(a.Addr), at)
-	return d.widen(a, at, e.attempts, out)
+	d.troubled.note(p.region, p.id, at)
+	return d.widen(a, p, at, e.attempts, out)
 }
 
 // ladder has the ban times of an address in a region, by what so many networks that failed on its name make of it. Next to
@@ -278,7 +279,7 @@ func (d *AdaptiveDetector) step(ladder []time.Duration, n int) time.Duration {
 // Forget implements Detector: whoever was pardoned starts anew, but what was learned about names stays.
 func (d *AdaptiveDetector) Forget(p netip.Prefix) {
 	for host := range hostsIn(d.cfg.Strangers, d.scores.recent, p) {
-		d.takeBack(host.host().Addr(), d.scores.get(host).newest)
+		d.takeBack(d.around(host.host().Addr()), d.scores.get(host).newest)
 		d.scores.delete(host)
 	}
 	d.forgetTallies(p)

@@ -70,8 +70,11 @@ func (c *crowd) whole() bool {
 func (c *crowd) count(at stamp, span time.Duration) int {
 	var nets [maxCrowd]netID
 	n := 0
-	for i := range int(c.n) {
-		if net := c.hosts[c.first(i)].region(); at.within(c.at[i], span) && n < maxCrowd && !slices.Contains(nets[:n], net) {
+	for i := 0; i < int(c.n) && n < maxCrowd; i++ {
+		if !at.within(c.at[i], span) {
+			continue
+		}
+		if net := c.hosts[c.first(i)].region(); !slices.Contains(nets[:n], net) {
 			nets[n] = net
 			n++
 		}

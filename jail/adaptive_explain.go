@@ -18,26 +18,26 @@ func (d *AdaptiveDetector) Explain(addr netip.Addr, at time.Time) []string {
 	if !counted(addr) {
 		return nil
 	}
-	now := stampOf(at)
-	lines := append(d.explainPoints(addr, now), d.explainOffences(addr, now)...)
-	lines = append(lines, d.explainNames(addr, now)...)
-	lines = append(lines, d.explainSieges(addr, now)...)
-	if d.known.neighbour(d.netOf(addr), now, d.cfg.KnownTime) {
+	now, p := stampOf(at), d.place(addr)
+	lines := append(d.explainPoints(&p, now), d.explainOffences(&p, now)...)
+	lines = append(lines, d.explainNames(p.id, now)...)
+	lines = append(lines, d.explainSieges(p.region, now)...)
+	if d.known.neighbour(p.net, now, d.cfg.KnownTime) {
 		lines = append(lines, fmt.Sprintf("known: it or a neighbour logged in within %s; its points count %v times", days(d.cfg.KnownTime), d.cfg.KnownGood))
 	}
-	if d.known.region(d.regionOf(addr), now, d.cfg.KnownTime) {
+	if d.known.region(p.region, now, d.cfg.KnownTime) {
 		lines = append(lines, fmt.Sprintf("region: somebody around it logged in within %s; attack names ban it no longer than points do", days(d.cfg.KnownTime)))
 	}
 	return lines
 }
 
-func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
-	s := d.scores.get(d.hostOf(addr))
+func (d *AdaptiveDetector) explainPoints(p *place, at stamp) []string {
+	s := d.scores.get(p.host)
 	if s == nil {
 		return nil
 	}
 	fast, _ := d.scores.sum(s, at, d.cfg.FindTime)
-	beside, why := d.beside(addr, at), ""
+	beside, why := d.stranger(p, at) && d.beside(p.region, at), ""
 	if beside {
 		why = ", since somebody in its network was banned"
 	}
@@ -49,10 +49,10 @@ func (d *AdaptiveDetector) explainPoints(addr netip.Addr, at stamp) []string {
 	return lines
 }
 
-func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
+func (d *AdaptiveDetector) explainOffences(p *place, at stamp) []string {
 	var lines []string
-	if n := d.hosts.soFar(d.hostOf(addr), at, d.cfg.Remember); n > 0 {
-		began, _ := d.hosts.touched(d.hostOf(addr))
+	if n := d.hosts.soFar(p.host, at, d.cfg.Remember); n > 0 {
+		began, _ := d.hosts.touched(p.host)
 		since := at.since(stamp(began))
 		line := fmt.Sprintf("offences: %d, the last %s ago; the next bans for %s by points, %s by an attack name",
 			n, days(since), days(d.step(d.cfg.Ladder, n+1)), days(d.step(d.cfg.NameLadder, n+1)))
@@ -61,8 +61,8 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 		}
 		lines = append(lines, line)
 	}
-	for _, wide := range d.around(addr) {
-		lines = append(lines, d.explainNetwork(wide, addr, at)...)
+	for _, wide := range p.around {
+		lines = append(lines, d.explainNetwork(wide, p, at)...)
 		if n := d.wides.count(wide, at, d.cfg.PrefixTime); n > 0 && d.cfg.PrefixHosts > 0 {
 			lines = append(lines, fmt.Sprintf("prefix: %s in %v banned within %s; %d ban it all", addresses(n), wide.prefix(), days(d.cfg.PrefixTime), d.cfg.PrefixHosts))
 		}
@@ -71,14 +71,14 @@ func (d *AdaptiveDetector) explainOffences(addr netip.Addr, at stamp) []string {
 }
 
 // explainNetwork says how many points a network around an address has, unless they are all its own.
-func (d *AdaptiveDetector) explainNetwork(wide wideID, addr netip.Addr, at stamp) (lines []string) {
+func (d *AdaptiveDetector) explainNetwork(wide wideID, p *place, at stamp) (lines []string) {
 	t := d.tallies.get(wide)
-	if t == nil || d.cfg.PrefixRetry == 0 || d.known.ever(d.netOf(addr), d.regionOf(addr)) {
+	if t == nil || d.cfg.PrefixRetry == 0 || d.known.ever(p.net, p.region) {
 		return nil
 	}
 	for i, w := range d.windows() {
 		var own points
-		if s := d.scores.get(d.hostOf(addr)); s != nil {
+		if s := d.scores.get(p.host); s != nil {
 			own, _ = d.scores.sum(s, at, w.span)
 		}
 		now, limit := t[i], d.networkRetry(wide, w)
@@ -97,10 +97,10 @@ type try struct {
 	networks int
 }
 
-// explainNames lists the names on which the address failed last. Those that are no evidence are not known as text.
-func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
+// explainNames lists the names on which the host failed last. Those that are no evidence are not known as text.
+func (d *AdaptiveDetector) explainNames(host netID, at stamp) []string {
 	var tries []try
-	nameless, host := 0, d.hostID(addr)
+	nameless := 0
 	for node := range d.names.all {
 		c := &node.value
 		switch i := slices.Index(c.hosts[:c.n], host); {
@@ -126,10 +126,9 @@ func (d *AdaptiveDetector) explainNames(addr netip.Addr, at stamp) []string {
 	return lines
 }
 
-// explainSieges lists the accounts under siege on which the network of the address failed.
-func (d *AdaptiveDetector) explainSieges(addr netip.Addr, at stamp) []string {
+// explainSieges lists the accounts under siege on which the region failed.
+func (d *AdaptiveDetector) explainSieges(region netID, at stamp) []string {
 	var lines []string
-	region := d.regionOf(addr)
 	for _, name := range d.accounts.names {
 		c := d.sieges.get(d.names.id(name))
 		if c == nil || d.cfg.SiegeHosts == 0 || !slices.Contains(c.hosts[:c.n], region) {

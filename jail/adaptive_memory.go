@@ -38,6 +38,7 @@ type netID uint64
 const (
 	mapped    = 0xffff << 32
 	multicast = 0xff << 56
+	linkLocal = mapped | 169<<24 | 254<<16
 )
 
 // netID is the number of a network. Nobody who does not know the key can make up addresses that pass for each other.
@@ -76,7 +77,7 @@ func (n netID) hashed() bool { return n>>56 == multicast>>56 }
 
 // region is the /16 or /48 of a network; a stranger is its own.
 func (n netID) region() netID {
-	if n.hashed() || n.is4() && n.addr().IsLinkLocalUnicast() {
+	if n.hashed() || n>>16 == linkLocal>>16 {
 		return n
 	}
 	return n &^ math.MaxUint16
@@ -93,7 +94,31 @@ func (n netID) addr() netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// host is what counts as one address: an IPv4 address, an IPv6 /64, or a single one among strangers.
+// place is where an address is, for each of the memories.
+type place struct {
+	host   key       // what counts as one address: an IPv4 address, an IPv6 /64, or a single one among strangers
+	id     netID     // of the host
+	net    netID     // the neighbourhood: /24 or /64
+	region netID     // where an owner's other addresses are likely to be: /16 or /48
+	around [2]wideID // the networks that may be banned because of the address, see around
+}
+
+// place says where an address is. A stranger has no neighbours.
+func (d *AdaptiveDetector) place(a netip.Addr) place {
+	if d.cfg.Strangers.Hold(a) {
+		id := d.hostID(a)
+		return place{host: d.hostOf(a), id: id, net: id, region: id}
+	}
+	host, net := 64, netID(0)
+	if a.Is4() {
+		host, net = 32, 0xff
+	}
+	p, _ := a.Prefix(host) // valid
+	id := netIDOf(p)
+	return place{keyOf(p), id, id &^ net, id &^ math.MaxUint16, around(a)}
+}
+
+// host is what counts as one address.
 func (d *AdaptiveDetector) host(a netip.Addr) netip.Prefix { return d.cfg.Strangers.Unit(a, 32, 64) }
 
 // hostOf is the key of host.
@@ -104,16 +129,6 @@ func (k key) host() netip.Prefix { return k.prefix(32, 64) }
 
 // hostID is the number of host.
 func (d *AdaptiveDetector) hostID(a netip.Addr) netID { return d.names.key.netID(d.host(a)) }
-
-// netOf is the neighbourhood of an address: /24 or /64, and nobody else among strangers.
-func (d *AdaptiveDetector) netOf(a netip.Addr) netID {
-	return d.names.key.netID(d.cfg.Strangers.Unit(a, 24, 64))
-}
-
-// regionOf is where an owner's other addresses are likely to be: /16 or /48, and nowhere among strangers.
-func (d *AdaptiveDetector) regionOf(a netip.Addr) netID {
-	return d.names.key.netID(d.cfg.Strangers.Unit(a, 16, 48))
-}
 
 // known is who logged in.
 type known struct {

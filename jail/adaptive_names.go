@@ -93,9 +93,9 @@ func (d *AdaptiveDetector) foreign(a *Attempt, at stamp) bool {
 
 // learn enters the address under a foreign name and returns how many networks failed on it if that makes it an attack
 // name: enough, and it is no slip of the finger away from a name that exists. Else it returns 0.
-func (d *AdaptiveDetector) learn(a *Attempt, at stamp) int {
+func (d *AdaptiveDetector) learn(a *Attempt, host netID, at stamp) int {
 	t := d.names.touch(d.names.id(a.User), int64(at))
-	t.see(d.hostID(a.Addr), at)
+	t.see(host, at)
 	n := t.count(at, d.cfg.NameTime)
 	switch {
 	case n < d.cfg.NameHosts || d.cfg.NameHosts == 0:

@@ -67,13 +67,13 @@ func (d *AdaptiveDetector) windows() [2]window {
 
 // tallied adds the points of an attempt to the networks around its address, and bans the widest that has enough, unless
 // somebody ever logged in there.
-func (d *AdaptiveDetector) tallied(a *Attempt, at stamp, e *evidence, out []Verdict) []Verdict {
-	if d.cfg.PrefixRetry == 0 || d.known.ever(d.netOf(a.Addr), d.regionOf(a.Addr)) {
+func (d *AdaptiveDetector) tallied(a *Attempt, p *place, at stamp, e *evidence, out []Verdict) []Verdict {
+	if d.cfg.PrefixRetry == 0 || d.known.ever(p.net, p.region) {
 		return out
 	}
 	var full wideID
 	why := Reason{Kind: ByNetwork}
-	for _, wide := range d.around(a.Addr) {
+	for _, wide := range p.around {
 		if wide == 0 {
 			break
 		}
@@ -88,7 +88,7 @@ func (d *AdaptiveDetector) tallied(a *Attempt, at stamp, e *evidence, out []Verd
 	if full == 0 {
 		return out
 	}
-	v := d.banFull(full, a, at, why)
+	v := d.banFull(full, p.around[1], a.Time, why)
 	v.Failures = e.attempts
 	return append(out, v)
 }
@@ -103,19 +103,19 @@ func (d *AdaptiveDetector) networkRetry(wide wideID, w window) points {
 }
 
 // banFull bans a network that has too many points. A /56 is then one of the banned of its /48, which may be enough to ban that.
-func (d *AdaptiveDetector) banFull(full wideID, a *Attempt, at stamp, why Reason) Verdict {
-	if outer := d.around(a.Addr)[1]; outer != 0 && outer != full && d.cfg.PrefixHosts > 0 {
-		_, n := d.wides.ban(full.net(), [2]wideID{outer}, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
+func (d *AdaptiveDetector) banFull(full, outer wideID, at time.Time, why Reason) Verdict {
+	if outer != 0 && outer != full && d.cfg.PrefixHosts > 0 {
+		_, n := d.wides.ban(full.net(), [2]wideID{outer}, stampOf(at), d.cfg.PrefixHosts, d.cfg.PrefixTime)
 		if n > 0 {
-			return d.banWide(outer, a.Time, Reason{Kind: ByPrefix, Count: n, Span: d.cfg.PrefixTime})
+			return d.banWide(outer, at, Reason{Kind: ByPrefix, Count: n, Span: d.cfg.PrefixTime})
 		}
 	}
-	return d.banWide(full, a.Time, why)
+	return d.banWide(full, at, why)
 }
 
-// takeBack takes the points of an address, from a mark of it back, away from its networks: it is banned, or was pardoned.
-func (d *AdaptiveDetector) takeBack(addr netip.Addr, mark uint32) {
-	for _, wide := range d.around(addr) {
+// takeBack takes the points of an address, from a mark of it back, away from the networks around it: it is banned, or was pardoned.
+func (d *AdaptiveDetector) takeBack(from [2]wideID, mark uint32) {
+	for _, wide := range from {
 		t := d.tallies.get(wide)
 		for i := mark; t != nil && i != 0; i = d.scores.marks[i].older {
 			m := &d.scores.marks[i].mark

@@ -10,12 +10,12 @@ func (d *AdaptiveDetector) used(a *Attempt, at stamp) bool {
 	return a.User != "" && !a.Unknown && d.known.user(a.User, at, d.cfg.OwnerTime)
 }
 
-// besiege enters the address under a name that exists and that nobody uses, or under none. It returns how many networks
-// failed on it lately if these are a siege, and nobody ever logged in from this one; else 0.
-func (d *AdaptiveDetector) besiege(a *Attempt, at stamp) int {
+// besiege enters the region of an attempt under a name that exists and that nobody uses, or under none. It returns how many
+// networks failed on it lately if these are a siege; else 0.
+func (d *AdaptiveDetector) besiege(a *Attempt, region netID, at stamp) int {
 	c := d.sieges.touch(d.names.id(a.User), int64(at))
-	c.see(d.regionOf(a.Addr), at)
-	if n := c.count(at, d.cfg.SiegeTime); d.cfg.SiegeHosts > 0 && n >= d.cfg.SiegeHosts && d.stranger(a.Addr, at) {
+	c.see(region, at)
+	if n := c.count(at, d.cfg.SiegeTime); d.cfg.SiegeHosts > 0 && n >= d.cfg.SiegeHosts {
 		return n
 	}
 	return 0
@@ -55,12 +55,12 @@ func (d *AdaptiveDetector) excuse(p netip.Prefix) {
 	}
 }
 
-// beside reports whether the address is a stranger beside somebody who was banned lately.
-func (d *AdaptiveDetector) beside(addr netip.Addr, at stamp) bool {
-	return d.cfg.StrangerRetry > 0 && d.stranger(addr, at) && d.troubled.lately(d.regionOf(addr), at, d.cfg.PrefixTime)
+// beside reports whether somebody of the region was banned lately, and strangers there have fewer points.
+func (d *AdaptiveDetector) beside(region netID, at stamp) bool {
+	return d.cfg.StrangerRetry > 0 && d.troubled.lately(region, at, d.cfg.PrefixTime)
 }
 
 // stranger reports whether nobody ever logged in from around the address.
-func (d *AdaptiveDetector) stranger(addr netip.Addr, at stamp) bool {
-	return !d.known.neighbour(d.netOf(addr), at, d.cfg.KnownTime) && !d.known.everNear(d.regionOf(addr))
+func (d *AdaptiveDetector) stranger(p *place, at stamp) bool {
+	return !d.known.neighbour(p.net, at, d.cfg.KnownTime) && !d.known.everNear(p.region)
 }

@@ -36,7 +36,8 @@ func (d *AdaptiveDetector) deriveCrowds() {
 	}
 	for node := range d.hosts.all {
 		host := node.key.host()
-		d.troubled.note(d.regionOf(host.Addr()), d.names.key.netID(host), stamp(node.touched))
+		p := d.place(host.Addr())
+		d.troubled.note(p.region, p.id, stamp(node.touched))
 	}
 }
 

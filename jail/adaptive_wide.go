@@ -20,12 +20,12 @@ func newWides(n int) wides {
 }
 
 // widen appends the ban of the network when enough of its addresses were banned and nobody ever logged in from it.
-func (d *AdaptiveDetector) widen(a *Attempt, at stamp, attempts int, out []Verdict) []Verdict {
+func (d *AdaptiveDetector) widen(a *Attempt, p *place, at stamp, attempts int, out []Verdict) []Verdict {
 	if d.cfg.PrefixHosts == 0 {
 		return out
 	}
-	wide, hosts := d.wides.ban(d.hostID(a.Addr), d.around(a.Addr), at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
-	if hosts == 0 || d.known.ever(d.netOf(a.Addr), d.regionOf(a.Addr)) {
+	wide, hosts := d.wides.ban(p.id, p.around, at, d.cfg.PrefixHosts, d.cfg.PrefixTime)
+	if hosts == 0 || d.known.ever(p.net, p.region) {
 		return out
 	}
 	v := d.banWide(wide, a.Time, Reason{Kind: ByPrefix, Count: hosts, Span: d.cfg.PrefixTime})

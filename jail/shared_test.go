@@ -39,7 +39,7 @@ func TestManyLoginsOfOnePushOutNobodyElse(t *testing.T) {
 		}
 		flood(d, c.user, c.format)
 		at := stampOf(noon)
-		if !d.known.neighbour(d.netOf(owner), at, time.Hour) || !d.known.region(d.regionOf(owner), at, time.Hour) {
+		if !d.known.neighbour(d.place(owner).net, at, time.Hour) || !d.known.region(d.place(owner).region, at, time.Hour) {
 			t.Errorf("%s: the owner's network is forgotten", c.name)
 		}
 		if n := d.known.nets.len(); n != d.cfg.MaxKnown {

@@ -293,6 +293,11 @@ func FuzzHost(f *testing.F) {
 		if host.Bits() <= 64 && id.addr() != host.Addr() {
 			t.Fatalf("%v has the number of %v", host, id.addr())
 		}
+		unit := func(bits4, bits6 int) netID { return d.names.key.netID(d.cfg.Strangers.Unit(a, bits4, bits6)) }
+		want := place{d.hostOf(a), id, unit(24, 64), unit(16, 48), d.around(a)}
+		if got := d.place(a); got != want || got.region != got.id.region() {
+			t.Fatalf("%v is at %+v, want %+v", a, got, want)
+		}
 	})
 }
 
@@ -315,10 +320,11 @@ func TestSnapshotKeepsStrangers(t *testing.T) {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 	for name, host := range strangeRanges() {
-		if !after.banned(host(2), stampOf(noon)) || after.banned(host(4), stampOf(noon)) {
+		two, four := after.place(host(2)), after.place(host(4))
+		if !after.banned(&two, stampOf(noon)) || after.banned(&four, stampOf(noon)) {
 			t.Errorf("%s: another one than the banned one is banned", name)
 		}
-		if at := stampOf(noon); !after.known.neighbour(after.netOf(host(1)), at, day) || after.known.neighbour(after.netOf(host(4)), at, day) {
+		if at := stampOf(noon); !after.known.neighbour(after.place(host(1)).net, at, day) || after.known.neighbour(after.place(host(4)).net, at, day) {
 			t.Errorf("%s: another one than the known one is known", name)
 		}
 	}
