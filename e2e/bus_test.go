@@ -250,8 +250,8 @@ func everyVerb(t *testing.T, g *target.Target) {
 		{args: "list-names", want: "0 names listed."},
 		{args: "forget 203.0.113.5 oracle", want: "Nothing was known of oracle."},
 		{args: "export", want: `"address":"2001:db8:1::/64"`},
-		{args: "unban 203.0.113.9", want: "Unbanned 203.0.113.9 (1 ban)."},
-		{args: "unban 203.0.113.9", want: "(0 bans)"},
+		{args: "unban 203.0.113.9", want: "Unbanned 203.0.113.9 in jail sshd."},
+		{args: "unban 203.0.113.9", want: "203.0.113.9 was not banned."},
 		{args: "unban --all", want: "Lifted 1 ban."},
 		{args: "import", stdin: `{"address":"203.0.113.8","jail":"sshd","until":null}` + "\n", want: "Imported 1 ban."},
 		{args: "flush sshd", want: "Lifted 1 ban."},
@@ -272,6 +272,29 @@ func everyVerb(t *testing.T, g *target.Target) {
 		out, err := g.Feed(limit(t, 30*time.Second), tt.stdin, append([]string{"exilectl"}, strings.Fields(tt.args)...)...)
 		if status := exitStatus(err); status != tt.status || !strings.Contains(out, tt.want) {
 			t.Errorf("exilectl %s: status %d, want %d and %q:\n%s%v", tt.args, status, tt.status, tt.want, out, err)
+		}
+	}
+	asksBefore(t, g)
+}
+
+// asksBefore: at a terminal a flush of many bans asks first, and does nothing but for a yes.
+func asksBefore(t *testing.T, g *target.Target) {
+	t.Helper()
+	inside(t, g, "sh", "-c", "exilectl ban -q 203.0.113.1 203.0.113.2 203.0.113.3 203.0.113.4 203.0.113.5 203.0.113.6 203.0.113.7 203.0.113.8 203.0.113.10 203.0.113.11 203.0.113.12")
+	for _, tt := range []struct {
+		say, do, want string
+		left          int
+	}{
+		{"n", "flush", "Lift 11 bans of all jails? [y/N]", 11},
+		{"", "unban --all", "othing was lifted", 11},
+		{"y", "flush sshd", "Lift 11 bans of sshd? [y/N]", 0},
+	} {
+		out, _ := g.Run(limit(t, 30*time.Second), "sh", "-c", "echo "+tt.say+" | script -qec 'exilectl "+tt.do+"' /dev/null")
+		if !strings.Contains(out, tt.want) {
+			t.Errorf("%s, answered %q: said %q, want %q", tt.do, tt.say, out, tt.want)
+		}
+		if s := status(t, g); s.Banned != tt.left {
+			t.Errorf("%s, answered %q: %d bans left, want %d", tt.do, tt.say, s.Banned, tt.left)
 		}
 	}
 }

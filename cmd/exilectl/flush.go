@@ -7,7 +7,7 @@ import (
 )
 
 func newFlushCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:               "flush [JAIL...]",
 		Short:             "Lift every ban of jails, or of all",
 		ValidArgsFunction: completeJails(o),
@@ -20,4 +20,11 @@ func newFlushCommand(o *options) *cobra.Command {
 			})
 		},
 	}
+	askingFlag(cmd, o)
+	return cmd
+}
+
+// askingFlag gives a verb that lifts every ban the flag that keeps it from asking.
+func askingFlag(cmd *cobra.Command, o *options) {
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "Do not ask before many bans are lifted")
 }

@@ -26,6 +26,7 @@ type options struct {
 	noAsk    bool
 	full     bool
 	quiet    bool
+	yes      bool        // do not ask before many bans are lifted
 	lost     func(error) // told of gaps in what is watched
 }
 
