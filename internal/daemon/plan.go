@@ -271,16 +271,3 @@ func longer(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-// count returns how many bans the kernel has to hold at least and at most: those that are about to end it may have dropped,
-// since it counts in seconds.
-func (p *Plan) count(t *table, now time.Time) (least, most int) {
-	soon := now.Add(3 * time.Second)
-	bans := p.wanted(t)
-	for _, b := range bans {
-		if b.Until.IsZero() || b.Until.After(soon) {
-			least++
-		}
-	}
-	return least, len(bans)
-}

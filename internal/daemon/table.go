@@ -17,13 +17,14 @@ import (
 // owns it. A ban that is in it does not change: another takes its place. By value the tree would hold twice the memory,
 // because its leaves are half empty.
 type table struct {
-	bans  *btree.BTreeG[*entry]
-	ends  [classes]ends
-	fresh []*entry       // the newest, oldest first; some are not in the table any more
-	most  int            // how many bans it is to hold; 0: any number
-	count map[string]int // by jail
-	wide  [129]int       // by the length of the prefix
-	probe entry          // to look for; one is enough, as nobody keeps it
+	bans   *btree.BTreeG[*entry]
+	ends   [classes]ends
+	fresh  []*entry       // the newest, oldest first; some are not in the table any more
+	most   int            // how many bans it is to hold; 0: any number
+	count  map[string]int // by jail
+	groups map[string]int // of these, those of groups
+	wide   [129]int       // by the length of the prefix
+	probe  entry          // to look for; one is enough, as nobody keeps it
 }
 
 // class says which bans are lifted first when there are too many: those of the least class.
@@ -67,7 +68,7 @@ func (e *entry) ban() control.Ban {
 }
 
 func newTable() *table {
-	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int)}
+	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int), groups: make(map[string]int)}
 }
 
 func lessBan(a, b *entry) bool { return a.compare(&b.place) < 0 }
@@ -105,13 +106,21 @@ func (t *table) put(b control.Ban) {
 	e := newEntry(&b)
 	if old, replaced := t.bans.ReplaceOrInsert(e); replaced {
 		t.drop(old)
-	} else {
-		t.count[e.jail]++
-		t.wide[e.bits]++
+		t.tally(old, -1)
 	}
+	t.tally(e, 1)
 	heap.Push(&t.ends[newest], e)
 	t.fresh = append(t.fresh, e)
 	t.age()
+}
+
+// tally counts a ban in or out.
+func (t *table) tally(e *entry, n int) {
+	t.count[e.jail] += n
+	t.wide[e.bits] += n
+	if e.origin.Value() == string(control.OriginGroup) {
+		t.groups[e.jail] += n
+	}
 }
 
 // bound sets how many bans the table is to hold; 0: any number. What is too much stays until it is evicted.
@@ -163,8 +172,7 @@ func (t *table) remove(jail string, p netip.Prefix) {
 		return
 	}
 	t.drop(e)
-	t.count[e.jail]--
-	t.wide[e.bits]--
+	t.tally(e, -1)
 }
 
 // nextEnd is when the next ban expires, or zero when none does.
@@ -195,6 +203,21 @@ func (t *table) expire(now time.Time, limit int) []control.Ban {
 		over = append(over, b)
 	}
 	return over
+}
+
+// endingBy calls f for all bans that end by then. It looks at few others.
+func (t *table) endingBy(then time.Time, f func(*entry)) {
+	for _, ends := range t.ends {
+		for todo := []int{0}; len(todo) > 0; {
+			i := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			if i >= len(ends) || ends[i].until > stampOf(then) {
+				continue
+			}
+			f(ends[i])
+			todo = append(todo, 2*i+1, 2*i+2)
+		}
+	}
 }
 
 // overdue reports whether a ban is over at now.
