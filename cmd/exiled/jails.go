@@ -32,9 +32,9 @@ type builder struct {
 
 // build builds a jail from its section.
 func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
-	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
+	f, err := b.filter(c)
 	if err != nil {
-		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
+		return nil, err
 	}
 	cfg := c.Config
 	cfg.Strangers = b.strangers
@@ -72,6 +72,17 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		d.Memory, d.Explain, d.Names = a, a.Explain, a
 	}
 	return d, b.command(c, d)
+}
+
+func (b *builder) filter(c *config.Jail) (jail.Filter, error) {
+	if c.ByHand {
+		return mute{}, nil
+	}
+	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
+	if err != nil {
+		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
+	}
+	return f, nil
 }
 
 // lookBack is how far back a jail needs the log, if its memory is not stored: failures that count, connections that were

@@ -88,6 +88,10 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			return err
 		}
 		plan.Jails = append(plan.Jails, j)
+		if c.ByHand {
+			b.log.Info("No jail is enabled: nobody but whom you ban by hand is banned", "jail", c.Name)
+			continue
+		}
 		if b.readsText(c) {
 			if err := b.text(plan, j, c); err != nil {
 				return err

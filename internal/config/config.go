@@ -45,6 +45,7 @@ type NAT64 struct {
 type Jail struct {
 	jail.Config
 	Enabled       bool
+	ByHand        bool            // it reads nothing, because no jail is enabled: for bans by hand
 	Simulate      bool            // decide and announce, but ban nobody
 	Filter        string          // name of the filter; the jail's own name if none is given
 	Mode          string          // "normal", "ddos", "extra", "aggressive": what the filter counts
@@ -73,6 +74,9 @@ const builtinName = "built-in"
 
 // recidive is the section that is a rule and no jail.
 const recidive = "recidive"
+
+// byHand is the name of the jail that there is when no other is enabled.
+const byHand = "manual"
 
 // file is one file of the configuration.
 type file struct {
@@ -126,9 +130,17 @@ func (t *tree) config() (*Config, problems) {
 		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j)))
 	}
 	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
-		ps.add(errors.New("no jail is enabled: set \"enabled: true\" in one, see exile.yaml(5)"))
+		c.Jails = append(c.Jails, t.byHand())
 	}
 	return c, ps
+}
+
+// byHand is the jail of a host on which nothing but bans by hand is wanted: it has what the defaults say, and reads nothing.
+func (t *tree) byHand() Jail {
+	j, _ := t.jail(byHand) // what is wrong in the defaults other jails have told
+	j.Enabled, j.ByHand, j.Filter, j.Units, j.Identifiers, j.LogPath = true, true, "", nil, nil, nil
+	j.Detection = jail.Threshold
+	return j
 }
 
 // knownFilter tells of an enabled jail whose filter does not exist: where it is named, or else where the jail is.

@@ -279,3 +279,24 @@ func TestService(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyAtWork: a host without an enabled jail is one for bans by hand, with what the defaults say.
+func TestNobodyAtWork(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"defaults: {enabled: no, bantime: 3h}",
+		"bantime: 3h\njails: {sshd: {enabled: no}, recidive: {enabled: yes}}",
+		"jails: {sshd: {enabled: no}, manual: {enabled: no, bantime: 3h, filter: sshd, units: [x]}}",
+	} {
+		c := mustParse(t, text)
+		last := c.Jails[len(c.Jails)-1]
+		if last.Name != "manual" || !last.Enabled || !last.ByHand || last.BanTime != 3*time.Hour || len(last.IgnoreIP) == 0 || len(last.Units) > 0 {
+			t.Errorf("%s: %+v", text, last)
+		}
+	}
+	for _, j := range mustParse(t, "").Jails {
+		if j.ByHand {
+			t.Errorf("beside other jails there is %+v", j)
+		}
+	}
+}

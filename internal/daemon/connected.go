@@ -88,7 +88,7 @@ func (d *Daemon) tellSpared(ctx context.Context, backend firewall.Sparer, all []
 
 // allCaughtUp reports whether the logs have been read, so that the sessions are known.
 func (d *Daemon) allCaughtUp() bool {
-	if len(d.sources) == 0 {
+	if d.sources == nil {
 		return false // not yet
 	}
 	for _, r := range d.sources {

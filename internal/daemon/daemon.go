@@ -222,6 +222,7 @@ func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 		group.Go(func() error { d.follow(ctx, r, start); return nil })
 	}
 	d.forget()
+	d.inform(ctx) // where there is nothing to read
 	group.Go(func() error { return d.serve(ctx) })
 	d.stop = func() {
 		cancel()

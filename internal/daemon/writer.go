@@ -314,10 +314,17 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	return err
 }
 
-// checkOrphan lifts a ban of a jail that the plan does not have.
+// checkOrphan lifts a ban of a jail that the plan does not have. A ban by hand goes to the first jail: whoever made it lifts it.
 func (d *Daemon) checkOrphan(e *entry) {
-	if d.plan.jail(e.jail) == nil {
-		d.lift(e.ban(), "reload")
+	if d.plan.jail(e.jail) != nil {
+		return
+	}
+	b := e.ban()
+	d.lift(b, "reload")
+	if b.Origin == control.OriginManual {
+		j := d.plan.Jails[0]
+		b.Jail = j.Info.Name
+		d.impose(j, b)
 	}
 }
 
