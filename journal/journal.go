@@ -35,6 +35,7 @@ type Batch struct {
 	Gaps     []Gap    // found since the last batch; they lie before Position
 	Position Position // everything up to here has been delivered or reported as a gap
 	CaughtUp bool     // the source had nothing more to read when it made this batch
+	Trouble  error    // what keeps the source from reading all that it should, for as long as it does, and what helps; nil: nothing
 	Undated  int      // entries, of those that are new, whose time cannot be read: they have that of the entry before
 }
 

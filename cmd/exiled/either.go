@@ -13,7 +13,7 @@ import (
 // either reads the files of the journal, and once they are in a format that we do not know, which may be after an update of
 // systemd while we run, goes over to journalctl for good.
 type either struct {
-	files journal.Source                 // nil when it was no use
+	files func() (journal.Source, error) // looks whether the journal can be read
 	child func() (journal.Source, error) // makes the other source
 	other journal.Source                 // nil while files are read
 	why   atomic.Pointer[error]          // asked for by the daemon's loop
@@ -25,7 +25,10 @@ func (e *either) Follow(ctx context.Context, from journal.Start, emit func(journ
 	if e.other != nil {
 		return e.other.Follow(ctx, from, emit)
 	}
-	err := e.files.Follow(ctx, from, emit)
+	files, err := e.files()
+	if err == nil {
+		err = files.Follow(ctx, from, emit)
+	}
 	if errors.Is(err, journalfile.ErrUnsupported) {
 		return errors.Join(err, e.change(err))
 	}

@@ -23,13 +23,17 @@ func (s *scripted) Follow(_ context.Context, from journal.Start, emit func(journ
 	return errors.Join(emit(journal.Batch{Position: journal.Position{Seqnum: 7}}), s.err)
 }
 
+func found(s journal.Source) func() (journal.Source, error) {
+	return func() (journal.Source, error) { return s, nil }
+}
+
 func TestEither(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	files := &scripted{err: fmt.Errorf("follow journal: %w: flags 0x100", journalfile.ErrUnsupported)}
 	child := &scripted{}
 	e := &either{
-		files: files, child: func() (journal.Source, error) { return child, nil },
+		files: found(files), child: func() (journal.Source, error) { return child, nil },
 		log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	ignore := func(journal.Batch) error { return nil }
@@ -53,7 +57,7 @@ func TestEitherWithoutChild(t *testing.T) {
 	t.Parallel()
 	missing := errors.New("no journalctl")
 	e := &either{
-		files: &scripted{err: journalfile.ErrUnsupported}, child: func() (journal.Source, error) { return nil, missing },
+		files: found(&scripted{err: journalfile.ErrUnsupported}), child: func() (journal.Source, error) { return nil, missing },
 		log: slog.New(slog.DiscardHandler),
 	}
 	for range 2 {
@@ -61,5 +65,21 @@ func TestEitherWithoutChild(t *testing.T) {
 		if !errors.Is(err, journalfile.ErrUnsupported) || !errors.Is(err, missing) || e.instead() != nil {
 			t.Errorf("follow: %v, instead %v", err, e.instead())
 		}
+	}
+}
+
+// TestEitherLooksAgain: a journal that cannot be read is looked for each time, and is read as soon as it is there.
+func TestEitherLooksAgain(t *testing.T) {
+	t.Parallel()
+	missing := errors.New("no journal")
+	files := &scripted{}
+	e := &either{files: func() (journal.Source, error) { return files, missing }}
+	ignore := func(journal.Batch) error { return nil }
+	if err := e.Follow(t.Context(), journal.Start{}, ignore); !errors.Is(err, missing) || len(files.from) > 0 {
+		t.Errorf("follow: %v, files started %v", err, files.from)
+	}
+	missing = nil
+	if err := e.Follow(t.Context(), journal.Start{}, ignore); err != nil || len(files.from) != 1 {
+		t.Errorf("follow: %v, files started %v", err, files.from)
 	}
 }

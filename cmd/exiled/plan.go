@@ -162,17 +162,20 @@ func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 	if err != nil {
 		b.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
 	}
-	e := &either{log: b.log, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
-	e.files, err = follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
+	open := func() (journal.Source, error) {
+		return follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
+	}
+	e := &either{log: b.log, files: open, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
+	_, err = open()
 	switch {
 	case errors.Is(err, journalfile.ErrUnsupported):
-		err = e.change(err)
+		_ = e.change(err) // without journalctl the files are tried again
 	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
 		b.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
 		text, err := textlog.New(textlog.Config{Paths: authLogs()})
 		return daemon.Source{Name: "text", Source: text}, err
 	}
-	return daemon.Source{Name: "journal", Source: e, Instead: e.instead}, err
+	return daemon.Source{Name: "journal", Source: e, Instead: e.instead}, nil // what cannot be read is tried again
 }
 
 // journalctl reads the same journal through journalctl.

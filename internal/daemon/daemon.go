@@ -95,7 +95,8 @@ type running struct {
 	boot     journal.ID // of its last entry
 	first    time.Time  // of the first entry that was read; zero: none yet
 	caughtUp bool
-	undated  bool // it has had lines whose time cannot be read
+	trouble  error // what keeps it from reading all that it should; nil: nothing
+	undated  bool  // it has had lines whose time cannot be read
 }
 
 // delivery is a batch on its way to the loop; done is closed when its buffers may be reused.
@@ -223,6 +224,9 @@ func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 	}
 	d.forget()
 	d.inform(ctx) // where there is nothing to read
+	if len(d.sources) == 0 {
+		d.recovered(reasonSource)
+	}
 	group.Go(func() error { return d.serve(ctx) })
 	d.stop = func() {
 		cancel()
@@ -260,9 +264,12 @@ func (j *Jail) settled(past state.Past) time.Time {
 	return past.Cleared
 }
 
+// longestWait is how long a source that failed is left alone at most: looking at it again costs little.
+const longestWait = 15 * time.Second
+
 // follow runs a source until ctx ends, and again when it fails.
 func (d *Daemon) follow(ctx context.Context, r *running, start journal.Start) {
-	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+	for wait := time.Second; ; wait = min(2*wait, longestWait) {
 		err := r.Follow(ctx, start, func(b journal.Batch) error {
 			wait = time.Second
 			if !b.Position.IsZero() {

@@ -27,7 +27,6 @@ const (
 var remedies = map[string]string{
 	reasonBackend:    "The kernel refused a change; see journalctl -u exiled, or choose another backend: in exile.yaml.",
 	reasonState:      "The state cannot be written: free space in, or make writable, the state directory; banning goes on.",
-	reasonSource:     "A log source ended and is tried again; see journalctl -u exiled.",
 	reasonSuppressed: "journald dropped lines of a watched unit: set LogRateLimitIntervalSec=0 in a drop-in of that unit.",
 	reasonGap:        "Log entries were gone or unreadable before they were read; see journalctl -u exiled and journalctl --verify.",
 	reasonFormat: "journald writes files in a format newer than this exiled, which reads them through journalctl, slower and later: " +

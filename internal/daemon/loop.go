@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -97,7 +99,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 		d.pending.move()
 	}
 	d.enforce(ctx)
-	d.recovered(reasonSource)
+	d.standing(r, b.Trouble)
 	d.lookInstead(r)
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
@@ -311,7 +313,9 @@ func (d *Daemon) gap(g journal.Gap) {
 	}
 	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
 		"since", g.Since, "until", g.Until, "error", g.Err)
-	d.degrade(reason, time.Now().Add(transient), g.Err)
+	if !errors.Is(g.Err, fs.ErrPermission) { // of these the source says how long they last
+		d.degrade(reason, time.Now().Add(transient), g.Err)
+	}
 }
 
 // undated counts lines whose time cannot be read, and tells of the first.
@@ -335,8 +339,23 @@ func (d *Daemon) lookInstead(r *running) {
 	}
 }
 
-func (d *Daemon) sourceFailed(f failure) {
-	d.degrade(reasonSource, time.Time{}, fmt.Errorf("%s: %w", f.from.Name, f.err))
+func (d *Daemon) sourceFailed(f failure) { d.standing(f.from, f.err) }
+
+// standing notes what keeps a source from reading all that it should, and degrades the daemon for as long as there is such a
+// source: its error says what helps.
+func (d *Daemon) standing(r *running, trouble error) {
+	r.trouble = trouble
+	var all []string
+	for _, s := range d.plan.Sources {
+		if one := d.sources[s.Name]; one != nil && one.trouble != nil {
+			all = append(all, fmt.Sprintf("%s: %v", s.Name, one.trouble))
+		}
+	}
+	if len(all) == 0 {
+		d.recovered(reasonSource)
+		return
+	}
+	d.degradeWith(reasonSource, "A log cannot be read, and is tried again. "+strings.Join(all, "; "), time.Time{}, trouble)
 }
 
 // condemn has the connections cut that the keys ban, if that is asked for.

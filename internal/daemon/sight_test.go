@@ -187,6 +187,48 @@ func (undatedLog) Follow(ctx context.Context, _ journal.Start, emit func(journal
 	return nil
 }
 
+// half is a source that reads a part of what it should.
+type half struct{ trouble chan error }
+
+func (h half) Follow(ctx context.Context, _ journal.Start, emit func(journal.Batch) error) error {
+	for {
+		select {
+		case err := <-h.trouble:
+			if err := emit(journal.Batch{CaughtUp: true, Trouble: err}); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// TestUnreadableLog: what cannot be read degrades the daemon for as long as it cannot, with what helps, whatever other logs say.
+func TestUnreadableLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		one, other := half{make(chan error)}, half{make(chan error)}
+		w.change = func(p *daemon.Plan) {
+			p.Sources = []daemon.Source{{Name: "one", Source: one, Jails: p.Jails}, {Name: "other", Source: other, Jails: p.Jails}}
+		}
+		d := w.start()
+		defer w.end(d)
+		denied := errors.New("permission denied; run systemd-tmpfiles")
+		one.trouble <- nil
+		other.trouble <- denied
+		time.Sleep(time.Hour)
+		one.trouble <- nil
+		time.Sleep(time.Hour)
+		w.expect("one of two", "degraded source-failed")
+		if got := w.remedy("source-failed"); !strings.Contains(got, "other: permission denied; run systemd-tmpfiles") {
+			t.Errorf("remedy %q", got)
+		}
+		other.trouble <- nil
+		time.Sleep(time.Second)
+		w.expect("both", "recovered source-failed")
+	})
+}
+
 // TestUndatedLines: lines whose time cannot be read are counted.
 func TestUndatedLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,13 +1,17 @@
 package follow
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"exile/journal"
 	"exile/journal/journalfile"
@@ -43,48 +47,85 @@ func CurrentBoot() (id journal.ID, err error) {
 	return journal.ID(raw), nil
 }
 
-// check reports what would keep us from following, with the remedy.
+// check reports what would keep us from following at all, with the remedy.
 func check(cfg Config) error {
-	var found bool
+	found, readable, denied := false, 0, error(nil)
 	for _, dir := range cfg.Dirs {
 		names, err := list(dir, cfg.AllUsers)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case errors.Is(err, fs.ErrPermission):
-			return fmt.Errorf("journal %s: %w; add the user to the group systemd-journal", dir, fs.ErrPermission)
+			found, denied = true, refusal(dir)
+			continue
 		case err != nil:
 			return err
 		}
 		found = true
-		if err := checkFiles(dir, names); err != nil {
+		n, err := checkFiles(dir, names)
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
+		readable, denied = readable+n, cmp.Or(denied, err)
 	}
-	if !found {
-		return fmt.Errorf("no journal in %s: %w; is systemd-journald running, and Storage= in journald.conf not none?",
-			strings.Join(cfg.Dirs, " or "), fs.ErrNotExist)
+	switch {
+	case !found:
+		return absence(cfg)
+	case readable == 0:
+		return denied
 	}
 	return nil
 }
 
-// checkFiles refuses a directory with files that we must not or cannot read at all. Damaged ones are for Follow to report.
-func checkFiles(dir string, names []string) error {
+// checkFiles counts the files that we can read, and says why we must not read one that we cannot. Damaged ones are for Follow to
+// report.
+func checkFiles(dir string, names []string) (readable int, denied error) {
 	for _, name := range names {
-		f, err := journalfile.Open(filepath.Join(dir, name))
+		path := filepath.Join(dir, name)
+		f, err := journalfile.Open(path)
 		switch {
 		case err == nil:
-			err = f.Close()
+			readable++
+			_ = f.Close() // it was only read
 		case errors.Is(err, fs.ErrPermission):
-			return fmt.Errorf("journal file %s: %w; add the user to the group systemd-journal", filepath.Join(dir, name), fs.ErrPermission)
-		case !errors.Is(err, journalfile.ErrUnsupported):
-			err = nil
-		}
-		if err != nil {
-			return err
+			denied = refusal(path)
+		case errors.Is(err, journalfile.ErrUnsupported):
+			return readable, err
 		}
 	}
-	return nil
+	return readable, denied
+}
+
+// absence is the error for a machine without a journal.
+func absence(cfg Config) error {
+	return fmt.Errorf("no journal in %s: %w; is systemd-journald running, Storage= in journald.conf not none, and "+
+		"/etc/machine-id the one that it was started with?",
+		strings.Join(cfg.Dirs, " or "), fs.ErrNotExist)
+}
+
+// readers is the group that may read the journal.
+const readers = "systemd-journal"
+
+// refusal is the error for a file or directory of the journal that we may not read. journald gives a directory that somebody else
+// made to nobody; the rules of systemd-tmpfiles do.
+func refusal(path string) error {
+	remedy := "give it to the group " + readers + ": systemd-tmpfiles --create --prefix " + root(path)
+	if info, err := os.Stat(path); err == nil && info.Mode()&0o040 != 0 {
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+			if g, err := user.LookupGroupId(strconv.Itoa(int(sys.Gid))); err == nil && g.Name == readers {
+				remedy = "add the user to the group " + readers
+			}
+		}
+	}
+	return fmt.Errorf("journal %s: %w; %s", path, fs.ErrPermission, remedy)
+}
+
+// root is the directory of the journals of all machines.
+func root(path string) string {
+	if isJournal(filepath.Base(path)) {
+		path = filepath.Dir(path)
+	}
+	return filepath.Dir(path)
 }
 
 // list returns the names of the journal files in a directory.

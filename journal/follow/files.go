@@ -45,9 +45,13 @@ func (r *reader) scan() {
 	for _, f := range r.known {
 		f.gone = true
 	}
+	r.trouble = absence(r.cfg)
 	for _, dir := range r.cfg.Dirs {
 		names, err := list(dir, r.cfg.AllUsers)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case err == nil && errors.Is(r.trouble, fs.ErrNotExist):
+			r.trouble = nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			r.complain(dir, err)
 		}
 		for _, name := range names {
@@ -101,6 +105,10 @@ func (r *reader) openFile(path string) (*file, error) {
 
 // complain reports, once, what cannot be read.
 func (r *reader) complain(path string, err error) {
+	if errors.Is(err, fs.ErrPermission) {
+		err = refusal(path)
+		r.trouble = err
+	}
 	if len(r.told) >= maxEntries {
 		clear(r.told) // names come from outside: they shall not fill the memory
 	}

@@ -19,6 +19,8 @@ type reader struct {
 	open     []*file                    // of known and of those that are gone: those that may have more for us
 	tails    map[journal.ID]journalTail // of files that are gone
 	told     map[string]string          // errors that have been reported, by path
+	trouble  error                      // what kept us from reading a file, or a directory, at the last look
+	troubled error                      // likewise, in the last batch
 	scanned  time.Time                  // when we last looked for files
 	scannedP journal.Position           // where we were then
 	placed   int                        // files with entries so far
@@ -194,16 +196,22 @@ func (r *reader) full() bool {
 
 // worthTelling reports whether the caller should hear of us: entries or gaps, that we have caught up, or a new position.
 func (r *reader) worthTelling(since time.Duration) bool {
-	return len(r.batch) > 0 || len(r.gaps) > 0 || !r.caughtUp || (since >= moved && r.pos != r.toldPos)
+	return len(r.batch) > 0 || len(r.gaps) > 0 || !r.caughtUp || !same(r.trouble, r.troubled) || (since >= moved && r.pos != r.toldPos)
 }
 
 // flush hands the batch over.
 func (r *reader) flush(caughtUp bool) error {
-	b := journal.Batch{Entries: r.batch, Gaps: r.gaps, Position: r.pos, CaughtUp: caughtUp}
+	b := journal.Batch{Entries: r.batch, Gaps: r.gaps, Position: r.pos, CaughtUp: caughtUp, Trouble: r.trouble}
 	err := r.emit(b)
+	r.troubled = r.trouble
 	r.batch, r.text, r.gaps = r.batch[:0], r.text[:0], nil
 	r.started, r.caughtUp, r.toldPos = r.started || caughtUp, caughtUp, r.pos
 	return err
+}
+
+// same reports whether two errors say the same.
+func same(a, b error) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
 }
 
 // finish is called when everything has been read: the position moves over what did not match, and files that will not

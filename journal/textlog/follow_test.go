@@ -25,6 +25,7 @@ type reader struct {
 	times    []time.Time
 	gaps     []journal.Gap
 	undated  int
+	trouble  error // of the last batch
 	position journal.Position
 	each     []journal.Position
 }
@@ -76,6 +77,7 @@ func (r *reader) until(done func() bool) {
 		}
 		r.gaps = append(r.gaps, b.Gaps...)
 		r.undated += b.Undated
+		r.trouble = b.Trouble
 		r.position = b.Position
 		if b.CaughtUp && done() {
 			return

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"slices"
+	"strings"
 
 	"exile/journal"
 )
@@ -20,7 +23,7 @@ type follower struct {
 	beginning  bool // nothing has been read yet
 	resumed    bool // from names a place in text logs
 	files      []*file
-	complained map[string]string // what was last reported of a path
+	complained map[string]error // what was last reported of a path
 	names      journal.Strings
 
 	entries  []journal.Entry
@@ -28,12 +31,13 @@ type follower struct {
 	gaps     []journal.Gap
 	position journal.Position // of the last batch
 	caughtUp bool             // likewise
+	troubled string           // likewise
 }
 
 func newFollower(cfg Config, from journal.Start, emit func(journal.Batch) error) *follower {
 	return &follower{
 		cfg: cfg, from: from, emit: emit, position: from.Resume, beginning: true,
-		complained: make(map[string]string),
+		complained: make(map[string]error),
 	}
 }
 
@@ -141,13 +145,28 @@ func (f *follower) flush(caughtUp bool) error {
 	if len(f.files) > 0 {
 		position = join(f.files)
 	}
-	if len(f.entries) == 0 && len(f.gaps) == 0 && position == f.position && caughtUp == f.caughtUp {
+	trouble, text := f.trouble(), ""
+	if trouble != nil {
+		text = trouble.Error()
+	}
+	if len(f.entries) == 0 && len(f.gaps) == 0 && position == f.position && caughtUp == f.caughtUp && text == f.troubled {
 		return nil
 	}
-	batch := journal.Batch{Entries: f.entries, Gaps: f.gaps, Position: position, CaughtUp: caughtUp, Undated: f.undated}
+	batch := journal.Batch{Entries: f.entries, Gaps: f.gaps, Position: position, CaughtUp: caughtUp, Undated: f.undated, Trouble: trouble}
 	f.entries, f.gaps, f.undated = f.entries[:0], nil, 0
-	f.position, f.caughtUp = position, caughtUp
+	f.position, f.caughtUp, f.troubled = position, caughtUp, text
 	return f.emit(batch)
+}
+
+// trouble is what keeps us from reading a log now: one that we must not read, or that there is none.
+func (f *follower) trouble() error {
+	if len(f.complained) > 0 {
+		return f.complained[slices.Min(slices.Collect(maps.Keys(f.complained)))]
+	}
+	if len(f.files) == 0 {
+		return fmt.Errorf("no text log at %s: %w; start what writes it, or correct logpath", strings.Join(f.cfg.Paths, " or "), fs.ErrNotExist)
+	}
+	return nil
 }
 
 // drop forgets a file.

@@ -1,7 +1,9 @@
 package textlog
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,4 +77,15 @@ func TestUndated(t *testing.T) {
 	if r.undated != 1 {
 		t.Errorf("%d more after a restart, want 1", r.undated)
 	}
+}
+
+// TestTrouble: a log that is not there is told as long as it is not.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "auth.log")
+	r := start(t, journal.Start{}, log, filepath.Join(t.TempDir(), "other.log"))
+	r.until(func() bool { return errors.Is(r.trouble, fs.ErrNotExist) && strings.Contains(r.trouble.Error(), log) })
+	appendTo(t, log, stamped(0, "one"))
+	r.until(func() bool { return r.trouble == nil })
+	r.want("one")
 }

@@ -92,6 +92,8 @@ func (f *follower) open(path, name string) *file {
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			f.complain(name, err)
+		} else {
+			delete(f.complained, name)
 		}
 		return nil
 	}
@@ -112,13 +114,16 @@ func (f *follower) open(path, name string) *file {
 
 // complain reports what is wrong with a path, once until that changes.
 func (f *follower) complain(path string, err error) {
-	if f.complained[path] == err.Error() {
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; let exiled read it, see logpath in exile.yaml(5)", err)
+	}
+	if last := f.complained[path]; last != nil && last.Error() == err.Error() {
 		return
 	}
 	if len(f.complained) >= maxFiles {
 		clear(f.complained)
 	}
-	f.complained[path] = err.Error()
+	f.complained[path] = err
 	f.gap(journal.Gap{Kind: journal.GapUnreadable, File: path, Err: err})
 }
 
