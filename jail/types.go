@@ -80,6 +80,9 @@ func (ev *Event) password() bool {
 // password.
 const Penalty = "penalty"
 
+// ByHand is the name of the jail that there is where no other is enabled: for bans by hand.
+const ByHand = "manual"
+
 // Throttled is the Rule of lines that say that the service refuses connections because too many have not logged in.
 const Throttled = "max-startups"
 

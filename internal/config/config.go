@@ -75,9 +75,6 @@ const builtinName = "built-in"
 // recidive is the section that is a rule and no jail.
 const recidive = "recidive"
 
-// byHand is the name of the jail that there is when no other is enabled.
-const byHand = "manual"
-
 // file is one file of the configuration.
 type file struct {
 	name string
@@ -137,7 +134,7 @@ func (t *tree) config() (*Config, problems) {
 
 // byHand is the jail of a host on which nothing but bans by hand is wanted: it has what the defaults say, and reads nothing.
 func (t *tree) byHand() Jail {
-	j, _ := t.jail(byHand) // what is wrong in the defaults other jails have told
+	j, _ := t.jail(jail.ByHand) // what is wrong in the defaults other jails have told
 	j.Enabled, j.ByHand, j.Filter, j.Units, j.Identifiers, j.LogPath = true, true, "", nil, nil, nil
 	j.Detection = jail.Threshold
 	return j

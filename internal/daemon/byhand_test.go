@@ -36,8 +36,9 @@ func TestNothingToRead(t *testing.T) {
 	})
 }
 
-// TestBansByHandOutliveTheirJail: whoever bans by hand lifts the ban; it goes on in the first jail when its own is gone.
-func TestBansByHandOutliveTheirJail(t *testing.T) {
+// TestBansByHandStay: a ban by hand stays where the last jail is disabled, and where one is enabled again; what jails decided goes
+// with them, and so does everything of a jail that another one takes the place of.
+func TestBansByHandStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		d := w.start()
@@ -46,15 +47,23 @@ func TestBansByHandOutliveTheirJail(t *testing.T) {
 		if _, err := d.Ban(t.Context(), control.BanRequest{Prefix: netip.MustParsePrefix("192.0.2.2/32"), Permanent: true}); err != nil {
 			t.Fatal(err)
 		}
-		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("manual", nil)} }
+		for _, name := range []string{"manual", "sshd"} {
+			w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail(name, nil)} }
+			if err := d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			w.expectBanned(name, "192.0.2.2/32")
+			bans, _, err := d.Bans(t.Context(), control.Page{})
+			if err != nil || len(bans) != 1 || bans[0].Jail != name || !bans[0].Until.IsZero() || bans[0].Origin != control.OriginManual {
+				t.Errorf("bans %+v, %v", bans, err)
+			}
+		}
+		w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("other", nil)} }
 		if err := d.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		w.expectBanned("the jail is gone", "192.0.2.2/32")
-		bans, _, err := d.Bans(t.Context(), control.Page{})
-		if err != nil || len(bans) != 1 || bans[0].Jail != "manual" || !bans[0].Until.IsZero() || bans[0].Origin != control.OriginManual {
-			t.Errorf("bans %+v, %v", bans, err)
-		}
+		w.expectBanned("another jail")
 	})
 }

@@ -314,15 +314,15 @@ func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
 	return err
 }
 
-// checkOrphan lifts a ban of a jail that the plan does not have. A ban by hand goes to the first jail: whoever made it lifts it.
+// checkOrphan lifts a ban of a jail that the plan does not have. A ban by hand stays where no jail is enabled, or was.
 func (d *Daemon) checkOrphan(e *entry) {
 	if d.plan.jail(e.jail) != nil {
 		return
 	}
 	b := e.ban()
 	d.lift(b, "reload")
-	if b.Origin == control.OriginManual {
-		j := d.plan.Jails[0]
+	j := d.plan.Jails[0]
+	if b.Origin == control.OriginManual && (b.Jail == jail.ByHand || j.Info.Name == jail.ByHand) {
 		b.Jail = j.Info.Name
 		d.impose(j, b)
 	}
