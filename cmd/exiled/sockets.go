@@ -10,8 +10,6 @@ import (
 	"os/user"
 	"strconv"
 
-	"github.com/coreos/go-systemd/v22/activation"
-
 	"exile/firewall/sockdiag"
 	"exile/internal/control"
 	"exile/internal/metrics"
@@ -30,13 +28,11 @@ type sockets struct {
 // passedSockets takes the sockets by the FileDescriptorName= of their units. What has another name is closed.
 func passedSockets(log *slog.Logger) *sockets {
 	s := &sockets{log: log}
-	for name, files := range activation.FilesWithNames() {
-		for _, f := range files {
-			if err := s.take(name, f); err != nil {
-				log.Warn("Closed a socket that was passed", "name", name, "error", err)
-			}
-			_ = f.Close() // the listener has a descriptor of its own
+	for _, f := range passedFiles() {
+		if err := s.take(f.Name(), f); err != nil {
+			log.Warn("Closed a socket that was passed", "name", f.Name(), "error", err)
 		}
+		_ = f.Close() // the listener has a descriptor of its own
 	}
 	return s
 }

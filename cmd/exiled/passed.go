@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	firstPassed = 3  // SD_LISTEN_FDS_START
+	maxPassed   = 64 // exiled has two sockets
+)
+
+// passedFiles are the descriptors that systemd passed, by the names that their units give them, see sd_listen_fds(3). go-systemd's
+// activation does the same, and links crypto/tls.
+func passedFiles() []*os.File {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil {
+		return nil
+	}
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	var files []*os.File
+	for i := range min(n, len(names), maxPassed) {
+		fd := firstPassed + i
+		unix.CloseOnExec(fd)
+		files = append(files, os.NewFile(uintptr(fd), names[i]))
+	}
+	return files
+}
