@@ -259,7 +259,7 @@ func everyVerb(t *testing.T, g *target.Target) {
 		{args: "statistics", want: "sshd"},
 		{args: "statistics --reset"},
 		{args: "log-level", want: "info"},
-		{args: "pause 10m", want: "Nobody is banned for 10min."},
+		{args: "pause 10m", want: "No ban is in force for 10min."},
 		{args: "status", want: "State: paused"},
 		{args: "pause --off", want: "Banning again."},
 		{args: "reset-firewall"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -12,16 +13,18 @@ import (
 
 // The statuses of is-banned, as systemctl is-active has them.
 const (
-	exitNotBanned  = 3
-	exitNoSuchJail = 4
+	exitNotBanned   = 3
+	exitNoSuchJail  = 4
+	exitNotEnforced = 5
 )
 
 func newIsBannedCommand(o *options) *cobra.Command {
 	var jail string
 	cmd := &cobra.Command{
-		Use:               "is-banned ADDRESS...",
-		Short:             "Check whether any of the addresses is banned",
-		Long:              "Check whether any of the addresses is banned: exit status 0 if so, 3 if not, 4 if there is no such jail.",
+		Use:   "is-banned ADDRESS...",
+		Short: "Check whether any of the addresses is banned",
+		Long: "Check whether any of the addresses is banned: exit status 0 if so, 3 if not, 4 if there is no such jail, 5 if so and the kernel " +
+			"does not enforce it.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeBanned(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,16 +43,33 @@ func newIsBannedCommand(o *options) *cobra.Command {
 					any = any || banned
 					return err
 				})
-				if err == nil && !any {
+				if err != nil {
+					return err
+				}
+				if !any {
 					return &exitError{status: exitNotBanned}
 				}
-				return err
+				return enforced(ctx, d)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&jail, "jail", "", "Look at the bans of `JAIL` only")
 	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
+}
+
+// enforced returns an error with a status of its own while bans are made and the kernel does not have them.
+func enforced(ctx context.Context, d control.Reader) error {
+	s, err := d.Status(ctx)
+	switch {
+	case err != nil:
+		return failure(err, "look up whether bans are enforced")
+	case s.State == control.Paused:
+		return &exitError{exitNotEnforced, errors.New("not enforced: exiled is paused, see exilectl status")}
+	case slices.Contains(s.Degraded, control.BackendFailed):
+		return &exitError{exitNotEnforced, errors.New("not enforced: the kernel refused a change, see exilectl status")}
+	}
+	return nil
 }
 
 func checkJail(jails []control.JailStatus, name string) error {

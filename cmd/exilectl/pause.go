@@ -12,7 +12,7 @@ func newPauseCommand(o *options) *cobra.Command {
 	var off bool
 	cmd := &cobra.Command{
 		Use:   "pause TIME | --off",
-		Short: "Lift every ban and ban nobody for a time",
+		Short: "Put every ban out of force and ban nobody for a time",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if off == (len(args) == 1) {
@@ -45,7 +45,7 @@ func (o *options) pause(ctx context.Context, length time.Duration) error {
 			o.note(c, "Banning again.")
 			return nil
 		}
-		o.note(c, "Nobody is banned for %s.", span(length))
+		o.note(c, "No ban is in force for %s. They are in force again then, or with exilectl pause --off.", span(length))
 		return nil
 	})
 }

@@ -72,6 +72,12 @@ type JailStatus struct {
 	Forgeable bool              // it reads a text log in which any local user can write as the service
 }
 
+// What a Status says, of what programs ask for.
+const (
+	Paused        = "paused"         // a state: no ban is in force, and nobody is banned
+	BackendFailed = "backend-failed" // a reason for being degraded: the kernel does not have what it should
+)
+
 // Status is the daemon and its counters.
 type Status struct {
 	Version  string

@@ -105,7 +105,9 @@ func TestReloadKeepsBansAndCounters(t *testing.T) {
 	})
 }
 
-func TestPauseUnbansAndResumes(t *testing.T) {
+// TestPause: in a pause no ban is in force and nobody is banned, and when it is over, or ended, the bans are there again that
+// have not ended.
+func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		d := w.start()
@@ -114,15 +116,20 @@ func TestPauseUnbansAndResumes(t *testing.T) {
 		if err := d.Pause(t.Context(), 10*time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		w.attack("192.0.2.1", 3)
 		w.expectBanned("paused")
+		w.attack("192.0.2.2", 3)
+		w.expectBanned("paused")
+		if s, err := d.Status(t.Context()); err != nil || s.Banned != 1 || s.Enforced != 0 {
+			t.Errorf("in the pause: %d banned, %d enforced, %v; want 1 and 0", s.Banned, s.Enforced, err)
+		}
 		time.Sleep(10 * time.Minute)
 		// At once, not when somebody asks. Whether it was seen to catch up with so little is chance.
 		synctest.Wait()
 		w.states = slices.DeleteFunc(w.states, func(s string) bool { return s == "catching-up" })
 		w.expectStates("running", "paused", "running")
-		w.attack("192.0.2.1", 3)
 		w.expectBanned("resumed", "192.0.2.1/32")
+		w.attack("192.0.2.2", 3)
+		w.expectBanned("resumed", "192.0.2.1/32", "192.0.2.2/32")
 		for _, t := range []time.Duration{time.Minute, time.Hour, 0} { // another end is news too
 			if err := d.Pause(w.t.Context(), t); err != nil {
 				w.t.Fatal(err)
@@ -148,6 +155,7 @@ func TestPauseSurvivesRestart(t *testing.T) {
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("paused")
 		time.Sleep(10 * time.Minute)
+		w.expectBanned("resumed")
 		w.attack("192.0.2.1", 3)
 		w.expectBanned("resumed", "192.0.2.1/32")
 		if err := errors.Join(d.Pause(t.Context(), time.Hour), d.Pause(t.Context(), 0)); err != nil {
@@ -156,7 +164,6 @@ func TestPauseSurvivesRestart(t *testing.T) {
 		w.end(d)
 		d = w.start()
 		defer w.end(d)
-		w.attack("192.0.2.1", 3)
 		w.expectBanned("the pause was ended", "192.0.2.1/32")
 	})
 }

@@ -115,7 +115,7 @@ func (d *Daemon) enforce(ctx context.Context) {
 		d.reconcile(ctx)
 		return
 	}
-	change := d.kernel.change(d.plan, d.bans)
+	change := d.kernel.change(d.want)
 	d.connected.stale = d.connected.stale || !change.Empty()
 	d.keepConnected(ctx, false)
 	if change.Empty() {

@@ -81,7 +81,7 @@ func (d *Daemon) answer(a answer) {
 	j := d.plan.jail(a.ban.Jail)
 	switch {
 	case j == nil || d.served(a.ban):
-	case time.Now().Before(d.paused):
+	case d.pausing():
 		j.Release(a.ban.Prefix)
 	case a.ignored:
 		j.Release(a.ban.Prefix)

@@ -325,8 +325,7 @@ func (d *Daemon) adapt(ctx context.Context, change func()) {
 	before := d.plan.groupPorts()
 	change()
 	if !slices.EqualFunc(before, d.plan.groupPorts(), slices.Equal) {
-		d.kernel.filled = false // nobody has changed what is ours
-		d.reconcile(ctx)
+		d.remake(ctx)
 	}
 }
 

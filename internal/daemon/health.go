@@ -11,7 +11,7 @@ import (
 
 // The reasons for being degraded, and what to do about each.
 const (
-	reasonBackend    = "backend-failed"
+	reasonBackend    = control.BackendFailed
 	reasonState      = "state-failed"
 	reasonSource     = "source-failed"
 	reasonSuppressed = "journal-suppressed"
@@ -134,11 +134,8 @@ type stance struct {
 	paused time.Time
 }
 
-// show ends a pause whose time is over, and announces a state that is new.
+// show announces a state that is new.
 func (d *Daemon) show() {
-	if !time.Now().Before(d.paused) {
-		d.paused = time.Time{}
-	}
 	now := stance{d.state(), d.paused}
 	if now.state == d.shown.state && now.paused.Equal(d.shown.paused) {
 		return

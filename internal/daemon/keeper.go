@@ -33,11 +33,11 @@ func (k *keeper) touch(keys ...firewall.Key) {
 	}
 }
 
-// change is what the touched keys need, and forgets that they were touched.
-func (k *keeper) change(p *Plan, t *table) firewall.Change {
+// change is what the touched keys need, and forgets that they were touched. want says until when a key is to be held, if it is.
+func (k *keeper) change(want func(firewall.Key) (until time.Time, ok bool)) firewall.Change {
 	var c firewall.Change
 	for key := range k.touched {
-		if until, ok := p.want(t, key); ok {
+		if until, ok := want(key); ok {
 			c.Add = append(c.Add, firewall.Ban{Key: key, Until: until})
 		} else {
 			c.Del = append(c.Del, key)
@@ -45,6 +45,22 @@ func (k *keeper) change(p *Plan, t *table) firewall.Change {
 	}
 	clear(k.touched)
 	return c
+}
+
+// want returns until when the kernel has to hold the key. In a pause it holds none.
+func (d *Daemon) want(k firewall.Key) (until time.Time, ok bool) {
+	if d.pausing() {
+		return time.Time{}, false
+	}
+	return d.plan.want(d.bans, k)
+}
+
+// wantedKeys is everything that the kernel has to hold.
+func (d *Daemon) wantedKeys() []firewall.Ban {
+	if d.pausing() {
+		return nil
+	}
+	return d.plan.wanted(d.bans)
 }
 
 // due reports whether a failed change is to be tried again.
@@ -68,7 +84,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	var change firewall.Change
 	if err == nil {
 		d.adopt(have)
-		change = d.patient(firewall.Diff(d.plan.wanted(d.bans), have), now)
+		change = d.patient(firewall.Diff(d.wantedKeys(), have), now)
 	}
 	d.keepConnected(ctx, true)
 	if !change.Empty() {
@@ -104,7 +120,7 @@ const patience = 5 * time.Minute
 // patient leaves bans in the kernel that nobody wants until the logs have been read for the first time: the process before
 // may have died between kernel and disk, and then the log says so once more. What was lifted goes at once.
 func (d *Daemon) patient(c firewall.Change, now time.Time) firewall.Change {
-	if d.informed || now.Sub(d.started) > patience {
+	if d.informed || d.pausing() || now.Sub(d.started) > patience {
 		return c
 	}
 	c.Del = slices.DeleteFunc(c.Del, func(k firewall.Key) bool {
@@ -193,7 +209,10 @@ func (d *Daemon) look(ctx context.Context) {
 // to be had, they are not.
 func (d *Daemon) complete(ctx context.Context) bool {
 	now := time.Now()
-	least, most := d.plan.count(d.bans, now)
+	least, most := 0, 0
+	if !d.pausing() {
+		least, most = d.plan.count(d.bans, now)
+	}
 	n := 0
 	if c, ok := d.plan.Backend.(firewall.Counter); ok {
 		n, _ = c.Count(ctx) // 0 if nobody knows

@@ -63,6 +63,7 @@ func (d *Daemon) loop(ctx context.Context) {
 			d.enforce(ctx)
 		}
 		d.endTrial(ctx)
+		d.endPause(ctx)
 		d.expire(ctx)
 		d.forgetPast(time.Now())
 		d.show()
@@ -157,7 +158,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 		d.spare(b, dec.Protected)
 		d.guessing(&dec)
 	case d.served(b):
-	case time.Now().Before(d.paused):
+	case d.pausing():
 		j.Release(b.Prefix)
 	case j.Ignored != nil:
 		d.consult(j, b, dec.Ladder)
@@ -360,7 +361,7 @@ func (d *Daemon) standing(r *running, trouble error) {
 
 // condemn has the connections cut that the keys ban, if that is asked for.
 func (d *Daemon) condemn(keys ...firewall.Key) {
-	if d.plan.Kill != nil {
+	if d.plan.Kill != nil && !d.pausing() {
 		d.condemned = append(d.condemned, keys...)
 	}
 }

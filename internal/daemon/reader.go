@@ -76,8 +76,8 @@ func (d *Daemon) state() string {
 	switch {
 	case len(d.health.reasons) > 0:
 		return "degraded"
-	case time.Now().Before(d.paused):
-		return "paused"
+	case d.pausing():
+		return control.Paused
 	}
 	for _, r := range d.sources {
 		if !r.caughtUp {
@@ -87,8 +87,13 @@ func (d *Daemon) state() string {
 	return "running"
 }
 
-// enforced is how many of the bans in force the kernel has. One that is in the kernel for several ports is one only.
-func (d *Daemon) enforced() int { return max(d.wanted()-d.kernel.lacking, 0) }
+// enforced is how many of the bans the kernel has: none in a pause. One that is in the kernel for several ports is one only.
+func (d *Daemon) enforced() int {
+	if d.pausing() {
+		return 0
+	}
+	return max(d.wanted()-d.kernel.lacking, 0)
+}
 
 // wanted is how many bans the kernel should have: all but those of jails that simulate.
 func (d *Daemon) wanted() int {

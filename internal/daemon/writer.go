@@ -218,20 +218,33 @@ func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
 	if t < 0 || t > longestPause {
 		return fmt.Errorf("%w: a pause of %s: at most a day", control.ErrInvalid, t)
 	}
-	return d.changeLater(ctx, func(done func()) error {
+	return d.changeIn(ctx, func(life context.Context) error {
 		d.paused = time.Time{}
-		if t == 0 {
-			d.pending.pause(d.paused)
-			done()
-			return nil
+		if t > 0 {
+			d.paused = time.Now().Add(t)
 		}
-		d.paused = time.Now().Add(t)
-		d.pardonAll("", "pause", func(int) {
-			d.pending.pause(d.paused) // not before: a process that dies meanwhile leaves bans, which its successor enforces
-			done()
-		})
+		d.pending.pause(d.paused)
+		d.remake(life)
 		return nil
 	})
+}
+
+// pausing reports whether no ban is in force, and nobody is banned.
+func (d *Daemon) pausing() bool { return time.Now().Before(d.paused) }
+
+// endPause has the bans in force again when the time of a pause is over.
+func (d *Daemon) endPause(ctx context.Context) {
+	if d.paused.IsZero() || d.pausing() {
+		return
+	}
+	d.paused = time.Time{}
+	d.remake(ctx)
+}
+
+// remake has the kernel hold what is wanted of it now, which is another thing than before.
+func (d *Daemon) remake(ctx context.Context) {
+	d.kernel.filled = false // nobody has changed what is ours
+	d.reconcile(ctx)
 }
 
 // ResetStatistics implements control.Writer.
