@@ -126,7 +126,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	defer store.Close()
 	machine, err := machineID()
 	if err != nil {
-		return err
+		log.Warn("The journal of this machine is not known", "error", err)
 	}
 	planner := &planner{options: o, log: log, machine: machine, loaded: cfg}
 	defer planner.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ import (
 type planner struct {
 	options options
 	log     *slog.Logger
-	machine string         // its id
+	machine string         // its id at the start; empty: it has none
 	loaded  *config.Config // of the start, checked before anything else was touched; nil afterwards
 
 	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: none did
@@ -199,13 +200,17 @@ func readable(path string) bool {
 // journalDirs turns the configured directories into those that hold files: a directory of journals has one for each
 // machine.
 func (b *builder) journalDirs() []string {
+	machine, err := machineID() // which may be another by now
+	if err != nil {
+		machine = cmp.Or(b.machine, "no-machine-id") // under which nobody finds a journal
+	}
 	var dirs []string
 	for _, dir := range b.cfg.JournalDirs {
 		if files, _ := filepath.Glob(filepath.Join(dir, "*.journal")); len(files) > 0 {
 			dirs = append(dirs, dir)
 			continue
 		}
-		dirs = append(dirs, filepath.Join(dir, b.machine))
+		dirs = append(dirs, filepath.Join(dir, machine))
 	}
 	return dirs
 }
