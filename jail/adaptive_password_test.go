@@ -61,6 +61,35 @@ func TestOnlyPasswordsAreEvidence(t *testing.T) {
 	}
 }
 
+// Whoever runs out of methods is told before the name: where the next line has it, an owner is no nobody, on which there is a
+// siege. Where none comes, as by an old sshd, it is one, a second later.
+func TestNobodyIsNamedByTheNextLine(t *testing.T) {
+	t.Parallel()
+	const (
+		noMethod = "Received disconnect from ADDR port 1000:14: No supported authentication methods available [preauth]"
+		farewell = "Disconnected from authenticating user USER ADDR port 1000 [preauth]"
+	)
+	for _, c := range []struct {
+		lines []string
+		want  int
+	}{
+		{[]string{noMethod, farewell}, 5},
+		{[]string{noMethod}, 3}, // the second is told when the third is read
+	} {
+		_, tell := passwordJail(t)
+		for i := range byte(6) {
+			tell("", netip.AddrFrom4([4]byte{20, i, 0, 1}), []string{noMethod})
+		}
+		got := 1
+		for len(tell("bob", netip.MustParseAddr("192.0.2.1"), c.lines)) == 0 && got < 9 {
+			got++
+		}
+		if got != c.want {
+			t.Errorf("%q: banned the %d. time, want the %d.", c.lines, got, c.want)
+		}
+	}
+}
+
 // A password that is refused behind a line that told the guess weighs what the guess did not, and is one of the entries.
 func TestRefusedBehindItsGuess(t *testing.T) {
 	t.Parallel()

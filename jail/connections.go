@@ -12,6 +12,7 @@ const (
 	// LoginGrace is how long sshd lets a client try (LoginGraceTime): evidence of one guess is not spread wider.
 	LoginGrace     = 2 * time.Minute
 	connectionKeep = LoginGrace + 30*time.Second // after the last line
+	nameGrace      = time.Second                 // a guess for nobody waits that long for its connection's next line, which may name a user
 	orphanKeep     = 30 * time.Second            // evidence without an address waits that long for its connection's next line
 	maxConnections = 16384
 	maxWeak        = 16384
@@ -27,6 +28,7 @@ type Connections struct {
 	strong lately                            // addresses with evidence that is not weak
 	logins *recent[netip.AddrPort, struct{}] // far ends that logged in, so that the end of a session is not a probe
 	weak   []weakEvidence                    // waits for something stronger, oldest first
+	names  []weakEvidence                    // waits for a name, likewise
 }
 
 // connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
@@ -125,6 +127,9 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	}
 	if ev.Weak {
 		return c.delay(id, cn, &ev, e, out)
+	}
+	if cn.nameless(&ev) {
+		return c.hold(id, cn, &ev, e, out)
 	}
 	return cn.add(&ev, e, out)
 }

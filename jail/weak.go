@@ -38,7 +38,43 @@ func (c *Connections) delay(id connID, cn *conn, ev *Event, e *journal.Entry, ou
 	return out
 }
 
-// Advance appends to out the weak evidence that nothing stronger has replaced by now, and forgets old connections. now
+// nameless reports whether the event tells the first guess of its connection and nobody's name, which the next line may have:
+// "Received disconnect from ...: No supported authentication methods available", and then "Disconnected from authenticating
+// user alice". What is known of alice must count.
+func (cn *conn) nameless(ev *Event) bool {
+	return ev.Counts && ev.Kind == Failure && ev.Evidence == Once && !ev.Last && !ev.Unknown && len(ev.User) == 0 &&
+		cn.user == "" && cn.addr.IsValid() && cn.told == 0 && !cn.loggedIn
+}
+
+// hold counts a guess for nobody, and has it wait for its connection's next line.
+func (c *Connections) hold(id connID, cn *conn, ev *Event, e *journal.Entry, out []Attempt) []Attempt {
+	if len(c.names) >= maxWeak {
+		out = c.release(out)
+	}
+	cn.count(ev)
+	a := newAttempt(ev, e, "")
+	a.Addr = cn.addr
+	c.names = append(c.names, weakEvidence{id: id, attempt: a})
+	return out
+}
+
+// release tells the oldest guess that waits for a name, unless the next line told it.
+func (c *Connections) release(out []Attempt) []Attempt {
+	w := c.names[0]
+	c.names[0] = weakEvidence{}
+	c.names = c.names[1:]
+	cn := c.conns.get(w.id)
+	if cn == nil || cn.addr != w.attempt.Addr {
+		w.attempt.Guesses = 1 // forgotten, or its PID serves somebody else by now
+		return append(out, w.attempt)
+	}
+	if w.attempt.Guesses = cn.untold(); w.attempt.Guesses > 0 && !cn.loggedIn {
+		out = append(out, w.attempt)
+	}
+	return out
+}
+
+// Advance appends to out the evidence that waited in vain for something stronger, or for a name, and forgets old connections. now
 // must not be ahead of what has been read: while the source lags it is the time of the last entry.
 func (c *Connections) Advance(now time.Time, out []Attempt) []Attempt {
 	for len(c.weak) > 0 {
@@ -47,6 +83,9 @@ func (c *Connections) Advance(now time.Time, out []Attempt) []Attempt {
 			break
 		}
 		out = c.ripen(out)
+	}
+	for len(c.names) > 0 && now.Sub(c.names[0].attempt.Time).Abs() > nameGrace {
+		out = c.release(out)
 	}
 	c.conns.expire(now.UnixMicro(), connectionKeep.Microseconds())
 	return out
@@ -98,5 +137,12 @@ func (c *Connections) excuse(user string, login connID) {
 	}
 }
 
-// Waiting is how much weak evidence waits for something stronger. It is judged in the order of its lines.
-func (c *Connections) Waiting() int { return len(c.weak) }
+// Waits yields, of what waits for something stronger and of what waits for a name, the position of the oldest. Each is judged in
+// the order of its lines.
+func (c *Connections) Waits(yield func(journal.Position) bool) {
+	for _, queue := range [...][]weakEvidence{c.weak, c.names} {
+		if len(queue) > 0 && !yield(queue[0].attempt.Position) {
+			return
+		}
+	}
+}

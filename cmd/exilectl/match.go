@@ -113,7 +113,6 @@ type matcher struct {
 	conns       *jail.Connections
 	now         time.Time // of the last line
 	queue       []matched // not printed yet: the first waits for what follows it
-	waiting     []int     // the numbers of the lines whose weight is not known yet
 	attempts    []jail.Attempt
 	summary     summary
 }
@@ -146,11 +145,7 @@ func (m *matcher) observe(number int, line textlog.Line) error {
 	}
 	m.queue = append(m.queue, newMatched(number, &ev, line.Message))
 	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(number)}}
-	before := m.conns.Waiting()
 	m.attempts = m.conns.Observe(ev, &e, m.attempts[:0])
-	if m.conns.Waiting() > before {
-		m.waiting = append(m.waiting, number)
-	}
 	if len(m.queue) > maxQueue {
 		m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts)
 	}
@@ -196,14 +191,13 @@ func (m *matcher) settle() {
 			}
 		}
 	}
-	m.waiting = m.waiting[len(m.waiting)-m.conns.Waiting():]
 }
 
 // print prints the lines in front of the first that waits.
 func (m *matcher) print() error {
 	n := len(m.queue)
-	if len(m.waiting) > 0 {
-		n = m.waiting[0] - m.queue[0].Line
+	for p := range m.conns.Waits {
+		n = min(n, max(int(p.Seqnum)-m.queue[0].Line, 0))
 	}
 	for i := range m.queue[:n] {
 		if err := m.printLine(&m.queue[i]); err != nil {
