@@ -99,10 +99,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			}
 			continue
 		}
-		j.Watched = c.Units
-		if c.Filter == "sshd" {
-			j.Talks, j.Startups = true, startups(accountsFile, c)
-		}
+		watch(j, c)
 		fromJournal = append(fromJournal, j)
 		wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
 	}
@@ -121,6 +118,14 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	}
 	plan.Sources = append(plan.Sources, source)
 	return nil
+}
+
+// watch has the daemon look what the units of a jail do.
+func watch(j *daemon.Jail, c *config.Jail) {
+	j.Watched = c.Units
+	if c.Filter == "sshd" {
+		j.Talks, j.Startups = true, startups(accountsFile, c)
+	}
 }
 
 // readsText reports whether a jail reads its logpath. Whoever may log on this host writes perfect lines into the log of a syslog
@@ -150,6 +155,9 @@ func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error 
 		return fmt.Errorf("jail %q: %w", c.Name, err)
 	}
 	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath
+	if !c.TrustLogPath { // else it may be another host's
+		watch(j, c)
+	}
 	plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
 	return nil
 }
