@@ -11,14 +11,14 @@ const slack = 3 * time.Second
 
 // Diff returns the change that turns what the kernel has into what is wanted. It touches nothing that is right already.
 func Diff(want, have []Ban) Change {
-	left := make(map[Key]time.Time, len(have))
-	for _, b := range have {
-		left[b.Key] = b.Until
+	left := make(map[Key]int32, len(have)) // where in have: an end would take another third of the memory
+	for i, b := range have {
+		left[b.Key] = int32(i)
 	}
 	c := Change{Add: slices.Grow([]Ban(nil), max(len(want)-len(have), 0))} // so many are lacking at least
 	for _, b := range want {
-		until, ok := left[b.Key]
-		if !ok || !sameEnd(until, b.Until) {
+		i, ok := left[b.Key]
+		if !ok || !sameEnd(have[i].Until, b.Until) {
 			c.Add = append(c.Add, b)
 		}
 		delete(left, b.Key)

@@ -43,6 +43,9 @@ type options struct {
 // percent of the processor's time and saves 70 MB.
 const gcPercent = 50
 
+// startEnds is how long after the logs were read the memory is given back that only the start needed, as much as what is kept.
+const startEnds = 30 * time.Second
+
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -147,7 +150,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 			}
 		},
 		Waiting:  events.Waiting,
-		Informed: func() { go debug.FreeOSMemory() }, // the start needs twice as much memory as what follows
+		Informed: func() { time.AfterFunc(startEnds, debug.FreeOSMemory) },
 		Notify:   notify,
 		Watchdog: watchdog(),
 		Log:      log,
