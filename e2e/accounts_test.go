@@ -14,8 +14,8 @@ import (
 
 // TestAccounts: the helper, with its units byte for byte as they are shipped, asks sshd, PAM and the files who cannot log in
 // with a password, before sshd runs, and again when that changes. The shell decides nothing: with its own, which says no,
-// an account for files alone logs in, and strangers who guess there are judged as on any name that can. Of root, who cannot,
-// the third network's password bans; somebody without one only has points.
+// an account for files alone logs in, and guesses at it count as at any account that can. Root cannot: there the password from
+// a third network bans, and a connection without a password only adds points.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {

@@ -119,7 +119,7 @@ type assault struct {
 
 	mu      sync.Mutex
 	allowed bool      // somebody may get in
-	first   time.Time // who did since that was said
+	first   time.Time // when the first one did since then
 }
 
 // besiege has each of the banned knock every few milliseconds, until stop is called: a gap of enforcement that is shorter than the

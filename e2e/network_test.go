@@ -40,7 +40,7 @@ func TestJustUnderTheLine(t *testing.T) {
 	greeted(t, attacker(t, g, "2001:db8:73::1"))
 }
 
-// allGuess has so many addresses guess four times each, all at once.
+// allGuess has a number of addresses guess four times each, all at once.
 func allGuess(t *testing.T, g *target.Target, addr string, addresses int) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -18,7 +18,7 @@ type keeper struct {
 	shows   string   // prints the user's rules, nothing if there are none
 }
 
-// whole is nftables.service as an administrator uses it who saves what is there, with and without a flush before it.
+// whole is nftables.service with a file into which an administrator saved the whole ruleset, behind these first lines.
 func whole(head string) keeper {
 	return keeper{
 		prepare: "nft 'table inet theirs { chain input { type filter hook input priority filter; tcp dport 22 accept; }; }' && systemctl enable nftables",
@@ -44,8 +44,8 @@ var rulesOfIPTables = keeper{
 	shows: "iptables -S | grep 8080 || true",
 }
 
-// TestSavedRules: rules that were saved while exiled ran always load, while it runs, does not, and at boot. Within a second who is
-// banned is out, who was pardoned since is in, and nothing of exile is there twice.
+// TestSavedRules: rules that were saved while exiled ran load while it runs, while it does not, and at boot. A second later the bans
+// are in force, a ban that was lifted since is gone, and nothing of exile is there twice.
 func TestSavedRules(t *testing.T) {
 	t.Parallel()
 	flushed, added := whole("flush ruleset\\n"), whole("")

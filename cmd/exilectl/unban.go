@@ -108,7 +108,7 @@ func (o *options) sure(ctx context.Context, d control.Reader, jail string) error
 		return nil // the flush will say what is wrong
 	}
 	fmt.Printf("Lift %s of %s? [y/N] ", plural(n, "bans"), clean(cmp.Or(jail, "all jails")))
-	answer, _ := bufio.NewReader(io.LimitReader(os.Stdin, 1024)).ReadString('\n') // no answer is none
+	answer, _ := bufio.NewReader(io.LimitReader(os.Stdin, 1024)).ReadString('\n') // an error leaves it empty, which is a no
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return errors.New("nothing was lifted; --yes does not ask")
 	}

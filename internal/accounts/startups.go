@@ -10,9 +10,9 @@ import (
 // Startups is what sshd says of connections that have not logged in. The zero value: it was not asked.
 type Startups struct {
 	Ports []uint16 `json:"ports,omitempty"` // that it listens at
-	Begin int      `json:"begin,omitempty"` // it refuses some connections while so many have not logged in,
-	Full  int      `json:"full,omitempty"`  // and all while so many have not
-	Grace int      `json:"grace,omitempty"` // after so many seconds they have, or are closed; 0: never
+	Begin int      `json:"begin,omitempty"` // connections without a login from which on sshd refuses some
+	Full  int      `json:"full,omitempty"`  // and from which on it refuses all
+	Grace int      `json:"grace,omitempty"` // seconds that a connection has for its login; 0: no limit
 }
 
 // maxPorts bounds the ports.

@@ -29,7 +29,7 @@ func text(t *testing.T, name string) string {
 	return string(data)
 }
 
-// The packaged file changes nothing: who writes a file in its place has the same.
+// The packaged file changes nothing, so that a file in its place begins with the same.
 func TestPackagedFile(t *testing.T) {
 	t.Parallel()
 	diffConfig(t, mustParse(t, ""), mustParse(t, text(t, packaged)))

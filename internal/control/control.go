@@ -263,8 +263,8 @@ type Service struct {
 // Startups are the connections to a service, and how many of them it lets wait for a login.
 type Startups struct {
 	From  []netip.AddrPort // of all connections, those of sessions too
-	Begin int              // it refuses some newcomers while so many have not logged in,
-	Full  int              // and all while so many have not
+	Begin int              // connections without a login from which on it refuses some newcomers
+	Full  int              // and from which on it refuses all
 	Grace time.Duration    // after that a connection has logged in, or is closed; 0: nobody knows
 	Known bool             // the service said these numbers; otherwise they are those that it has if nobody changed them
 }
