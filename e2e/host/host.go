@@ -143,10 +143,13 @@ func (h *Host) spawn(s seed) error {
 	return nil
 }
 
-// waitBooted waits for the end of the boot. Before its bus is up systemctl fails, so ask until it has an answer.
+// waitBooted waits for the end of the boot. Before its bus is up systemctl fails, and what it waits for may be said while it
+// connects: ask until it has an answer.
 func (h *Host) waitBooted(ctx context.Context) error {
 	for {
-		out, err := h.Run(ctx, "systemctl", "is-system-running", "--wait")
+		ask, done := context.WithTimeout(ctx, 5*time.Second)
+		out, err := h.Run(ask, "systemctl", "is-system-running", "--wait")
+		done()
 		switch strings.TrimSpace(out) {
 		case "running", "degraded":
 			return nil
