@@ -278,6 +278,26 @@ func TestSubscribersHearOfBans(t *testing.T) {
 	})
 }
 
+// A watcher whose client is at its end is not told that the bus was lost: an interrupted monitor ends both, one after the other.
+func TestWatchEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	onEachBus(t, func(t *testing.T, h *host) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: h.bus.Address, Lost: func(err error) { t.Errorf("told that %v", err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		events, done := make(chan control.Event, 10), make(chan error, 1)
+		go func() { done <- c.Watch(t.Context(), func(e control.Event) { events <- e }) }()
+		h.announce(t, events, "192.0.2.53/32")
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+}
+
 // A watcher hears of bans after the daemon was restarted, and believes nobody else.
 func TestWatchOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()

@@ -33,22 +33,26 @@ func isOwnerChange(sig *dbus.Signal) bool {
 	return sig.Sender == "org.freedesktop.DBus" && sig.Name == "org.freedesktop.DBus.NameOwnerChanged"
 }
 
-// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx ends, also when the daemon or the
-// bus is restarted meanwhile; but a connection over a Stream is not made anew. Their times are when they arrived. It may be
+// Watch subscribes and calls emit with each ban and unban as they are announced, until ctx ends or the client is closed, also when the
+// daemon or the bus is restarted meanwhile; but a connection over a Stream is not made anew. Their times are when they arrived. It may be
 // called once.
 func (c *Client) Watch(ctx context.Context, emit func(control.Event)) error {
 	c.watching.Store(true)
 	owner, err := c.follow(ctx)
 	for err == nil {
-		if err = c.hear(ctx, owner, emit); errors.Is(err, errLost) && c.cfg.Stream == nil {
+		err = c.hear(ctx, owner, emit)
+		if errors.Is(err, errLost) && c.cfg.Stream == nil && !c.ended(ctx) {
 			owner, err = c.rejoin(ctx)
 		}
-		if ctx.Err() != nil {
-			return nil // the connection ends with ctx
+		if c.ended(ctx) {
+			return nil
 		}
 	}
 	return err
 }
+
+// ended reports whether nobody wants to hear any more. Of a context that both were made from, each is told on its own.
+func (c *Client) ended(ctx context.Context) bool { return ctx.Err() != nil || c.ctx.Err() != nil }
 
 // hear emits what the daemon says until the connection is lost.
 func (c *Client) hear(ctx context.Context, owner string, emit func(control.Event)) (err error) {
