@@ -104,7 +104,7 @@ func kept(t *testing.T, g *target.Target, exile, pardoned *host.Attacker, step s
 		return s.Banned == 1 && s.Enforced == 1 && !knock(t.Context(), exile)
 	})
 	silent(t, exile)
-	eventually(t, step+": who was pardoned gets in", func() bool {
+	eventually(t, step+": the pardoned host gets in", func() bool {
 		_, err := pardoned.Banner(t.Context())
 		return err == nil
 	})

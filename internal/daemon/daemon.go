@@ -202,7 +202,7 @@ func (d *Daemon) restore(contents state.Contents) {
 	d.remind(contents.Snapshots, 0)
 	d.goAllRound(d.checkFriend)
 	d.regroup()
-	d.bans.bound(d.plan.MaxBans) // not before: who was banned by the process before is not among the newest
+	d.bans.bound(d.plan.MaxBans) // not before: bans of an earlier process are not among the newest
 	d.makeRoom(d.bans.len())
 	if contents.Trial.Text != "" && d.trial.Text == "" { // it ended while nobody ran
 		d.takeBack(contents.Trial)

@@ -15,7 +15,7 @@ import (
 	"exile/internal/state"
 )
 
-// bounded makes plans that hold so many bans.
+// bounded makes plans that hold at most that many bans.
 func (w *world) bounded(maxBans int) {
 	w.change = func(p *daemon.Plan) { p.MaxBans = maxBans }
 }
@@ -31,7 +31,7 @@ func (w *world) keepBans(bans ...control.Ban) {
 	w.keep(batch)
 }
 
-// longBans are so many bans of an attack on a day.
+// longBans are bans of a day each, as an attack makes them.
 func longBans(many int) []control.Ban {
 	bans := make([]control.Ban, many)
 	for i := range bans {

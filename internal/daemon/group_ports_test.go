@@ -151,7 +151,7 @@ func TestGroupFollowsItsPorts(t *testing.T) {
 	})
 }
 
-// Who asks about an address hears that it is banned with others, for what those did, and what is closed.
+// What is said of an address names the network that it is banned with, what others there did, and what is closed.
 func TestGroupIsExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkMemory says how much of the heap so many bans take, with their past.
+// BenchmarkMemory says how much of the heap bans take, with their past.
 func BenchmarkMemory(b *testing.B) {
 	const many = 300_000
 	for range b.N {

@@ -59,7 +59,7 @@ func (d *Daemon) attendTo(ctx context.Context, j *Jail) error {
 		return nil
 	}
 	var waiting *control.Startups
-	if j.Startups != nil && s.Accepted == 0 { // who is started for each connection has no limit of its own
+	if j.Startups != nil && s.Accepted == 0 { // an instance for each connection has no limit of its own
 		if waiting, err = j.Startups(ctx); err != nil {
 			d.log.Debug("Whether a service refuses connections is not known", "jail", j.Info.Name, "reason", err)
 		}

@@ -15,7 +15,7 @@ import (
 // reasonStartups is a reason for being degraded that concerns one jail: its name follows.
 const reasonStartups = "max-startups:"
 
-// shownHolders is how many of those who hold most connections are named.
+// shownHolders is how many holders of connections are named, those with most of them.
 const shownHolders = 3
 
 // startups is what was last known of the connections to the service of a jail.
