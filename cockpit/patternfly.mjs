@@ -1,5 +1,5 @@
-// Makes exile/patternfly.css: those rules of PatternFly that the page uses. Run by hand when PatternFly is updated or the
-// page takes a new component or class; the result is checked in, so that neither building nor testing needs npm.
+// Makes exile/patternfly.css: the rules of PatternFly that the page uses. Run it by hand after updating PatternFly or using a
+// new component or class in the page. The result is checked in, so that neither building nor testing needs npm.
 //
 //   npm install --no-save --prefix DIR purgecss@8.0.0 @patternfly/patternfly@6.6.1
 //   node cockpit/patternfly.mjs DIR/node_modules
@@ -14,10 +14,10 @@ const page = dirname(fileURLToPath(import.meta.url)) + "/exile";
 const patternfly = modules + "/@patternfly/patternfly";
 
 const COMPONENTS = ["Page/page", "Card/card", "Table/table", "Table/table-grid", "Button/button", "FormControl/form-control", "Alert/alert"];
-const END = ".end-of-patternfly{--end:1}"; // behind it our own rules, so that the tokens that only they use stay
+const END = ".end-of-patternfly{--end:1}"; // our own rules follow it, so that the tokens that only they use are kept
 const read = name => readFileSync(name, "utf8");
 const css = ["patternfly-base.css", ...COMPONENTS.map(c => `components/${c}.css`)].map(f => read(`${patternfly}/${f}`)).join("\n")
-        .replace(/@font-face\s*{[^}]*}/g, ""); // the page names Cockpit's own font files
+        .replace(/@font-face\s*{[^}]*}/g, ""); // the page uses Cockpit's own font files
 const [{ css: used }] = await new PurgeCSS().purge({
     content: [page + "/*.html", page + "/*.js"],
     css: [{ raw: css + END + read(page + "/exile.css") }],

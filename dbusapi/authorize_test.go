@@ -9,6 +9,9 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
+
+	"exile/internal/control"
+	"exile/internal/control/controltest"
 )
 
 // busctl runs systemd's own client on the host's bus, and returns what it printed.
@@ -136,16 +139,50 @@ func TestPolkitDecides(t *testing.T) {
 	}
 }
 
+// named returns what a daemon says that is degraded because of somebody.
+func named(t *testing.T, f *controltest.Fake) (control.Status, []control.JailStatus, []control.Ban, []control.Host) {
+	t.Helper()
+	jails, err := f.Jails(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return control.Status{
+		State: "degraded", Degraded: []string{"guessing:alice"}, Remedies: []string{"Somebody guesses passwords of alice from 127.0.0.1."},
+		Instead: map[string]control.Reason{"guessing:alice": {Word: "guessing", Remedy: "Ask."}},
+	}, jails, nil, nil
+}
+
+// What everybody may ask for names nobody.
+func TestDescribeNamesNobody(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.fake.Set(named(t, h.fake))
+	out, err := h.busctl(t, true, manager("Describe")...)
+	if err != nil || !strings.Contains(out, "guessing") {
+		t.Errorf("Describe = %q, %v", out, err)
+	}
+	if strings.Contains(out, "alice") || strings.Contains(out, "127.0.0") {
+		t.Errorf("nobody sees %s", out)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, NOT TESTED as root: we are not")
+	}
+	if out, err := h.busctl(t, false, manager("Describe")...); err != nil || !strings.Contains(out, "guessing:alice") {
+		t.Errorf("root sees %s, %v", out, err)
+	}
+}
+
 // Everybody may read properties, so they must not have addresses.
 func TestPropertiesShowNoAddresses(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
+		h.fake.Set(named(t, h.fake))
 		for _, object := range [][2]string{{"/org/exile1", "org.exile1.Manager"}, {"/org/exile1/jail/sshd", "org.exile1.Jail"}} {
 			out, err := h.busctl(t, true, "call", "org.exile1", object[0], "org.freedesktop.DBus.Properties", "GetAll", "s", object[1])
 			if err != nil || !strings.Contains(out, "NBanned") {
 				t.Errorf("GetAll %s = %q, %v", object[1], out, err)
 			}
-			if strings.Contains(out, "192.0.2.") || strings.Contains(out, "2001:db8") || strings.Contains(out, "127.0.0") {
+			if strings.Contains(out, "192.0.2.") || strings.Contains(out, "2001:db8") || strings.Contains(out, "127.0.0") || strings.Contains(out, "alice") {
 				t.Errorf("properties of %s have addresses: %s", object[1], out)
 			}
 		}
@@ -163,7 +200,7 @@ func TestBusctl(t *testing.T) {
 	tests := []struct{ args, want []string }{
 		{[]string{"tree", "org.exile1"}, []string{"/org/exile1/jail/sshd", "/org/exile1/jail/web_2d1", "/org/freedesktop/LogControl1"}},
 		{[]string{"introspect", "org.exile1", "/org/exile1"}, []string{"org.freedesktop.DBus.ObjectManager", ".NBanned", "emits-change", ".BanNew"}},
-		{manager("ListBans", "ssut", "", "", "1", "0"), []string{`a(ssttuus)s 1 "sshd" "192.0.2.7" `}},
+		{manager("ListBans", "ssut", "", "", "1", "0"), []string{`a(ssttuusb)s 1 "sshd" "192.0.2.7" `}},
 		{manager("GetJail", "s", "web-1"), []string{`o "/org/exile1/jail/web_2d1"`}},
 		{manager("GetJail", "s", "x\x1b[2J"), []string{"No such jail"}},
 		{manager("Ban", "sstst", "", "192.0.2.0/33", "0", "", "0"), []string{"neither an address nor a network"}},
@@ -196,7 +233,7 @@ func TestBusctl(t *testing.T) {
 	}
 }
 
-// A user whom polkit is slow to ask about cannot take the place of root, who is not asked about.
+// A caller that waits for polkit does not keep root waiting, about whom polkit is not asked.
 func TestWaitingForPolkitDoesNotShutRootOut(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -68,7 +68,7 @@ func TestChangesAreGathered(t *testing.T) {
 	}
 }
 
-// A state that ends by itself is an event like another.
+// A state that ends by itself is announced like any other change.
 func TestStateChanges(t *testing.T) {
 	t.Parallel()
 	h := start(t)

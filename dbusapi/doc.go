@@ -1,27 +1,16 @@
-// Package dbusapi puts the daemon on the system bus as org.exile1, and has the client that exilectl uses. The objects,
-// their methods, properties and signals are tables (manager.go, jail.go, logcontrol.go); introspection is printed from
-// the same tables, so that it cannot differ from what is served.
+// Package dbusapi puts the daemon on the system bus as org.exile1. Its objects, methods, properties and signals are tables, one
+// file each; internal/server serves them, internal/exile1 has what goes over the wire. exilectl uses dbusapi/client.
 //
-// A Service owns no state of the daemon: it translates between messages and the plain types of internal/control. A lost
-// bus is connected again while the daemon goes on; a slow or hostile peer costs bounded memory, and nobody but itself.
+// A Service owns no state of the daemon: it translates between messages and the plain types of internal/control.
 package dbusapi
 
-import "github.com/godbus/dbus/v5"
+import (
+	"exile/dbusapi/internal/exile1"
+)
 
-// The names of the interface. Everything else that carries them (bus policy, polkit actions, units, man pages) is
-// compared with these by a test.
+// The names of the service and its interfaces.
 const (
-	BusName          = "org.exile1"
-	ManagerInterface = BusName + ".Manager"
-	JailInterface    = BusName + ".Jail"
-
-	managerPath = dbus.ObjectPath("/org/exile1")
-	jailsPath   = managerPath + "/jail"
-	logPath     = dbus.ObjectPath("/org/freedesktop/LogControl1")
-
-	peerInterface       = "org.freedesktop.DBus.Peer"
-	propertiesInterface = "org.freedesktop.DBus.Properties"
-	introspectInterface = "org.freedesktop.DBus.Introspectable"
-	objectsInterface    = "org.freedesktop.DBus.ObjectManager"
-	logInterface        = "org.freedesktop.LogControl1"
+	BusName          = exile1.BusName
+	ManagerInterface = exile1.ManagerInterface
+	JailInterface    = exile1.JailInterface
 )

@@ -77,7 +77,7 @@ func TestLargeMessagesAreRefused(t *testing.T) {
 	})
 }
 
-// A peer that calls faster than it is answered is refused; another is answered all the same.
+// A peer that calls faster than it is answered is refused; others are answered as usual.
 func TestFloodHitsOnlyItsSender(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
@@ -120,7 +120,7 @@ func TestReportsAreLimited(t *testing.T) {
 	}
 }
 
-// Announcing must not wait, whatever the bus does: here there is none.
+// Announcing must not wait, whatever the bus does. This host has no bus.
 func TestAnnounceNeverWaits(t *testing.T) {
 	t.Parallel()
 	h := start(t)
@@ -131,7 +131,7 @@ func TestAnnounceNeverWaits(t *testing.T) {
 	}
 }
 
-// Who has not subscribed hears of no ban, although another has.
+// A peer that has not subscribed hears of no ban, even if another has.
 func TestOnlySubscribersHearOfBans(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {

@@ -1,83 +1,70 @@
 package dbusapi
 
 import (
-	"slices"
-
+	"exile/dbusapi/internal/exile1"
+	"exile/dbusapi/internal/server"
 	"exile/internal/control"
 )
 
-// jailIface is the table of org.exile1.Jail.
-func jailIface() *iface {
-	return &iface{name: JailInterface, methods: jailMethods(), properties: jailProperties()}
+// jail is the table of org.exile1.Jail.
+func (r *rows) jail() *server.Interface {
+	return &server.Interface{Name: exile1.JailInterface, Methods: r.jailMethods(), Properties: jailProperties()}
 }
 
-func jailMethods() []method {
-	return []method{
-		{"ListBans", "s after, u max, t flags", "a(ssttuus) bans, s next", func(c *call) ([]any, error) {
-			return c.listBans(control.Page{Jail: c.object.jail, After: c.str(0), Max: int(c.u32(1))}, c.u64(2))
-		}},
-		{"ListFailures", "s after, u max, t flags", "a(sutt) hosts, s next", listFailures},
-		{"Describe", "", "s json", describeJail},
-		{"Ban", "s address, t duration_usec, s reason, t flags", "t until_usec", func(c *call) ([]any, error) {
-			return c.ban(c.object.jail, c.str(0), c.u64(1), c.str(2), 3)
-		}},
-		{"Unban", "s address, t flags", "u n_removed", func(c *call) ([]any, error) {
-			return c.unban(c.object.jail, c.str(0), c.u64(1))
-		}},
-		{"Flush", "t flags", "u n_removed", func(c *call) ([]any, error) {
-			return c.flush(c.object.jail, c.u64(0))
-		}},
+func (r *rows) jailMethods() []server.Method {
+	return []server.Method{
+		r.method("ListBans", "s after, u max, t flags", "a(ssttuusb) bans, s next", func(c *server.Call) ([]any, error) {
+			return r.listBans(c, control.Page{Jail: c.Object().Name, After: c.Str(0), Max: int(c.U32(1))}, c.U64(2))
+		}),
+		r.method("ListFailures", "s after, u max, t flags", "a(sutt) hosts, s next", r.listFailures),
+		r.method("Describe", "", "s json", r.describeJail),
 	}
 }
 
-// jailProperties leaves out the protected networks, which are addresses: Describe has them for who may inspect.
-func jailProperties() []property {
-	return []property{
-		{"Name", "s", emitsConst, func(f facts) any { return f.jail.Name }, nil},
-		{"State", "s", emitsTrue, func(f facts) any { return f.jail.State }, nil},
-		{"Units", "as", emitsTrue, func(f facts) any { return list(f.jail.Units...) }, nil},
-		{"Detection", "s", emitsTrue, func(f facts) any { return f.jail.Detection }, nil},
-		{"MaxRetry", "u", emitsTrue, func(f facts) any { return count(f.jail.MaxRetry) }, nil},
-		{"FindTimeUSec", "t", emitsTrue, func(f facts) any { return durationUSec(f.jail.FindTime) }, nil},
-		{"BanTimeUSec", "t", emitsTrue, func(f facts) any { return durationUSec(f.jail.BanTime) }, nil},
-		{"NBanned", "t", emitsTrue, func(f facts) any { return number(f.jail.Banned) }, nil},
-		{"NFailing", "t", emitsFalse, func(f facts) any { return number(f.jail.Failing) }, nil},
-		{"NBansTotal", "t", emitsFalse, func(f facts) any { return f.jail.Total }, nil},
-		{"NFailuresTotal", "t", emitsFalse, func(f facts) any { return f.jail.Failures }, nil},
-		{"LastBanUSec", "t", emitsFalse, func(f facts) any { return usec(f.jail.LastBan) }, nil},
+// jailProperties leaves out the protected networks, which are addresses: Describe has them for those who may inspect.
+func jailProperties() []server.Property {
+	return []server.Property{
+		property("Name", "s", server.EmitsConst, func(f facts) any { return f.jail.Name }),
+		property("State", "s", server.EmitsTrue, func(f facts) any { return f.jail.State }),
+		property("Units", "as", server.EmitsTrue, func(f facts) any { return exile1.List(f.jail.Units...) }),
+		property("Detection", "s", server.EmitsTrue, func(f facts) any { return f.jail.Detection }),
+		property("MaxRetry", "u", server.EmitsTrue, func(f facts) any { return exile1.Count(f.jail.MaxRetry) }),
+		property("FindTimeUSec", "t", server.EmitsTrue, func(f facts) any { return exile1.DurationUSec(f.jail.FindTime) }),
+		property("BanTimeUSec", "t", server.EmitsTrue, func(f facts) any { return exile1.DurationUSec(f.jail.BanTime) }),
+		property("NBanned", "t", server.EmitsTrue, func(f facts) any { return number(f.jail.Banned) }),
+		property("NFailing", "t", server.EmitsFalse, func(f facts) any { return number(f.jail.Failing) }),
+		property("NBansTotal", "t", server.EmitsFalse, func(f facts) any { return f.jail.Total }),
+		property("NFailuresTotal", "t", server.EmitsFalse, func(f facts) any { return f.jail.Failures }),
+		property("LastBanUSec", "t", server.EmitsFalse, func(f facts) any { return exile1.USec(f.jail.LastBan) }),
 	}
 }
 
-func listFailures(c *call) ([]any, error) {
-	p, err := c.page(control.Page{Jail: c.object.jail, After: c.str(0), Max: int(c.u32(1))}, c.u64(2))
+func (r *rows) listFailures(c *server.Call) ([]any, error) {
+	p, err := page(control.Page{Jail: c.Object().Name, After: c.Str(0), Max: int(c.U32(1))}, c.U64(2))
 	if err != nil {
 		return nil, err
 	}
-	if err := c.turn(); err != nil {
+	if err := c.TakeLargeSlot(); err != nil {
 		return nil, err
 	}
-	hosts, next, err := c.session.service.cfg.Reader.Hosts(c.ctx, p)
+	hosts, next, err := r.Daemon.Hosts(c.Context(), p)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]hostRecord, 0, len(hosts))
+	out := make([]exile1.HostRecord, 0, len(hosts))
 	for _, h := range hosts {
-		out = append(out, toHostRecord(h))
+		out = append(out, exile1.ToHostRecord(h))
 	}
 	return []any{out, next}, nil
 }
 
-func describeJail(c *call) ([]any, error) {
-	jails, err := c.session.service.cfg.Reader.Jails(c.ctx)
+func (r *rows) describeJail(c *server.Call) ([]any, error) {
+	j, err := r.thisJail(c.Context(), c.Object())
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(jails, func(j control.JailStatus) bool { return j.Name == c.object.jail })
-	if i < 0 {
-		return nil, fail(errUnknownObject, "Unknown object %q.", string(c.path))
+	if !c.Allows(r.action(control.MayInspect)) {
+		j = j.Public()
 	}
-	if !c.inspects() {
-		jails[i] = jails[i].Public()
-	}
-	return asJSON(toJailDoc(jails[i]))
+	return asJSON(j)
 }

@@ -33,7 +33,7 @@ func TestNamesAreListedAndForgotten(t *testing.T) {
 	}
 	for _, n := range append(want, want...) {
 		left, _ := c.Names(t.Context(), "")
-		known, err := c.ForgetName(t.Context(), n.Jail, n.Name)
+		known, err := c.ForgetName(t.Context(), n.Jail, string(n.Name))
 		if err != nil || known != (len(left) > 0) {
 			t.Errorf("forget %q: %t, %v", n.Name, known, err)
 		}

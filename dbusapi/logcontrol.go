@@ -1,83 +1,44 @@
 package dbusapi
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
+
+	"exile/dbusapi/internal/bus"
+	"exile/dbusapi/internal/exile1"
+	"exile/dbusapi/internal/server"
+	"exile/internal/control"
 )
 
-// logLevel is a row of the table between the levels of syslog and those of slog.
-type logLevel struct {
-	name  string
-	level slog.Level
-}
-
-// logLevels is ordered from most to least severe.
-func logLevels() []logLevel {
-	return []logLevel{
-		{"emerg", slog.LevelError + 12},
-		{"alert", slog.LevelError + 8},
-		{"crit", slog.LevelError + 4},
-		{"err", slog.LevelError},
-		{"warning", slog.LevelWarn},
-		{"notice", slog.LevelInfo + 2},
-		{"info", slog.LevelInfo},
-		{"debug", slog.LevelDebug},
-	}
-}
-
-// LogLevelName is the syslog name of a level: the least severe that l lets through.
-func LogLevelName(l slog.Level) string {
-	for _, row := range logLevels() {
-		if l >= row.level {
-			return row.name
-		}
-	}
-	return "debug"
-}
-
-// ParseLogLevel is the inverse of LogLevelName.
-func ParseLogLevel(name string) (slog.Level, bool) {
-	for _, row := range logLevels() {
-		if row.name == name {
-			return row.level, true
-		}
-	}
-	return 0, false
-}
-
 // logControl is the table of org.freedesktop.LogControl1.
-func logControl() *iface {
-	return &iface{name: logInterface, properties: []property{
-		{"LogLevel", "s", emitsFalse, func(f facts) any { return LogLevelName(f.service.cfg.LogLevel.Level()) }, setLogLevel},
-		{"LogTarget", "s", emitsFalse, func(f facts) any { return f.service.cfg.LogTarget }, setLogTarget},
-		{"SyslogIdentifier", "s", emitsConst, func(facts) any { return filepath.Base(os.Args[0]) }, nil},
+func (r *rows) logControl() *server.Interface {
+	return &server.Interface{Name: bus.LogControl, Properties: []server.Property{
+		{Name: "LogLevel", Sig: "s", Emits: server.EmitsFalse, Get: func(any) any { return exile1.LogLevelName(r.LogLevel.Level()) }, Set: r.setLogLevel},
+		{Name: "LogTarget", Sig: "s", Emits: server.EmitsFalse, Get: func(any) any { return r.LogTarget }, Set: r.setLogTarget},
+		{Name: "SyslogIdentifier", Sig: "s", Emits: server.EmitsConst, Get: func(any) any { return filepath.Base(os.Args[0]) }},
 	}}
 }
 
-func setLogLevel(c *call, v any) error {
+func (r *rows) setLogLevel(c *server.Call, v any) error {
+	if err := c.Authorize(r.action(control.MayManage)); err != nil {
+		return err
+	}
 	name, _ := v.(string)
-	level, ok := ParseLogLevel(name)
+	level, ok := exile1.ParseLogLevel(name)
 	if !ok {
-		return fail(errInvalidArgs, "Invalid log level %q.", name)
+		return bus.Errorf(bus.InvalidArgs, "Invalid log level %q.", name)
 	}
-	c.session.service.cfg.LogLevel.Set(level)
+	r.LogLevel.Set(level)
 	return nil
 }
 
-// setLogTarget accepts what is: where the log goes is decided by who started the program.
-func setLogTarget(c *call, v any) error {
-	if target, _ := v.(string); target != c.session.service.cfg.LogTarget && target != "auto" {
-		return fail(errNotSupported, "The log target cannot be changed to %q while running.", target)
+// setLogTarget accepts the present one: where the log goes is decided by whoever started the program.
+func (r *rows) setLogTarget(c *server.Call, v any) error {
+	if err := c.Authorize(r.action(control.MayManage)); err != nil {
+		return err
+	}
+	if target, _ := v.(string); target != r.LogTarget && target != "auto" {
+		return bus.Errorf(bus.NotSupported, "The log target cannot be changed to %q while running.", target)
 	}
 	return nil
-}
-
-// LogLevelNames lists the names that LogLevel can have.
-func LogLevelNames() []string {
-	var out []string
-	for _, row := range logLevels() {
-		out = append(out, row.name)
-	}
-	return out
 }

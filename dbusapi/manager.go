@@ -1,300 +1,227 @@
 package dbusapi
 
 import (
-	"errors"
-	"math"
 	"net/netip"
 	"slices"
 
 	"github.com/godbus/dbus/v5"
 
+	"exile/dbusapi/internal/exile1"
+	"exile/dbusapi/internal/server"
 	"exile/internal/control"
 )
 
 // manager is the table of org.exile1.Manager.
-func manager() *iface {
-	return &iface{
-		name:       ManagerInterface,
-		methods:    slices.Concat(managerQueries(), managerCommands(), learnedMethods(), trialMethods()),
-		signals:    managerSignals(),
-		properties: managerProperties(),
+func (r *rows) manager() *server.Interface {
+	return &server.Interface{
+		Name:       exile1.ManagerInterface,
+		Methods:    slices.Concat(r.managerQueries(), r.managerCommands(), r.learnedMethods(), r.trialMethods()),
+		Signals:    managerSignals(),
+		Properties: r.managerProperties(),
 	}
 }
 
-func managerQueries() []method {
-	return []method{
-		{"GetJail", "s name", "o path", getJail},
-		{"ListJails", "", "a(sosuut) jails", listJails},
-		{"QueryAddress", "s address", "a(ssttuus) bans, a{sv} info", queryAddress},
-		{"ListBans", "s jail, s after, u max, t flags", "a(ssttuus) bans, s next", func(c *call) ([]any, error) {
-			return c.listBans(control.Page{Jail: c.str(0), After: c.str(1), Max: int(c.u32(2))}, c.u64(3))
-		}},
-		{"ListBansByFileDescriptor", "s jail, t flags", "h fd", listBansByFD},
-		{"Describe", "", "s json", describeStatus},
-		{"DescribeAddress", "s address", "s json", describeAddress},
-		{"DumpByFileDescriptor", "", "h fd", dumpByFD},
-		{"ExportStateByFileDescriptor", "t flags", "h fd", exportStateByFD},
-		{"Subscribe", "", "", func(c *call) ([]any, error) { return nil, c.session.subscribe(c) }},
-		{"Unsubscribe", "", "", func(c *call) ([]any, error) { return nil, c.session.unsubscribe(c.ctx, c.sender) }},
+func (r *rows) managerQueries() []server.Method {
+	return []server.Method{
+		r.method("GetJail", "s name", "o path", r.getJail),
+		r.method("ListJails", "", "a(sosuut) jails", r.listJails),
+		r.method("QueryAddress", "s address", "a(ssttuusb) bans, a{sv} info", r.queryAddress),
+		r.method("ListBans", "s jail, s after, u max, t flags", "a(ssttuusb) bans, s next", func(c *server.Call) ([]any, error) {
+			return r.listBans(c, control.Page{Jail: c.Str(0), After: c.Str(1), Max: int(c.U32(2))}, c.U64(3))
+		}),
+		r.method("ListBansByFileDescriptor", "s jail, t flags", "h fd", r.listBansByFD),
+		r.method("Describe", "", "s json", r.describeStatus),
+		r.method("DescribeAddress", "s address", "s json", r.describeAddress),
+		r.method("ExportStateByFileDescriptor", "t flags", "h fd", r.exportStateByFD),
+		r.method("Subscribe", "", "", func(c *server.Call) ([]any, error) { return nil, c.Subscribe() }),
+		r.method("Unsubscribe", "", "", func(c *server.Call) ([]any, error) { return nil, c.Unsubscribe() }),
 	}
 }
 
-func managerCommands() []method {
-	return []method{
-		{"Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", func(c *call) ([]any, error) {
-			return c.ban(c.str(0), c.str(1), c.u64(2), c.str(3), 4)
-		}},
-		{"BanMany", "a(ssts) bans, t flags", "a(uss) refused", banMany},
-		{"Unban", "s jail, s address, t flags", "u n_removed", func(c *call) ([]any, error) {
-			return c.unban(c.str(0), c.str(1), c.u64(2))
-		}},
-		{"Flush", "s jail, t flags", "u n_removed", func(c *call) ([]any, error) {
-			return c.flush(c.str(0), c.u64(1))
-		}},
-		{"Report", "s jail, s address, s user, b success, t flags", "", report},
-		{"Pause", "t duration_usec, t flags", "", pause},
-		{"ResetStatistics", "", "", func(c *call) ([]any, error) {
-			return nil, c.session.service.cfg.Writer.ResetStatistics(c.ctx)
-		}},
-		{"ResetFirewall", "t flags", "", resetFirewall},
-		{"Reload", "", "", reload},
+func (r *rows) managerCommands() []server.Method {
+	return []server.Method{
+		r.method("Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", r.ban),
+		r.method("BanMany", "a(ssts) bans, t flags", "a(uss) refused", r.banMany),
+		r.method("Unban", "s jail, s address, t flags", "u n_removed", r.unban),
+		r.method("Flush", "s jail, t flags", "u n_removed", r.flush),
+		r.method("Report", "s jail, s address, s user, b success, t flags", "", r.report),
+		r.method("Pause", "t duration_usec, t flags", "", r.pause),
+		r.method("ResetStatistics", "", "", func(c *server.Call) ([]any, error) { return nil, r.Daemon.ResetStatistics(c.Context()) }),
+		r.method("ResetFirewall", "t flags", "", r.resetFirewall),
+		r.method("Reload", "", "", r.reload),
 	}
 }
 
-func managerSignals() []signal {
-	return []signal{
-		{"BanNew", "s jail, s address, t until_usec, u failures, s origin"},
-		{"BanRemoved", "s jail, s address, s reason"},
-		{"JailNew", "s name, o path"},
-		{"JailRemoved", "s name, o path"},
-		{"Reloading", "b active"},
+func managerSignals() []server.Signal {
+	return []server.Signal{
+		{Name: "BanNew", Args: "s jail, s address, t until_usec, u failures, s origin, s reason, b simulated"},
+		{Name: "BanRemoved", Args: "s jail, s address, s reason, b simulated"},
+		{Name: "JailNew", Args: "s name, o path"},
+		{Name: "JailRemoved", Args: "s name, o path"},
+		{Name: "Reloading", Args: "b active"},
 	}
 }
 
 // managerProperties holds no address: everybody may read properties.
-func managerProperties() []property {
-	return []property{
-		{"Version", "s", emitsConst, func(f facts) any { return f.service.cfg.Version }, nil},
-		{"Backends", "as", emitsTrue, func(f facts) any { return list(f.status.Backend) }, nil},
-		{"State", "s", emitsTrue, func(f facts) any { return f.status.State }, nil},
-		{"Degraded", "as", emitsTrue, func(f facts) any { return list(f.status.Degraded...) }, nil},
-		{"PausedUntilUSec", "t", emitsTrue, func(f facts) any { return usec(f.status.PausedTo) }, nil},
-		{"TrialUntilUSec", "t", emitsTrue, func(f facts) any { return usec(f.status.TrialTo) }, nil},
-		{"NJails", "u", emitsTrue, func(f facts) any { return count(f.status.Jails) }, nil},
-		{"NBanned", "t", emitsTrue, func(f facts) any { return number(f.status.Banned) }, nil},
-		{"NEnforced", "t", emitsTrue, func(f facts) any { return number(f.status.Enforced) }, nil},
-		{"NFailing", "t", emitsFalse, func(f facts) any { return number(f.status.Failing) }, nil},
-		{"Statistics", "(tttt)", emitsFalse, func(f facts) any {
+func (r *rows) managerProperties() []server.Property {
+	return []server.Property{
+		property("Version", "s", server.EmitsConst, func(facts) any { return r.Version }),
+		property("Backends", "as", server.EmitsTrue, func(f facts) any { return exile1.List(f.status.Backend) }),
+		property("State", "s", server.EmitsTrue, func(f facts) any { return f.status.State }),
+		property("Degraded", "as", server.EmitsTrue, func(f facts) any { return exile1.List(f.status.Degraded...) }),
+		property("PausedUntilUSec", "t", server.EmitsTrue, func(f facts) any { return exile1.USec(f.status.PausedTo) }),
+		property("TrialUntilUSec", "t", server.EmitsTrue, func(f facts) any { return exile1.USec(f.status.TrialTo) }),
+		property("NJails", "u", server.EmitsTrue, func(f facts) any { return exile1.Count(f.status.Jails) }),
+		property("NBanned", "t", server.EmitsTrue, func(f facts) any { return number(f.status.Banned) }),
+		property("NEnforced", "t", server.EmitsTrue, func(f facts) any { return number(f.status.Enforced) }),
+		property("NFailing", "t", server.EmitsFalse, func(f facts) any { return number(f.status.Failing) }),
+		property("Statistics", "(tttt)", server.EmitsFalse, func(f facts) any {
 			return statistics{f.status.Entries, f.status.Failures, f.status.Bans, f.status.Unbans}
-		}, nil},
-		{"NSignalsDropped", "t", emitsFalse, func(f facts) any { return f.service.Dropped() }, nil},
-		{"LastEntryUSec", "t", emitsFalse, func(f facts) any { return usec(f.status.LastEntry) }, nil},
-		{"JournalLagUSec", "t", emitsFalse, func(f facts) any { return durationUSec(max(f.status.Lag, 0)) }, nil},
-		{"JournalCursor", "s", emitsFalse, func(f facts) any { return f.status.Position }, nil},
-		{"StartTimestampUSec", "t", emitsConst, func(f facts) any { return f.service.started.realtime }, nil},
-		{"StartTimestampMonotonicUSec", "t", emitsConst, func(f facts) any { return f.service.started.monotonic }, nil},
+		}),
+		property("NSignalsDropped", "t", server.EmitsFalse, func(facts) any { return r.dropped() }),
+		property("LastEntryUSec", "t", server.EmitsFalse, func(f facts) any { return exile1.USec(f.status.LastEntry) }),
+		property("JournalLagUSec", "t", server.EmitsFalse, func(f facts) any { return exile1.DurationUSec(max(f.status.Lag, 0)) }),
+		property("JournalCursor", "s", server.EmitsFalse, func(f facts) any { return f.status.Position }),
+		property("StartTimestampUSec", "t", server.EmitsConst, func(facts) any { return r.started.realtime }),
+		property("StartTimestampMonotonicUSec", "t", server.EmitsConst, func(facts) any { return r.started.monotonic }),
 	}
 }
 
 // statistics is (tttt): entries read, failures counted, bans, unbans.
 type statistics struct{ Entries, Failures, Bans, Unbans uint64 }
 
-func number(n int) uint64 { return uint64(max(n, 0)) }
-
-// list is never nil and has no empty strings.
-func list(s ...string) []string {
-	return slices.DeleteFunc(append([]string{}, s...), func(s string) bool { return s == "" })
-}
-
-func getJail(c *call) ([]any, error) {
-	jails, err := c.session.service.cfg.Reader.Jails(c.ctx)
+func (r *rows) getJail(c *server.Call) ([]any, error) {
+	jails, err := r.Daemon.Jails(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	j, err := control.FindJail(jails, c.str(0))
-	return []any{jailPath(j.Name)}, err
+	j, err := control.FindJail(jails, c.Str(0))
+	return []any{exile1.JailPath(j.Name)}, err
 }
 
-func listJails(c *call) ([]any, error) {
-	jails, err := c.session.service.cfg.Reader.Jails(c.ctx)
+func (r *rows) listJails(c *server.Call) ([]any, error) {
+	jails, err := r.Daemon.Jails(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	out := []jailRecord{}
+	out := []exile1.JailRecord{}
 	for _, j := range jails {
-		out = append(out, toJailRecord(j))
+		out = append(out, exile1.ToJailRecord(j))
 	}
 	return []any{out}, nil
 }
 
-func queryAddress(c *call) ([]any, error) {
-	p, err := ParsePrefix(c.str(0))
+func (r *rows) queryAddress(c *server.Call) ([]any, error) {
+	p, err := control.ParsePrefix(c.Str(0))
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.session.service.cfg.Reader.Address(c.ctx, p)
+	a, err := r.Daemon.Address(c.Context(), p)
 	if err != nil {
 		return nil, err
 	}
-	bans := []banRecord{}
+	bans := []exile1.BanRecord{}
 	for _, b := range a.Bans {
-		bans = append(bans, toRecord(b))
+		bans = append(bans, exile1.ToBanRecord(b))
 	}
 	failures := map[string]uint32{}
 	for jail, n := range a.Failures {
-		failures[jail] = count(n)
+		failures[jail] = exile1.Count(n)
 	}
 	info := map[string]dbus.Variant{
 		"Protected": dbus.MakeVariant(a.Protected != ""),
 		"Rule":      dbus.MakeVariant(a.Protected),
 		"Failures":  dbus.MakeVariant(failures),
-		"Offences":  dbus.MakeVariant(count(a.Offences)),
+		"Offences":  dbus.MakeVariant(exile1.Count(a.Offences)),
 	}
 	return []any{bans, info}, nil
 }
 
-// The sizes of a page, as control.Page documents them.
-const (
-	pageDefault = 1000
-	pageMax     = 10_000
-)
-
-func (c *call) page(p control.Page, flags uint64) (control.Page, error) {
-	if flags != 0 {
-		return p, fail(errInvalidArgs, "Unknown flags 0x%x.", flags)
+func (r *rows) listBans(c *server.Call, p control.Page, flags uint64) ([]any, error) {
+	p, err := page(p, flags)
+	if err != nil {
+		return nil, err
 	}
-	if len(p.After) > maxText || len(p.Jail) > maxText {
-		return p, fail(errInvalidArgs, "The name of a jail or the start of a page is too long.")
+	if err := c.TakeLargeSlot(); err != nil {
+		return nil, err
 	}
-	if p.Max == 0 {
-		p.Max = pageDefault
+	bans, next, err := r.Daemon.Bans(c.Context(), p)
+	if err != nil {
+		return nil, err
 	}
-	p.Max = min(p.Max, pageMax)
-	return p, nil
+	return nil, c.ReplyPage(exile1.PageSignature, func(p []byte) []byte { return exile1.AppendPage(p, bans, next) })
 }
 
-func (c *call) listBans(p control.Page, flags uint64) ([]any, error) {
-	p, err := c.page(p, flags)
+func (r *rows) ban(c *server.Call) ([]any, error) {
+	flags, err := c.Flags(4, exile1.FlagPermanent|exile1.FlagForce)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.turn(); err != nil {
-		return nil, err
-	}
-	bans, next, err := c.session.service.cfg.Reader.Bans(c.ctx, p)
+	request, err := toRequest(c.Str(0), c.Str(1), c.U64(2), c.Str(3), flags)
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.writePage(bans, next)
+	b, err := r.Daemon.Ban(c.Context(), request)
+	if err != nil {
+		return nil, err
+	}
+	return []any{exile1.UntilUSec(b.Until)}, nil
 }
 
-// ban bans; argument flagsAt has the flags.
-func (c *call) ban(jail, address string, durationUSec uint64, reason string, flagsAt int) ([]any, error) {
-	flags, err := c.flags(flagsAt, flagPermanent|flagForce)
+func (r *rows) unban(c *server.Call) ([]any, error) {
+	p, err := control.ParsePrefix(c.Str(1))
 	if err != nil {
 		return nil, err
 	}
-	r, err := toRequest(jail, address, durationUSec, reason, flags)
-	if err != nil {
-		return nil, err
-	}
-	b, err := c.session.service.cfg.Writer.Ban(c.ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return []any{untilUSec(b.Until)}, nil
+	return r.lift(c, p, 2)
 }
 
-// toRequest reads a ban that somebody asks for.
-func toRequest(jail, address string, durationUSec uint64, reason string, flags uint64) (control.BanRequest, error) {
-	p, err := ParsePrefix(address)
-	if err := errors.Join(err, checkText("jail", jail), checkText("reason", reason)); err != nil {
-		return control.BanRequest{}, err
-	}
-	r := control.BanRequest{Jail: jail, Prefix: p, Reason: reason, Force: flags&flagForce != 0}
-	r.Permanent = flags&flagPermanent != 0 || durationUSec == infinity
-	switch {
-	case r.Permanent:
-	case durationUSec > math.MaxInt64/1000:
-		return r, fail(errInvalidArgs, "A duration of %d µs is too long; set flag 1 for a permanent ban.", durationUSec)
-	default:
-		r.Duration = fromDurationUSec(durationUSec)
-	}
-	return r, nil
-}
+func (r *rows) flush(c *server.Call) ([]any, error) { return r.lift(c, netip.Prefix{}, 1) }
 
-func (c *call) unban(jail, address string, flags uint64) ([]any, error) {
-	p, err := ParsePrefix(address)
+// lift lifts the bans of p or, if it is invalid, every ban. Argument 0 is the jail, and there are no flags yet.
+func (r *rows) lift(c *server.Call, p netip.Prefix, flagsAt int) ([]any, error) {
+	if _, err := c.Flags(flagsAt, 0); err != nil {
+		return nil, err
+	}
+	n, err := r.Daemon.Unban(c.Context(), c.Str(0), p)
 	if err != nil {
 		return nil, err
 	}
-	return c.lift(jail, p, flags)
+	return []any{exile1.Count(n)}, nil
 }
 
-// flush lifts every ban of a jail or, with "", of all.
-func (c *call) flush(jail string, flags uint64) ([]any, error) {
-	return c.lift(jail, netip.Prefix{}, flags)
-}
-
-func (c *call) lift(jail string, p netip.Prefix, flags uint64) ([]any, error) {
-	if flags != 0 {
-		return nil, fail(errInvalidArgs, "Unknown flags 0x%x.", flags)
-	}
-	if err := checkText("jail", jail); err != nil {
+func (r *rows) report(c *server.Call) ([]any, error) {
+	if _, err := c.Flags(4, 0); err != nil {
 		return nil, err
 	}
-	n, err := c.session.service.cfg.Writer.Unban(c.ctx, jail, p)
+	a, err := control.ParseAddr(c.Str(1))
 	if err != nil {
 		return nil, err
 	}
-	return []any{count(n)}, nil
-}
-
-func report(c *call) ([]any, error) {
-	if _, err := c.flags(4, 0); err != nil {
-		return nil, err
-	}
-	p, err := ParsePrefix(c.str(1))
-	if err != nil {
-		return nil, err
-	}
-	if !p.IsSingleIP() {
-		return nil, fail(errInvalidArgs, "%q is a network; a report is about one address.", c.str(1))
-	}
-	if err := checkText("jail", c.str(0)); err != nil {
-		return nil, err
-	}
-	if len(c.str(2)) > maxText {
-		return nil, fail(errInvalidArgs, "A user name of %d bytes is too long.", len(c.str(2)))
-	}
-	return nil, c.session.service.cfg.Writer.Report(c.ctx, control.Report{
-		Jail: c.str(0), Addr: p.Addr(), User: c.str(2), Success: c.boolean(3),
+	return nil, r.Daemon.Report(c.Context(), control.Report{
+		Jail: c.Str(0), Addr: a, User: c.Str(2), Success: c.Bool(3),
 	})
 }
 
-func pause(c *call) ([]any, error) {
-	if _, err := c.flags(1, 0); err != nil {
+func (r *rows) pause(c *server.Call) ([]any, error) {
+	if _, err := c.Flags(1, 0); err != nil {
 		return nil, err
 	}
-	d := fromDurationUSec(c.u64(0))
-	if d < 0 {
-		return nil, fail(errInvalidArgs, "A pause has an end: %d µs is too long.", c.u64(0))
-	}
-	return nil, c.session.service.cfg.Writer.Pause(c.ctx, d)
+	return nil, r.Daemon.Pause(c.Context(), exile1.FromDurationUSec(c.U64(0)))
 }
 
-func resetFirewall(c *call) ([]any, error) {
-	if _, err := c.flags(0, 0); err != nil {
+func (r *rows) resetFirewall(c *server.Call) ([]any, error) {
+	if _, err := c.Flags(0, 0); err != nil {
 		return nil, err
 	}
-	return nil, c.session.service.cfg.Writer.ResetFirewall(c.ctx)
+	return nil, r.Daemon.ResetFirewall(c.Context())
 }
 
-// reload returns when the new configuration is live and what it changed on the bus was told.
-func reload(c *call) ([]any, error) {
-	c.session.emit(managerPath, ManagerInterface+".Reloading", true)
-	err := c.session.service.cfg.Writer.Reload(c.ctx)
-	c.session.refreshNow(c.ctx)
-	c.session.emit(managerPath, ManagerInterface+".Reloading", false)
+// reload returns when the new configuration is in force and what it changed on the bus was announced.
+func (r *rows) reload(c *server.Call) ([]any, error) {
+	c.Emit("Reloading", true)
+	err := r.Daemon.Reload(c.Context())
+	c.AnnounceChanges()
+	c.Emit("Reloading", false)
 	return nil, err
 }

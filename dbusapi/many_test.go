@@ -11,7 +11,7 @@ import (
 	"exile/internal/control"
 )
 
-// A long list goes in as many calls as it takes, whatever its texts, and each refusal comes back to the ban that it is of.
+// A long list goes in as many calls as it takes, whatever its texts, and each refusal is matched to its ban.
 func TestBanMany(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"exile/dbusapi"
+	"exile/dbusapi/client"
 	"exile/dbusapi/dbustest"
 	"exile/internal/control"
 	"exile/internal/control/controltest"
@@ -60,7 +61,7 @@ func startOn(t *testing.T, bus *dbustest.Bus) *host {
 func (h *host) serve(t *testing.T) {
 	t.Helper()
 	h.service = dbusapi.New(dbusapi.Config{
-		Address: h.bus.Address, Reader: h.fake, Writer: h.fake, Learner: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
+		Address: h.bus.Address, Daemon: h.fake, Version: "1.2", LogLevel: h.level, LogTarget: "journal",
 		Connected: func(err error) { h.states <- err },
 	})
 	h.fake.Announce = h.service.Announce
@@ -91,9 +92,9 @@ func (h *host) wait(t *testing.T, up bool) {
 	}
 }
 
-func (h *host) dial(t *testing.T) *dbusapi.Client {
+func (h *host) dial(t *testing.T) *client.Client {
 	t.Helper()
-	c, err := dbusapi.Dial(t.Context(), dbusapi.ClientConfig{Address: h.bus.Address})
+	c, err := client.Dial(t.Context(), client.Config{Address: h.bus.Address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func sample() *controltest.Fake {
 	f := &controltest.Fake{Now: func() time.Time { return day(12) }}
 	f.Set(
 		control.Status{
-			Version: "1.2", State: "degraded", Degraded: []string{"journal-suppressed"}, Remedies: []string{"Raise it."},
+			Version: "1.2", State: "degraded", Degraded: []string{"journal-suppressed"}, Remedies: []string{"Raise it."}, Notice: "look",
 			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2, Evicted: 1, Undated: 6,
 			Repairs: 1, LastEntry: day(11), Lag: 1500 * time.Microsecond, Position: "s=1;i=2",
 			Dropped: map[string]uint64{"exile4": 7}, Days: []control.Day{{Date: day(0).Truncate(time.Hour), Passed: 4, Dropped: 7, Bans: 3, Protected: 2, Denied: 1}},
@@ -250,7 +251,7 @@ func TestSubscribersHearOfBans(t *testing.T) {
 		p := netip.MustParsePrefix("203.0.113.9/32")
 		var got control.Event
 		for got.Kind == "" { // the subscription comes at its own time
-			if _, err := speaker.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Minute}); err != nil {
+			if _, err := speaker.Ban(t.Context(), control.BanRequest{Prefix: p, Duration: time.Minute, Reason: "scans us"}); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -258,7 +259,7 @@ func TestSubscribersHearOfBans(t *testing.T) {
 			case <-time.After(10 * time.Millisecond):
 			}
 		}
-		want := control.Ban{Jail: "sshd", Prefix: p, Since: got.Time, Until: day(12).Add(time.Minute), Origin: control.OriginManual}
+		want := control.Ban{Jail: "sshd", Prefix: p, Since: got.Time, Until: day(12).Add(time.Minute), Origin: control.OriginManual, Reason: "scans us"}
 		if diff := cmp.Diff(want, got.Ban, equal); got.Kind != control.BanNew || diff != "" {
 			t.Errorf("event %s (-want +got):\n%s", got.Kind, diff)
 		}
@@ -278,12 +279,12 @@ func TestSubscribersHearOfBans(t *testing.T) {
 	})
 }
 
-// A watcher whose client is at its end is not told that the bus was lost: an interrupted monitor ends both, one after the other.
+// A watcher whose client is closed is not told that the bus was lost: an interrupted monitor ends both, one after the other.
 func TestWatchEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: h.bus.Address, Lost: func(err error) { t.Errorf("told that %v", err) }})
+		c, err := client.Dial(ctx, client.Config{Address: h.bus.Address, Lost: func(err error) { t.Errorf("told that %v", err) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +299,7 @@ func TestWatchEndsWithItsClient(t *testing.T) {
 	})
 }
 
-// A watcher hears of bans after the daemon was restarted, and believes nobody else.
+// A watcher hears of bans after a restart of the daemon, and believes nobody else.
 func TestWatchOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
@@ -320,7 +321,7 @@ func TestWatchOutlivesTheDaemon(t *testing.T) {
 	})
 }
 
-// A watcher hears of bans after the bus itself was restarted, and asks over the new connection.
+// A watcher hears of bans after a restart of the bus, and asks over the new connection.
 func TestWatchOutlivesTheBus(t *testing.T) {
 	t.Parallel()
 	onEachBus(t, func(t *testing.T, h *host) {
@@ -343,14 +344,14 @@ func TestWatchOutlivesTheBus(t *testing.T) {
 }
 
 // watch returns a client that watches, and what it hears.
-func (h *host) watch(t *testing.T) (*dbusapi.Client, <-chan control.Event) {
+func (h *host) watch(t *testing.T) (*client.Client, <-chan control.Event) {
 	t.Helper()
 	c, events := h.dial(t), make(chan control.Event, 100)
 	go func() { _ = c.Watch(t.Context(), func(e control.Event) { events <- e }) }()
 	return c, events
 }
 
-// announce bans again and again, until it is heard: a subscription comes at its own time.
+// announce bans again and again until somebody hears it: it is not known when a subscription takes effect.
 func (h *host) announce(t *testing.T, heard <-chan control.Event, prefix string) {
 	t.Helper()
 	p := netip.MustParsePrefix(prefix)
@@ -369,7 +370,7 @@ func (h *host) announce(t *testing.T, heard <-chan control.Event, prefix string)
 	}
 }
 
-// lie tells every peer n times of a ban in the daemon's words.
+// lie sends every peer n signals that look like the daemon's.
 func (h *host) lie(t *testing.T, n int) {
 	t.Helper()
 	conn := h.raw(t)

@@ -18,14 +18,14 @@ import (
 	"exile/internal/control"
 )
 
-// mute is a peer that never reads.
-type mute struct {
+// stalled is a peer that never reads.
+type stalled struct {
 	t      *testing.T
 	conn   net.Conn
 	serial uint32
 }
 
-func (h *host) mute(t *testing.T) *mute {
+func (h *host) stalled(t *testing.T) *stalled {
 	t.Helper()
 	path, _ := strings.CutPrefix(h.bus.Address, "unix:path=")
 	conn, err := net.Dial("unix", path)
@@ -33,7 +33,7 @@ func (h *host) mute(t *testing.T) *mute {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	m := &mute{t: t, conn: conn}
+	m := &stalled{t: t, conn: conn}
 	if _, err := fmt.Fprintf(conn, "\x00AUTH EXTERNAL %x\r\nBEGIN\r\n", strconv.Itoa(os.Geteuid())); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func (h *host) mute(t *testing.T) *mute {
 }
 
 // call reports whether the bus still takes calls.
-func (m *mute) call(to string, path dbus.ObjectPath, iface, member string, args ...any) bool {
+func (m *stalled) call(to string, path dbus.ObjectPath, iface, member string, args ...any) bool {
 	msg := &dbus.Message{Type: dbus.TypeMethodCall, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldDestination: dbus.MakeVariant(to), dbus.FieldPath: dbus.MakeVariant(path),
 		dbus.FieldInterface: dbus.MakeVariant(iface), dbus.FieldMember: dbus.MakeVariant(member),
@@ -61,17 +61,17 @@ func (m *mute) call(to string, path dbus.ObjectPath, iface, member string, args 
 	return err == nil
 }
 
-// Peers that ask and do not read cost the bus a bounded part of what it keeps for us, so that it never stops reading from us.
+// Peers that ask and do not read use a bounded part of what the bus buffers for us, so that it never stops reading from us.
 func TestUnreadRepliesAreFew(t *testing.T) {
 	t.Parallel()
 	if testing.Short() { // for the race detector, which learns nothing from so many
 		t.Skip("SKIPPED: many messages; tested without -short")
 	}
-	for name, ask := range map[string]func(*mute) bool{
-		"lists": func(m *mute) bool {
+	for name, ask := range map[string]func(*stalled) bool{
+		"lists": func(m *stalled) bool {
 			return m.call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "ListBans", "", "", uint32(10_000), uint64(0))
 		},
-		"introspection": func(m *mute) bool {
+		"introspection": func(m *stalled) bool {
 			return m.call(dbusapi.BusName, "/org/exile1", "org.freedesktop.DBus.Introspectable", "Introspect")
 		},
 	} {
@@ -80,9 +80,9 @@ func TestUnreadRepliesAreFew(t *testing.T) {
 			h := start(t)
 			h.fake.Set(control.Status{}, []control.JailStatus{{Name: "sshd"}}, manyBans(t), nil)
 			c := h.dial(t)
-			deaf := []*mute{h.mute(t), h.mute(t), h.mute(t)}
+			peers := []*stalled{h.stalled(t), h.stalled(t), h.stalled(t)}
 			for i := range 3000 {
-				for _, m := range deaf {
+				for _, m := range peers {
 					if !ask(m) {
 						t.Fatal("the bus has enough of the peer")
 					}
@@ -104,14 +104,14 @@ func TestUnreadRepliesAreFew(t *testing.T) {
 	}
 }
 
-// A subscriber that does not read is sent no more.
-func TestDeafSubscriberIsDismissed(t *testing.T) {
+// A subscriber that does not read is unsubscribed.
+func TestStalledSubscriberIsRemoved(t *testing.T) {
 	t.Parallel()
 	if testing.Short() { // for the race detector, which learns nothing from so many
 		t.Skip("SKIPPED: many messages; tested without -short")
 	}
 	h := start(t)
-	h.mute(t).call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "Subscribe")
+	h.stalled(t).call(dbusapi.BusName, "/org/exile1", dbusapi.ManagerInterface, "Subscribe")
 	event := control.Event{Kind: control.BanNew, Ban: control.Ban{Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.99/32"), Origin: control.OriginJournal}}
 	before := uint32(0)
 	for still := 0; still < 20; {
@@ -130,7 +130,7 @@ func TestDeafSubscriberIsDismissed(t *testing.T) {
 	}
 }
 
-// unread is how many bytes the service has sent that wait for somebody to read them.
+// unread is how many bytes of the service wait for peers to read them.
 func (h *host) unread(t *testing.T) uint32 {
 	t.Helper()
 	conn := h.raw(t)

@@ -12,10 +12,11 @@ import (
 	"exile/e2e/target"
 )
 
-// TestAccounts: the helper, with its units byte for byte as they are shipped, asks sshd, PAM and the files who cannot log in
-// with a password, before sshd runs, and again when that changes. The shell decides nothing: with its own, which says no,
-// an account for files alone logs in, and guesses at it count as at any account that can. Root cannot: there the password from
-// a third network bans, and a connection without a password only adds points.
+// TestAccounts checks the helper with its units exactly as shipped: it asks sshd, PAM and the account files which accounts
+// cannot log in with a password, before sshd runs and again when that changes. The login shell decides nothing: an account
+// for file transfer, whose shell refuses logins, still logs in, and guesses at it count like guesses at any usable account.
+// Root cannot log in with a password: there a password from a third network bans, and a connection without a password only
+// adds points.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {
@@ -40,7 +41,7 @@ func TestAccounts(t *testing.T) {
 	list := locked(t, g)
 	for name, want := range map[string]bool{"root": true, "daemon": true, "keys": true, "gone": true, "alice": false, "files": false} {
 		if slices.Contains(list, name) != want {
-			t.Errorf("%s is one without a password: %t, want %t; the list is %q", name, !want, want, list)
+			t.Errorf("%s is listed as having no password: %t, want %t; the list is %q", name, !want, want, list)
 		}
 	}
 
@@ -60,7 +61,7 @@ func TestAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	keeper := attacker(t, g, "203.0.113.75") // of root's key, who does not have it there, and leaves when asked for a password
+	keeper := attacker(t, g, "203.0.113.75") // holds root's key, which this host does not accept, and leaves when asked for a password
 	for n := range 2 {
 		if _, err := keeper.SSH(t.Context(), []string{"-F", "none", "-l", "root", "-o", "PreferredAuthentications=publickey"}, ""); !errors.Is(err, host.ErrDenied) {
 			t.Fatalf("root came in without a key: %v", err)
@@ -79,7 +80,7 @@ func TestAccounts(t *testing.T) {
 	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(t, g), "alice") })
 }
 
-// people makes accounts: root may come in with a key only, files has a shell that says no, keys may use nothing but its
+// people makes accounts: root may log in with a key only, files has a shell that refuses logins, keys may use nothing but its
 // key, gone has expired.
 func people(t *testing.T, g *target.Target) {
 	t.Helper()
@@ -94,7 +95,7 @@ func people(t *testing.T, g *target.Target) {
 		printf '%s\n' 'Match User files' 'ForceCommand internal-sftp' 'Match User keys' 'AuthenticationMethods publickey' >>/etc/ssh/sshd_config`)
 }
 
-// locked are the accounts that the helper's list has as those without a password.
+// locked returns the accounts that the helper lists as having no password.
 func locked(t *testing.T, g *target.Target) []string {
 	t.Helper()
 	var list struct{ Accounts, Locked []string }

@@ -12,8 +12,8 @@ import (
 	"exile/e2e/target"
 )
 
-// TestAdaptive: the shipped detector on a host. The helper tells it who has no password, it learns a name from two networks
-// and bans the third for it, and says why wherever people look.
+// TestAdaptive runs the shipped detector on a host. The helper tells it which accounts have no password; the detector learns
+// a name from two networks, bans the third for it, and every face says why.
 func TestAdaptive(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {detection: adaptive}}\n")
@@ -60,8 +60,8 @@ func TestAdaptive(t *testing.T) {
 	})
 }
 
-// showsNames: a name that was tried, which may be somebody's password, is shown on the bus and on the socket to those who may
-// read the system journal, and to no other user.
+// showsNames checks that the bus and the socket show a tried name, which may be somebody's password, only to users who may
+// read the system journal.
 func showsNames(t *testing.T, g *target.Target, a *host.Attacker, name string) {
 	t.Helper()
 	inside(t, g, "useradd", "somebody")
@@ -91,7 +91,7 @@ func showsNames(t *testing.T, g *target.Target, a *host.Attacker, name string) {
 	}
 }
 
-// try guesses once for a name; whether its ban or sshd's answer comes first is a race.
+// try guesses once for a name. Either its ban or sshd's answer may come first.
 func try(t *testing.T, a *host.Attacker, user string) {
 	t.Helper()
 	if err := a.Guess(t.Context(), user, 1); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
@@ -99,7 +99,8 @@ func try(t *testing.T, a *host.Attacker, user string) {
 	}
 }
 
-// helper: exiled-accounts.service lists within its walls who has no password, again when that changes, and exiled hears.
+// helper checks that exiled-accounts.service, in its sandbox, lists the accounts without a password, lists them again when
+// that changes, and that exiled notices.
 func helper(t *testing.T, g *target.Target) {
 	t.Helper()
 	inside(t, g, "systemctl", "restart", "exiled-accounts.service")
@@ -114,6 +115,6 @@ func helper(t *testing.T, g *target.Target) {
 	eventually(t, "the helper sees that alice has no password", func() bool { return slices.Contains(locked(t, g), "alice") })
 	eventually(t, "exiled hears of it", func() bool { return strings.Contains(g.Log(t.Context()), "Read the accounts of this host again") })
 	if out := inside(t, g, "stat", "-c", "%U:%G %a", "/run/exile-accounts", "/run/exile-accounts/accounts.json"); strings.TrimSpace(out) != "root:exile 750\nroot:exile 640" {
-		t.Errorf("the list belongs to others than it should:\n%s", out)
+		t.Errorf("the list has the wrong owner or mode:\n%s", out)
 	}
 }

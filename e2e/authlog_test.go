@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// TestAuthLog: where there is no journal, a jail that reads auth.log says what keeps it from that, and that the log can be forged,
-// and works with the drop-in that comes along.
+// TestAuthLog: where there is no journal, a jail that reads auth.log says what prevents it from reading it and that the log
+// can be forged. Without the helper that opens such logs it works with the drop-in that is shipped.
 func TestAuthLog(t *testing.T) {
 	t.Parallel()
 	g := off(t, "journal: /var/log/nowhere\n"+config("ipset")+"    logpath: [/var/log/auth.log]\n    logtimezone: Asia/Kathmandu\n")
 	inside(t, g, "install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", "/var/log/auth.log")
+	inside(t, g, "systemctl", "mask", "exiled-logs.socket") // which would open it
 	if err := g.Activate(limit(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestAuthLog(t *testing.T) {
 	}
 	a := attacker(t, g, "198.51.100.61")
 	greeted(t, a)
-	// By a clock in Kathmandu, as BSD's syslogd writes it: four guesses; and a line whose time cannot be read.
+	// Four guesses by a clock in Kathmandu, as BSD's syslogd writes it, and a line whose time cannot be read.
 	inside(t, g, "sh", "-c", `now=$(TZ=Asia/Kathmandu date '+%b %e %T'); {
 		echo "$now exile sshd[1]: Failed password for root from 198.51.100.61 port 4000 ssh2"
 		echo "$now exile last message repeated 3 times"
@@ -51,17 +52,42 @@ func TestAuthLog(t *testing.T) {
 		}
 	}
 	if got := inside(t, g, "exilectl", "list-bans"); !strings.Contains(got, "file") {
-		t.Errorf("where the ban came from is not said:\n%s", got)
+		t.Errorf("the list does not say where the ban came from:\n%s", got)
 	}
 }
 
-// TestForgedAuthLog: where there is a journal, a local user who writes perfect lines into auth.log through a syslog daemon bans
-// nobody, and who guesses is banned; unless the configuration says that the log is to be trusted.
+// TestOverToTheJournal: a jail that reads auth.log because exiled may not read the journal switches to the journal by itself
+// as soon as exiled may.
+func TestOverToTheJournal(t *testing.T) {
+	t.Parallel()
+	g := off(t, config("nftables")+"    logpath: [/var/log/auth.log]\n")
+	inside(t, g, "install", "-m", "644", "/dev/null", "/var/log/auth.log")
+	inside(t, g, "sh", "-ec", `chown -R root:root /var/log/journal; find /var/log/journal -type f -exec chmod 640 {} +
+		find /var/log/journal -type d -exec chmod 755 {} +`)
+	if err := g.Activate(limit(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	const warning = "any local user can forge lines"
+	if status := waitStatus(t, g, 0); !strings.Contains(status, warning) {
+		t.Fatalf("the text log is not read:\n%s", status)
+	}
+	a := attacker(t, g, "198.51.100.62")
+	guess(t, a, 1)
+	inside(t, g, "systemd-tmpfiles", "--create", "--prefix", "/var/log/journal")
+	eventually(t, "the journal is read", func() bool { return !strings.Contains(inside(t, g, "exilectl", "status", "--lines=0"), warning) })
+	counted(t, g, a, 1) // from before
+	guess(t, a, 2)
+	lastGuess(t, a)
+	banned(t, g, a, 1)
+}
+
+// TestForgedAuthLog: where there is a journal, a local user who writes perfect lines into auth.log through a syslog daemon
+// bans nobody, and a real attacker is banned; unless the configuration says to trust the log.
 func TestForgedAuthLog(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("nftables")+"    logpath: [/var/log/auth.log]\n")
 	inside(t, g, "install", "-m", "644", "/dev/null", "/var/log/auth.log")
-	// What a syslog daemon does: it writes down who says to be sshd.
+	// A syslog daemon does the same: it writes down anything that calls itself sshd.
 	inside(t, g, "systemd-run", "-q", "--unit=syslog-like.service", "sh", "-c",
 		"exec journalctl -q -f -n all -o short --no-hostname -t sshd -t sshd-session >>/var/log/auth.log")
 	if err := g.Activate(limit(t, time.Minute)); err != nil {
@@ -82,7 +108,7 @@ func TestForgedAuthLog(t *testing.T) {
 	forge()
 	guess(t, attacker, 3)
 	lastGuess(t, attacker)
-	banned(t, g, attacker, 1) // behind the forged lines
+	banned(t, g, attacker, 1) // after the forged lines
 	greeted(t, victim)
 	if status := waitStatus(t, g, 0); strings.Contains(status, "reads a text log") {
 		t.Errorf("the status speaks of a text log that is not read:\n%s", status)

@@ -11,10 +11,10 @@ import (
 	"exile/e2e/target"
 )
 
-// backends are the ways of banning that every kernel of today has.
+// backends are the ways of banning that every current kernel has.
 var backends = []string{"ipset", "nftables", "route"}
 
-// families are two strangers each, far enough apart that one's ban does not cover the other.
+// families has two strangers for each address family, far enough apart that a ban of one does not cover the other.
 var families = map[string]struct{ attacker, bystander string }{
 	"IPv4": {"198.51.100.7", "198.51.100.8"},
 	"IPv6": {"2001:db8:bad::7", "2001:db8:600d::8"},
@@ -24,7 +24,7 @@ func config(backend string) string {
 	return "backend: " + backend + "\njails:\n  sshd:\n    maxretry: 4\n    findtime: 10m\n    bantime: 1h\n"
 }
 
-// TestBan: the fourth guess bans, the fifth connection gets no banner, others do, an unban restores service.
+// TestBan: the fourth guess bans, the fifth connection gets no banner while others do, and an unban restores service.
 func TestBan(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(t *testing.T, g *target.Target, a, bystander *host.Attacker) {
@@ -43,7 +43,7 @@ func TestBan(t *testing.T) {
 	})
 }
 
-// TestGuessesOfOneConnection: four guesses in one connection are four, though sshd writes other lines for them.
+// TestGuessesOfOneConnection: four guesses in one connection count as four, although sshd logs them in other words.
 func TestGuessesOfOneConnection(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(t *testing.T, g *target.Target, a, bystander *host.Attacker) {
@@ -85,7 +85,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// stop: the gate stays shut while the daemon is down, and after it is up again.
+// stop checks that the ban holds while the daemon is down, and after it is up again.
 func stop(t *testing.T, g *target.Target, attackers []*host.Attacker) {
 	t.Helper()
 	inside(t, g, "systemctl", "stop", "exiled")
@@ -101,7 +101,7 @@ func stop(t *testing.T, g *target.Target, attackers []*host.Attacker) {
 	}
 }
 
-// reboot: a new kernel has no bans; exiled puts them there before anybody asks.
+// reboot checks that exiled restores the bans after a boot before anybody connects.
 func reboot(t *testing.T, g *target.Target, attackers []*host.Attacker) {
 	t.Helper()
 	if err := g.PowerOff(limit(t, time.Minute)); err != nil {
@@ -116,7 +116,7 @@ func reboot(t *testing.T, g *target.Target, attackers []*host.Attacker) {
 	greeted(t, attacker(t, g, "198.51.100.9"))
 }
 
-// forEach runs a test for every backend, on a host each, with both families at once.
+// forEach runs a test on one host per backend, with both families at once.
 func forEach(t *testing.T, test func(t *testing.T, g *target.Target, a, bystander *host.Attacker)) {
 	for _, backend := range backends {
 		t.Run(backend, func(t *testing.T) {
@@ -132,7 +132,7 @@ func forEach(t *testing.T, test func(t *testing.T, g *target.Target, a, bystande
 	}
 }
 
-// guess guesses n times, in a connection each, and sshd denies each.
+// guess makes n guesses, one per connection; sshd denies each.
 func guess(t *testing.T, a *host.Attacker, n int) {
 	t.Helper()
 	for i := range n {
@@ -142,7 +142,7 @@ func guess(t *testing.T, a *host.Attacker, n int) {
 	}
 }
 
-// lastGuess makes the guess that bans. Whether sshd's answer or the ban reaches the client first is a race that both may win.
+// lastGuess makes the guess that bans. Either sshd's answer or the ban may reach the client first.
 func lastGuess(t *testing.T, a *host.Attacker) {
 	t.Helper()
 	if err := a.Guess(t.Context(), "root", 1); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
@@ -173,7 +173,7 @@ func banned(t *testing.T, g *target.Target, a *host.Attacker, nth int) {
 	t.Logf("%s: %s from log entry to kernel", a.Addr, ban.Latency)
 }
 
-// explained finds that journalctl shows the guesses that the ban's event names.
+// explained checks that journalctl shows the guesses that the ban's event names.
 func explained(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
 	bans, err := g.Bans(t.Context(), a.Addr)
@@ -193,7 +193,7 @@ func explained(t *testing.T, g *target.Target, a *host.Attacker) {
 	}
 }
 
-// greeted finds that sshd greets the address.
+// greeted checks that sshd greets the address.
 func greeted(t *testing.T, a *host.Attacker) {
 	t.Helper()
 	if banner, err := a.Banner(t.Context()); err != nil {
@@ -201,7 +201,7 @@ func greeted(t *testing.T, a *host.Attacker) {
 	}
 }
 
-// silent finds that nobody answers the address, not even to say no.
+// silent checks that the address gets no answer at all, not even a refusal.
 func silent(t *testing.T, a *host.Attacker) {
 	t.Helper()
 	if banner, err := a.Banner(t.Context()); !errors.Is(err, host.ErrUnreachable) {

@@ -12,12 +12,12 @@ import (
 	"exile/e2e/target"
 )
 
-// neighbour is a firewall of Debian that many hosts run beside exile.
+// neighbour is another firewall that many Debian hosts run beside exile.
 type neighbour struct {
 	program string
-	prepare string   // so that it lets ssh through
-	steps   []string // what an administrator does with it, one after the other
-	flushes bool     // a step takes away what is anybody's in nftables
+	prepare string   // makes it accept ssh
+	steps   []string // what an administrator does with it, in order
+	flushes bool     // a step flushes all of nftables
 	shows   string   // prints its rules, nothing if it has none
 }
 
@@ -56,9 +56,9 @@ var neighbours = map[string]neighbour{
 	},
 }
 
-// TestBeside: whatever another firewall does to its own rules, who is banned stays out at every moment, who is not comes in,
-// and whatever exile does, the other firewall's rules stay. Where it flushes the table of the nftables backend too, the bans
-// are in force again soon.
+// TestBeside: whatever another firewall does to its own rules, banned addresses stay out at every moment and others get in;
+// whatever exile does, the other firewall's rules stay. If it also flushes the table of the nftables backend, the bans are
+// soon back in force.
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	for name, n := range neighbours {
@@ -74,7 +74,7 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// beside does what an administrator does with the neighbour; gaps says that a step may take the bans out of force for a moment.
+// beside does what an administrator does with the neighbour; gaps says that a step may suspend the bans for a moment.
 func beside(t *testing.T, g *target.Target, n neighbour, gaps bool) {
 	t.Helper()
 	exiles := []*host.Attacker{attacker(t, g, families["IPv4"].attacker), attacker(t, g, families["IPv6"].attacker)}
@@ -109,21 +109,21 @@ func beside(t *testing.T, g *target.Target, n neighbour, gaps bool) {
 	}
 }
 
-// ours is a command that prints all that exile has in the kernel, by whatever backend.
+// ours is a command that prints everything that exile has in the kernel, with any backend.
 const ours = `nft list tables | grep -w exile; ipset list -n | grep exile; ip rule | grep 166; ip -6 rule | grep 166
 	ip route show table 166; ip -6 route show table 166; true`
 
-// assault is banned hosts that knock all the time.
+// assault is a set of banned hosts that knock all the time.
 type assault struct {
 	stop func() // ends it
 
 	mu      sync.Mutex
 	allowed bool      // somebody may get in
-	first   time.Time // when the first one did since then
+	first   time.Time // when the first one did, since then
 }
 
-// besiege has each of the banned knock every few milliseconds, until stop is called: a gap of enforcement that is shorter than the
-// repeat of a lost packet shows too.
+// besiege makes each banned host knock every few milliseconds until stop is called: this also shows a gap in enforcement that
+// is shorter than the retransmission time of a lost packet.
 func besiege(t *testing.T, exiles []*host.Attacker) *assault {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -145,10 +145,10 @@ func besiege(t *testing.T, exiles []*host.Attacker) *assault {
 	return s
 }
 
-// allowGap says that the bans may be out of force once from now on, for a moment.
+// allowGap says that from now on the bans may be suspended once, for a moment.
 func (s *assault) allowGap() { s.gap(true) }
 
-// forbidGap says that they may not.
+// forbidGap says that they may not be.
 func (s *assault) forbidGap() { s.gap(false) }
 
 func (s *assault) gap(allowed bool) {
@@ -157,7 +157,7 @@ func (s *assault) gap(allowed bool) {
 	s.allowed, s.first = allowed, time.Time{}
 }
 
-// inGap reports whether somebody who knocked then could get in.
+// inGap reports whether a knock at that time could get in.
 func (s *assault) inGap(at time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,10 +167,10 @@ func (s *assault) inGap(at time.Time) bool {
 	return s.allowed && at.Sub(s.first) < gap
 }
 
-// gap is far longer than a repair takes, for machines that have much else to do; docs/bench.md has how long it takes.
+// gap is far longer than a repair takes, for busy machines; docs/bench.md says how long it takes.
 const gap = 5 * time.Second
 
-// knock reports whether sshd's port opens to the address in a moment.
+// knock reports whether sshd's port soon opens to the address.
 func knock(ctx context.Context, a *host.Attacker) bool {
 	moment, done := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer done()
@@ -178,12 +178,12 @@ func knock(ctx context.Context, a *host.Attacker) bool {
 	if err != nil {
 		return false
 	}
-	_ = conn.Close() // that it was opened is enough
+	_ = conn.Close() // an open port is all we want to know
 	return true
 }
 
-// TestSecondInstance: two daemons in one network namespace would undo each other's bans, so the second says who is there
-// and goes, whoever starts it and wherever it keeps its state, and the first one's bans hold.
+// TestSecondInstance: two daemons in one network namespace would undo each other's bans, so the second one names the first
+// and exits, whoever starts it and wherever it keeps its state, and the first one's bans hold.
 func TestSecondInstance(t *testing.T) {
 	t.Parallel()
 	for _, backend := range backends {
@@ -206,7 +206,7 @@ func TestSecondInstance(t *testing.T) {
 	}
 }
 
-// refuses starts an exiled that must say why it does not want to, and end.
+// refuses starts an exiled that must exit and say why.
 func refuses(t *testing.T, g *target.Target, user, config, want string) {
 	t.Helper()
 	out, err := g.Command(limit(t, time.Minute), "systemd-run", "--quiet", "--wait", "--pipe", "--collect",
@@ -218,8 +218,8 @@ func refuses(t *testing.T, g *target.Target, user, config, want string) {
 	}
 }
 
-// TestResetFirewall: the verb takes all bans out of the kernel and puts those that are wanted back; the option of a daemon
-// that is not running takes all out for good, of every backend, and nothing of anybody else.
+// TestResetFirewall: the verb removes all bans from the kernel and restores the wanted ones; the option of a daemon that is
+// not running removes everything of exile's for good, in every backend, and nothing else.
 func TestResetFirewall(t *testing.T) {
 	t.Parallel()
 	for _, backend := range backends {
@@ -263,14 +263,14 @@ func TestResetFirewall(t *testing.T) {
 	}
 }
 
-// kernel is all that anybody's firewall may have in the kernel.
+// kernel is everything that any firewall may have in the kernel.
 func kernel(t *testing.T, g *target.Target) string {
 	t.Helper()
 	return inside(t, g, "sh", "-c", "nft list ruleset; ipset save; ip rule; ip -6 rule; ip route show table 166; ip -6 route show table 166; true")
 }
 
-// TestLeftovers: a backend that was chosen before another leaves nothing behind when the other is in force, and nobody who
-// is banned gets in meanwhile.
+// TestLeftovers: when the backend changes, the old one leaves nothing behind once the new one is in force, and no banned
+// address gets in meanwhile.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("route"))

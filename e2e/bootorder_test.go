@@ -15,19 +15,19 @@ import (
 // ruleset is what a user keeps in a file for nftables.service.
 const ruleset = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet theirs { chain input { type filter hook input priority filter; tcp dport 22 accept; }; }\n"
 
-// waiting are the lines of a unit that wants the network before it starts.
+// waiting are the lines of a unit that needs the network before it starts.
 const waiting = "Wants=network-online.target\nAfter=network-online.target\n"
 
-// order is a host on which something else starts early or late.
+// order is a host on which another service starts early or late.
 type order struct {
-	program string            // that the host must have; "": nothing
+	program string            // the host must have it; "": nothing
 	files   map[string]string // by path
 	prepare string            // a shell script
-	unit    string            // that must have done its work after a boot
+	unit    string            // must have done its work after a boot
 	shows   string            // prints what it did, nothing if it did not
 }
 
-// oneshot is a unit that does something once, with these lines of ordering.
+// oneshot is a unit that runs a command once, with these ordering lines.
 func oneshot(ordering, command string) string {
 	return "[Unit]\n" + ordering + "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=" + command + "\n[Install]\nWantedBy=multi-user.target\n"
 }
@@ -35,8 +35,8 @@ func oneshot(ordering, command string) string {
 // theirs shows the table of the user's ruleset.
 const theirs = "nft list tables | grep 'inet theirs' || true"
 
-// orders are hosts that would have an ordering cycle if exiled waited for a firewall that waits for the network, and was waited
-// for by the network, or for its state.
+// orders are hosts that would have an ordering cycle if exiled waited for a firewall, or for its state, while that waits for
+// the network and the network waits for exiled.
 var orders = map[string]order{
 	"nftables early": {
 		program: "/usr/sbin/nft",
@@ -94,7 +94,7 @@ var orders = map[string]order{
 		unit:    "var-lib-exile.mount",
 		shows:   "findmnt -n /var/lib/exile || true",
 	},
-	// The ordering of cloud-init's units, of version 25.
+	// The ordering of the units of cloud-init 25.
 	"cloud-init": {
 		files: map[string]string{
 			"/etc/systemd/system/cloud-init-local.service": oneshot("DefaultDependencies=no\nWants=network-pre.target\nAfter=systemd-remount-fs.service\n"+
@@ -109,7 +109,7 @@ var orders = map[string]order{
 	},
 }
 
-// persistent is a host that loads what iptables-save wrote.
+// persistent is a host that loads the output of iptables-save.
 func persistent(ordering string) order {
 	return order{
 		program: "/usr/sbin/iptables-restore",
@@ -122,8 +122,8 @@ func persistent(ordering string) order {
 	}
 }
 
-// TestBootOrder: whatever starts beside exiled, early or late, starts; nothing is dropped to break an ordering cycle; who is
-// banned is so before sshd listens, and is when all has started.
+// TestBootOrder: whatever starts early or late beside exiled does start; systemd drops no job to break an ordering cycle;
+// bans are in force before sshd listens, and after everything has started.
 func TestBootOrder(t *testing.T) {
 	t.Parallel()
 	for name, o := range orders {
@@ -147,7 +147,7 @@ func TestBootOrder(t *testing.T) {
 
 			reboot(t, g, []*host.Attacker{a})
 			if cycle := inside(t, g, "sh", "-c", "journalctl -b -q | grep -i 'ordering cycle\\|to break' || true"); cycle != "" {
-				t.Errorf("systemd dropped something:\n%s", cycle)
+				t.Errorf("systemd dropped a job:\n%s", cycle)
 			}
 			eventually(t, o.unit+" has done its work", func() bool {
 				return inside(t, g, "systemctl", "show", "-P", "ActiveState", o.unit) == "active" && inside(t, g, "sh", "-c", o.shows) != ""
@@ -161,7 +161,7 @@ func TestBootOrder(t *testing.T) {
 	}
 }
 
-// since is when a unit reached a point of its life, since the kernel was booted.
+// since returns when a unit reached a point of its life, counted from the kernel's boot.
 func since(t *testing.T, g *target.Target, unit, property string) time.Duration {
 	t.Helper()
 	usec, err := strconv.Atoi(inside(t, g, "systemctl", "show", "-P", property, unit))

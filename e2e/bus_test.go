@@ -12,12 +12,12 @@ import (
 	"exile/e2e/target"
 )
 
-// managerCall is a call of a method of the manager that does not wait for a human.
+// managerCall calls a method of the manager without waiting for a human.
 var managerCall = []string{
 	"busctl", "--allow-interactive-authorization=no", "call", "org.exile1", "/org/exile1", "org.exile1.Manager",
 }
 
-// TestBusctl: what an admin tries first with any service of the system works with this one.
+// TestBusctl: what an admin tries first with any system service works with this one.
 func TestBusctl(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -31,8 +31,8 @@ func TestBusctl(t *testing.T) {
 		}},
 		{[]string{"busctl", "introspect", "org.exile1", "/org/exile1/jail/sshd"}, []string{"org.exile1.Jail ", ".Name ", "\"sshd\""}},
 		{append(managerCall, "Ban", "sstst", "sshd", "203.0.113.9", "0", "by hand", "0"), []string{"t 1"}},
-		{append(managerCall, "ListBans", "ssut", "", "", "0", "0"), []string{`a(ssttuus)s 1 "sshd" "203.0.113.9"`, `"manual" ""`}},
-		// Who does not read is nothing that the bus tells everybody.
+		{append(managerCall, "ListBans", "ssut", "", "", "0", "0"), []string{`a(ssttuusb)s 1 "sshd" "203.0.113.9"`, `"manual" false ""`}},
+		// Which clients do not read is not told to everybody on the bus.
 		{[]string{
 			"runuser", "-u", "exile", "--", "busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
 			"org.freedesktop.DBus.Debug.Stats", "GetConnectionStats", "s", "org.exile1",
@@ -51,7 +51,7 @@ func TestBusctl(t *testing.T) {
 	}
 }
 
-// TestBusMonitor: who listens hears of a ban and of the counter that it changed.
+// TestBusMonitor: a listener hears of a ban and of the counter that it changed.
 func TestBusMonitor(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -59,7 +59,7 @@ func TestBusMonitor(t *testing.T) {
 		systemd-run -q --unit=listen exilectl monitor
 		systemd-run -q --unit=spy busctl monitor org.exile1`)
 	eventually(t, "busctl and exilectl hear of the ban", func() bool {
-		inside(t, g, "exilectl", "ban", "-q", "203.0.113.9") // again until both listen
+		inside(t, g, "exilectl", "ban", "-q", "203.0.113.9") // repeated until both listen
 		spy, _ := g.Run(t.Context(), "journalctl", "-u", "spy", "-o", "cat")
 		listen, _ := g.Run(t.Context(), "journalctl", "-u", "listen", "-o", "cat")
 		return strings.Contains(spy, "Member=BanNew") && strings.Contains(spy, "Member=PropertiesChanged") &&
@@ -116,7 +116,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestBusRestart: while the bus is dead, attackers are banned; when it is back, so is the name.
+// TestBusRestart: attackers are banned while the bus is dead; when it is back, so is the name.
 func TestBusRestart(t *testing.T) {
 	t.Parallel()
 	busRestart(t, boot(t, config("ipset")), "dbus.service")
@@ -155,14 +155,14 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 	heard := func(address string) func() bool {
 		return func() bool {
 			inside(t, g, "exilectl", "ban", "-q", address)
-			inside(t, g, "exilectl", "unban", "-q", address) // so that the next ban is news
+			inside(t, g, "exilectl", "unban", "-q", address) // so that the next ban is an event
 			said, _ := g.Run(t.Context(), "journalctl", "-u", "listen", "-o", "cat")
 			return strings.Contains(said, "ban   "+address)
 		}
 	}
 	eventually(t, "the monitor hears of bans", heard("203.0.113.8"))
 	guess(t, first, 2)
-	inside(t, g, "systemctl", "mask", "--runtime", bus) // so that nobody's call starts it again
+	inside(t, g, "systemctl", "mask", "--runtime", bus) // so that no call starts it again
 	inside(t, g, "systemctl", "kill", "--kill-whom=all", "-s", "KILL", bus)
 	eventually(t, "the bus is dead", func() bool {
 		_, err := g.Run(t.Context(), "busctl", "--timeout=1", "status", "org.exile1")
@@ -176,7 +176,7 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 	}
 	inside(t, g, "exilectl", "is-banned", first.Addr.String()) // over the Varlink socket
 	inside(t, g, "exilectl", "reload")
-	// systemctl speaks to systemd itself where there is no bus.
+	// systemctl talks to systemd directly when there is no bus.
 	inside(t, g, "systemctl", "unmask", "--runtime", bus)
 	inside(t, g, "systemctl", "restart", "dbus.socket")
 	inside(t, g, "systemctl", "start", bus)
@@ -190,7 +190,7 @@ func busRestart(t *testing.T, g *target.Target, bus string) {
 	}
 }
 
-// TestVerbs runs every verb of exilectl once against the daemon that users have.
+// TestVerbs runs every verb of exilectl once against a real daemon.
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -198,7 +198,7 @@ func TestVerbs(t *testing.T) {
 	fromAfar(t, g)
 }
 
-// fromAfar commands the host as from another one, with real ssh: as whoever logs in there.
+// fromAfar controls the host from another one, over real ssh, as the user who logs in there.
 func fromAfar(t *testing.T, g *target.Target) {
 	t.Helper()
 	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
@@ -248,20 +248,20 @@ func everyVerb(t *testing.T, g *target.Target) {
 		{args: "list-bans nosuch", status: 1},
 		{args: "list-failures", want: "0 addresses listed."},
 		{args: "list-names", want: "0 names listed."},
-		{args: "forget 203.0.113.5 oracle", want: "Nothing was known of oracle."},
+		{args: "forget 203.0.113.5 oracle", want: "Nothing was known about oracle."},
 		{args: "export", want: `"address":"2001:db8:1::/64"`},
 		{args: "unban 203.0.113.9", want: "Unbanned 203.0.113.9 in jail sshd."},
 		{args: "unban 203.0.113.9", want: "203.0.113.9 was not banned."},
 		{args: "unban --all", want: "Lifted 1 ban."},
-		{args: "import", stdin: `{"address":"203.0.113.8","jail":"sshd","until":null}` + "\n", want: "Imported 1 ban."},
+		{args: "import", stdin: `{"address":"203.0.113.8","jail":"sshd","until_usec":null}` + "\n", want: "Imported 1 ban."},
 		{args: "flush sshd", want: "Lifted 1 ban."},
 		{args: "show -P State", want: "running"},
 		{args: "statistics", want: "sshd"},
 		{args: "statistics --reset"},
 		{args: "log-level", want: "info"},
-		{args: "pause 10m", want: "No ban is in force for 10min."},
+		{args: "pause 10m", want: "Banning is paused for 10min, and no ban is in force."},
 		{args: "status", want: "State: paused"},
-		{args: "pause --off", want: "Banning again."},
+		{args: "pause --off", want: "Banning has resumed."},
 		{args: "reset-firewall"},
 		{args: "reload"},
 		{args: "cat-config", want: "maxretry: 4"},
@@ -277,7 +277,7 @@ func everyVerb(t *testing.T, g *target.Target) {
 	asksBefore(t, g)
 }
 
-// asksBefore: at a terminal a flush of many bans asks first, and does nothing but for a yes.
+// asksBefore: at a terminal a flush of many bans asks first, and goes ahead only after a yes.
 func asksBefore(t *testing.T, g *target.Target) {
 	t.Helper()
 	inside(t, g, "sh", "-c", "exilectl ban -q 203.0.113.1 203.0.113.2 203.0.113.3 203.0.113.4 203.0.113.5 203.0.113.6 203.0.113.7 203.0.113.8 203.0.113.10 203.0.113.11 203.0.113.12")
@@ -309,7 +309,7 @@ func exitStatus(err error) int {
 	return -1
 }
 
-// eventually waits until it is so.
+// eventually waits until the condition holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	within(t, 20*time.Second, what, is)

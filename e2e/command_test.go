@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// ask is an ignorecommand: it writes down what it may do, and ignores one address.
+// ask is an ignorecommand: it writes down its capabilities, and ignores one address.
 const ask = "#!/bin/sh\ngrep -h ^Cap /proc/self/status >>/var/lib/exile/asked\n[ \"$1\" = 198.51.100.8 ]\n"
 
-// TestIgnoreCommand: an ignorecommand decides, and has none of the capabilities that exiled itself bans with, before a reload
-// and after it.
+// TestIgnoreCommand: an ignorecommand decides, and has none of the capabilities that exiled bans with, before and after a
+// reload.
 func TestIgnoreCommand(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("ipset")+"    ignorecommand: [/usr/local/bin/ask, <ip>]\n    ignorecache: 0s\n")
@@ -36,7 +36,7 @@ func TestIgnoreCommand(t *testing.T) {
 	eventually(t, "the friend is spared", func() bool { return strings.Contains(g.Log(t.Context()), "Did not ban 198.51.100.8") })
 	greeted(t, friend)
 
-	// Only the bounding set, and what would be inherited by a program whose file asks for it, name one.
+	// Only the bounding set, and the set that a program inherits if its file asks for it, name a capability.
 	asked := inside(t, g, "sort", "-u", "/var/lib/exile/asked")
 	for _, none := range []string{"CapPrm", "CapEff", "CapAmb"} {
 		if !strings.Contains(asked, none+":\t0000000000000000") || strings.Count(asked, none) != 1 {

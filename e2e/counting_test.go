@@ -16,19 +16,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// scenario is what one client does to one server, and how many attempts that must count.
+// scenario is what one client does to one server, and how many attempts it must count as.
 type scenario struct {
 	name    string
 	server  string
 	family  int
 	do      func(client)
 	guesses int
-	told    int  // what the log tells of them where that is less
-	less    bool // it is
-	slips   bool // a login follows, which forgives them
+	told    int  // how many the log tells of, if fewer
+	less    bool // it tells of fewer
+	slips   bool // a login follows and forgives them
 }
 
-// counted is how many attempts the log tells.
+// counted returns how many attempts the log tells of.
 func (s scenario) counted() int {
 	if s.less {
 		return s.told
@@ -36,8 +36,8 @@ func (s scenario) counted() int {
 	return s.guesses
 }
 
-// atOnce reports whether the daemon counts the scenario when it sees it: where only PAM tells, it waits two minutes for
-// more, and neighbours on its wire it protects.
+// atOnce reports whether the daemon counts the scenario as soon as it sees it: where only PAM logs, it waits 2 minutes for
+// more lines, and it protects neighbours on its own link.
 func (s scenario) atOnce() bool {
 	return s.server != "error" && s.server != "fatal" && s.server != "quiet" && s.family != onWire
 }
@@ -56,7 +56,7 @@ func matrix() (all []scenario) {
 		for kind, user := range map[string]string{"valid": "exuser", "invalid": "nosuch"} {
 			for _, server := range []string{"info", "verbose", "debug", "error", "quiet"} {
 				if n%3 == 2 && (server == "error" || server == "quiet") {
-					continue // there PAM tells all
+					continue // there PAM logs everything
 				}
 				add(server, "password", kind, user, n)
 				add(server, "keyboard-interactive", kind, user, n)
@@ -68,7 +68,7 @@ func matrix() (all []scenario) {
 	return all
 }
 
-// others are what else comes to an sshd.
+// others are the other clients that an sshd sees.
 var others = []scenario{
 	{name: "IPv6", server: "info", family: inet6, do: guesses("password", "root", 2), guesses: 2},
 	{name: "IPv6 link-local", server: "info", family: onWire, do: guesses("password", "root", 2), guesses: 2},
@@ -118,7 +118,7 @@ var others = []scenario{
 	{name: "no common cipher", server: "info", do: func(c client) { c.ssh("root", "", "Ciphers 3des-cbc") }},
 }
 
-// stacked are logins where pam_unix says no and another module yes, and guesses in that stack.
+// stacked are logins that pam_unix refuses and another module accepts, and guesses in that stack.
 var stacked = []scenario{
 	{name: "directory", server: "info", do: inDirectory("password", "remoteuser", directorySecret)},
 	{name: "directory in a dialog", server: "info", do: inDirectory("keyboard-interactive", "remoteuser", directorySecret)},
@@ -140,14 +140,14 @@ func inDirectory(method, user, password string) func(client) {
 	return func(c client) { c.ssh(user, password, methods(method, 3)) }
 }
 
-// slip mistypes the password and then remembers the key.
+// slip mistypes the password and then uses the key.
 func slip(method string) func(client) {
 	return func(c client) {
 		c.ssh("exuser", "wrong", methods(method+",publickey", 1), "IdentitiesOnly yes", "IdentityFile "+c.s.keys[4])
 	}
 }
 
-// keys tries four keys that are nobody's.
+// keys tries four unknown keys.
 func keys(user string) func(client) {
 	return func(c client) {
 		config := []string{methods("publickey", 0), "IdentitiesOnly yes"}
@@ -162,7 +162,7 @@ func keys(user string) func(client) {
 func agent(user string) func(client) {
 	return func(c client) {
 		socket := filepath.Join(c.s.folder, "agent"+c.Addr.String())
-		// The agent lives as long as this shell, the shell as long as its input.
+		// The agent lives as long as this shell, and the shell as long as its input.
 		cmd := exec.CommandContext(c.t.Context(), "ssh-agent", "-a", socket, "sh", "-c", `ssh-add -q "$@" && echo ready && cat`, "-")
 		cmd.Args = append(cmd.Args, c.s.keys...)
 		input, err := cmd.StdinPipe()
@@ -185,7 +185,7 @@ func agent(user string) func(client) {
 	}
 }
 
-// penalised guesses once, and comes back to a server that does not listen any more.
+// penalised guesses once, and comes back to a server that no longer listens to it.
 func penalised(c client) {
 	guesses("password", "exuser", 1)(c)
 	for range 3 {
@@ -193,8 +193,8 @@ func penalised(c client) {
 	}
 }
 
-// TestCounting: as many attempts are counted as guesses were made, by real clients at real servers: for those who exist and
-// those who do not, in each method, at each log level, with and without PAM. Who logs in at last has made none.
+// TestCounting: real clients guess at real servers, and every guess is counted once: for existing and unknown users, with
+// each method, at each log level, with and without PAM. A client that logs in at last has made no attempts.
 func TestCounting(t *testing.T) {
 	t.Parallel()
 	s := bootSSHDs(t)
@@ -213,7 +213,7 @@ type played struct {
 	from netip.Addr
 }
 
-// play has every scenario played by a client of its own.
+// play plays every scenario with a client of its own.
 func (s *sshds) play(t *testing.T, scenarios []scenario) (done []played) {
 	t.Helper()
 	var clients []func()
@@ -229,7 +229,7 @@ func (s *sshds) play(t *testing.T, scenarios []scenario) (done []played) {
 	return done
 }
 
-// check compares what exilectl match and the daemon have counted with what was done.
+// check compares what exilectl match and the daemon counted with what was done.
 func (s *sshds) check(t *testing.T, done []played) {
 	t.Helper()
 	attempts := map[netip.Addr]int{}
@@ -271,7 +271,7 @@ func (s *sshds) check(t *testing.T, done []played) {
 	}
 }
 
-// failures is what the daemon has counted of those whom it counts at once.
+// failures returns what the daemon counted in the scenarios that it counts at once.
 func (s *sshds) failures(t *testing.T, done []played) map[string]int {
 	t.Helper()
 	failing, err := s.List(t.Context(), "list-failures")

@@ -9,9 +9,9 @@ import (
 	"exile/e2e/target"
 )
 
-// TestDisk: on a full disk of one megabyte, and on a read-only one, banning goes on and the status says what is wrong. When
-// the disk has room again the state catches up; after a restart the log is read again from where it was last stored, and who
-// was banned meanwhile is banned for the same time.
+// TestDisk: on a full disk of 1 MB, and on a read-only one, banning goes on and the status says what is wrong. When the disk
+// has room again the state catches up; after a restart the log is read again from the last stored position, and bans made
+// meanwhile get the same duration again.
 func TestDisk(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("auto"))
@@ -31,7 +31,7 @@ func TestDisk(t *testing.T) {
 	readOnly := banDegraded(t, g, "2001:db8:bad::7")
 	unwell(t, g, "state-failed: ")
 	before := inside(t, g, "exilectl", "list-bans", "--json=short")
-	// The mounts of exiled's sandbox keep the flags that the host's had when it started.
+	// The mounts of exiled's sandbox keep the flags that the host's mounts had when it started.
 	inside(t, g, "sh", "-c", "mount -o remount,rw /var/lib/exile && systemctl restart exiled")
 	well(t, g)
 	if after := inside(t, g, "exilectl", "list-bans", "--json=short"); after != before {
@@ -42,17 +42,17 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// banMany bans more than there is room for, until the disk refuses.
+// banMany bans more than fits, until the disk refuses.
 func banMany(t *testing.T, g *target.Target) {
 	t.Helper()
 	var bans strings.Builder
 	for i := range 2000 {
-		fmt.Fprintf(&bans, "{\"address\":\"10.0.%d.%d\",\"jail\":\"sshd\",\"until\":null,\"reason\":%q}\n", i/250, i%250, "to fill the disk")
+		fmt.Fprintf(&bans, "{\"address\":\"10.0.%d.%d\",\"jail\":\"sshd\",\"until_usec\":null,\"reason\":%q}\n", i/250, i%250, "to fill the disk")
 	}
-	_, _ = g.Feed(t.Context(), bans.String(), "timeout", "8", "exilectl", "import", "-q") // each waits for the disk, when that is full
+	_, _ = g.Feed(t.Context(), bans.String(), "timeout", "8", "exilectl", "import", "-q") // each waits for the disk once it is full
 }
 
-// banDegraded bans an attacker by what is logged.
+// banDegraded bans an attacker through log lines.
 func banDegraded(t *testing.T, g *target.Target, addr string) *host.Attacker {
 	t.Helper()
 	a := attacker(t, g, addr)

@@ -12,7 +12,7 @@ import (
 	"exile/e2e/target"
 )
 
-// TestEnforce: with every backend, on a host each, bans are what is really enforced.
+// TestEnforce: each backend, on a host of its own, really enforces the bans.
 func TestEnforce(t *testing.T) {
 	t.Parallel()
 	for _, backend := range backends {
@@ -27,11 +27,10 @@ func TestEnforce(t *testing.T) {
 	}
 }
 
-// simulating is a jail that bans nobody.
+// simulating is a jail that only simulates bans.
 const simulating = "  watch:\n    filter: sshd\n    units: [ssh.service, sshd.service]\n    simulate: yes\n    maxretry: 1\n"
 
-// cuts: a ban ends the connections that are open, on both sides: of IPv4, of IPv6, and of IPv4 to a listener that sees it as
-// IPv6.
+// cuts: a ban ends open connections on both sides: IPv4, IPv6, and IPv4 to a listener that sees it as IPv6.
 func cuts(t *testing.T, g *target.Target) {
 	t.Helper()
 	inside(t, g, "systemd-run", "--quiet", "--unit=echo", "systemd-socket-activate", "--listen=2222", "--accept", "--inetd", "cat")
@@ -41,13 +40,13 @@ func cuts(t *testing.T, g *target.Target) {
 		conn, other := talk(t, a), talk(t, free)
 		inside(t, g, "exilectl", "ban", "-q", a.Addr.String())
 		banned := time.Now()
-		for echoes(conn, "after", time.Second) { // a route leaves that to the cut, which comes a moment after the ban
+		for echoes(conn, "after", time.Second) { // the route backend leaves it to the cut, which comes a moment after the ban
 			if time.Since(banned) > late {
 				t.Errorf("%s still gets answers", a.Addr)
 				break
 			}
 		}
-		for left := "?"; left != ""; { // ss prints v4-mapped addresses as the IPv4 ones in brackets
+		for left := "?"; left != ""; { // ss prints v4-mapped addresses like IPv4, in brackets
 			left = inside(t, g, "sh", "-c", fmt.Sprintf("ss -Htn state established sport = 2222 | grep -F '%s' || true", a.Addr))
 			if left != "" && time.Since(banned) > late {
 				t.Errorf("the host keeps the connection of %s:\n%s", a.Addr, left)
@@ -55,13 +54,13 @@ func cuts(t *testing.T, g *target.Target) {
 			}
 		}
 		if !echoes(other, "still here", 10*time.Second) {
-			t.Errorf("the connection of %s, who is not banned, is cut", free.Addr)
+			t.Errorf("the connection of %s, which is not banned, is cut", free.Addr)
 		}
 		inside(t, g, "exilectl", "unban", "-q", a.Addr.String())
 	}
 }
 
-// talk opens a connection to the echo server that works.
+// talk opens a working connection to the echo server.
 func talk(t *testing.T, a *host.Attacker) net.Conn {
 	t.Helper()
 	conn, err := a.Dial(t.Context(), 2222)
@@ -87,10 +86,10 @@ func echoes(conn net.Conn, line string, wait time.Duration) bool {
 	return err == nil && got == line+"\n"
 }
 
-// late is how late things may be on a machine that does much else. On an idle one a second is enough for all of them.
+// late is how late things may be on a busy machine. On an idle one a second is enough for all of them.
 const late = 4 * time.Second
 
-// ends: a ban ends by itself, not before its time and soon after it, whether the kernel keeps the time or not.
+// ends: a ban expires by itself, not early and not much late, whether or not the kernel keeps the time.
 func ends(t *testing.T, g *target.Target) {
 	t.Helper()
 	const length = 4 * time.Second
@@ -114,14 +113,14 @@ func ends(t *testing.T, g *target.Target) {
 	}
 }
 
-// simulates: what a jail decides that simulates is told like any ban, and shuts nobody out.
+// simulates: a simulated ban is announced like any ban, and shuts nobody out.
 func simulates(t *testing.T, g *target.Target) {
 	t.Helper()
 	for _, f := range families {
 		a := attacker(t, g, f.attacker)
 		guess(t, a, 1)
 		ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
-		for n := 2; err == nil && ban.Jail != "watch"; n++ { // what went before banned by hand
+		for n := 2; err == nil && ban.Jail != "watch"; n++ { // skips the bans by hand from before
 			ban, err = g.WaitBan(limit(t, 10*time.Second), a.Addr, n)
 		}
 		if err != nil {
@@ -134,10 +133,10 @@ func simulates(t *testing.T, g *target.Target) {
 	}
 }
 
-// thief takes bans out of the kernel behind exiled's back.
+// thief removes bans from the kernel behind exiled's back.
 type thief struct {
 	command string
-	told    bool // the kernel tells exiled of it; sets tell nobody
+	told    bool // the kernel notifies exiled; sets do not
 }
 
 var thieves = map[string]thief{
@@ -146,8 +145,8 @@ var thieves = map[string]thief{
 	"route":    {"ip route flush table 166; ip -6 route flush table 166; ip rule del pref 100; ip -6 rule del pref 100", true},
 }
 
-// repairs: what a thief takes out of the kernel is back at once if the kernel tells of it, and else at SIGHUP, and the status
-// counts it.
+// repairs: what a thief removes from the kernel is back at once if the kernel notifies exiled, otherwise at SIGHUP, and the
+// status counts it.
 func repairs(t *testing.T, g *target.Target, th thief) {
 	t.Helper()
 	var exiles []*host.Attacker
@@ -174,11 +173,11 @@ func repairs(t *testing.T, g *target.Target, th thief) {
 	}
 }
 
-// counters are what the status says of the kernel.
+// counters are the kernel's counters in the status.
 type counters struct {
 	Banned, Enforced int
 	Repairs          uint64
-	LastRepair       *int64 `json:"last_repair"`
+	LastRepair       *int64 `json:"last_repair_usec"`
 }
 
 func status(t *testing.T, g *target.Target) (c counters) {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// TestFull: where there are as many bans as max_bans allows, who attacks is banned as ever, the oldest of the others make room, and
-// the status says so. A flush lifts them all and is one entry of the journal.
+// TestFull: with as many bans as max_bans allows, a new attacker is still banned, the oldest bans make room, and the status
+// says so. A flush lifts them all and is one journal entry.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\nmax_bans: 1000\njails: {sshd: {detection: threshold, maxretry: 2}}\n")
-	many := `for i in $(seq 0 1199); do echo "{\"address\":\"10.1.$((i/250)).$((i%250))\",\"jail\":\"sshd\",\"until\":null}"; done | exilectl import -q`
+	many := `for i in $(seq 0 1199); do echo "{\"address\":\"10.1.$((i/250)).$((i%250))\",\"jail\":\"sshd\",\"until_usec\":null}"; done | exilectl import -q`
 	inside(t, g, "sh", "-c", many)
 	a := attacker(t, g, "203.0.113.81")
 	for range 2 {

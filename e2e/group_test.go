@@ -9,8 +9,8 @@ import (
 	"exile/e2e/host"
 )
 
-// TestGroup: what three addresses of a network did closes sshd to the rest of it, and nothing else: a stranger among them still
-// reaches the web site, and hears why sshd does not answer. The three themselves reach nothing.
+// TestGroup: three guilty addresses of a network close sshd to the rest of it, and nothing else: a stranger in that network
+// still reaches the web site, and learns why sshd does not answer. The three themselves reach nothing.
 func TestGroup(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {maxretry: 2, aggregate: ipv4, aggregate.ipv4_count: 3}}\n")
@@ -26,13 +26,13 @@ func TestGroup(t *testing.T) {
 		if _, err := g.WaitBan(limit(t, 10*time.Second), guilty.Addr, 1); err != nil {
 			t.Fatal(err)
 		}
-		if reaches(t, guilty, 80) && addr != "203.0.113.73" { // whose ban was that of the group at once
+		if reaches(t, guilty, 80) && addr != "203.0.113.73" { // its ban was the group's from the start
 			t.Errorf("%s reaches the web site", addr)
 		}
 	}
 	silent(t, stranger)
 	if !reaches(t, stranger, 80) {
-		t.Error("a stranger does not reach the web site for what others did")
+		t.Error("a stranger does not reach the web site because of what others did")
 	}
 	if out := inside(t, g, "exilectl", "status", stranger.Addr.String()); !strings.Contains(out, "203.0.113.0/24 is banned as a group, from port 22/tcp: 3 in it were banned before") {
 		t.Errorf("the status does not say why:\n%s", out)

@@ -16,13 +16,13 @@ import (
 	"exile/e2e/target"
 )
 
-// TestGuest: who has a session of a cheap account and guesses at root from there, with four clients at once, is banned after
-// three times as many guesses as a stranger, for ten minutes; the session lives on, through a flush by another program and a
-// restart, and nothing new begins. An administrator who is logged in and mistypes ten times is left alone. Guesses over the
-// loopback ban nobody and are told.
+// TestGuest: a user with a session of a cheap account who guesses at root with four clients at once is banned after three
+// times as many guesses as a stranger, for 10 minutes. The session survives, also a flush by another program and a restart,
+// but no new connection is accepted. A logged-in administrator who mistypes ten times is left alone. Guesses over the
+// loopback ban nobody and are reported.
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	backend := "auto" // which is ipset; the other is tried on the other host, and both by the conformance suite
+	backend := "auto" // which is ipset; the other host tries the other one, and the conformance suite both
 	if *root != "/" {
 		backend = "nftables"
 	}
@@ -44,7 +44,7 @@ func TestGuest(t *testing.T) {
 	locally(t, g)
 }
 
-// guest guesses from beside a session until nobody answers.
+// guest guesses from the address of a session until nobody answers.
 func guest(t *testing.T, g *target.Target, a *host.Attacker, key string) {
 	t.Helper()
 	session := stayAs(t, a, "alice", key)
@@ -77,7 +77,7 @@ func guest(t *testing.T, g *target.Target, a *host.Attacker, key string) {
 	silent(t, a)
 }
 
-// storm has clients guess at root until one of them gets no answer, and returns how many guesses were denied.
+// storm makes clients guess at root until one of them gets no answer, and returns how many guesses were denied.
 func storm(ctx context.Context, a *host.Attacker, clients int) int {
 	var denied atomic.Int64
 	var guessing sync.WaitGroup
@@ -92,7 +92,7 @@ func storm(ctx context.Context, a *host.Attacker, clients int) int {
 	return int(denied.Load())
 }
 
-// locally guesses as a user of the host, over the loopback.
+// locally guesses as a local user, over the loopback.
 func locally(t *testing.T, g *target.Target) {
 	t.Helper()
 	const ssh = "setsid -w ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o PreferredAuthentications=password " +
@@ -114,7 +114,7 @@ func newKey(t *testing.T) string {
 	return key
 }
 
-// authorize makes accounts into which the key lets.
+// authorize makes accounts that accept the key.
 func authorize(t *testing.T, g *target.Target, key string, users ...string) {
 	t.Helper()
 	public, err := os.ReadFile(key + ".pub")

@@ -23,8 +23,8 @@ import (
 	"exile/journal/journalfile"
 )
 
-// journalFormats are what journald can be told to write, by its environment. What one does not know it leaves out: the
-// method of compression before 253.
+// journalFormats are what journald can be told to write, by its environment. It ignores what it does not know, such as the
+// compression method before version 253.
 var journalFormats = []string{
 	"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=ZSTD",
 	"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=1 SYSTEMD_JOURNAL_COMPRESS=LZ4",
@@ -35,12 +35,12 @@ var journalFormats = []string{
 const (
 	perFormat = 150 // numbers logged in each format
 	journalNS = "other"
-	archived  = "/var/log/journal/*/*@*.journal*" // with ~ is what a reboot found open
+	archived  = "/var/log/journal/*/*@*.journal*" // with ~: what a reboot found open
 	remote    = "/var/log/journal/remote/"
 	dropIn    = "/etc/systemd/system/systemd-journald.service.d/e2e.conf"
 )
 
-// remoteFormats are what systemd-journal-remote can be told to write: by its environment, with an option.
+// remoteFormats are what systemd-journal-remote can be told to write: by its environment, or with an option.
 var remoteFormats = []struct{ environment, option string }{
 	{"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=yes"},
 	{"SYSTEMD_JOURNAL_COMPACT=1 SYSTEMD_JOURNAL_KEYED_HASH=1", "--compress=no"},
@@ -50,9 +50,9 @@ var remoteFormats = []struct{ environment, option string }{
 	{"SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0", "--compress=no"},
 }
 
-// TestJournal: what a real journald wrote in all its formats, before and after a reboot that set the clock back by a day,
-// is read as journalctl reads it, and so is what systemd-journal-remote makes of it; and who stopped in the midst of it
-// before the reboot misses nothing after it.
+// TestJournal: what a real journald wrote in all its formats, before and after a reboot that set the clock back by a day, is
+// read as journalctl reads it, and so is the output of systemd-journal-remote. A reader that stopped before the reboot misses
+// nothing after it.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	h := bare(t, nil)
@@ -65,7 +65,7 @@ func TestJournal(t *testing.T) {
 		setFormat(t, h, format, i < len(journalFormats)-1)
 		n = tellAll(ctx, t, newTeller(h, ""), n)
 	}
-	// journald of a namespace is there as long as a service that logs to it.
+	// journald of a namespace lives as long as a service that logs to it.
 	in(t, h, "systemd-run", "-q", "-p", "LogNamespace="+journalNS, "sleep", "infinity")
 	tellAll(ctx, t, newTeller(h, "."+journalNS), 0)
 	in(t, h, "journalctl", "--namespace="+journalNS, "--rotate")
@@ -86,10 +86,10 @@ func TestJournal(t *testing.T) {
 	compareJournals(ctx, t, h, sealing)
 }
 
-// writeRemote has the host's systemd-journal-remote write all that was archived, once in each format.
+// writeRemote makes the host's systemd-journal-remote write everything archived once in each format.
 func writeRemote(t *testing.T, h *host.Host) {
 	t.Helper()
-	// One file after the other: of several at once journalctl may leave entries out where the clock was set back.
+	// One file after the other: given several at once, journalctl may omit entries where the clock was set back.
 	in(t, h, "sh", "-c", "for f in "+archived+"; do journalctl --file $f -o export --all -q; done >/var/tmp/export && mkdir "+remote)
 	for i, format := range remoteFormats {
 		in(t, h, "sh", "-c", fmt.Sprintf("%s /lib/systemd/systemd-journal-remote %s -o %s%d@.journal - </var/tmp/export",
@@ -97,7 +97,7 @@ func writeRemote(t *testing.T, h *host.Host) {
 	}
 }
 
-// seal has journald seal the files that it makes from now on, with a tag every second. It reports whether the host can.
+// seal makes journald seal its new files, with a tag every second. It reports whether the host can do that.
 func seal(ctx context.Context, t *testing.T, h *host.Host) bool {
 	t.Helper()
 	_, err := h.Run(ctx, "journalctl", "-q", "--setup-keys", "--interval=1s")
@@ -111,7 +111,7 @@ func seal(ctx context.Context, t *testing.T, h *host.Host) bool {
 	return true
 }
 
-// setFormat has journald begin a file of that format.
+// setFormat makes journald begin a file of that format.
 func setFormat(t *testing.T, h *host.Host, environment string, compress bool) {
 	t.Helper()
 	in(t, h, "sh", "-c", fmt.Sprintf(`mkdir -p %s && printf '[Service]\nEnvironment=%s\n' >%s &&
@@ -119,7 +119,7 @@ func setFormat(t *testing.T, h *host.Host, environment string, compress bool) {
 		systemctl restart systemd-journald && journalctl --rotate`, filepath.Dir(dropIn), environment, dropIn, compress))
 }
 
-// tellAll logs numbers from n on in entries of all sorts, and returns the next.
+// tellAll logs numbers from n on in all kinds of entries, and returns the next number.
 func tellAll(ctx context.Context, t *testing.T, w *teller, n int) int {
 	t.Helper()
 	defer w.close()
@@ -159,7 +159,7 @@ type numbered struct {
 	end     journal.Position
 }
 
-// numbersFrom reads until that number has come.
+// numbersFrom reads until that number arrives.
 func numbersFrom(ctx context.Context, t *testing.T, cfg follow.Config, from journal.Position, until int) (got numbered) {
 	t.Helper()
 	s, err := follow.New(cfg)
@@ -216,7 +216,7 @@ type entryText struct {
 
 const randomCursors = 100
 
-// compareJournals reads every file that has been archived, with journalctl and without.
+// compareJournals reads every archived file, with journalctl and without.
 func compareJournals(ctx context.Context, t *testing.T, h *host.Host, sealing bool) {
 	t.Helper()
 	files, err := filepath.Glob(h.Path(archived))
@@ -247,7 +247,7 @@ func compareJournals(ctx context.Context, t *testing.T, h *host.Host, sealing bo
 	}
 }
 
-// compareJournal reads a file as a whole, and from random cursors on, forward and backward. It returns how many entries it has.
+// compareJournal reads a whole file, then from random cursors on, forward and backward. It returns the number of its entries.
 func compareJournal(ctx context.Context, t *testing.T, h *host.Host, inside string, random *rand.Rand, cursors int) int {
 	t.Helper()
 	path, want := h.Path(inside), journalctl(ctx, t, h, inside)
@@ -276,7 +276,7 @@ func has(flags map[string]int, flag string) bool {
 	return false
 }
 
-// version is that of the host's systemd.
+// version is the version of the host's systemd.
 func version(t *testing.T, h *host.Host) (n int) {
 	t.Helper()
 	if _, err := fmt.Sscanf(in(t, h, "journalctl", "--version"), "systemd %d", &n); err != nil {
@@ -285,7 +285,7 @@ func version(t *testing.T, h *host.Host) (n int) {
 	return n
 }
 
-// valueOf returns what journalctl --header says behind the name.
+// valueOf returns what journalctl --header prints after the name.
 func valueOf(header, name string) string {
 	for line := range strings.Lines(header) {
 		if value, ok := strings.CutPrefix(line, name); ok {
@@ -302,7 +302,7 @@ func sameEntries(t *testing.T, what string, want, got []entryText) {
 	}
 }
 
-// journalctl is what the host's own journalctl says of a file.
+// journalctl returns what the host's own journalctl says about a file.
 func journalctl(ctx context.Context, t *testing.T, h *host.Host, inside string, args ...string) (all []entryText) {
 	t.Helper()
 	out, err := h.Run(ctx, append([]string{"journalctl", "--file", inside, "-o", "export", "--all", "-q"}, args...)...)
@@ -333,7 +333,7 @@ func journalctl(ctx context.Context, t *testing.T, h *host.Host, inside string, 
 	}
 }
 
-// entriesOf is what a cursor says of a file, from before the entry of that number on.
+// entriesOf returns what a cursor reads from a file, starting before the entry with that number.
 func entriesOf(t *testing.T, path string, seqnum uint64, step func(*journalfile.Cursor) (bool, error)) (all []entryText) {
 	t.Helper()
 	f, err := journalfile.Open(path)

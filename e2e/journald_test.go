@@ -22,7 +22,7 @@ import (
 	"exile/journal/follow"
 )
 
-// bare boots a host without exile, for tests of what reads its journal.
+// bare boots a host without exile, for tests of the code that reads its journal.
 func bare(t testing.TB, files map[string]string) *host.Host {
 	t.Helper()
 	if err := host.Available(); err != nil {
@@ -54,7 +54,7 @@ func in(t testing.TB, h *host.Host, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// journalOf says where a host has its journal, or that of a namespace, and which boot is running.
+// journalOf returns where a host has its journal, or that of a namespace, and which boot is running.
 func journalOf(t testing.TB, h *host.Host, namespace string) follow.Config {
 	t.Helper()
 	id := readHost(t, h, "/etc/machine-id") + namespace
@@ -87,7 +87,7 @@ func newTeller(h *host.Host, namespace string) *teller {
 	return &teller{path: h.Path("/run/systemd/journal" + namespace + "/socket")}
 }
 
-// tell sends an entry. It waits while journald is busy, and until it is there again.
+// tell sends an entry. While journald is busy or absent it waits.
 func (w *teller) tell(ctx context.Context, fields ...string) error {
 	var b []byte
 	for _, f := range fields {
@@ -124,7 +124,7 @@ func (w *teller) send(b []byte) (err error) {
 
 func (w *teller) close() {
 	if w.conn != nil {
-		_ = w.conn.Close() // a datagram is gone or it is not
+		_ = w.conn.Close() // a datagram is either sent or not
 	}
 	w.conn = nil
 }
@@ -136,24 +136,24 @@ func (w *teller) number(ctx context.Context, n int) error {
 	return w.tell(ctx, "SYSLOG_IDENTIFIER="+tag, "MESSAGE="+strconv.Itoa(n))
 }
 
-// readerEnv tells this program that it is to read a journal and to print what it finds.
+// readerEnv tells this program to read a journal and to print what it finds.
 const readerEnv = "EXILE_E2E_READER"
 
-// reading is what a reader is told.
+// reading is what a reader is told to do.
 type reading struct {
 	Config follow.Config
 	Resume string
 }
 
-// line is what a reader says of a batch, if it lives to say it.
+// line is what a reader reports of a batch, if it lives long enough.
 type line struct {
 	Position string
 	Gaps     []journal.Gap
 	Seqnums  []uint64
-	Numbers  []int // -1: the entry is none of ours
+	Numbers  []int // -1: not one of our entries
 }
 
-// readJournal is the reader.
+// readJournal is the reader process.
 func readJournal(told string, out io.Writer) error {
 	var r reading
 	if err := json.Unmarshal([]byte(told), &r); err != nil {
@@ -182,7 +182,7 @@ func readJournal(told string, out io.Writer) error {
 	})
 }
 
-// numberOf returns the number that the entry has for a message; -1: none.
+// numberOf returns the number that is the entry's message; -1 if there is none.
 func numberOf(e *journal.Entry) int {
 	if e.Identifier != tag {
 		return -1
@@ -194,7 +194,7 @@ func numberOf(e *journal.Entry) int {
 	return n
 }
 
-// mortal follows a journal in a process that is killed, and goes on from the last batch that it had told.
+// mortal follows a journal in a process that gets killed, and continues from the last batch that the process reported.
 type mortal struct {
 	reading
 	seqnums []uint64
@@ -238,7 +238,7 @@ func (m *mortal) live(ctx context.Context, kill <-chan struct{}, done func() boo
 	return err
 }
 
-// listen takes what the reader says; a line that has no end was never said.
+// listen takes what the reader says; an incomplete line does not count.
 func (m *mortal) listen(r *bufio.Reader, done func() bool) error {
 	for !done() {
 		text, err := r.ReadBytes('\n')
@@ -266,7 +266,8 @@ func (m *mortal) has(n int) bool {
 	return false
 }
 
-// check reports what was read twice, in disorder, or neither read nor reported as vacuumed. It returns how many were.
+// check reports what was read twice, out of order, or neither read nor reported as vacuumed. It returns how many were
+// vacuumed.
 func (m *mortal) check(t *testing.T) (vacuumed uint64) {
 	t.Helper()
 	for _, g := range m.gaps {

@@ -22,16 +22,16 @@ import (
 
 const (
 	kills      = 300
-	fewerKills = 60 // on another root than this machine's own, where only journald and sshd differ
+	fewerKills = 60 // on a root file system other than this machine's, where only journald and sshd differ
 	nGuessers  = 50 // half of them of each family
-	inParallel = 6  // that guess at the same time
+	inParallel = 6  // so many guess at the same time
 	enough     = 4  // guesses that ban
 	killsLimit = 10 * time.Minute
 )
 
-// TestKills: while fifty addresses guess, each as often as it should, exiled is killed three hundred times at random moments.
-// In the end each guess counts once, each address has the one ban that it deserves or none, the journal tells of each, and
-// nobody who was shut out was let in for a moment.
+// TestKills: while fifty addresses guess, each a fixed number of times, exiled is killed three hundred times at random
+// moments. In the end each guess counts once, each address has the one ban that it deserves or none, the journal tells of
+// each ban, and no banned address got in for a moment.
 func TestKills(t *testing.T) {
 	t.Parallel()
 	g := off(t, "backend: ipset\njails:\n  sshd:\n    maxretry: "+strconv.Itoa(enough)+"\n    findtime: 1h\n    bantime: 1d\n")
@@ -63,7 +63,7 @@ func TestKills(t *testing.T) {
 	settle(ctx, t, g, guesses)
 }
 
-// killer has shell functions: one waits for the next exiled, one also kills it when it is that many seconds old.
+// killer has shell functions: one waits for the next exiled, the other also kills it when it is that many seconds old.
 const killer = `
 	next() {
 		until read -r pid </sys/fs/cgroup/system.slice/exiled.service/cgroup.procs && [ "$pid" != "$last" ]; do sleep 0.01; done 2>/dev/null
@@ -77,8 +77,8 @@ const killer = `
 	restarts() { systemctl show -P NRestarts exiled; }
 `
 
-// massacre kills exiled at random moments, each time another process, until systemd has started it again so often: what a kill
-// hits in the first milliseconds may not be the main process yet.
+// massacre kills exiled at random moments, a new process each time, until systemd has restarted it that many times: in the
+// first milliseconds a kill may hit a process that is not yet the main one.
 func massacre(ctx context.Context, t *testing.T, g *target.Target, times int) error {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed of the moments: %d", seed)
@@ -93,14 +93,14 @@ func massacre(ctx context.Context, t *testing.T, g *target.Target, times int) er
 	return err
 }
 
-// guessers are the attackers, and how often each guesses: from once up to enough.
+// guessers returns the attackers and how often each guesses, from 1 up to enough.
 func guessers(t *testing.T, g *target.Target) (guesses map[netip.Addr]int, attackers []*host.Attacker) {
 	t.Helper()
 	guesses = make(map[netip.Addr]int)
 	for i := range nGuessers {
 		addr := fmt.Sprintf("198.51.100.%d", i+1)
 		if i%2 == 1 {
-			addr = fmt.Sprintf("2001:db8:%x::1", 0x100+i) // of a /48 each: together they are no network
+			addr = fmt.Sprintf("2001:db8:%x::1", 0x100+i) // one /48 each, so that they do not form a network
 		}
 		a := attacker(t, g, addr)
 		attackers = append(attackers, a)
@@ -109,7 +109,7 @@ func guessers(t *testing.T, g *target.Target) (guesses map[netip.Addr]int, attac
 	return guesses, attackers
 }
 
-// siege lets the attackers guess, a few at a time, and calls done for each who has guessed often enough for a ban.
+// siege lets the attackers guess, a few at a time, and calls done for each one that has guessed often enough for a ban.
 func siege(ctx context.Context, t *testing.T, attackers []*host.Attacker, guesses map[netip.Addr]int, done func(*host.Attacker)) {
 	t.Helper()
 	var guessing sync.WaitGroup
@@ -127,7 +127,7 @@ func siege(ctx context.Context, t *testing.T, attackers []*host.Attacker, guesse
 	guessing.Wait()
 }
 
-// guessAll guesses so often, in a connection each.
+// guessAll makes n guesses, one per connection.
 func guessAll(ctx context.Context, t *testing.T, a *host.Attacker, n int) {
 	for i := range n {
 		err := a.Guess(ctx, "root", 1)
@@ -138,7 +138,7 @@ func guessAll(ctx context.Context, t *testing.T, a *host.Attacker, n int) {
 	}
 }
 
-// neverAgain knocks until the ban is in force, and then until ctx ends: nobody may ever answer again.
+// neverAgain knocks until the ban is in force, and then until ctx ends: no knock may ever be answered again.
 func neverAgain(ctx context.Context, t *testing.T, a *host.Attacker) {
 	for ctx.Err() == nil && answered(ctx, a) {
 		time.Sleep(10 * time.Millisecond)
@@ -153,21 +153,22 @@ func neverAgain(ctx context.Context, t *testing.T, a *host.Attacker) {
 	t.Logf("%s knocked %d times", a.Addr, knocks)
 }
 
-// answered reports whether the host answers a packet to a port that nobody listens on. To sshd it would be a connection.
+// answered reports whether the host answers a packet to a port that nobody listens on. At sshd's port it would count as a
+// connection.
 func answered(ctx context.Context, a *host.Attacker) bool {
 	moment, done := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer done()
 	conn, err := a.Dial(moment, 9)
 	if err == nil {
-		_ = conn.Close() // that somebody was there is enough
+		_ = conn.Close() // an open port is all we want to know
 	}
 	return err == nil || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// settle waits until all guesses are counted, and finds that each was counted once.
+// settle waits until all guesses are counted, and checks that each was counted once.
 func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[netip.Addr]int) {
 	t.Helper()
-	late := attacker(t, g, "203.0.113.9") // behind all of them in the journal
+	late := attacker(t, g, "203.0.113.9") // after all of them in the journal
 	guess(t, late, 1)
 	counted(t, g, late, 1)
 	guesses[late.Addr] = 1
@@ -197,8 +198,8 @@ func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[net
 		got := make(map[string]string)
 		for p, row := range rows {
 			got[p.String()] = fmt.Sprint(row.Failures, " guesses")
-			if row.Bans > 0 {
-				got[p.String()] += fmt.Sprint(", ban ", row.Bans)
+			if row.Offence > 0 {
+				got[p.String()] += fmt.Sprint(", ban ", row.Offence)
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -207,8 +208,8 @@ func settle(ctx context.Context, t *testing.T, g *target.Target, guesses map[net
 	}
 }
 
-// announced are the beginnings of the bans that the journal tells of, by address. Where exiled was killed it may tell twice of
-// one.
+// announced returns the start times of the bans in the journal, by address. Where exiled was killed the journal may tell of
+// one twice.
 func announced(t *testing.T, g *target.Target) map[string]map[string]bool {
 	t.Helper()
 	told := make(map[string]map[string]bool)

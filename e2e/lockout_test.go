@@ -12,10 +12,10 @@ import (
 	"exile/e2e/target"
 )
 
-// TestLockout: the admin who is logged in with a key is never locked out: not by a script of the admin's own that fails fifty
-// passwords, and not with an attacker in the same /64, which is banned but for the address of the session. Who came in with a
-// key a while ago may guess three times as often as others. Who shares a translator's prefix with attackers, and nothing else,
-// pays for a slip of its own only.
+// TestLockout: an admin who is logged in with a key is never locked out: neither by the admin's own script that fails fifty
+// passwords, nor by an attacker in the same /64, which is banned except for the address of the session. An address that
+// logged in with a key a while ago may guess three times as often as others. An address that only shares a translator's
+// prefix with attackers pays for its own slips alone.
 func TestLockout(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("auto")+"nat64_prefixes: [2001:db8:64::/96]\n")
@@ -37,7 +37,8 @@ func TestLockout(t *testing.T) {
 	translated(t, g)
 }
 
-// translated: behind the prefixes of translators two strangers fail three passwords each, and somebody else one: four ban.
+// translated: behind the prefixes of translators two strangers fail three passwords each, and a third one fails one: four
+// ban.
 func translated(t *testing.T, g *target.Target) {
 	t.Helper()
 	var guesses sync.WaitGroup
@@ -63,13 +64,13 @@ func translated(t *testing.T, g *target.Target) {
 	}
 }
 
-// failOne makes the guess for which an attacker is banned alone.
+// failOne makes the guess that bans an attacker alone.
 func failOne(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
 	lastFor(t, g, a, netip.PrefixFrom(a.Addr, a.Addr.BitLen()))
 }
 
-// lastFor makes the guess for which that is banned.
+// lastFor makes the guess that bans that prefix.
 func lastFor(t *testing.T, g *target.Target, a *host.Attacker, want netip.Prefix) {
 	t.Helper()
 	lastGuess(t, a)
@@ -83,7 +84,7 @@ func lastFor(t *testing.T, g *target.Target, a *host.Attacker, want netip.Prefix
 	silent(t, a)
 }
 
-// adminKey makes a key with which root may log in, and returns its file.
+// adminKey makes a key that root may log in with, and returns its file.
 func adminKey(t *testing.T, g *target.Target) string {
 	t.Helper()
 	key := newKey(t)
@@ -105,7 +106,7 @@ func stayAs(t *testing.T, a *host.Attacker, user, key string) *host.Session {
 	return s
 }
 
-// fives fails five passwords in each of n connections at once, and sshd denies all: none is cut off by a ban.
+// fives fails five passwords in each of n connections at once, and sshd denies all: no ban cuts one off.
 func fives(t *testing.T, a *host.Attacker, n int) {
 	t.Helper()
 	var script sync.WaitGroup
@@ -119,15 +120,15 @@ func fives(t *testing.T, a *host.Attacker, n int) {
 	script.Wait()
 }
 
-// failFour makes the /64 be banned that an attacker shares with the admin.
+// failFour gets the /64 banned that an attacker shares with the admin.
 func failFour(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
 	guess(t, a, 3)
 	lastFor(t, g, a, netip.PrefixFrom(a.Addr, 64).Masked())
 }
 
-// spared finds that the protection of the session was logged, twelve times for fifty guesses of which four would have banned,
-// and counted.
+// spared checks that the protection of the session was logged and counted: twelve times for fifty guesses, as four would have
+// banned.
 func spared(t *testing.T, g *target.Target) {
 	t.Helper()
 	const want = 12
@@ -137,7 +138,7 @@ func spared(t *testing.T, g *target.Target) {
 	})
 }
 
-// lenient: who has left, and came in with a key, is banned at the twelfth guess and not at the fourth.
+// lenient: an address whose session with a key has ended is banned at the twelfth guess, not at the fourth.
 func lenient(t *testing.T, g *target.Target, a *host.Attacker, s *host.Session) {
 	t.Helper()
 	if err := s.Leave(); err != nil {

@@ -15,10 +15,10 @@ import (
 	"exile/e2e/target"
 )
 
-// root is whose systemd, sshd and libraries the hosts run.
+// root is the system whose systemd, sshd and libraries the hosts run.
 var root = flag.String("root", "/", "the root file system that the hosts boot, which is only read")
 
-// tree is exile as make install lays it out; made once, before the tests.
+// tree is exile as make install lays it out, made once before the tests.
 var tree target.Tree
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if host.Available() != nil {
-		return m.Run() // every test will say that it is skipped, and why
+		return m.Run() // every test says that it is skipped, and why
 	}
 	var err error
 	if tree, err = target.Install(context.Background()); err != nil {
@@ -44,7 +44,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// boot boots a host on which exiled runs with that configuration; the test ends it.
+// boot boots a host that runs exiled with that configuration; the host ends with the test.
 func boot(t *testing.T, config string) *target.Target {
 	t.Helper()
 	g := off(t, config)
@@ -54,7 +54,7 @@ func boot(t *testing.T, config string) *target.Target {
 	return g
 }
 
-// off boots a host on which exile is installed and not running.
+// off boots a host on which exile is installed but not running.
 func off(t *testing.T, config string) *target.Target {
 	t.Helper()
 	if err := host.Available(); err != nil {
@@ -68,7 +68,7 @@ func off(t *testing.T, config string) *target.Target {
 	return g
 }
 
-// done ends a host on which neither exiled nor its helper met a wall of its sandbox, and shows what exiled said if that may help.
+// done ends a host, checks that the sandbox stopped neither exiled nor its helper, and shows exiled's log if that may help.
 func done(t *testing.T, g *target.Target) {
 	t.Helper()
 	said := g.Log(context.Background())
@@ -85,7 +85,7 @@ func done(t *testing.T, g *target.Target) {
 	}
 }
 
-// limit is the test's context, which ends after d.
+// limit is the test's context, ended after d.
 func limit(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -93,7 +93,7 @@ func limit(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// inside runs a command in the host that must succeed, and returns its output without the space around it.
+// inside runs a command in the host, which must succeed, and returns its output without surrounding space.
 func inside(t *testing.T, g *target.Target, args ...string) string {
 	t.Helper()
 	out, err := g.Run(limit(t, 30*time.Second), args...)

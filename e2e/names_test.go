@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// TestHostileNames: whatever text a client sends, as user name, certificate's key ID, banner, reason to leave or offer of
-// algorithms, nobody but the client is named by a real server's log, or counted.
+// TestHostileNames: whatever text a client sends, as user name, certificate's key ID, banner, disconnect reason or list of
+// algorithms, a real server's log never names or counts anybody but the client.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	s := bootSSHDs(t)
 	names := hostileNames(t)
 	certificates := s.certify(t, names)
-	// At VERBOSE the server tells of each certificate.
+	// At VERBOSE the server logs each certificate.
 	clients := []client{s.client(t, inet, "info"), s.client(t, inet6, "verbose")}
 	var runs []func()
 	for i, name := range names {
@@ -77,7 +77,7 @@ func hostileNames(t *testing.T) (names []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, _, _ = strings.Cut(name, "\x00") // where C ends it
+		name, _, _ = strings.Cut(name, "\x00") // C ends it here
 		names = append(names, name)
 	}
 	return names
@@ -97,18 +97,18 @@ func (s *sshds) certify(t *testing.T, names []string) (certificates []string) {
 		if err := os.WriteFile(path+".pub", public, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		keygen(t, "-s", ca, "-I", "x"+name, "-n", "x", path+".pub") // an empty ID is no ID
+		keygen(t, "-s", ca, "-I", "x"+name, "-n", "x", path+".pub") // an empty ID would be no ID
 		certificates = append(certificates, path+"-cert.pub")
 	}
 	return certificates
 }
 
-// leave is a message of SSH before any encryption: disconnect, by application, for this reason.
+// leave is a cleartext SSH message: disconnect by application, for this reason.
 func leave(reason string) string {
 	return packet("\x01" + uint32be(11) + text32(reason) + text32(""))
 }
 
-// offer is the first message of a key exchange, for which the client knows only algorithms of this name.
+// offer is the first message of a key exchange whose client knows only algorithms of this name.
 func offer(algorithm string) string {
 	lists := text32(strings.ReplaceAll(algorithm, ",", ";"))
 	for range 9 {

@@ -12,13 +12,13 @@ import (
 	"exile/e2e/target"
 )
 
-// TestJustUnderTheLine: each of many addresses of a network guesses four times at root, one less than ban it. Their points
-// together ban the network: ten addresses of a /24, five /64 of a /56.
+// TestJustUnderTheLine: many addresses of a network guess four times each at root, one guess short of a ban. Together their
+// points ban the network: ten addresses of a /24, five /64 of a /56.
 func TestJustUnderTheLine(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {detection: adaptive}}\n")
 	for _, c := range []struct {
-		network, addr string // the %d is one of them
+		network, addr string // %d is the number of an address
 		addresses     int
 		why           string
 	}{
@@ -28,7 +28,7 @@ func TestJustUnderTheLine(t *testing.T) {
 		fresh := attacker(t, g, fmt.Sprintf(c.addr, 99))
 		greeted(t, fresh)
 		allGuess(t, g, c.addr, c.addresses)
-		eventually(t, c.network+" is banned for what its addresses did together", func() bool {
+		eventually(t, c.network+" is banned because of its addresses together", func() bool {
 			return strings.Contains(inside(t, g, "exilectl", "list-bans", "--no-legend"), c.network)
 		})
 		silent(t, fresh)
@@ -40,7 +40,7 @@ func TestJustUnderTheLine(t *testing.T) {
 	greeted(t, attacker(t, g, "2001:db8:73::1"))
 }
 
-// allGuess has a number of addresses guess four times each, all at once.
+// allGuess makes that many addresses guess four times each, all at once.
 func allGuess(t *testing.T, g *target.Target, addr string, addresses int) {
 	t.Helper()
 	var all sync.WaitGroup

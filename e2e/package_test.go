@@ -18,23 +18,34 @@ import (
 	"exile/e2e/target"
 )
 
-// TestPackage takes a host without exile through the life of the package: installed it guards sshd, upgraded under attack it
-// lets nobody in, nor after an upgrade that does not take the configuration; removed it gives the kernel back, installed
-// again it goes on where it was, and purged it was never there.
+// TestPackage takes a host without exile through the life of the package: once installed it guards sshd; upgraded under
+// attack it lets nobody in, even if the new version rejects the configuration; removed it cleans up the kernel; reinstalled
+// it continues where it was; purged it leaves no trace.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	debs := packages(t, "1.0.0", "1.1.0")
 	g := virgin(t)
-	inside(t, g, "journalctl", "--update-catalog") // a host has one
+	inside(t, g, "journalctl", "--update-catalog") // a real host has one
 	before := traces(t, g)
 
 	dpkg(t, g, "-i", debs[0])
-	if got := inside(t, g, "exilectl", "--version"); !strings.Contains(got, "1.0.0") {
-		t.Errorf("exilectl is %q", got)
-	}
 	running(t, g)
+	if got := strings.Fields(inside(t, g, "sh", "-c", `exilectl --version; /usr/lib/exile/exiled --version; dpkg-query -W exile`) + " " + nowRuns(t, g)); !slices.Equal(got,
+		[]string{"exile", "1.0.0", "exile", "1.0.0", "exile", "1.0.0", "s", `"1.0.0"`}) {
+		t.Errorf("the programs, the package and the bus say %q", got)
+	}
 	hardened(t, g)
 	small(t, g)
+	for _, page := range []string{"exiled", "exile", "exilectl", "exile.yaml", "org.exile1"} {
+		if out, err := g.Run(t.Context(), "sh", "-c", "! command -v man >/dev/null || man -w "+page+" 2>&1"); err != nil {
+			t.Errorf("man %s: %v: %s", page, err, out)
+		}
+	}
+	// journald reads its limit from the package's drop-in when sshd starts.
+	inside(t, g, "systemctl", "restart", "ssh.service")
+	if got := inside(t, g, "readlink", "/run/systemd/units/log-rate-limit-burst:ssh.service"); got != "1000000" {
+		t.Errorf("journald accepts %s lines of sshd in 30s", got)
+	}
 	exile := attacker(t, g, "198.51.100.41")
 	guess(t, exile, 4)
 	lastGuess(t, exile)
@@ -63,13 +74,13 @@ func TestPackage(t *testing.T) {
 	if diff := cmp.Diff(before, traces(t, g)); diff != "" {
 		t.Errorf("purged, it leaves (-before +after):\n%s", diff)
 	}
-	if *root == "/" { // the others have no rpm
+	if *root == "/" { // other hosts have no rpm
 		lifeOfRPM(t, g, exile, debs)
 	}
 }
 
-// lifeOfRPM takes the host through the life of the other packages, which are beside these. The journal still tells of who
-// guessed, and so they are banned from the first start on.
+// lifeOfRPM takes the host through the life of the .rpm packages, which lie beside the .deb ones. The journal still tells of
+// the guesses, so the first start bans the guessers.
 func lifeOfRPM(t *testing.T, g *target.Target, exile *host.Attacker, debs []string) {
 	t.Helper()
 	rpms := make([]string, len(debs))
@@ -83,7 +94,7 @@ func lifeOfRPM(t *testing.T, g *target.Target, exile *host.Attacker, debs []stri
 	install(t, g, "-i", rpms[0])
 	running(t, g)
 	hardened(t, g)
-	eventually(t, "who guessed is banned", func() bool {
+	eventually(t, "the guesser is banned", func() bool {
 		_, err := g.Run(t.Context(), "exilectl", "is-banned", exile.Addr.String())
 		return err == nil
 	})
@@ -104,7 +115,7 @@ func lifeOfRPM(t *testing.T, g *target.Target, exile *host.Attacker, debs []stri
 	}
 }
 
-// install does something with a package as a host of RPMs would; Debian's rpm has to be told that this is meant.
+// install runs rpm for a package as on an RPM host; Debian's rpm must be told that this is intended.
 func install(t *testing.T, g *target.Target, verb, name string) {
 	t.Helper()
 	if verb != "-e" {
@@ -131,7 +142,7 @@ func carry(t *testing.T, g *target.Target, name string) string {
 	return name
 }
 
-// packages makes the packages of the versions.
+// packages builds the packages of the versions.
 func packages(t *testing.T, versions ...string) (debs []string) {
 	t.Helper()
 	if err := host.Available(); err != nil {
@@ -163,18 +174,20 @@ func virgin(t *testing.T) *target.Target {
 	return g
 }
 
-// traces are what a package could leave: files by name, accounts, units and what ails them.
+// traces is what a package could leave behind: files by name, accounts, units and failures.
 func traces(t *testing.T, g *target.Target) []string {
 	t.Helper()
-	return strings.Split(inside(t, g, "sh", "-c", `
+	found := strings.Split(inside(t, g, "sh", "-c", `
 		find /etc /var /run -xdev ! -path '/var/log/*' ! -path '/run/log/*' ! -path '/run/systemd/*' ! -path '/run/udev/*'
 		find /usr -xdev -name '*exile*'
 		getent passwd; getent group
 		systemctl list-unit-files --no-legend --no-pager; systemctl list-units --all --no-legend --no-pager '*exile*'
 	`), "\n")
+	slices.Sort(found) // files that are made again change their place in the folder
+	return found
 }
 
-// dpkg does something with a package, of which the file may be outside of the host.
+// dpkg runs dpkg for a package, whose file may be outside the host.
 func dpkg(t *testing.T, g *target.Target, verb, name string) string {
 	t.Helper()
 	if verb == "-i" {
@@ -188,13 +201,15 @@ func dpkg(t *testing.T, g *target.Target, verb, name string) string {
 	return out
 }
 
-// running finds the daemon and its socket enabled and at work, with no configuration but the package's.
+// running checks that the daemon and its socket are enabled and running, with no configuration but the package's.
 func running(t *testing.T, g *target.Target) {
 	t.Helper()
 	for _, unit := range []string{"exiled.service", "exiled.socket", "exiled-accounts.path"} {
 		inside(t, g, "systemctl", "is-enabled", unit)
 		inside(t, g, "systemctl", "is-active", unit)
 	}
+	inside(t, g, "systemctl", "is-active", "exiled-names.socket")
+	inside(t, g, "systemctl", "is-active", "exiled-logs.socket")
 	inside(t, g, "systemctl", "is-enabled", "exiled-accounts.service")
 	inside(t, g, "test", "-s", "/run/exile-accounts/accounts.json")
 	eventually(t, "the daemon is well", func() bool {
@@ -205,7 +220,7 @@ func running(t *testing.T, g *target.Target) {
 	}
 }
 
-// hardened has systemd judge the units as they run.
+// hardened checks the security of the running units with systemd.
 func hardened(t *testing.T, g *target.Target) {
 	t.Helper()
 	for _, unit := range []string{"exiled.service", "exiled-accounts.service"} {
@@ -223,7 +238,7 @@ func hardened(t *testing.T, g *target.Target) {
 // maxResident is how much memory an idle daemon may hold, in KiB.
 const maxResident = 15_000_000 / 1024
 
-// small finds an idle daemon small, once it has given back what its start took.
+// small checks that an idle daemon is small once it has released the memory of its start.
 func small(t *testing.T, g *target.Target) {
 	t.Helper()
 	var words []string
@@ -235,7 +250,7 @@ func small(t *testing.T, g *target.Target) {
 	t.Log(words)
 }
 
-// upgrade installs another version while an attacker guesses: none of the guesses is lost, none counts twice.
+// upgrade installs another version while an attacker guesses: no guess is lost and none counts twice.
 func upgrade(t *testing.T, g *target.Target, deb string) {
 	t.Helper()
 	busy := attacker(t, g, "203.0.113.42")
@@ -264,13 +279,13 @@ func upgrade(t *testing.T, g *target.Target, deb string) {
 	bannedAfterFive(t, g, busy)
 }
 
-// nowRuns is the version of the exiled that runs.
+// nowRuns is the version of the running exiled.
 func nowRuns(t *testing.T, g *target.Target) string {
 	t.Helper()
 	return inside(t, g, "busctl", "get-property", "org.exile1", "/org/exile1", "org.exile1.Manager", "Version")
 }
 
-// bannedAfterFive waits for the ban of an address that guessed five times, which is what the package's configuration allows.
+// bannedAfterFive waits for the ban of an address that guessed five times, the limit of the package's configuration.
 func bannedAfterFive(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
 	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
@@ -282,16 +297,17 @@ func bannedAfterFive(t *testing.T, g *target.Target, a *host.Attacker) {
 	}
 }
 
-// keep installs a version that does not take the configuration: the one that runs goes on, and dpkg says why.
+// keep installs a version that rejects the configuration: exiled keeps running with the last one that worked, and dpkg says
+// why.
 func keep(t *testing.T, g *target.Target, deb string) {
 	t.Helper()
-	pid := inside(t, g, "systemctl", "show", "-p", "MainPID", "exiled.service")
 	feed(t, g, "jails:\n  sshd:\n    maxretyr: 4\n", "/etc/exile/exile.yaml.d/typo.yaml")
-	if said := dpkg(t, g, "-i", deb); !strings.Contains(said, "typo.yaml:3") || !strings.Contains(said, "the exiled that runs goes on") {
+	if said := dpkg(t, g, "-i", deb); !strings.Contains(said, "typo.yaml:3") || !strings.Contains(said, "uses the last one that worked") {
 		t.Errorf("dpkg does not say what is wrong:\n%s", said)
 	}
-	if got := inside(t, g, "systemctl", "show", "-p", "MainPID", "exiled.service"); got != pid {
-		t.Errorf("%s was replaced by %s", pid, got)
+	mistaken(t, g, "typo.yaml:3", "in force is the last configuration that worked")
+	if got := nowRuns(t, g); !strings.Contains(got, "1.0.0") {
+		t.Errorf("version %s runs after the upgrade", got)
 	}
-	inside(t, g, "rm", "-r", "/etc/exile/exile.yaml.d")
+	corrected(t, g, "rm -r /etc/exile/exile.yaml.d")
 }

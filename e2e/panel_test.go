@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,14 +17,14 @@ import (
 	"exile/e2e/target"
 )
 
-// shots is for whoever changes how the panel looks.
+// shots is for people who change how the panel looks.
 var shots = flag.String("shots", "", "a `folder` for pictures of the Cockpit panel")
 
-// hostileName is markup for whoever forgets that it is text, and then looks like what exiled says of a name.
+// hostileName becomes markup if it is ever not treated as text, and imitates what exiled says about a name.
 const hostileName = `<img src=x onerror=f>, 9 of 5 points, offence 9, step 9`
 
-// TestPanel: in Cockpit, a person with a browser sees who is banned and why, live, and lets them go; who may not is told what
-// to do. What an attacker sends stays text, and the page breaks no rule of its content security policy.
+// TestPanel: in Cockpit, a person with a browser sees live who is banned and why, and can lift bans; users without the rights
+// are told what to do. Text that an attacker sends stays text, and the page breaks no rule of its content security policy.
 func TestPanel(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {detection: adaptive}}\n")
@@ -34,18 +35,10 @@ func TestPanel(t *testing.T) {
 	if err := g.AddUser(t.Context(), "alice", "a known secret"); err != nil {
 		t.Fatal(err)
 	}
-	inside(t, g, "usermod", "-aG", "systemd-journal", "alice") // so she may see who is banned
+	inside(t, g, "usermod", "-aG", "systemd-journal", "alice") // so that she may see who is banned
 	cockpit(t, g, "9091")
 	cockpit(t, g, "9092", "-p", "User=alice", "-p", "PAMName=login")
-	b, err := browser.Start(g.Beside(t.Context(), append([]string{path}, browser.Args(t.TempDir())...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	b := browse(t, g, path)
 	root := open(t, b, "9091")
 	root.explains(g)
 	root.follows(g)
@@ -57,7 +50,7 @@ func TestPanel(t *testing.T) {
 	alice.blameless()
 }
 
-// cockpit serves the host's Cockpit to whoever reaches the port, with the rights of root, or of the user in args.
+// cockpit serves the host's Cockpit on the port, with the rights of root, or of the user in args.
 func cockpit(t *testing.T, g *target.Target, port string, args ...string) {
 	t.Helper()
 	ws := inside(t, g, "sh", "-c", "ls /usr/lib/cockpit/cockpit-ws /usr/libexec/cockpit-ws 2>/dev/null || :")
@@ -72,7 +65,28 @@ func cockpit(t *testing.T, g *target.Target, port string, args ...string) {
 	})
 }
 
-// panel is the page in a browser. Its methods end the test when something is not as it should be.
+// browse starts the browser at path in the host's network.
+func browse(t *testing.T, g *target.Target, path string) *browser.Browser {
+	t.Helper()
+	return started(t, g.Beside(t.Context(), append([]string{path}, browser.Args(t.TempDir())...)...))
+}
+
+// started starts a browser, and closes it when the test is over.
+func started(t *testing.T, cmd *exec.Cmd) *browser.Browser {
+	t.Helper()
+	b, err := browser.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// panel is the page in a browser. Its methods end the test when something goes wrong.
 type panel struct {
 	*browser.Page
 	t   *testing.T
@@ -121,8 +135,8 @@ func row(address string) string { return fmt.Sprintf(`tr[data-address="%s"]`, ad
 
 func shown(address string) string { return "document.querySelector('" + row(address) + "')" }
 
-// explains: the ban of somebody who tried a name that two other networks tried appears while the page is open, and its
-// row opens to say why.
+// explains: a client tries a name that two other networks tried; its ban appears while the page is open, and its row opens to
+// say why.
 func (p *panel) explains(g *target.Target) {
 	p.t.Helper()
 	for _, addr := range []string{"203.0.113.61", "192.0.2.63"} {
@@ -130,7 +144,7 @@ func (p *panel) explains(g *target.Target) {
 	}
 	last := attacker(p.t, g, "198.51.100.62")
 	p.tries(last, hostileName)
-	p.wait(shown(last.Addr.String()) + `?.querySelector("[data-label=Bans]").innerText === "1"`) // the signal does not say it
+	p.wait(shown(last.Addr.String()) + `?.querySelector("[data-label=Bans]").innerText === "1"`) // the signal does not carry it
 	silent(p.t, last)
 	p.do(p.Click(p.ctx, row(last.Addr.String())+" button[aria-expanded]"))
 	p.wait(`document.querySelector(".exile-why dt")`)
@@ -149,7 +163,7 @@ func (p *panel) explains(g *target.Target) {
 			p.t.Errorf("the explanation has %s: %q, want %q", name, facts[name], want)
 		}
 	}
-	if !strings.Contains(facts["Known of it"], "offences: 1") || !strings.Contains(facts["Log entries"], "invalid-user") {
+	if !strings.Contains(facts["Details"], "offences: 1") || !strings.Contains(facts["Log entries"], "invalid-user") {
 		p.t.Errorf("the explanation lacks what is known or log entries: %q", facts)
 	}
 	var images int
@@ -161,7 +175,7 @@ func (p *panel) explains(g *target.Target) {
 	greeted(p.t, last)
 }
 
-// tries guesses once for a name that the client does not take on its command line.
+// tries guesses once for a name that ssh does not accept on its command line.
 func (p *panel) tries(a *host.Attacker, name string) {
 	p.t.Helper()
 	config := filepath.Join(p.t.TempDir(), "config")
@@ -171,7 +185,8 @@ func (p *panel) tries(a *host.Attacker, name string) {
 	}
 }
 
-// follows: what others do on the bus is shown, with what the signal does not say; the filter and the pages part the list.
+// follows: the page shows what others do on the bus, including what the signal does not carry; the filter and the pages
+// divide the list.
 func (p *panel) follows(g *target.Target) {
 	p.t.Helper()
 	ban := []string{"exilectl", "ban", "-q"}
@@ -193,7 +208,7 @@ func (p *panel) follows(g *target.Target) {
 	p.wait(`document.querySelector("#service").innerText.includes("0 wanted, 0 in the kernel")`)
 }
 
-// bans: the form bans in the kernel, and says in words why not.
+// bans: the form bans in the kernel, and says why not if it cannot.
 func (p *panel) bans(g *target.Target) {
 	p.t.Helper()
 	a := attacker(p.t, g, "203.0.113.9")
@@ -208,7 +223,7 @@ func (p *panel) bans(g *target.Target) {
 	silent(p.t, a)
 }
 
-// refuses: somebody without rights sees the list, and hears what to do to change it.
+// refuses: a user without rights sees the list, and is told how to get to change it.
 func (p *panel) refuses(g *target.Target) {
 	p.t.Helper()
 	p.do(p.Click(p.ctx, row("203.0.113.9")+" .pf-v6-c-table__action button"))
@@ -217,15 +232,17 @@ func (p *panel) refuses(g *target.Target) {
 	inside(p.t, g, "exilectl", "is-banned", "203.0.113.9")
 }
 
-// survives: the page says that exiled does not run, and starts it; the bans are there again.
+// survives: the page says that exiled does not run, and starts it; the bans are back.
 func (p *panel) survives(g *target.Target) {
 	p.t.Helper()
 	const absent = `document.querySelector("#absent").checkVisibility() && !document.querySelector("#list").checkVisibility()`
-	inside(p.t, g, "systemctl", "mask", "--runtime", "--now", "exiled.service") // else the bus starts it for a page that opens
+	inside(p.t, g, "systemctl", "stop", "exiled.service")
 	p.wait(absent)
 	p.do(p.Eval(p.ctx, `document.body.id = "old"; location.reload()`, nil))
 	p.wait(`document.readyState === "complete" && document.body.id !== "old" && ` + absent)
 	p.shoot("absent")
+	notRunning(p.t, g) // opening the page does not start it
+	inside(p.t, g, "systemctl", "mask", "--runtime", "exiled.service")
 	p.do(p.Click(p.ctx, "#start"))
 	p.wait(`document.querySelector("#alerts").innerText.includes("exiled.service is masked")`)
 	inside(p.t, g, "systemctl", "unmask", "--runtime", "exiled.service")
@@ -234,7 +251,7 @@ func (p *panel) survives(g *target.Target) {
 	inside(p.t, g, "systemctl", "is-active", "exiled.service")
 }
 
-// blameless: nothing was said on the console.
+// blameless checks that the console is empty.
 func (p *panel) blameless() {
 	p.t.Helper()
 	for _, problem := range p.Problems() {

@@ -18,29 +18,44 @@ func TestPanelFiles(t *testing.T) {
 	t.Parallel()
 	p := fake(t)
 	p.queues()
+	p.reloads()
 	p.reasons()
 	p.blameless()
 }
 
-// queues: the state is shown with its remedy; signals that come while the bans are listed page by page are not lost under the pages, and what a signal does not
-// say is asked for.
+// queues: the state is shown with its remedy; signals that arrive while the bans are listed page by page are not lost, what a
+// signal does not carry is asked for, and a simulated ban is shown as simulated.
 func (p *panel) queues() {
 	p.t.Helper()
-	p.do(p.Eval(p.ctx, `document.head.append(Object.assign(document.createElement("script"), { type: "module", src: "/test/queue.js" }))`, nil))
+	p.plays("queue.js")
 	p.wait(`document.title === ",sshd/192.0.2.2,1000,0"`)
 	p.wait(`document.querySelectorAll("#rows [data-label=Bans]").length === 3 && !document.querySelector("#rows").innerText.includes("–")`)
 	p.wait(`document.querySelector("#alerts [data-error='blind:sshd']").innerText.includes("Look at <b>LogLevel</b>.")`)
 	p.wait(`document.querySelector("#service").innerText.includes("3 wanted, 2 in the kernel")`)
 	p.wait(`document.querySelector("#jails").innerText.trim().split(/\s+/).join() === "sshd,running,threshold,3,1,9"`)
 	var rows []string
-	p.do(p.Eval(p.ctx, `[...document.querySelectorAll("#rows tr")].map(r => ["Address", "Left", "Failures", "Bans"].map(c => r.querySelector("[data-label=" + c + "]").innerText.trim()).join(" "))`, &rows))
-	want := []string{"192.0.2.2 1d 12h 4 2", "192.0.2.3 1d 12h 4 2", "192.0.2.4 for ever 7 3"}
+	p.do(p.Eval(p.ctx, `[...document.querySelectorAll("#rows tr")].map(r => ["Address", "Jail", "Left", "Failures", "Bans"].map(c => r.querySelector("[data-label=" + c + "]").innerText.trim()).join(" "))`, &rows))
+	want := []string{"192.0.2.2 sshd (simulated) 1d 12h 4 2", "192.0.2.3 sshd 1d 12h 4 2", "192.0.2.4 sshd for ever 7 3"}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		p.t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
 
-// reasons: they are taken apart as exiled writes them, and what a name says is not taken for the daemon's.
+// plays has the bus do what a file says.
+func (p *panel) plays(file string) {
+	p.t.Helper()
+	p.do(p.Eval(p.ctx, `document.head.append(Object.assign(document.createElement("script"), { type: "module", src: "/test/`+file+`" }))`, nil))
+}
+
+// reloads: an open page follows a reload that makes a jail simulate, without listing its bans again.
+func (p *panel) reloads() {
+	p.t.Helper()
+	p.plays("reload.js")
+	p.wait(`document.title === "reloaded"`)
+	p.wait(`[...document.querySelectorAll("#rows [data-label=Jail]")].map(c => c.innerText.trim()).join() === "sshd (simulated),sshd (simulated),sshd (simulated)"`)
+}
+
+// reasons: the panel parses them as exiled writes them, and does not take the text of a name for the daemon's.
 func (p *panel) reasons() {
 	p.t.Helper()
 	for _, tt := range []struct{ reason, want string }{
@@ -54,7 +69,7 @@ func (p *panel) reasons() {
 			`{"evidence":"name: \"a\\\", 1 of 9 points in 1d, offence 9, step 9\", on which 8 or more networks failed","points":"5.25 of 5 points in 1d","step":"1"}`,
 		},
 		{`prefix: 3 addresses in it banned within 7d, offence 1, step 1`, `{"evidence":"prefix: 3 addresses in it banned within 7d","step":"1"}`},
-		{`failed logins: 4 within 10m0s`, `{"evidence":"failed logins: 4 within 10m0s"}`},
+		{`failed logins: 4 within 10min`, `{"evidence":"failed logins: 4 within 10min"}`},
 		{``, `{"evidence":""}`},
 	} {
 		reason, err := json.Marshal(tt.reason)
@@ -62,12 +77,12 @@ func (p *panel) reasons() {
 		var got string
 		p.do(p.Eval(p.ctx, `import("/exile/explain.js").then(m => JSON.stringify(m.parse(`+string(reason)+`)))`, &got))
 		if got != tt.want {
-			p.t.Errorf("%s is taken apart as\n%s, want\n%s", tt.reason, got, tt.want)
+			p.t.Errorf("%s is parsed as\n%s, want\n%s", tt.reason, got, tt.want)
 		}
 	}
 }
 
-// fake opens the panel in a browser, with a cockpit.js that the test plays.
+// fake opens the panel in a browser, with a cockpit.js of the test's own.
 func fake(t *testing.T) *panel {
 	t.Helper()
 	path, err := browser.Find()
@@ -82,16 +97,7 @@ func fake(t *testing.T) *panel {
 	server := httptest.NewServer(files)
 	t.Cleanup(server.Close)
 	ctx := limit(t, 2*time.Minute)
-	b, err := browser.Start(exec.CommandContext(ctx, path, browser.Args(t.TempDir())...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	page, err := b.Open(ctx, server.URL+"/exile/index.html")
+	page, err := started(t, exec.CommandContext(ctx, path, browser.Args(t.TempDir())...)).Open(ctx, server.URL+"/exile/index.html")
 	if err != nil {
 		t.Fatal(err)
 	}

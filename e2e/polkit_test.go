@@ -10,7 +10,7 @@ import (
 	"exile/e2e/target"
 )
 
-// TestPolkit: what people may do who are not root, polkit decides each time.
+// TestPolkit: what users other than root may do is decided by polkit, each time.
 func TestPolkit(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -26,7 +26,7 @@ func TestPolkit(t *testing.T) {
 	report := append(managerCall, "Report", "sssbt", "sshd", "203.0.113.9", "root", "false", "0")
 	asAlice(t, g, "", append(managerCall, "ListJails")...)
 	asAlice(t, g, "nteractive authentication required", append(managerCall, "ListBans", "ssut", "", "", "0", "0")...)
-	if got, err := runAs(t, g, "exilectl", "status"); err != nil || !strings.Contains(got, "Lines of the log are not shown") {
+	if got, err := runAs(t, g, "exilectl", "status"); err != nil || !strings.Contains(got, "Some log lines are not shown") {
 		t.Errorf("alice asks for the status (%v):\n%s", err, got)
 	}
 	asAlice(t, g, "nteractive authentication required", ban...)
@@ -54,8 +54,8 @@ func TestPolkit(t *testing.T) {
 	inside(t, g, ban...)
 }
 
-// setRule puts a rule in force. It comes whole, by one rename: of a file that is made and then written polkit may read the
-// beginning and not look again.
+// setRule puts a rule in force. It appears complete, by one rename: if it were created and then written, polkit might read
+// only its beginning and not look again.
 func setRule(t *testing.T, g *target.Target, rule string) {
 	t.Helper()
 	const move = "cat >/etc/polkit-1/new && mv /etc/polkit-1/new /etc/polkit-1/rules.d/10-exile.rules"
@@ -80,7 +80,7 @@ func askAdmin(t *testing.T, g *target.Target) {
 	}
 }
 
-// typist types the password when it is asked for, and again should the prompt have swallowed it.
+// typist types the password when asked, and again in case the prompt swallowed it.
 const typist = `
 trap "" PIPE; rm -f keys said; mkfifo keys
 script -qefc "exilectl unban 203.0.113.9" said <keys >/dev/null & exec 3>keys
@@ -91,7 +91,7 @@ for i in $(seq 100); do
 done
 cat said`
 
-// asAlice runs a command as an ordinary user; want is part of what is said to her no, empty if she may.
+// asAlice runs a command as an ordinary user; want is part of the refusal, empty if she may.
 func asAlice(t *testing.T, g *target.Target, want string, args ...string) {
 	t.Helper()
 	_, err := runAs(t, g, args...)
@@ -105,7 +105,8 @@ func runAs(t *testing.T, g *target.Target, args ...string) (string, error) {
 	return g.Run(limit(t, 30*time.Second), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
 }
 
-// eachAction has a user for each action, who alone is granted it: he may do that, and what it implies, and nothing else.
+// eachAction makes a user for each action, granted that action alone: the user may do that and what it implies, and nothing
+// else.
 func eachAction(t *testing.T, g *target.Target) {
 	t.Helper()
 	calls := map[string][]string{
@@ -129,13 +130,13 @@ func eachAction(t *testing.T, g *target.Target) {
 		for action := range calls {
 			want := action == granted || slices.Contains(implied[granted], action)
 			if got := may(t, g, granted, action, calls); got != want {
-				t.Errorf("who is granted %s may %s: %v, want %v", granted, action, got, want)
+				t.Errorf("with %s granted, %s: %v, want %v", granted, action, got, want)
 			}
 		}
 	}
 }
 
-// may reports whether who is granted one action is let do another.
+// may reports whether a user granted one action may do another.
 func may(t *testing.T, g *target.Target, granted, action string, calls map[string][]string) bool {
 	t.Helper()
 	as := []string{"runuser", "-u", "may-" + granted, "--"}
@@ -144,7 +145,7 @@ func may(t *testing.T, g *target.Target, granted, action string, calls map[strin
 		return true
 	}
 	if !strings.Contains(err.Error(), "ccess denied") && !strings.Contains(err.Error(), "nteractive authentication required") {
-		t.Errorf("who is granted %s tries %s: %v", granted, action, err)
+		t.Errorf("with %s granted, trying %s: %v", granted, action, err)
 	}
 	return false
 }

@@ -12,19 +12,19 @@ import (
 	"testing"
 )
 
-// record is where TestCounting writes what the servers logged: the corpus jail/filter/testdata/sshd, whose README says how to
-// go on.
+// record is where TestCounting writes what the servers logged: the corpus jail/filter/testdata/sshd, whose README describes
+// the next steps.
 var record = flag.String("record", "", "a `folder` for what the servers logged")
 
-// said is a line of a server, and of which client it is: empty if nobody knows.
+// said is a line of a server and the client that it belongs to, empty if unknown.
 type said struct {
 	tag, pid, message, from string
 }
 
-// clientAddress finds a client's address. No text that a client chose has one.
+// clientAddress finds a client's address. No text chosen by a client contains one.
 var clientAddress = regexp.MustCompile(`198\.51\.100\.\d+|2001:db8:bad:[0-9a-f]+::7|fe80::1[0-9a-f]{2}\b`)
 
-// pamUser finds the user in PAM's lines about failures and about sessions.
+// pamUser finds the user in PAM's lines about failures and sessions.
 var pamUser = regexp.MustCompile(`^pam_unix\(sshd:\w+\): .* user[= ](\w+)`)
 
 // record writes the lines of each scenario.
@@ -56,7 +56,7 @@ func (s *sshds) record(t *testing.T, done []played) {
 	}
 }
 
-// plain is a message as a corpus has it.
+// plain is a message as the corpus stores it.
 func plain(message string) string {
 	if strings.ContainsAny(message, "\t\r\n") || strings.HasPrefix(message, `"`) {
 		return strconv.Quote(message)
@@ -64,8 +64,8 @@ func plain(message string) string {
 	return message
 }
 
-// said reads the log. A line without an address is of the client of its process, if that serves only one; failing that, of
-// the client who alone used the name.
+// said reads the log. A line without an address belongs to the client of its process, if the process serves only one;
+// otherwise to the only client that used the name.
 func (s *sshds) said(t *testing.T) (lines []said) {
 	t.Helper()
 	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", "json", "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
@@ -93,7 +93,7 @@ func (s *sshds) said(t *testing.T) (lines []said) {
 	return lines
 }
 
-// attribute gives lines of nobody to the client of all other lines with the same key.
+// attribute assigns unassigned lines to the client of all other lines with the same key.
 func attribute(lines []said, key func(said) string) {
 	clients := map[string]string{}
 	for _, l := range lines {

@@ -12,7 +12,7 @@ import (
 // guard are the properties of exiled.service that decide whether it can work.
 var guard = []string{"User=exile", "SupplementaryGroups=systemd-journal", "StateDirectory=exile", "AmbientCapabilities=CAP_NET_ADMIN"}
 
-// TestRefuse: what exiled cannot work with is said in one line that names the remedy, and nothing is half done.
+// TestRefuse: when exiled cannot work, one line says why and names the remedy, and nothing is left half done.
 func TestRefuse(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -68,7 +68,7 @@ func refuse(t *testing.T, g *target.Target, config, mode string, properties, wan
 	}
 	said := strings.TrimSpace(string(out))
 	if strings.Contains(said, "\n") || said == "" {
-		t.Errorf("exiled says more or less than one line:\n%s", said)
+		t.Errorf("exiled does not say exactly one line:\n%s", said)
 	}
 	for _, word := range want {
 		if !strings.Contains(said, word) {
@@ -78,7 +78,7 @@ func refuse(t *testing.T, g *target.Target, config, mode string, properties, wan
 	clean(t, g)
 }
 
-// clean finds nothing of exile's in the kernel.
+// clean checks that the kernel has nothing of exile's.
 func clean(t *testing.T, g *target.Target) {
 	t.Helper()
 	for _, ask := range [][]string{
@@ -93,7 +93,7 @@ func clean(t *testing.T, g *target.Target) {
 	}
 }
 
-// TestUnit has systemd check the installed unit files on the host, with everything that they name in place.
+// TestUnit lets systemd verify the installed unit files on the host, with everything that they name in place.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {

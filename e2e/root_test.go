@@ -9,9 +9,9 @@ import (
 	"exile/e2e/target"
 )
 
-// TestNotRoot: whoever has taken over the daemon does not get further, with the units byte for byte as they are shipped. What
-// an older version left to its user is root's again; root follows no link of that user, and writes what the administrator gave
-// and not what the daemon says; logind starts no manager outside of the walls; the kernel has no io_uring for it.
+// TestNotRoot: an attacker who has taken over the daemon gets no further, with the units exactly as shipped. Files that an
+// older version left to its user become root's again; root follows no link of that user, and writes what the administrator
+// entered, not what the daemon says; logind starts no manager outside the sandbox; the kernel gives it no io_uring.
 func TestNotRoot(t *testing.T) {
 	t.Parallel()
 	if err := host.Available(); err != nil {
@@ -29,7 +29,7 @@ func TestNotRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := inside(t, g, "sh", "-c", "find /etc/exile -user exile -o -type l; stat -c %U:%G:%a /etc/exile"); got != "root:root:755" {
-		t.Errorf("of /etc/exile are left %q", got)
+		t.Errorf("left in /etc/exile: %q", got)
 	}
 	inside(t, g, "systemctl", "restart", "exiled.service")
 	if got, err := g.Run(t.Context(), "sh", "-c", exile+"touch /etc/exile/new.yaml 2>&1"); err == nil {
@@ -55,12 +55,12 @@ func TestNotRoot(t *testing.T) {
 
 	const call = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager "
 	inside(t, g, "sh", "-c", exile+call+"ListSessions")
-	inside(t, g, "sh", "-c", "runuser -u nobody -- "+call+`SetUserLinger ubb "$(id -u nobody)" true false`) // others may
+	inside(t, g, "sh", "-c", "runuser -u nobody -- "+call+`SetUserLinger ubb "$(id -u nobody)" true false`) // other users may
 	if said, err := g.Run(t.Context(), "sh", "-c", exile+call+`SetUserLinger ubb "$(id -u exile)" true false 2>&1`); err == nil ||
 		!strings.Contains(said, "ccess denied") {
 		t.Errorf("logind lets the daemon's user linger: %v, %q", err, said)
 	}
-	for _, unit := range []string{"exiled.service", "exiled-accounts.service"} {
+	for _, unit := range []string{"exiled.service", "exiled-accounts.service", "exiled-logs.service"} {
 		allowed := strings.Fields(inside(t, g, "systemctl", "show", "--value", "-p", "SystemCallFilter", unit))
 		for _, name := range allowed {
 			if strings.HasPrefix(name, "io_uring") || name == "bpf" || name == "add_key" {

@@ -9,15 +9,15 @@ import (
 	"exile/e2e/target"
 )
 
-// keeper is a way of keeping the rules of a host in files, with what its users do with them.
+// keeper is a way to keep the rules of a host in files, with what its users do with them.
 type keeper struct {
-	prepare string   // makes rules of the user's, and what loads them at boot
+	prepare string   // makes the user's rules, and what loads them at boot
 	save    string   // while exiled runs
 	loads   []string // each must load the user's rules
 	shows   string   // prints the user's rules, nothing if there are none
 }
 
-// whole is nftables.service with a file into which an administrator saved the whole ruleset, behind these first lines.
+// whole is nftables.service with a file into which an administrator saved the whole ruleset, after these first lines.
 func whole(head string) keeper {
 	return keeper{
 		prepare: "nft 'table inet theirs { chain input { type filter hook input priority filter; tcp dport 22 accept; }; }' && systemctl enable nftables",
@@ -30,21 +30,25 @@ func whole(head string) keeper {
 	}
 }
 
-// rulesOfIPTables is a host that keeps rules of iptables and sets of ipset, as netfilter-persistent does.
-var rulesOfIPTables = keeper{
-	prepare: `iptables -A INPUT -p tcp --dport 22 -j ACCEPT && iptables -A INPUT -p tcp --dport 8080 -j DROP && ipset create theirs hash:ip`,
-	save:    "iptables-save >/etc/rules.v4 && ip6tables-save >/etc/rules.v6 && ipset save >/etc/ipsets",
-	loads: []string{
-		"iptables-restore </etc/rules.v4 && ip6tables-restore </etc/rules.v6",
-		// Sets tell nobody that they were changed: what was put back is found by the next comparison.
-		"ipset -exist restore </etc/ipsets && iptables -F && iptables-restore </etc/rules.v4 && systemctl kill -s HUP exiled",
-		"systemctl stop exiled && ipset -exist restore </etc/ipsets && iptables-restore </etc/rules.v4", "systemctl start exiled",
-	},
-	shows: "iptables -S | grep 8080 || true",
+// rulesOfIPTables is a host that keeps iptables rules and ipset sets, as netfilter-persistent does. kind is "" for the tools that
+// make rules of nftables, "-legacy" for those of ip_tables, which are beside nftables.
+func rulesOfIPTables(kind string) keeper {
+	tools := strings.NewReplacer("ip6tables", "ip6tables"+kind, "iptables", "iptables"+kind)
+	return keeper{
+		prepare: tools.Replace("iptables -A INPUT -p tcp --dport 22 -j ACCEPT && iptables -A INPUT -p tcp --dport 8080 -j DROP") + " && ipset create theirs hash:ip",
+		save:    tools.Replace("iptables-save >/etc/rules.v4 && ip6tables-save >/etc/rules.v6 && ipset save >/etc/ipsets"),
+		loads: []string{
+			tools.Replace("iptables-restore </etc/rules.v4 && ip6tables-restore </etc/rules.v6"),
+			// Sets announce no changes: the next comparison finds what was restored.
+			tools.Replace("ipset -exist restore </etc/ipsets && iptables -F && iptables-restore </etc/rules.v4 && systemctl kill -s HUP exiled"),
+			tools.Replace("systemctl stop exiled && ipset -exist restore </etc/ipsets && iptables-restore </etc/rules.v4"), "systemctl start exiled",
+		},
+		shows: tools.Replace("iptables -S | grep 8080 || true"),
+	}
 }
 
-// TestSavedRules: rules that were saved while exiled ran load while it runs, while it does not, and at boot. Soon after the bans are
-// in force, a ban that was lifted since is gone, and nothing of exile is there twice.
+// TestSavedRules: rules that were saved while exiled ran are loaded while it runs, while it does not, and at boot. Soon
+// afterwards the bans are in force, a ban lifted since the save is gone, and nothing of exile's exists twice.
 func TestSavedRules(t *testing.T) {
 	t.Parallel()
 	flushed, added := whole("flush ruleset\\n"), whole("")
@@ -54,10 +58,12 @@ func TestSavedRules(t *testing.T) {
 	}{
 		"nftables, flushed":  {"nftables", flushed},
 		"nftables, added":    {"auto", added},
-		"nftables, iptables": {"nftables", rulesOfIPTables},
-		"ipset, iptables":    {"ipset", rulesOfIPTables},
+		"nftables, iptables": {"nftables", rulesOfIPTables("")},
+		"nftables, legacy":   {"auto", rulesOfIPTables("-legacy")},
+		"ipset, iptables":    {"ipset", rulesOfIPTables("")},
+		"ipset, legacy":      {"ipset", rulesOfIPTables("-legacy")},
 		"route, flushed":     {"route", flushed},
-		"route, iptables":    {"route", rulesOfIPTables},
+		"route, iptables":    {"route", rulesOfIPTables("")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,10 +88,10 @@ func savedRules(t *testing.T, g *target.Target, k keeper) {
 			t.Errorf("%s: the user's rules are not there", load)
 		}
 		if strings.HasPrefix(load, "systemctl stop exiled") {
-			continue // nobody is there to keep order
+			continue // no exiled is there to repair anything
 		}
 		kept(t, g, exile, pardoned, load)
-		eventually(t, load+": the kernel has of exile what it had", func() bool { return own(t, g) == before })
+		eventually(t, load+": the kernel has the same of exile as before", func() bool { return own(t, g) == before })
 	}
 	if k.shows == theirs {
 		reboot(t, g, []*host.Attacker{exile})
@@ -96,7 +102,7 @@ func savedRules(t *testing.T, g *target.Target, k keeper) {
 	}
 }
 
-// kept: soon after that step the one is banned and the other is not, as the status says.
+// kept waits until the one is banned and the other is not, as the status says, after that step.
 func kept(t *testing.T, g *target.Target, exile, pardoned *host.Attacker, step string) {
 	t.Helper()
 	eventually(t, step+": the kernel has the bans that it should", func() bool {
@@ -110,7 +116,7 @@ func kept(t *testing.T, g *target.Target, exile, pardoned *host.Attacker, step s
 	})
 }
 
-// own is what the kernel has of exile, without what it counts and the time that is left, in order.
+// own is what the kernel has of exile, sorted, without counters and remaining times.
 func own(t *testing.T, g *target.Target) string {
 	t.Helper()
 	return inside(t, g, "sh", "-c", fmt.Sprintf(`for f in inet ip ip6; do nft -s list table $f exile; done 2>/dev/null |

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"exile/dbusapi"
+	"exile/dbusapi/systemd"
 	"exile/e2e/host"
 	"exile/e2e/target"
 )
 
-// lost is a drop-in with a jail whose units nobody has.
+// lost is a drop-in with a jail whose units do not exist.
 const lost = "jails:\n  lost:\n    filter: sshd\n    units: [nothing.service, nothing@*.service]\n"
 
-// TestSight: what systemd knows of sshd is what exiled compares its log with, and a jail that watches nothing degrades it.
+// TestSight: exiled compares its log with what systemd knows of sshd, and a jail that watches nothing degrades it.
 func TestSight(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -27,8 +27,8 @@ func TestSight(t *testing.T) {
 	if after := worked(t, g, sshd...); after <= before {
 		t.Errorf("sshd worked %v before a guess and %v after", before, after)
 	}
-	if s, err := dbusapi.Units(t.Context(), bus(g), []string{"nothing.service", "nothing@*.service"}); err != nil || s.Exists {
-		t.Errorf("a unit that nobody has: %+v, %v", s, err)
+	if s, err := systemd.Units(t.Context(), bus(g), []string{"nothing.service", "nothing@*.service"}); err != nil || s.Exists {
+		t.Errorf("a unit that does not exist: %+v, %v", s, err)
 	}
 
 	feed(t, g, lost, "/etc/exile/exile.yaml.d/lost.yaml")
@@ -54,20 +54,20 @@ func TestSight(t *testing.T) {
 	waitStatus(t, g, 0)
 }
 
-// worked is the CPU time of units.
+// worked returns the CPU time of units.
 func worked(t *testing.T, g *target.Target, units ...string) time.Duration {
 	t.Helper()
-	s, err := dbusapi.Units(t.Context(), bus(g), units)
+	s, err := systemd.Units(t.Context(), bus(g), units)
 	if err != nil || !s.Exists || s.Worked <= 0 {
 		t.Fatalf("%q: %+v, %v", units, s, err)
 	}
 	return s.Worked
 }
 
-// bus is the address of the host's bus, seen from here.
+// bus is the address of the host's bus, as seen from here.
 func bus(g *target.Target) string { return "unix:path=" + g.Path("/run/dbus/system_bus_socket") }
 
-// feed writes a file of the host, and its folder.
+// feed writes a file of the host and makes its folder.
 func feed(t *testing.T, g *target.Target, text, path string) {
 	t.Helper()
 	if _, err := g.Feed(limit(t, 30*time.Second), text, "install", "-D", "-m", "644", "/dev/stdin", path); err != nil {
@@ -75,7 +75,7 @@ func feed(t *testing.T, g *target.Target, text, path string) {
 	}
 }
 
-// waitStatus waits until exilectl status exits so, and returns what it says.
+// waitStatus waits until exilectl status exits with that code, and returns its output.
 func waitStatus(t *testing.T, g *target.Target, code int) string {
 	t.Helper()
 	ctx := limit(t, 30*time.Second)

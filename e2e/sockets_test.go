@@ -19,7 +19,7 @@ import (
 // scrape asks for the metrics on TCP, in the host.
 const scrape = `exec 3<>/dev/tcp/127.0.0.1/9719 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && cat <&3`
 
-// TestMetricsSocket: scrapers that come before the daemon start it, and all of them are answered.
+// TestMetricsSocket: scrapers that come before the daemon start it, and all of them get an answer.
 func TestMetricsSocket(t *testing.T) {
 	t.Parallel()
 	g := prepared(t)
@@ -44,7 +44,7 @@ for ((n = 1; ; n++)); do
 	if ((n > 600)); then old=${fds[n - 601]}; exec {old}>&-; sleep 0.01; fi
 done'`
 
-// scrapeInCrowd scrapes as root and as another user while one user takes all the connections there are.
+// scrapeInCrowd scrapes as root and as another user while one user occupies all the connections there are.
 func scrapeInCrowd(t *testing.T, g *target.Target) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(limit(t, time.Minute))
@@ -71,7 +71,7 @@ func scrapeInCrowd(t *testing.T, g *target.Target) {
 	}
 }
 
-// TestVarlinkSocket: callers that come before the daemon start it, and all of them are answered.
+// TestVarlinkSocket: callers that come before the daemon start it, and all of them get an answer.
 func TestVarlinkSocket(t *testing.T) {
 	t.Parallel()
 	g := prepared(t)
@@ -95,13 +95,13 @@ func TestVarlinkSocket(t *testing.T) {
 	if got := inside(t, g, "stat", "-c", "%a", "/run/exile/org.exile1"); got != "666" {
 		t.Errorf("the socket has mode %s", got)
 	}
-	// Drop-ins of the configuration are looked for here: the daemon must not be able to write its own.
+	// The configuration's drop-ins may lie here: the daemon must not be able to write its own.
 	if got := inside(t, g, "stat", "-c", "%U:%G %a", "/run/exile"); strings.TrimSpace(got) != "root:root 755" {
 		t.Errorf("the folder of the socket is of %s", got)
 	}
 }
 
-// TestVarlinkctl: systemd's own client finds its way, and hears what happens.
+// TestVarlinkctl: systemd's own client finds its way, and receives events.
 func TestVarlinkctl(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -134,7 +134,7 @@ func TestVarlinkctl(t *testing.T) {
 	overhear(t, g, reader+"varlinkctl call --json=short --more "+socket+" org.exile1.Monitor {}")
 }
 
-// overhear finds that a command which monitors tells of a ban that is lifted.
+// overhear checks that a monitoring command reports a lifted ban.
 func overhear(t *testing.T, g *target.Target, command string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(limit(t, 30*time.Second))
@@ -161,7 +161,7 @@ func overhear(t *testing.T, g *target.Target, command string) {
 	t.Errorf("%s does not tell of the end of a ban: %v", command, lines.Err())
 }
 
-// TestBusActivation: callers on the bus start the daemon where it is enabled, and all of them are answered; where it is not
+// TestBusActivation: callers on the bus start the daemon where it is enabled, and all of them get an answer; where it is not
 // enabled nobody starts it.
 func TestBusActivation(t *testing.T) {
 	t.Parallel()
@@ -182,7 +182,7 @@ func TestBusActivation(t *testing.T) {
 	inside(t, g, "systemctl", "is-active", "exiled.service")
 }
 
-// TestWatchdog: a daemon that hangs is killed and started again, and the gate stays shut.
+// TestWatchdog: a daemon that hangs is killed and restarted, and the bans stay in force.
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("ipset"))
@@ -212,7 +212,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// TestNoSockets: the daemon runs without any.
+// TestNoSockets: the daemon runs without any sockets.
 func TestNoSockets(t *testing.T) {
 	t.Parallel()
 	g := prepared(t)
@@ -221,7 +221,7 @@ func TestNoSockets(t *testing.T) {
 	inside(t, g, "exilectl", "list-jails")
 }
 
-// prepared is a host with exile installed and not running.
+// prepared is a host with exile installed but not running.
 func prepared(t *testing.T) *target.Target {
 	t.Helper()
 	g := off(t, config("ipset"))

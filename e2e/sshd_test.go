@@ -21,7 +21,7 @@ import (
 	"exile/e2e/target"
 )
 
-// servers are sshds with a configuration of their own each, by name.
+// servers are the sshds by name, each with its own configuration.
 var servers = map[string]struct {
 	port   int
 	config string
@@ -70,8 +70,8 @@ ExecStart=-/usr/sbin/sshd -i -f /etc/ssh/servers/2215
 StandardInput=socket
 `
 
-// directory is a stack of PAM modules as with LDAP: who is not in /etc/shadow may be in the directory, which a program stands
-// for here. pam_unix says "authentication failure" of each of them.
+// directory is a stack of PAM modules as with LDAP: users missing from /etc/shadow may be in the directory, played by a
+// program here. pam_unix logs "authentication failure" for each of them.
 const directory = `auth [success=2 default=ignore] pam_unix.so nullok
 auth [success=1 default=ignore] pam_exec.so expose_authtok quiet /usr/local/sbin/directory
 auth requisite pam_deny.so
@@ -86,7 +86,7 @@ const (
 	directoryLookup = "#!/bin/sh\n[ \"$(tr -d '\\0')\" = '" + directorySecret + "' ]\n"
 )
 
-// sshds is a host with many servers, and what the clients need.
+// sshds is a host with many servers, and everything that the clients need.
 type sshds struct {
 	*target.Target
 	keys   []string // private keys; the last one is exuser's
@@ -102,7 +102,7 @@ func bootSSHDs(t *testing.T) *sshds {
 	s.put(t, "/etc/systemd/system/inetd-e2e.socket", "0644", inetdSocket)
 	s.put(t, "/etc/systemd/system/inetd-e2e@.service", "0644", inetdUnit)
 	s.put(t, "/usr/local/sbin/directory", "0755", directoryLookup)
-	inside(t, s.Target, "rm", "-f", "/etc/ssh/ssh_host_ed25519_key.pub") // of another key, says the server each time
+	inside(t, s.Target, "rm", "-f", "/etc/ssh/ssh_host_ed25519_key.pub") // it belongs to another key, the server says each time
 	start := []string{"systemctl", "start", "inetd-e2e.socket"}
 	for name, server := range servers {
 		if !s.has(t, name) {
@@ -135,7 +135,7 @@ func (s *sshds) config(t *testing.T, name string) string {
 	return text
 }
 
-// has reports whether the host's sshd can be that server: penalties came with OpenSSH 9.8.
+// has reports whether the host's sshd can run that server: penalties came with OpenSSH 9.8.
 func (s *sshds) has(t *testing.T, name string) bool {
 	t.Helper()
 	if name != "penalties" {
@@ -148,8 +148,8 @@ func (s *sshds) has(t *testing.T, name string) bool {
 	return bytes.Contains(program, []byte("persourcepenalties"))
 }
 
-// users makes the accounts: exuser with a password and a key; quietuser with a password, for where the log does not tell from
-// where a login came, so that it excuses nobody else; locked; and two who log in by the directory.
+// users makes the accounts: exuser with a password and a key; quietuser with a password, for servers whose log does not say
+// where a login came from, so that the login excuses nobody else; locked; and two users of the directory.
 func (s *sshds) users(t *testing.T) {
 	t.Helper()
 	for name, password := range map[string]string{
@@ -195,7 +195,7 @@ const (
 	onWire // IPv6, link-local
 )
 
-// client returns the next one of a family, who attacks that server.
+// client returns the next client of a family, which attacks that server.
 func (s *sshds) client(t *testing.T, family int, server string) client {
 	t.Helper()
 	s.next++
@@ -209,7 +209,7 @@ func (s *sshds) client(t *testing.T, family int, server string) client {
 	return client{attacker(t, s.Target, addr.String()), t, s, server}
 }
 
-// ssh runs OpenSSH's client with lines of ssh_config(5) and answers its questions. What comes of it is for the log to say.
+// ssh runs OpenSSH's client with lines of ssh_config(5) and answers its questions. The log says what came of it.
 func (c client) ssh(user, password string, config ...string) {
 	c.t.Helper()
 	file, err := os.CreateTemp(c.s.folder, "config")
@@ -224,7 +224,7 @@ func (c client) ssh(user, password string, config ...string) {
 	if err := file.Close(); err != nil {
 		c.t.Error(err)
 	}
-	// On a busy machine many servers that start at once take their time.
+	// Many servers starting at once take their time on a busy machine.
 	_, _ = c.SSH(limit(c.t, 3*time.Minute), []string{"-F", file.Name(), "-o", "ConnectTimeout=60"}, password, "true")
 }
 
@@ -237,8 +237,8 @@ func methods(names string, prompts int) string {
 	return fmt.Sprintf("PreferredAuthentications %s\nNumberOfPasswordPrompts %d", names, prompts)
 }
 
-// raw connects without ssh, says something and listens so long, if the server does not end it before. At last it goes, or, with
-// reset, is gone.
+// raw connects without ssh, says something and listens for that long unless the server ends it first. Then it closes the
+// connection, or resets it.
 func (c client) raw(said string, listen time.Duration, reset bool) {
 	c.t.Helper()
 	conn, err := c.Dial(c.t.Context(), uint16(c.port()))
@@ -264,25 +264,25 @@ type matched struct {
 	Attempts int
 }
 
-// outputs are what journalctl can print that exilectl match reads.
+// outputs are the journalctl formats that exilectl match reads.
 var outputs = []string{
 	"short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-unix", "short-monotonic", "short-delta", "with-unit",
 	"json", "json-pretty", "json-seq", "export",
 }
 
-// match has exilectl read the log of all sshds, and returns the lines that name an address.
+// match makes exilectl read the log of all sshds, and returns the lines that name an address.
 func (s *sshds) match(t *testing.T, options ...string) (lines []matched) {
 	t.Helper()
 	inside(t, s.Target, "journalctl", "--sync")
 	return s.matchOutput(t, "short-iso-precise", options...)
 }
 
-// matchOutput is match for what journalctl prints in that way.
+// matchOutput is match for that output format of journalctl.
 func (s *sshds) matchOutput(t *testing.T, output string, options ...string) (lines []matched) {
 	t.Helper()
 	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", output, "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
 	command := append([]string{"exilectl", "match", "--json=short"}, options...)
-	out, err := s.Feed(limit(t, time.Minute), log+"\n\n", command...) // inside has cut them off, and an export ends so
+	out, err := s.Feed(limit(t, time.Minute), log+"\n\n", command...) // inside cut the newlines off, and an export ends with them
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func (s *sshds) matchOutput(t *testing.T, output string, options ...string) (lin
 	return lines
 }
 
-// together runs what clients do, many at once: most of it is waiting for PAM, which delays its answers.
+// together runs many clients at once: mostly they wait for PAM, which delays its answers.
 func together(clients []func()) {
 	var group errgroup.Group
 	group.SetLimit(24)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestStalledJournal: exiled is killed while thousands of its announcements wait for a journald that stands still, though the
-// disk has what came after them. The journal tells of every ban in the end.
+// TestStalledJournal: exiled is killed while thousands of its announcements wait for a stalled journald, although the disk
+// has what came after them. In the end the journal tells of every ban.
 func TestStalledJournal(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
@@ -18,7 +18,7 @@ func TestStalledJournal(t *testing.T) {
 	for batch := range batches {
 		var bans strings.Builder
 		for i := range n {
-			fmt.Fprintf(&bans, `{"address":"203.0.%d.%d","jail":"sshd","until":null}`+"\n", batch*8+i/250, i%250)
+			fmt.Fprintf(&bans, `{"address":"203.0.%d.%d","jail":"sshd","until_usec":null}`+"\n", batch*8+i/250, i%250)
 		}
 		if _, err := g.Feed(ctx, bans.String(), "exilectl", "import", "-q"); err != nil {
 			t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"exile/e2e/host"
 )
 
-// TestMaxStartups: two strangers connect 110 times and say nothing, so that sshd refuses its owner. The status says so while
-// it lasts, who they are, and what helps; nobody is banned for it.
+// TestMaxStartups: two strangers connect 110 times and say nothing, so that sshd refuses its owner. While it lasts the status
+// says so, who they are, and what helps; nobody is banned for it.
 func TestMaxStartups(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("nftables"))
@@ -38,13 +38,13 @@ func TestMaxStartups(t *testing.T) {
 	})
 }
 
-// wordless connects n times, as far as sshd lets it, and returns what ends that.
+// wordless connects n times, as far as sshd lets it, and returns a function that closes the connections.
 func wordless(t *testing.T, a *host.Attacker, n int) (leave func()) {
 	t.Helper()
 	var open []io.Closer
 	leave = func() {
 		for _, conn := range open {
-			_ = conn.Close() // twice at the end
+			_ = conn.Close() // some are closed twice
 		}
 	}
 	t.Cleanup(leave)

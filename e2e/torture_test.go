@@ -20,9 +20,9 @@ const (
 	tortureLife    = 700 * time.Millisecond // at most; half of that on average
 )
 
-// TestJournalTorture: while entries are written, the journal is rotated, what is archived is removed, and the reader is
-// killed at random moments. What it read in all its lives is complete and in order, each entry once, but for those that
-// were removed while it was dead: these are reported, exactly that many.
+// TestJournalTorture: while entries are written, the journal is rotated, archived files are removed, and the reader is killed
+// at random moments. What it reads in all its lives is complete and in order, each entry once, except those removed while it
+// was dead: these are reported, and the number is exact.
 func TestJournalTorture(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -54,7 +54,7 @@ func TestJournalTorture(t *testing.T) {
 	}
 }
 
-// write logs numbers from 0 on, as fast as journald takes them, and tells how many it has.
+// write logs numbers from 0 on, as fast as journald accepts them, and says how many it has written.
 func write(ctx context.Context, t *testing.T, h *host.Host, n int) (written *atomic.Int64) {
 	t.Helper()
 	written = new(atomic.Int64)
@@ -107,8 +107,8 @@ func removeUnread(ctx context.Context, t *testing.T, h *host.Host, written *atom
 	in(t, h, "journalctl", "-q", "--vacuum-files=1")
 }
 
-// BenchmarkJournalLatency measures from before an entry is sent to the callback that gets it, while another sender logs 500
-// entries a second. Run it with -benchtime 1000x.
+// BenchmarkJournalLatency measures the time from just before an entry is sent to the callback that gets it, while another
+// sender logs 500 entries a second. Run it with -benchtime 1000x.
 func BenchmarkJournalLatency(b *testing.B) {
 	h := bare(b, nil)
 	cfg := journalOf(b, h, "")

@@ -8,8 +8,8 @@ import (
 	"exile/e2e/host"
 )
 
-// TestUnreadableJournal: a daemon that must not read the journal, or finds none, keeps the bans, answers, says what helps for as
-// long as it is so, and goes on where it was when that was done.
+// TestUnreadableJournal: a daemon that may not read the journal, or finds none, keeps the bans, answers, says what helps as
+// long as that lasts, and then continues where it was.
 func TestUnreadableJournal(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("nftables"))
@@ -18,7 +18,7 @@ func TestUnreadableJournal(t *testing.T) {
 		inside(t, g, "exilectl", "ban", "--duration=1h", a.Addr.String())
 	}
 	for what, c := range map[string]struct{ spoil, remedy, mend string }{
-		// What "mkdir /var/log/journal; systemctl restart systemd-journald" makes.
+		// The result of "mkdir /var/log/journal; systemctl restart systemd-journald".
 		"of root": {
 			"chown -R root:root /var/log/journal; find /var/log/journal -type f -exec chmod 640 {} +; find /var/log/journal -type d -exec chmod 755 {} +",
 			"systemd-tmpfiles --create --prefix /var/log/journal", "systemd-tmpfiles --create --prefix /var/log/journal",
@@ -51,10 +51,10 @@ func TestUnreadableJournal(t *testing.T) {
 			t.Errorf("%s: exiled was started again %s times", what, starts)
 		}
 	}
-	banned(t, g, missed, 1) // a guess each time
+	banned(t, g, missed, 1) // one guess each time
 }
 
-// TestByHand: a host on which no jail is enabled bans by hand, and a ban outlives the jail.
+// TestByHand: a host without an enabled jail bans by hand, and a ban outlives its jail.
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	g := boot(t, "backend: nftables\njails: {sshd: {enabled: no}}\n")

@@ -9,13 +9,13 @@ import (
 // are set and when they are listed, and a long list takes its time.
 const slack = 3 * time.Second
 
-// Diff returns the change that turns what the kernel has into what is wanted. It touches nothing that is right already.
+// Diff returns the change that turns what the kernel has into what is wanted. It leaves alone what is right already.
 func Diff(want, have []Ban) Change {
-	left := make(map[Key]int32, len(have)) // where in have: an end would take another third of the memory
+	left := make(map[Key]int32, len(have)) // indexes in have: ends would take a third more memory
 	for i, b := range have {
 		left[b.Key] = int32(i)
 	}
-	c := Change{Add: slices.Grow([]Ban(nil), max(len(want)-len(have), 0))} // so many are lacking at least
+	c := Change{Add: slices.Grow([]Ban(nil), max(len(want)-len(have), 0))} // at least so many are missing
 	for _, b := range want {
 		i, ok := left[b.Key]
 		if !ok || !sameEnd(have[i].Until, b.Until) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// DryRun is the backend that bans nobody: it keeps the bans in memory until they end and never asks the kernel, so it
-// needs no privilege and takes no lock. Make it with NewDryRun.
+// DryRun is the backend that bans nobody: it keeps the bans in memory until they end. It never talks to the kernel, so it
+// needs no privilege and no lock. Make it with NewDryRun.
 type DryRun struct {
 	bans   map[Key]time.Time
 	spared []Spared
@@ -70,3 +70,12 @@ func (d *DryRun) Destroy(ctx context.Context) error {
 
 // Close does nothing.
 func (d *DryRun) Close() error { return nil }
+
+// Empty forgets all bans.
+func (d *DryRun) Empty(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	clear(d.bans)
+	return nil
+}

@@ -1,5 +1,5 @@
-// Package firewall has what every way of banning in the kernel shares: the ban, the change, the comparison of what is
-// wanted with what is there, and the four verbs of a backend. The backends are in the folders below.
+// Package firewall has what all ways of banning in the kernel share: bans, changes, the comparison of what is wanted with
+// what is there, and the interface of a backend. The backends are in the folders below.
 package firewall
 
 import (
@@ -29,21 +29,21 @@ func (p Port) String() string {
 	return fmt.Sprintf("port %d of protocol %d", p.Number, p.Proto)
 }
 
-// Key is what a ban is about; at most one ban has it.
+// Key identifies a ban: there is at most one for a key.
 type Key struct {
 	Prefix netip.Prefix // masked; IPv4 never in its IPv6-mapped form
 	Port   Port
 }
 
-// Ban is one entry of the kernel: drop what comes from the prefix until then.
+// Ban is one entry in the kernel: drop what comes from the prefix until then.
 type Ban struct {
 	Key
 	Until time.Time // zero: permanent
 }
 
-// Change is what a backend is asked to do at once.
+// Change is what a backend is to do in one step.
 type Change struct {
-	Add []Ban // new bans, and running ones with another end
+	Add []Ban // new bans, and present ones with a new end
 	Del []Key
 }
 
@@ -82,41 +82,47 @@ func (k Key) check() error {
 	return nil
 }
 
-// Backend is one way of banning. All verbs are idempotent: already there and already gone are not errors. A backend is
-// used from one goroutine at a time. Whoever opens one holds the namespace's lock, see Acquire. Backends of different kinds
-// can be open beside each other, so that one can take the place of another without a gap. A backend that cannot limit a
-// ban to a port refuses the change with errors.ErrUnsupported and makes none of it.
+// Backend is one way of banning. All methods are idempotent: what is already there, or already gone, is not an error. Use a
+// backend from one goroutine at a time, and hold the namespace's lock while it is open, see Acquire. Backends of different
+// kinds can be open at the same time, so that one can replace another without a gap. A backend that cannot limit a ban to a
+// port refuses the change with errors.ErrUnsupported and makes no part of it.
 type Backend interface {
-	// List returns what the kernel ENFORCES in our set, table or route protocol, in any order: bans in a set that no rule
-	// asks any more are not listed.
+	// List returns what the kernel ENFORCES in our set, table or route protocol, in any order: it leaves out bans in a set
+	// that no rule refers to.
 	List(ctx context.Context) ([]Ban, error)
-	// Apply makes the change, in as few transactions as the kernel allows. On error a part may have been made:
-	// the caller compares and repairs.
+	// Apply makes the change, in as few transactions as the kernel allows. On error it may be made in part: the caller
+	// compares and repairs.
 	Apply(ctx context.Context, c Change) error
-	// Destroy removes all that is ours and nothing else.
+	// Destroy removes everything of ours, and nothing else.
 	Destroy(ctx context.Context) error
 	// Close frees the sockets and leaves the bans in place.
 	Close() error
 }
 
-// Counter is what a backend also is when it can tell at little cost how many bans the kernel enforces.
+// Emptier is a Backend for which the kernel can drop all bans at once, in a time that hardly depends on their number.
+type Emptier interface {
+	// Empty removes all bans, and perhaps everything else of ours: Apply and Spare make that again.
+	Empty(ctx context.Context) error
+}
+
+// Counter is a Backend that can count the enforced bans at little cost.
 type Counter interface {
-	// Count returns how many bans List would return, without asking for each. It sees that a rule, set or table is gone and,
-	// where the kernel keeps the number, that bans are; where it does not, a change of single bans is for Watch to notice.
+	// Count returns how many bans List would return, without reading each. It notices a missing rule, set or table and, if
+	// the kernel keeps the number, missing bans; if not, Watch has to notice changes of single bans.
 	Count(ctx context.Context) (int, error)
 }
 
-// Meter is what a backend also is when the kernel counts what it drops.
+// Meter is a Backend for which the kernel counts what it drops.
 type Meter interface {
-	// Dropped returns how many packets each rule of ours has dropped since it was made, by the name of the set that it asks.
-	// A rule that is made anew begins at 0.
+	// Dropped returns how many packets each of our rules has dropped since it was made, by the name of its set. A rule that is
+	// made again begins at 0.
 	Dropped(ctx context.Context) (map[string]uint64, error)
 }
 
-// Watcher is what a backend also is when the kernel tells it that somebody else touched what is ours.
+// Watcher is a Backend that learns from the kernel when somebody else touched what is ours.
 type Watcher interface {
-	// Watch calls touched once when it listens, and then each time another program may have changed our table, rule or
-	// route, until ctx ends (nil) or the kernel's messages cannot be had (error). It only wakes the caller, who lists,
-	// compares and repairs; our own changes may wake it as well. It may run beside the other verbs.
+	// Watch calls touched once it listens, and then each time another program may have changed our table, rule or route,
+	// until ctx ends (nil) or it cannot get the kernel's messages (error). It only wakes the caller, who lists, compares and
+	// repairs; our own changes may wake it too. It may run at the same time as the other methods.
 	Watch(ctx context.Context, touched func()) error
 }

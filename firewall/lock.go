@@ -19,18 +19,18 @@ var ErrHeld = errors.New("another exiled is running in this network namespace: s
 // account is the system user that exiled runs as.
 const account = "exile"
 
-// lockName is an abstract socket: such names belong to one network namespace, as the firewall does, and go with the process.
+// lockName is an abstract socket: such a name belongs to one network namespace, like the firewall, and ends with the process.
 const lockName = "@org.exile1.firewall"
 
 // Lock is held by the one process that changes the firewall of a network namespace.
 type Lock struct {
-	listener net.Listener // nil: a stranger has the name, see Acquire
+	listener net.Listener // nil: another user has the name, see Acquire
 }
 
 // Acquire takes the lock of the network namespace that netns, an open file, stands for; 0 is the caller's own. The error is
-// ErrHeld when root, exile's own user or the caller's has it. Anybody may bind an abstract name, so a name in the hands of
-// another user counts for nothing: it must not keep the daemon from starting. (Where the kernel has owned tables, a second
-// instance beside such a stranger is still refused by ipset and nftables.)
+// ErrHeld if root, exile's own user or the caller's user holds it. Anybody may bind an abstract name, so it does not count if
+// any other user holds it: that must not keep the daemon from starting. (If the kernel has owned tables, ipset still refuses
+// a second instance in that case.)
 func Acquire(netns int) (*Lock, error) {
 	var l Lock
 	err := Await(ErrHeld, func() error { return InNamespace(netns, l.listen) })
@@ -43,8 +43,8 @@ func Acquire(netns int) (*Lock, error) {
 	return &l, nil
 }
 
-// Await calls f, and again for a fifth of a second while it returns the error held: the sockets of an exiled that has ended
-// may live on for a moment in a child that it has forked and that has not yet executed.
+// Await calls f, and repeats that for a fifth of a second while it returns the error held: the sockets of an exiled that
+// ended may live on for a moment in a child between fork and exec.
 func Await(held error, f func() error) error {
 	err := f()
 	for tries := 0; errors.Is(err, held) && tries < 20; tries++ {
@@ -54,7 +54,7 @@ func Await(held error, f func() error) error {
 	return err
 }
 
-// listen binds the name, or leaves the listener nil if a stranger has it.
+// listen binds the name, or leaves the listener nil if another user has it.
 func (l *Lock) listen() error {
 	listener, err := net.Listen("unix", lockName)
 	if errors.Is(err, unix.EADDRINUSE) {
@@ -67,7 +67,7 @@ func (l *Lock) listen() error {
 	return nil
 }
 
-// Close gives the lock back.
+// Close releases the lock.
 func (l *Lock) Close() error {
 	if l.listener == nil {
 		return nil
@@ -75,7 +75,7 @@ func (l *Lock) Close() error {
 	return l.listener.Close()
 }
 
-// answer keeps the backlog empty, so that whoever asks sees our user. The pause bounds what a local user can make us do.
+// answer keeps the backlog empty, so that others can ask who we are. The pause bounds the work that a local user can cause.
 func (l *Lock) answer() {
 	for {
 		conn, err := l.listener.Accept()
@@ -89,7 +89,7 @@ func (l *Lock) answer() {
 	}
 }
 
-// holder returns ErrHeld if the name is held by somebody whose word counts.
+// holder returns ErrHeld if a trusted user holds the name.
 func holder() error {
 	conn, err := net.Dial("unix", lockName)
 	for tries := 0; err != nil && tries < 10; tries++ { // it may have bound the name and not be listening yet
@@ -97,7 +97,7 @@ func holder() error {
 		conn, err = net.Dial("unix", lockName)
 	}
 	if err != nil {
-		return nil // an exiled always answers
+		return nil // an exiled would answer
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -118,7 +118,7 @@ func holder() error {
 	return nil
 }
 
-// trusted reports whether a process of the user can be an exiled.
+// trusted reports whether a process of that user can be an exiled.
 func trusted(uid uint32) bool {
 	if uid == 0 || int(uid) == os.Getuid() {
 		return true

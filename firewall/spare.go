@@ -9,20 +9,19 @@ import (
 	"slices"
 )
 
-// Spared is what no ban stops: a TCP connection that is up, or an address.
+// Spared is what no ban stops: an established TCP connection, or an address.
 type Spared struct {
-	Remote netip.AddrPort // with port 0 everything from the address; unmapped and without zone
-	Local  netip.AddrPort // the end here; of an address the zero AddrPort
+	Remote netip.AddrPort // port 0: everything from the address; unmapped and without zone
+	Local  netip.AddrPort // the local end; for an address the zero AddrPort
 }
 
-// MaxSpared is how many there can be at once.
+// MaxSpared is how many can be spared at once.
 const MaxSpared = 4096
 
-// Sparer is what a backend also is when its bans can leave somebody alone.
+// Sparer is a Backend whose bans can spare connections and addresses.
 type Sparer interface {
-	// Spare has the bans stop nothing of all, and of a connection only what begins another; what was spared before and is
-	// not in all is stopped again. It is made at once, or not at all. What a restart finds, and what a change repairs, is
-	// spared as before.
+	// Spare replaces what is spared. Of a connection only the packets that would begin another are stopped. It takes effect as
+	// a whole, or not at all, and stays in effect over restarts and repairs.
 	Spare(ctx context.Context, all []Spared) error
 	// Spared returns what the kernel spares, in any order.
 	Spared(ctx context.Context) ([]Spared, error)
@@ -54,10 +53,10 @@ func (s Spared) check() error {
 	return nil
 }
 
-// SameSpared reports whether both spare the same.
+// SameSpared reports whether both lists spare the same.
 func SameSpared(a, b []Spared) bool { return slices.Equal(SortSpared(a), SortSpared(b)) }
 
-// SortSpared returns a copy in order, each once.
+// SortSpared returns a sorted copy without duplicates.
 func SortSpared(all []Spared) []Spared {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b Spared) int {

@@ -6,40 +6,40 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Aggregate says when many banned addresses are replaced by the prefix around them.
+// Aggregate says when the prefix around many banned addresses replaces them.
 type Aggregate struct {
-	IPv4 int // banned addresses of a /24 that make it a ban of the /24; 0: never
-	IPv6 int // banned /64 of a /56 or /48 that make it a ban of the wider one, a banned /56 is one of its /48; 0: never
+	IPv4 int // banned addresses of a /24 that ban the /24; 0: never
+	IPv6 int // banned /64 of a /56 or /48 that ban the wider one; a banned /56 counts as one in its /48; 0: never
 }
 
-// Aggregator watches the prefixes that are banned in one jail and says when a wider one takes their place. It is never
-// wider than /24 and /48. A ban costs it two trie entries, and a look at as many others as make a wider one.
+// Aggregator watches the prefixes banned in one jail and says when a wider one takes their place, at most a /24 or a /48.
+// A ban costs two trie entries, and a look at as many others as make a wider one.
 type Aggregator struct {
 	cfg       Aggregate
 	strangers *Strangers
 	allowed   func(netip.Prefix) bool
-	banned    bart.Table[int] // how many addresses or /64 each stands for
-	units     bart.Table[int] // what is counted, and how many bans are in it: addresses of one /64 are one
+	banned    bart.Table[int] // with the number of addresses or /64 that each stands for
+	units     bart.Table[int] // what counts as one, with the number of bans in it: addresses of a /64 are one
 }
 
-// Wider is a prefix that takes the place of others.
+// Wider is a prefix that replaces others.
 type Wider struct {
 	Prefix  netip.Prefix
-	Members []netip.Prefix // that it takes the place of, in order
+	Members []netip.Prefix // that it replaces, in order
 	Count   int            // bans that it stands for
 }
 
-// NewAggregator returns one without bans. allowed reports whether a prefix holds an address that must not be banned: a
-// wider prefix that does is left alone, and so is one that holds strangers.
+// NewAggregator returns one without bans. allowed reports whether a prefix holds an address that must not be banned. Such a
+// prefix never replaces others, and neither does one that holds strangers.
 func NewAggregator(cfg Aggregate, strangers *Strangers, allowed func(netip.Prefix) bool) *Aggregator {
 	return &Aggregator{cfg: cfg, strangers: strangers, allowed: allowed}
 }
 
-// Add says that p is banned now. If that makes a wider ban, its members count as lifted and it as added: the caller
-// bans the one and lifts the others.
+// Add says that p is banned now. If that makes a wider ban, the aggregator counts its members as lifted and it as added:
+// the caller bans the one and lifts the others.
 func (g *Aggregator) Add(p netip.Prefix) (Wider, bool) {
 	if g.need(p) == 0 {
-		return Wider{}, false // and nothing to remember
+		return Wider{}, false // nothing to remember
 	}
 	g.add(p, 1)
 	for _, wide := range g.around(p) {
@@ -66,7 +66,7 @@ func (g *Aggregator) spared(wide netip.Prefix) bool {
 	return strange || g.allowed(wide)
 }
 
-// Remove says that p is not banned any more.
+// Remove says that p is no longer banned.
 func (g *Aggregator) Remove(p netip.Prefix) {
 	if _, ok := g.banned.Get(p); !ok {
 		return
@@ -79,6 +79,9 @@ func (g *Aggregator) Remove(p netip.Prefix) {
 		g.units.Delete(unit)
 	}
 }
+
+// RemoveAll says that nothing is banned any longer.
+func (g *Aggregator) RemoveAll() { g.banned, g.units = bart.Table[int]{}, bart.Table[int]{} }
 
 func (g *Aggregator) add(p netip.Prefix, count int) {
 	if _, ok := g.banned.Get(p); !ok {
@@ -99,7 +102,7 @@ func (g *Aggregator) ripe(wide netip.Prefix) bool {
 	return false
 }
 
-// around are the prefixes that may take the place of p, the narrowest first.
+// around are the prefixes that may replace p, the narrowest first.
 func (g *Aggregator) around(p netip.Prefix) []netip.Prefix {
 	lengths := []int{56, 48}
 	if p.Addr().Is4() {
@@ -121,7 +124,7 @@ func (g *Aggregator) need(p netip.Prefix) int {
 	return g.cfg.IPv6
 }
 
-// unit is p, but of an IPv6 address, unless it is a stranger's, its /64.
+// unit is what p counts as: an IPv6 address counts as its /64, unless it is a stranger's.
 func (g *Aggregator) unit(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is6() && p.Bits() > 64 {
 		return g.strangers.Unit(p.Addr(), 32, 64)

@@ -17,13 +17,13 @@ type Friend struct {
 // OwnAddress is why an address of this host is never banned.
 const OwnAddress = "own address"
 
-// Friends is a set of prefixes that are never banned. It does not change, so everybody may read it at once.
+// Friends is a set of prefixes that are never banned. It never changes, so any goroutine may read it.
 type Friends struct {
 	trie bart.Table[string]
 }
 
-// NewFriends returns the set of those, and of the addresses of the loopback, which no service meets elsewhere. Of a
-// prefix named twice the first reason holds.
+// NewFriends returns the set of those, and of the loopback addresses, which reach a service from nowhere else. If a prefix
+// is there twice, the first reason wins.
 func NewFriends(list []Friend) *Friends {
 	f := &Friends{}
 	for _, friend := range append(slices.Clip(list),
@@ -37,12 +37,12 @@ func NewFriends(list []Friend) *Friends {
 	return f
 }
 
-// Allowed implements Allow: the reason is that of the narrowest prefix.
+// Allowed implements Allow. The reason is that of the narrowest prefix.
 func (f *Friends) Allowed(addr netip.Addr, _ time.Time) (why string, ok bool) {
 	return f.trie.Lookup(addr.Unmap().WithZone(""))
 }
 
-// Touches reports whether a ban of p would hit a friend, and whom.
+// Touches reports whether a ban of p would hit a friend, and which.
 func (f *Friends) Touches(p netip.Prefix) (why string, ok bool) {
 	if why, ok = f.trie.LookupPrefix(p); ok {
 		return why, true

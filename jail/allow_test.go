@@ -88,6 +88,7 @@ func TestSessions(t *testing.T) {
 		{"just a day later", []step{{login(admin, 1000, "publickey"), boot, 10}}, 24 * time.Hour, true, true},
 		{"more than a day later", []step{{login(admin, 1000, "publickey"), boot, 10}}, 24*time.Hour + time.Microsecond, true, false},
 		{"its end was never logged", []step{{login(admin, 1000, "publickey"), boot, 10}}, 8 * 24 * time.Hour, false, false},
+		{"a login of a service that logs no end", []step{{brief(login(admin, 1000, "password")), boot, 10}}, 0, false, false},
 		{"a login without address", []step{{login(netip.Addr{}, 0, "publickey"), boot, 10}}, 0, false, false},
 	} {
 		s := NewSessions(24*time.Hour, nil)
@@ -104,6 +105,12 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%s: a ban would hit: %v", c.name, hit)
 		}
 	}
+}
+
+// brief is the same login at a service that logs no ends.
+func brief(ev Event) Event {
+	ev.Brief = true
+	return ev
 }
 
 func TestSessionsFromElsewhere(t *testing.T) {
@@ -132,8 +139,8 @@ func TestSessionsAreBounded(t *testing.T) {
 		ev := Event{Kind: Success, Addr: netip.AddrFrom4(a), Port: 1, Method: "publickey"}
 		s.Observe(ev, &journal.Entry{PID: i + 1})
 	}
-	if s.open.len() != maxSessions || s.keys.len() != maxKeys || len(s.hosts) != maxSessions {
-		t.Errorf("%d sessions from %d addresses, %d keys", s.open.len(), len(s.hosts), s.keys.len())
+	if s.open.Len() != maxSessions || s.keys.Len() != maxKeys || len(s.hosts) != maxSessions {
+		t.Errorf("%d sessions from %d addresses, %d keys", s.open.Len(), len(s.hosts), s.keys.Len())
 	}
 }
 

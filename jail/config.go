@@ -5,27 +5,28 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"exile/jail/internal/netkey"
 )
 
-// Permanent as a ban time is for ever.
+// Permanent is the ban time that never ends.
 const Permanent = time.Duration(-1)
 
-// Config is what the arithmetic of one jail needs to know. Package internal/config makes it from the file.
+// Config has the settings of one jail. Package internal/config makes it from the file.
 type Config struct {
 	Name       string
 	Detection  Detection
 	MaxRetry   int           // attempts within FindTime that make a ban; at least 1
 	FindTime   time.Duration // the sliding window
-	BanTime    time.Duration // of a first offence; Permanent is for ever
+	BanTime    time.Duration // of a first offence, or Permanent
 	IPv4Prefix int           // bits that are counted and banned together, 24..32; 32 by default
 	IPv6Prefix int           // likewise, 48..128; 64 by default
 	MaxTracked int           // prefixes remembered at most; 1,000,000 by default
 	Escalation Escalation
 	Aggregate  Aggregate
-	// TrustLogins is how long a login with a key lets its address guess more than others; 0: not at all.
+	// TrustLogins is how long an address may guess more than others after a login with a key; 0: not at all.
 	TrustLogins time.Duration
-	Adaptive    AdaptiveConfig
-	Strangers   *Strangers // whose neighbours are not one with them, whatever the prefixes say; nil: as standards say
+	Strangers   *Strangers // addresses that count alone, whatever the prefixes say; nil: those that standards set aside
 }
 
 // Detection is the name of a detector.
@@ -37,7 +38,7 @@ const (
 	Adaptive  Detection = "adaptive"
 )
 
-// check reports the first value that is out of its range.
+// check reports the first value that is out of range.
 func (c *Config) check() error {
 	switch {
 	case c.MaxRetry < 1 || c.MaxRetry > MaxMaxRetry:
@@ -59,18 +60,35 @@ func (c *Config) check() error {
 // MaxMaxRetry is the highest MaxRetry.
 const MaxMaxRetry = 1000
 
-// prefix is what is counted and banned together with addr.
+// prefix is what is counted and banned as one with addr.
 func (c *Config) prefix(addr netip.Addr) netip.Prefix {
 	return c.Strangers.Unit(addr, c.IPv4Prefix, c.IPv6Prefix)
 }
 
 // prefixOf is the prefix of a key.
-func (c *Config) prefixOf(k key) netip.Prefix { return k.prefix(c.IPv4Prefix, c.IPv6Prefix) }
+func (c *Config) prefixOf(k netkey.Key) netip.Prefix { return k.Prefix(c.IPv4Prefix, c.IPv6Prefix) }
 
-// Limit is how many attempts within what time make a ban: of an adaptive jail, in its fast window.
-func (c *Config) Limit() (maxRetry int, findTime time.Duration) {
-	if c.Detection == Adaptive && c.Adaptive.MaxRetry >= 1 && c.Adaptive.FindTime > 0 {
-		return int(c.Adaptive.MaxRetry), c.Adaptive.FindTime
+// windows are those of the detector, if it has its own, or that of the configuration.
+func (c *Config) windows(d Detector) (fast, slow Window) {
+	fast = Window{c.MaxRetry, c.FindTime}
+	w, ok := d.(Windowed)
+	if !ok {
+		return fast, slow
 	}
-	return c.MaxRetry, c.FindTime
+	own, longer := w.Windows()
+	if own.MaxRetry >= 1 && own.FindTime > 0 {
+		fast = own
+	}
+	if longer.MaxRetry >= 1 && longer.FindTime > fast.FindTime {
+		slow = longer
+	}
+	return fast, slow
+}
+
+// counting is the configuration of a threshold with that window, for few prefixes.
+func (c *Config) counting(w Window) Config {
+	counter := *c
+	counter.MaxRetry, counter.FindTime = w.MaxRetry, w.FindTime
+	counter.MaxTracked = min(c.MaxTracked, maxProtected)
+	return counter
 }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"exile/jail/internal/bounded"
+	"exile/jail/internal/netkey"
 	"exile/journal"
 )
 
@@ -11,52 +13,53 @@ import (
 const (
 	// LoginGrace is how long sshd lets a client try (LoginGraceTime): evidence of one guess is not spread wider.
 	LoginGrace     = 2 * time.Minute
-	connectionKeep = LoginGrace + 30*time.Second // after the last line
-	nameGrace      = time.Second                 // a guess for nobody waits that long for its connection's next line, which may name a user
-	orphanKeep     = 30 * time.Second            // evidence without an address waits that long for its connection's next line
+	connectionKeep = LoginGrace + 30*time.Second // from the last line
+	nameGrace      = time.Second                 // how long a guess without a name waits for its connection's next line, which may have one
+	orphanKeep     = 30 * time.Second            // how long evidence without an address waits for its connection's next line
 	maxConnections = 16384
 	maxWeak        = 16384
-	maxUser        = 256   // bytes of a user's name; sshd logs 187
-	maxCount       = 10000 // guesses that one line can stand for
+	maxUser        = 256 // bytes of a user's name; sshd logs 187
+	// MaxGuesses is how many guesses one line, or one Attempt, can stand for.
+	MaxGuesses = 10000
 )
 
-// Connections turns the events of a service into attempts to log in. One wrong password makes up to six lines; each sort of
-// evidence is a lower bound on the guesses of its connection, so the guesses are the highest bound, and when that
-// rises an Attempt tells by how much. No guess is told twice, whatever the service's log level is.
+// Connections turns the events of a service into attempts to log in. One wrong password makes up to six lines. Each kind of
+// evidence is a lower bound on the guesses of its connection, so the highest bound is taken; when it rises, an Attempt
+// says by how much. No guess is reported twice, at any log level of the service.
 type Connections struct {
-	conns  *recent[connID, conn]
-	strong lately                            // addresses with evidence that is not weak
-	logins *recent[netip.AddrPort, struct{}] // far ends that logged in, so that the end of a session is not a probe
-	weak   []weakEvidence                    // waits for something stronger, oldest first
-	names  []weakEvidence                    // waits for a name, likewise
+	conns  *bounded.Store[connID, conn]
+	strong bounded.Times[netkey.Key]                // addresses with evidence that is not weak
+	logins *bounded.Store[netip.AddrPort, struct{}] // remote ends that logged in: the end of a session is no probe
+	weak   []weakEvidence                           // waits for stronger evidence, oldest first
+	names  []weakEvidence                           // waits for a name, likewise
 }
 
-// connID names a connection: by the process that serves it or, where a log has no PIDs, by the address.
+// connID identifies a connection: by the process that serves it or, if the log has no PIDs, by the address.
 type connID struct {
 	boot journal.ID
 	pid  int32
-	addr key // only without a PID
+	addr netkey.Key // only without a PID
 }
 
 // conn is what is known of one connection.
 type conn struct {
-	addr     netip.Addr // zero: not named yet
-	port     uint16     // 0: not named yet
+	addr     netip.Addr // zero: not known yet
+	port     uint16     // 0: not known yet
 	seen     int64      // last line, µs
 	counts   [Limit + 1]uint16
-	weak     uint16 // guesses that only PAM told
-	told     uint16 // guesses in attempts so far
+	weak     uint16 // guesses that only PAM logged
+	told     uint16 // guesses reported in attempts so far
 	user     string
 	rule     string // of the evidence that waits for an address
 	unknown  bool
-	refused  bool // a password was, for a name that nothing before said the host does not have
-	toldOf   bool // and an attempt said so
+	refused  bool // a password was refused, for a name not known to be missing on the host
+	toldOf   bool // and an attempt reported that
 	several  bool // more than one user name was tried
 	loggedIn bool
 	over     bool
 }
 
-// weakEvidence is a PAM failure, which also happens in logins that succeed.
+// weakEvidence is a PAM failure, which logins that succeed have too.
 type weakEvidence struct {
 	id      connID
 	attempt Attempt
@@ -66,42 +69,42 @@ type weakEvidence struct {
 // NewConnections returns an empty set of connections. Its memory is bounded: a few megabytes.
 func NewConnections() *Connections {
 	return &Connections{
-		conns:  newRecent[connID, conn](maxConnections),
-		strong: newLately(maxConnections),
-		logins: newRecent[netip.AddrPort, struct{}](maxConnections),
+		conns:  bounded.New[connID, conn](maxConnections, bounded.HashAny[connID]()),
+		strong: bounded.NewTimes[netkey.Key](maxConnections),
+		logins: bounded.New[netip.AddrPort, struct{}](maxConnections, bounded.HashAny[netip.AddrPort]()),
 	}
 }
 
-// Evicted is the number of connections that were forgotten early because there were too many.
-func (c *Connections) Evicted() uint64 { return c.conns.evicted }
+// Evicted is the number of connections forgotten early because there were too many.
+func (c *Connections) Evicted() uint64 { return c.conns.Evicted() }
 
-// Resolve settles what an event is that depends on its connection: call it before Observe. The process that tells of the end
-// of a session is not the one that told of its login, but the far end's address and port are the same.
+// Resolve decides what an event is if that depends on its connection: call it before Observe. The process that logs the end
+// of a session is not the one that logged its login, but the remote address and port are the same.
 func (c *Connections) Resolve(ev Event, at time.Time) Event {
 	if !ev.Addr.IsValid() || ev.Port == 0 {
 		return ev
 	}
 	remote := netip.AddrPortFrom(ev.Addr, ev.Port)
-	if ev.OrEnd && c.logins.get(remote) != nil {
+	if ev.OrEnd && c.logins.Get(remote) != nil {
 		ev.Kind, ev.Counts = End, false
 	}
 	switch ev.Kind {
 	case Success:
-		c.logins.touch(remote, at.UnixMicro())
+		c.logins.Touch(remote, at.UnixMicro())
 	case End:
-		c.logins.delete(remote)
+		c.logins.Delete(remote)
 	default:
 	}
 	return ev
 }
 
-// Observe appends to out the attempts that are new with ev, which e said. Weak evidence comes later, see Advance.
+// Observe appends to out the new attempts in ev, which was read from e. Weak evidence comes later, see Advance.
 func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attempt {
 	if ev.Rule == "" {
 		return out
 	}
 	at := e.Time.UnixMicro()
-	c.conns.expire(at, connectionKeep.Microseconds())
+	c.conns.Expire(at, connectionKeep.Microseconds())
 	if ev.Alone {
 		return c.alone(&ev, e, out)
 	}
@@ -113,7 +116,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 		if !ev.Addr.IsValid() {
 			return out
 		}
-		id.addr = ev.Addr.As16()
+		id.addr = netkey.OfAddr(ev.Addr)
 	}
 	cn := c.lookup(id, &ev, at)
 	if ev.Kind == Success && (cn == nil || !cn.addr.IsValid()) {
@@ -134,7 +137,7 @@ func (c *Connections) Observe(ev Event, e *journal.Entry, out []Attempt) []Attem
 	return cn.add(&ev, e, out)
 }
 
-// alone is an event of a process that serves many connections.
+// alone handles an event of a process that serves many connections.
 func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	if !ev.Addr.IsValid() || !ev.Counts && ev.Kind != Success {
 		return out
@@ -147,13 +150,13 @@ func (c *Connections) alone(ev *Event, e *journal.Entry, out []Attempt) []Attemp
 	return append(out, a)
 }
 
-// lookup returns the connection that ev belongs to, a new one if need be, and nil if there is none to be had. A process
-// that now serves another address or port serves another connection: its number was used again.
+// lookup returns the connection that ev belongs to, a new one if need be, or nil. A process that now serves another address
+// or port serves another connection: its PID was used again.
 func (c *Connections) lookup(id connID, ev *Event, at int64) *conn {
-	if !ev.Addr.IsValid() && !ev.Counts && c.conns.get(id) == nil {
-		return nil // it neither counts nor tells an address
+	if !ev.Addr.IsValid() && !ev.Counts && c.conns.Get(id) == nil {
+		return nil // it neither counts nor has an address
 	}
-	cn := c.conns.touch(id, at)
+	cn := c.conns.Touch(id, at)
 	if !cn.accepts(ev, at) {
 		*cn = conn{}
 	}
@@ -173,7 +176,7 @@ func (cn *conn) accepts(ev *Event, at int64) bool {
 	case !ev.Addr.IsValid():
 		return !cn.over
 	case !cn.addr.IsValid():
-		return at-cn.seen <= orphanKeep.Microseconds() // a new connection may be thrown away: it is empty
+		return at-cn.seen <= orphanKeep.Microseconds() // dropping a new connection is fine: it is empty
 	case cn.addr != ev.Addr:
 		return false
 	default:
@@ -181,7 +184,7 @@ func (cn *conn) accepts(ev *Event, at int64) bool {
 	}
 }
 
-// add books ev and tells what is new.
+// add counts ev and reports what is new.
 func (cn *conn) add(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	cn.over = cn.over || ev.Last
 	switch {
@@ -208,7 +211,7 @@ func (cn *conn) add(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	return append(out, a)
 }
 
-// name remembers the user's name, and whether there were several.
+// name remembers the name of the user, and whether there were several.
 func (cn *conn) name(ev *Event) {
 	cn.unknown = cn.unknown || ev.Unknown
 	user := ev.user()
@@ -224,19 +227,19 @@ func (cn *conn) count(ev *Event) {
 		return
 	}
 	n := &cn.counts[ev.Evidence]
-	*n = uint16(min(int(*n)+clampCount(ev.Count), maxCount))
+	*n = uint16(min(int(*n)+clampCount(ev.Count), MaxGuesses))
 	if ev.Evidence >= Once {
 		*n = 1
 	}
 }
 
-// guesses is the highest of the lower bounds. Plain guesses and those in a dialog are different ones.
+// guesses is the highest of the lower bounds. Plain guesses and those in a dialog add up.
 func (cn *conn) guesses() uint16 {
 	n := cn.counts[Guess] + max(cn.counts[Dialog], cn.counts[DialogPAM])
 	return max(n, cn.counts[Once], cn.counts[Limit], cn.weak)
 }
 
-// untold returns how many guesses have not been told, if it is known whose they are, and takes them as told.
+// untold returns how many guesses were not reported yet, and takes them as reported. While the address is unknown it is 0.
 func (cn *conn) untold() int {
 	n := cn.guesses()
 	if !cn.addr.IsValid() || n <= cn.told {
@@ -247,8 +250,8 @@ func (cn *conn) untold() int {
 	return fresh
 }
 
-// untoldPassword reports whether a password was refused and no attempt said so, if it is known whose it was, and takes it
-// as told: "User root not allowed because ..." tells the guess, and "Failed password for invalid user root" tells that it was one.
+// untoldPassword reports whether a password was refused and no attempt reported that yet, and takes it as reported: "User
+// root not allowed because ..." is the guess, and "Failed password for invalid user root" says that it was a password.
 func (cn *conn) untoldPassword() bool {
 	if !cn.addr.IsValid() || !cn.refused || cn.toldOf || cn.loggedIn {
 		return false
@@ -257,7 +260,7 @@ func (cn *conn) untoldPassword() bool {
 	return true
 }
 
-// success takes back what the connection told, unless it tried names: then it was no slip.
+// success takes back what the connection guessed, unless it tried several names: then nobody mistyped.
 func (cn *conn) success(ev *Event, e *journal.Entry, out []Attempt) []Attempt {
 	if !cn.addr.IsValid() || cn.loggedIn {
 		return out
@@ -279,7 +282,7 @@ func newAttempt(ev *Event, e *journal.Entry, user string) Attempt {
 	}
 }
 
-// user is the name as far as it is kept.
+// user is the part of the name that is kept.
 func (ev *Event) user() []byte { return ev.User[:min(len(ev.User), maxUser)] }
 
-func clampCount(n int) int { return min(max(n, 1), maxCount) }
+func clampCount(n int) int { return min(max(n, 1), MaxGuesses) }

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Escalation says how the ban time of a repeat offender grows. The zero value: it does not.
+// Escalation says how the ban time of a repeat offender grows. With the zero value it does not.
 type Escalation struct {
-	Increment    bool          // grow at all
-	Factor       float64       // what a grown ban time is multiplied with; 0 is 1
-	Multipliers  []int         // of the ban time by offence, the last one for all further; empty: 1, 2, 4, 8, ...
+	Increment    bool          // it grows
+	Factor       float64       // of a grown ban time; 0 stands for 1
+	Multipliers  []int         // of the ban time by offence, the last one for all further offences; empty: 1, 2, 4, 8, ...
 	MaxTime      time.Duration // of a grown ban; 0: no limit
-	RndTime      time.Duration // up to this much is added, so that nobody can tell when a ban ends; 0: nothing
-	OverallJails bool          // offences in all jails count, not only those in this one
+	RndTime      time.Duration // up to this much is added, so that nobody can predict the end of a ban; 0: nothing
+	OverallJails bool          // offences in all jails count
 }
 
 const (
@@ -25,9 +25,8 @@ const (
 	longest = 100 * 365 * 24 * time.Hour
 )
 
-// BanTime is how long the offence-th ban of an address lasts whose first lasts base. The first is never changed, a later
-// one is never shorter than the first, and permanent stays permanent. random, from 0 up to 1, is the part of RndTime
-// that is added.
+// BanTime is how long a ban of an address lasts if the first one lasts base. The first is never changed, a later one is never
+// shorter, and permanent stays permanent. random, from 0 up to 1, is the part of RndTime that is added.
 func (e Escalation) BanTime(base time.Duration, offence int, random float64) time.Duration {
 	if !e.Increment || offence <= 1 || base == Permanent {
 		return base
@@ -43,7 +42,7 @@ func (e Escalation) BanTime(base time.Duration, offence int, random float64) tim
 	return max(base, grown) + time.Duration(random*float64(e.RndTime))
 }
 
-// multiplier is what the ban time of the offence-th ban is multiplied with.
+// multiplier is the factor of the ban time for that offence.
 func (e Escalation) multiplier(offence int) float64 {
 	factor := e.Factor
 	if factor == 0 {
@@ -55,8 +54,8 @@ func (e Escalation) multiplier(offence int) float64 {
 	return factor * math.Ldexp(1, min(offence-1, maxDoublings))
 }
 
-// Chance is a number from 0 up to 1 for a ban. The same ban always gives the same number, so that a log read twice ends
-// a ban at the same time; without the secret nobody can tell it in advance.
+// Chance is a number from 0 up to 1 for a ban. The same ban always has the same number, so a log read twice ends a ban at the
+// same time. Without the secret nobody can predict it.
 func Chance(secret []byte, p netip.Prefix, offence int) float64 {
 	h := sha256.New()
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(secret))))

@@ -12,7 +12,7 @@ import (
 type Ignore struct {
 	Prefix netip.Prefix // masked; IPv4 never in its IPv6-mapped form
 	File   string       // absolute path of a file with more entries, but no further files
-	Host   string       // DNS name; whoever resolves it gives its addresses
+	Host   string       // DNS name, which somebody else resolves
 }
 
 // String is the form that ParseIgnore reads.
@@ -27,11 +27,11 @@ func (g Ignore) String() string {
 	}
 }
 
-// ErrIgnore is the error for text that is no entry of an ignoreip list.
+// ErrIgnore is the error for text that is not an entry of an ignoreip list.
 var ErrIgnore = errors.New("not an address, prefix, host name or file:/PATH")
 
-// ParseIgnore reads an address, a prefix ("192.0.2.0/24", "192.0.2.0/255.255.255.0", "2001:db8::/32"; bits behind the
-// prefix are dropped), "file:/PATH" or a host name.
+// ParseIgnore reads an address, a prefix ("192.0.2.0/24", "192.0.2.0/255.255.255.0", "2001:db8::/32"; it drops the bits after
+// the prefix), "file:/PATH" or a host name.
 func ParseIgnore(s string) (Ignore, error) {
 	if path, ok := strings.CutPrefix(s, "file:"); ok {
 		if !filepath.IsAbs(path) {
@@ -82,7 +82,7 @@ func unmap(p netip.Prefix) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// prefixOf reads an IPv4 netmask, whose ones must all stand before its zeros.
+// prefixOf reads an IPv4 netmask. All its ones must come before its zeros.
 func prefixOf(addr, netmask netip.Addr) (netip.Prefix, error) {
 	m := netmask.As4()
 	bits := 0
@@ -99,7 +99,7 @@ func prefixOf(addr, netmask netip.Addr) (netip.Prefix, error) {
 	return p, nil
 }
 
-// isHost reports whether s looks like a host name and not like an address with a slip of the finger.
+// isHost reports whether s looks like a host name and not like a mistyped address.
 func isHost(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false

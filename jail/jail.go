@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"exile/jail/internal/netkey"
 	"exile/journal"
 )
 
@@ -16,12 +17,13 @@ type Jail struct {
 	allow     Allow
 	detector  Detector
 	protected Detector // counts those who are never banned, to say who would have been
-	lenient   *lenient // counts those who came in with a key, or have a session: they may guess more
+	lenient   *lenient // counts addresses with a session or a login by key: they may guess more
 	sessions  *Sessions
-	spares    bool // a ban leaves sessions alone, see SpareSessions
+	spares    bool // bans leave sessions alone, see SpareSessions
 	conns     *Connections
-	recall    recall // empty when live
-	trail     *trail // nil: the detector itself remembers the entries
+	settled   settled // empty when live
+	pardoned  time.Time
+	trail     *trail // nil: the detector remembers the entries itself
 	counters  Counters
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
@@ -32,20 +34,21 @@ type Jail struct {
 // Counters only ever rise.
 type Counters struct {
 	Entries   uint64          // read
-	Lines     [End + 1]uint64 // of those, by what they say
+	Lines     [End + 1]uint64 // of those, by kind
 	Attempts  uint64          // guesses counted, of protected addresses too
 	Logins    uint64
 	Decisions uint64 // bans decided
 	Protected uint64 // bans not decided because the address is protected
 	Evicted   uint64 // prefixes and connections forgotten early because there were too many
-	Refused   uint64 // lines that say that the service refused a connection by itself, and that do not count in the filter's mode
-	Throttled uint64 // lines that say that the service refused connections because too many had not logged in
+	Refused   uint64 // lines in which the service refused a connection on its own, which the filter's mode does not count
+	Nowhere   uint64 // failures whose line names no address
+	Throttled uint64 // lines in which the service refused connections because too many were not logged in yet
 }
 
-// maxProtected is the number of protected prefixes that are counted.
+// maxProtected is how many protected prefixes are counted.
 const maxProtected = 4096
 
-// New returns a jail. A nil allow protects nobody; a nil detector is made as cfg says.
+// New returns a jail. A nil allow protects nobody. A nil detector stands for the threshold detector.
 func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("jail %q: %w", cfg.Name, err)
@@ -60,22 +63,20 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	if _, ok := detector.(*threshold); !ok {
 		entries = newTrail()
 	}
-	guard := cfg
-	guard.MaxRetry, guard.FindTime = cfg.Limit()
-	guard.MaxTracked = min(cfg.MaxTracked, maxProtected)
+	fast, slow := cfg.windows(detector)
 	return &Jail{
 		cfg: cfg, filter: filter, allow: allow, detector: detector,
-		protected: newThreshold(guard), lenient: newLenient(cfg),
+		protected: newThreshold(cfg.counting(fast)), lenient: newLenient(&cfg, fast, slow),
 		sessions: NewSessions(cfg.TrustLogins, cfg.Strangers), conns: NewConnections(), trail: entries,
 	}, nil
 }
 
-// Observe reads an entry of the service, which the caller trusts, and returns what was decided with it, the bans that
-// were not made because the address is protected included. What it returns is valid until the next call of a method.
+// Observe reads an entry of the service, which the caller trusts, and returns the decisions it leads to, including bans
+// that are not made because the address is protected. They are valid until the next call of a method.
 func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.counters.Entries++
 	if !e.Replayed {
-		j.recall = recall{}
+		j.settled = settled{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
@@ -83,6 +84,8 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	switch {
 	case ev.Rule == Penalty && !ev.Counts:
 		j.counters.Refused += uint64(max(ev.Count, 1))
+	case ev.Rule == Refused && !ev.Addr.IsValid():
+		j.counters.Nowhere += uint64(max(ev.Count, 1))
 	case ev.Rule == Throttled:
 		j.counters.Throttled++
 	}
@@ -91,9 +94,9 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	return j.decide(j.attempts)
 }
 
-// Advance says that it is now, and that everything logged up to now was observed: while the source lags, now is the time
-// of its last entry. It decides about weak evidence that waited for something stronger, and forgets what is over.
-// What it returns is valid until the next call of a method.
+// Advance says what time it is, and that everything logged up to then was observed: while the source lags, that is the time
+// of its last entry. It decides about weak evidence that waited for stronger, and forgets what is over. The decisions are
+// valid until the next call of a method.
 func (j *Jail) Advance(now time.Time) []Decision {
 	j.attempts = j.conns.Advance(now, j.attempts[:0])
 	decisions := j.decide(j.attempts)
@@ -105,7 +108,7 @@ func (j *Jail) Advance(now time.Time) []Decision {
 	return decisions
 }
 
-// Logins yields the addresses that logged in with the entry that was observed last.
+// Logins yields the addresses that logged in with the last entry observed.
 func (j *Jail) Logins(yield func(netip.Addr) bool) {
 	for i := range j.attempts {
 		if a := &j.attempts[i]; a.Success && !yield(a.Addr) {
@@ -114,7 +117,7 @@ func (j *Jail) Logins(yield func(netip.Addr) bool) {
 	}
 }
 
-// ObserveAttempt takes an attempt that another program saw. What it returns is valid until the next call of a method.
+// ObserveAttempt takes an attempt that another program saw. The decisions are valid until the next call of a method.
 func (j *Jail) ObserveAttempt(a Attempt) []Decision {
 	a.Addr = a.Addr.Unmap().WithZone("")
 	if !a.Addr.IsValid() {
@@ -133,7 +136,14 @@ func (j *Jail) Forget(p netip.Prefix) {
 	}
 }
 
-// Release says that a ban which was decided ended early, or was not made: attempts from the prefix count again.
+// ForgetAll drops the failures of everybody.
+func (j *Jail) ForgetAll() {
+	for _, d := range j.detectors() {
+		d.ForgetAll()
+	}
+}
+
+// Release says that a ban ended early, or was not made: attempts from the prefix count again.
 func (j *Jail) Release(p netip.Prefix) {
 	if r, ok := j.detector.(Releaser); ok {
 		r.Release(p)
@@ -142,10 +152,10 @@ func (j *Jail) Release(p netip.Prefix) {
 
 func (j *Jail) detectors() [3]Detector { return [...]Detector{j.detector, j.protected, j.lenient} }
 
-// Sessions is who is logged in; the caller may tell it of sessions that began before the log.
+// Sessions is who is logged in. The caller may tell it of sessions that began before the log.
 func (j *Jail) Sessions() *Sessions { return j.sessions }
 
-// Failing is the number of prefixes that are counted now.
+// Failing is the number of prefixes with failures.
 func (j *Jail) Failing() int {
 	if l, ok := j.detector.(Lister); ok {
 		return l.Failing()
@@ -153,12 +163,34 @@ func (j *Jail) Failing() int {
 	return 0
 }
 
-// Hosts returns at most limit of the prefixes that are counted now, in order, those behind after.
+// Hosts returns at most limit of the prefixes with failures, in order: the first ones after the given one.
 func (j *Jail) Hosts(after netip.Prefix, limit int) []Host {
-	if l, ok := j.detector.(Lister); ok {
-		return l.Hosts(after, limit)
+	l, ok := j.detector.(Lister)
+	if !ok {
+		return nil
 	}
-	return nil
+	var hosts []Host
+	for h := range l.Hosts {
+		if after.IsValid() && h.Prefix.Compare(after) <= 0 {
+			continue
+		}
+		if hosts = append(hosts, h); len(hosts) >= 2*limit {
+			hosts = firstHosts(hosts, limit)
+		}
+	}
+	return firstHosts(hosts, limit)
+}
+
+// firstHosts sorts and keeps the first of them.
+func firstHosts(hosts []Host, limit int) []Host {
+	slices.SortFunc(hosts, func(a, b Host) int { return a.Prefix.Compare(b.Prefix) })
+	return hosts[:min(limit, len(hosts))]
+}
+
+// Window is how many attempts within what time make a ban.
+func (j *Jail) Window() Window {
+	fast, _ := j.cfg.windows(j.detector)
+	return fast
 }
 
 // Counters returns the counters.
@@ -171,7 +203,7 @@ func (j *Jail) Counters() Counters {
 	return c
 }
 
-// decide puts attempts to the detector.
+// decide passes attempts to the detectors.
 func (j *Jail) decide(attempts []Attempt) []Decision {
 	j.decisions, j.traces = j.decisions[:0], j.traces[:0]
 	for i := range attempts {
@@ -181,8 +213,11 @@ func (j *Jail) decide(attempts []Attempt) []Decision {
 }
 
 func (j *Jail) judge(a *Attempt) {
-	j.follow(a) // also what the detector remembers from before a restart
-	if j.recall.settled(a.Time, j.cfg.prefix(a.Addr)) {
+	j.follow(a) // even if the detector remembers it from before a restart
+	if j.settled.has(a.Time, j.cfg.prefix(a.Addr)) {
+		return
+	}
+	if !a.Success && !a.Time.After(j.pardoned) {
 		return
 	}
 	if a.Success {
@@ -210,9 +245,9 @@ func (j *Jail) judge(a *Attempt) {
 	}
 }
 
-// follow remembers the entry of an attempt for a detector that does not.
+// follow remembers the entry of an attempt, unless the detector does.
 func (j *Jail) follow(a *Attempt) {
-	switch k := keyOf(j.cfg.prefix(a.Addr)); {
+	switch k := netkey.Of(j.cfg.prefix(a.Addr)); {
 	case j.trail == nil:
 	case a.Success:
 		j.trail.forgive(k, a.Forgiven)
@@ -221,7 +256,7 @@ func (j *Jail) follow(a *Attempt) {
 	}
 }
 
-// put puts an attempt to one detector; what protects its address, if anything does, goes into the decisions.
+// put passes an attempt to a detector. What protects the address, if anything, goes into the decisions.
 func (j *Jail) put(a *Attempt, d Detector, protected string) {
 	j.verdicts = d.Observe(*a, j.verdicts[:0])
 	for i := range j.verdicts {
@@ -229,7 +264,7 @@ func (j *Jail) put(a *Attempt, d Detector, protected string) {
 	}
 }
 
-// putGuest puts an attempt for somebody who has no session to the detectors, from an address with sessions.
+// putGuest passes on an attempt from an address with sessions, for a name that has none there.
 func (j *Jail) putGuest(a *Attempt, why string) {
 	before := len(j.decisions)
 	j.put(a, j.protected, why)
@@ -242,7 +277,7 @@ func (j *Jail) putGuest(a *Attempt, why string) {
 	}
 }
 
-// Allowed reports whether addr is never banned, for now, and why.
+// Allowed reports whether addr cannot be banned now, and why.
 func (j *Jail) Allowed(addr netip.Addr, at time.Time) (string, bool) {
 	if why, ok := j.friend(addr, at); ok {
 		return why, true
@@ -254,7 +289,7 @@ func (j *Jail) Allowed(addr netip.Addr, at time.Time) (string, bool) {
 	return "", false
 }
 
-// friend reports whether addr is never banned, whoever is logged in, and why.
+// friend reports whether addr is on the list of those never banned, and why.
 func (j *Jail) friend(addr netip.Addr, at time.Time) (string, bool) {
 	if j.allow == nil {
 		return "", false
@@ -262,13 +297,12 @@ func (j *Jail) friend(addr netip.Addr, at time.Time) (string, bool) {
 	return j.allow.Allowed(addr, at)
 }
 
-// SpareSessions says whether whoever carries out a ban leaves alone who is connected: the connections of an address that is
-// banned itself, and the address of a session where a network around it is. Unless it does, the address of an open session
-// is not banned at all, nor a network around one.
+// SpareSessions says whether bans leave open sessions alone: the connections of a banned address, and an address with a
+// session in a banned network. If they do not, an address with an open session is not banned, nor a network around one.
 func (j *Jail) SpareSessions(able bool) { j.spares = able }
 
-// Touches reports whether a ban of p would hit somebody else who is never banned or, where p is more than the jail counts as
-// one, somebody who lately came in with a key.
+// Touches reports whether a ban of p would hit somebody else who is never banned or, if p is more than the jail counts as
+// one, somebody who recently logged in with a key.
 func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 	if !j.spares {
 		if why, ok := j.sessions.Touches(p, at); ok {
@@ -289,19 +323,18 @@ func (j *Jail) Touches(p netip.Prefix, at time.Time) (string, bool) {
 // Unit is what the jail counts as one with addr.
 func (j *Jail) Unit(addr netip.Addr) netip.Prefix { return j.cfg.prefix(addr) }
 
-// evidence is the entries behind a verdict.
+// evidence returns the entries that led to a verdict.
 func (j *Jail) evidence(v *Verdict, a *Attempt) []Trace {
 	before := len(j.traces)
 	if j.trail != nil {
-		j.traces = j.trail.evidence(j.traces, keyOf(j.cfg.prefix(a.Addr)), v.Failures)
+		j.traces = j.trail.evidence(j.traces, netkey.Of(j.cfg.prefix(a.Addr)), v.Failures)
 	} else {
 		j.traces = append(j.traces, v.Evidence...)
 	}
 	return slices.Clip(j.traces[before:])
 }
 
-// decision turns a verdict into a decision. Its end counts from the entry, so that the same entry gives the same end
-// whenever it is read.
+// decision turns a verdict into a decision. The end is counted from the entry: the same entry always gives the same end.
 func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	d := Decision{
 		Jail: j.cfg.Name, Prefix: v.Prefix, At: a.Time, Failures: v.Failures, Offence: v.Offence,
@@ -316,7 +349,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 		j.Release(v.Prefix)
 		d.Prefix = netip.PrefixFrom(a.Addr, a.Addr.BitLen())
 		d.Reason.Around = why
-		if v.Reason.Kind == ByNetwork { // it may have done no more than the others
+		if v.OfNetwork { // the address may have done no more than its neighbours
 			d.Offence, duration = 1, min(duration, aloneTime)
 		}
 	}
@@ -331,10 +364,10 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	return d
 }
 
-// aloneTime is the longest ban of an address for what its network did.
+// aloneTime is the longest ban of a single address for what its network did.
 const aloneTime = time.Hour
 
-// account is the name that an attempt was for, if the host has it: others may be anything, passwords among them.
+// account is the name that an attempt was for, if the host has it. Other names may be anything, even passwords.
 func account(a *Attempt) string {
 	if a.Unknown {
 		return ""
@@ -342,7 +375,7 @@ func account(a *Attempt) string {
 	return a.User
 }
 
-// Capped is a ban time that is no longer than the step of the ladder for that offence; without a ladder it stays as it is.
+// Capped limits a ban time to the step of the ladder for that offence. Without a ladder there is no limit.
 func Capped(ladder []time.Duration, offence int, t time.Duration) time.Duration {
 	if len(ladder) == 0 {
 		return t

@@ -210,6 +210,32 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
+// TestElsewhere: which lines of root's would count if somebody watched their unit.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	units, identifiers := []string{"ssh.service", "ssh@*.service"}, []string{"sshd", "sshd-session"}
+	for name, c := range map[string]struct {
+		entry journal.Entry
+		want  string
+	}{
+		"a copy":             {journal.Entry{Unit: "sshd-second.service", Identifier: "sshd", Transport: "syslog"}, "sshd-second.service"},
+		"an instance":        {journal.Entry{Unit: "b@1-192.0.2.1:22.service", Identifier: "sshd", Transport: "journal"}, "b@*.service"},
+		"a container":        {journal.Entry{Unit: "docker-1a2b.scope", Identifier: "sshd-session", Transport: "syslog"}, "docker-1a2b.scope"},
+		"its unit":           {journal.Entry{Unit: "ssh.service", Identifier: "sshd", Transport: "syslog"}, ""},
+		"its instance":       {journal.Entry{Unit: "ssh@1-a.service", Identifier: "sshd", Transport: "syslog"}, ""},
+		"no unit":            {journal.Entry{Identifier: "sshd", Transport: "syslog"}, ""},
+		"session scope":      {journal.Entry{Unit: "session-3.scope", Identifier: "sshd", Transport: "syslog"}, ""},
+		"not root":           {journal.Entry{UID: 1000, Unit: "x.service", Identifier: "sshd", Transport: "syslog"}, ""},
+		"another identifier": {journal.Entry{Unit: "cron.service", Identifier: "cron", Transport: "syslog"}, ""},
+		"stdout":             {journal.Entry{Unit: "x.service", Identifier: "sshd", Transport: "stdout"}, ""},
+		"text log":           {journal.Entry{UID: -1, Identifier: "sshd", Transport: "text"}, ""},
+	} {
+		if got := jail.Elsewhere(&c.entry, units, identifiers); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // A network is not banned around an address that lately came in with a key; one that the jail counts as one is.
 func TestNoNetworkAroundALoginWithAKey(t *testing.T) {
 	t.Parallel()
@@ -243,5 +269,49 @@ func TestNoNetworkAroundALoginWithAKey(t *testing.T) {
 		if why, ok := j.Touches(netip.MustParsePrefix(c.p), start.Add(c.after)); why != c.want || ok != (c.want != "") {
 			t.Errorf("a ban of %s after %v hits %q, want %q", c.p, c.after, why, c.want)
 		}
+	}
+}
+
+// TestFromUnit: the lines of a service are those of its units, whoever runs there, and nobody else's.
+func TestFromUnit(t *testing.T) {
+	t.Parallel()
+	units := []string{"web.service", "web@*.service"}
+	entry := func(uid int64, unit, identifier, transport string) journal.Entry {
+		return journal.Entry{UID: uid, Unit: unit, Identifier: identifier, Transport: transport}
+	}
+	for _, c := range []struct {
+		entry        journal.Entry
+		stdout, want bool
+	}{
+		{entry(33, "web.service", "web", "syslog"), false, true},
+		{entry(0, "web@a.service", "anything", "journal"), false, true},
+		{entry(33, "web.service", "web", "stdout"), false, false},
+		{entry(33, "web.service", "web", "stdout"), true, true},
+		{entry(0, "", "web", "syslog"), true, false}, // its process has exited
+		{entry(1000, "user@1000.service", "web", "syslog"), true, false},
+		{entry(0, "session-1.scope", "web", "syslog"), true, false},
+		{entry(33, "web.service", "web", "kernel"), true, false},
+		{entry(33, "web.service", "web", "audit"), true, false},
+		{entry(33, "web.service", "web", "text"), true, false},
+	} {
+		if got := jail.FromUnit(&c.entry, units, c.stdout); got != c.want {
+			t.Errorf("%+v: %t", c.entry, got)
+		}
+	}
+	for _, c := range []struct {
+		entry journal.Entry
+		want  bool
+	}{
+		{entry(0, "", "web", "text"), true},
+		{entry(0, "", "", "text"), false}, // a syslog daemon writes what has no tag, too
+		{entry(0, "", "other", "text"), false},
+		{entry(0, "", "web", "syslog"), false},
+	} {
+		if got := jail.FromLog(&c.entry, []string{"web"}, false); got != c.want {
+			t.Errorf("%+v: %t", c.entry, got)
+		}
+	}
+	if own := entry(0, "", "", "text"); !jail.FromLog(&own, []string{"web"}, true) {
+		t.Error("a line of the service's own log is not trusted")
 	}
 }

@@ -4,36 +4,35 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"exile/jail/internal/netkey"
+	"exile/jail/internal/text"
 )
 
-// leniency is how many times as often as others somebody may guess who came in with a key, or who has a session from there
-// and guesses for names that have none.
+// leniency is the factor by which an address may guess more often that logged in with a key, or that has a session and
+// guesses for names that have none.
 const leniency = 3
 
-// guestLadder has the ban times, by offence, of addresses with sessions: short, since more than the guilty may be behind one.
+// guestLadder has the ban times, by offence, of addresses with sessions: short, since an address may be shared.
 var guestLadder = [...]time.Duration{10 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour}
 
-// lenient counts those who may guess more than others.
+// lenient counts addresses that may guess more than others.
 type lenient struct {
 	fast *threshold // everybody's
-	slow *threshold // for guests of an adaptive jail, whose sessions may last long; nil: there is no slow window
+	slow *threshold // for guests, whose sessions may last long; nil: the detector has no slow window
 }
 
-func newLenient(cfg Config) *lenient {
-	fast := cfg
-	fast.MaxRetry, fast.FindTime = cfg.Limit()
+func newLenient(cfg *Config, fast, slow Window) *lenient {
 	fast.MaxRetry *= leniency
-	fast.MaxTracked = min(cfg.MaxTracked, maxProtected)
-	l := &lenient{fast: newThreshold(fast)}
-	if cfg.Detection == Adaptive && cfg.Adaptive.SlowRetry >= 1 && cfg.Adaptive.SlowTime > fast.FindTime {
-		slow := fast
-		slow.MaxRetry, slow.FindTime = leniency*int(cfg.Adaptive.SlowRetry), cfg.Adaptive.SlowTime
-		l.slow = newThreshold(slow)
+	l := &lenient{fast: newThreshold(cfg.counting(fast))}
+	if slow.MaxRetry > 0 {
+		slow.MaxRetry *= leniency
+		l.slow = newThreshold(cfg.counting(slow))
 	}
 	return l
 }
 
-// Observe implements Detector for a guest: each window counts, and the first that is full decides.
+// Observe implements Detector for a guest: each window counts, and the first one full decides.
 func (l *lenient) Observe(a Attempt, out []Verdict) []Verdict {
 	before := len(out)
 	out = l.fast.Observe(a, out)
@@ -56,7 +55,15 @@ func (l *lenient) Forget(p netip.Prefix) {
 	}
 }
 
-// Expire implements Lister, as the others do.
+// ForgetAll implements Detector.
+func (l *lenient) ForgetAll() {
+	l.fast.ForgetAll()
+	if l.slow != nil {
+		l.slow.ForgetAll()
+	}
+}
+
+// Expire is as that of Lister.
 func (l *lenient) Expire(now time.Time) {
 	l.fast.Expire(now)
 	if l.slow != nil {
@@ -64,7 +71,7 @@ func (l *lenient) Expire(now time.Time) {
 	}
 }
 
-// explain says how many guesses of p count, and how many ban.
+// explain says how many guesses of p count, and how many make a ban.
 func (l *lenient) explain(p netip.Prefix, at time.Time) []string {
 	windows := []*threshold{l.fast}
 	if l.slow != nil {
@@ -72,19 +79,19 @@ func (l *lenient) explain(p netip.Prefix, at time.Time) []string {
 	}
 	lines := make([]string, len(windows))
 	for i, w := range windows {
-		lines[i] = fmt.Sprintf("session: guesses for other names: %d of %d within %s", w.count(p, at), w.cfg.MaxRetry, days(w.cfg.FindTime))
+		lines[i] = fmt.Sprintf("session: guesses for other names: %d of %d within %s", w.count(p, at), w.cfg.MaxRetry, text.Span(w.cfg.FindTime))
 	}
 	return lines
 }
 
 // count is how many attempts of p count at that time.
 func (t *threshold) count(p netip.Prefix, at time.Time) (n int) {
-	id, ok := t.hosts.find(keyOf(p))
+	id, ok := t.hosts.Find(netkey.Of(p))
 	if !ok {
 		return 0
 	}
-	h, marks := t.hosts.at(id)
-	for _, m := range marks[:h.n] {
+	used, marks := t.hosts.At(id)
+	for _, m := range marks[:*used] {
 		if d := at.Sub(time.UnixMicro(m.at)); d.Abs() <= t.cfg.FindTime {
 			n++
 		}
@@ -92,13 +99,16 @@ func (t *threshold) count(p netip.Prefix, at time.Time) (n int) {
 	return n
 }
 
-// ExplainSessions says in lines for people who is logged in from addr, what that excuses, and what is left.
+// maxExplained is how many sessions ExplainSessions lists.
+const maxExplained = 8
+
+// ExplainSessions returns lines for people that say who is logged in from addr, what that excuses, and what still counts.
 func (j *Jail) ExplainSessions(addr netip.Addr, at time.Time) []string {
 	addr = addr.Unmap().WithZone("")
 	var lines []string
 	best, _ := j.sessions.stands(addr, "", at)
 	for s := range j.sessions.From(addr, at) {
-		line := fmt.Sprintf("session: of %s since %s", quote(s.User), s.Since.UTC().Format(time.RFC3339))
+		line := fmt.Sprintf("session: of %s since %s", text.Quote(s.User), s.Since.UTC().Format(time.RFC3339))
 		if s.Admin {
 			line += ", an administrator: nothing from there is banned"
 		} else if s.User != "" {

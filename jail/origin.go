@@ -6,11 +6,17 @@ import (
 	"exile/journal"
 )
 
-// maxEvidence is the number of entries that a verdict names.
+// maxEvidence is how many entries a verdict names.
 const maxEvidence = 16
 
-// origins packs where an attempt came from, the position of its entry and the rule, into eight bytes: the parts that all
-// entries of a boot or of a log file share are kept once. The time is in the mark.
+// mark is one attempt: 16 bytes.
+type mark struct {
+	at     int64  // µs since 1970
+	origin uint64 // see origins
+}
+
+// origins packs the position of an entry and the rule that matched it into eight bytes. What all entries of a boot or of a
+// log file share is kept once. The time is in the mark.
 type origins struct {
 	bases []journal.Position // a ring: the number of a base is its index
 	next  int
@@ -31,8 +37,8 @@ func (o *origins) pack(p journal.Position, rule string) uint64 {
 	return uint64(o.base(base))<<56 | uint64(o.rule(rule))<<serialBits | serial&(1<<serialBits-1)
 }
 
-// unpack returns the trace of a mark. Its position is enough to find the entry: it lacks the parts of a cursor that only
-// tell apart what the sequence number tells apart too.
+// unpack returns the trace of a mark. Its position is enough to find the entry: the parts of a cursor that it lacks say no
+// more than the sequence number.
 func (o *origins) unpack(m mark) Trace {
 	t := Trace{Time: time.UnixMicro(m.at).UTC(), Rule: o.rules[m.origin>>serialBits&(maxRules-1)]}
 	t.Position = o.bases[m.origin>>56]
@@ -46,7 +52,7 @@ func (o *origins) unpack(m mark) Trace {
 	return t
 }
 
-// split parts a position into what many share and what one has.
+// split splits a position into what many entries share and what is the entry's own.
 func split(p journal.Position) (base journal.Position, serial uint64) {
 	if p.Inode != 0 {
 		serial = uint64(p.Offset)

@@ -2,15 +2,15 @@ package jail
 
 import "net/netip"
 
-// Strangers knows the networks in which even the nearest neighbours are strangers to each other, so that a single address
-// is what counts as one there. A nil *Strangers knows those that standards set aside. It has no lock: one goroutine owns
-// it, together with the jails and rules that share it.
+// Strangers knows the networks in which even the nearest neighbours are strangers to each other: there, each address counts
+// alone. A nil *Strangers knows those that standards set aside. It has no lock: one goroutine owns it, together with the
+// jails and rules that share it.
 type Strangers struct {
 	nat64 []netip.Prefix
 }
 
-// setAside are the networks of strangers that standards name. Elsewhere the first 64 bits of an IPv6 address are one
-// customer's.
+// setAside are the networks of strangers that standards name. Elsewhere the first 64 bits of an IPv6 address belong to one
+// customer.
 var setAside = [...]struct {
 	prefix netip.Prefix
 	who    string
@@ -29,11 +29,11 @@ const (
 	onTheLink = "the link's neighbours"
 )
 
-// TranslatorBits are the lengths that the prefix of a translator can have, RFC 6052, 2.2.
+// TranslatorBits are the possible lengths of a translator's prefix, RFC 6052, 2.2.
 func TranslatorBits() [6]int { return [...]int{32, 40, 48, 56, 64, 96} }
 
-// SetNAT64 replaces the prefixes behind which translators of this host's network put IPv4, besides those of standards.
-// Networks of IPv4 are left out.
+// SetNAT64 replaces the prefixes under which translators of this host's network put IPv4, besides the standard ones. It
+// skips IPv4 prefixes.
 func (s *Strangers) SetNAT64(prefixes []netip.Prefix) {
 	s.nat64 = nil
 	for _, p := range prefixes {
@@ -51,7 +51,7 @@ func (s *Strangers) own() []netip.Prefix {
 	return s.nat64
 }
 
-// Hold reports whether the neighbours of a are strangers to it. a is unmapped and has no zone.
+// Hold reports whether the neighbours of a are strangers. a is unmapped and has no zone.
 func (s *Strangers) Hold(a netip.Addr) bool {
 	if a.Is4() {
 		return a.IsLinkLocalUnicast()
@@ -69,8 +69,8 @@ func (s *Strangers) Hold(a netip.Addr) bool {
 	return false
 }
 
-// Unit is what counts as one with a: so many bits of it by its family, and among strangers a alone. It is the one place that says
-// so: counting, names, logins, offences and bans ask it. An invalid address has an invalid unit.
+// Unit is what counts as one with a: so many bits of it by its family or, among strangers, a alone. Counting, names, logins,
+// offences and bans all ask here. An invalid address has an invalid unit.
 func (s *Strangers) Unit(a netip.Addr, bits4, bits6 int) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := bits6
@@ -84,7 +84,7 @@ func (s *Strangers) Unit(a netip.Addr, bits4, bits6 int) netip.Prefix {
 	return p
 }
 
-// Touches reports whether a ban of p, more than one address, would hit strangers of who is meant, and which.
+// Touches reports whether a ban of p would also hit strangers, and which.
 func (s *Strangers) Touches(p netip.Prefix) (who string, ok bool) {
 	if p.IsSingleIP() {
 		return "", false

@@ -9,8 +9,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"exile/jail"
+	"exile/jail/adaptive"
+	"exile/jail/filter"
 	"exile/journal"
 )
+
+// newAdaptiveJail is a jail with a detector that does not know the entries behind its verdicts.
+func newAdaptiveJail(t *testing.T) *jail.Jail {
+	t.Helper()
+	f, err := filter.New("sshd", filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := tutorial()
+	cfg.Detection = jail.Adaptive
+	j, err := jail.New(cfg, f, nil, adaptive.New(adaptive.Default()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
 
 // TestEvidence: a decision of either detector names the entries that led to it, and no others.
 func TestEvidence(t *testing.T) {

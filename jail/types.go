@@ -15,9 +15,9 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	None    Kind = iota // nothing to us
+	None    Kind = iota // nothing that matters here
 	Failure             // a guess that failed
-	Probe               // somebody came and did not try to log in, or broke the protocol (mode ddos)
+	Probe               // a client that did not try to log in, or broke the protocol (mode ddos)
 	NoMatch             // no common algorithm (mode extra)
 	Success             // a login
 	End                 // the end of a login's session
@@ -28,38 +28,39 @@ func (k Kind) String() string {
 	return [...]string{"other", "failure", "probe", "no-match", "success", "end"}[k]
 }
 
-// Evidence is the sort of trace that a guess leaves. Each sort alone is a lower bound on the guesses of its connection.
+// Evidence is the kind of trace that a guess leaves. Each kind alone is a lower bound on the guesses of its connection.
 type Evidence uint8
 
-// The sorts of evidence.
+// The kinds of evidence.
 const (
-	Guess     Evidence = iota // every line is a guess of its own: "Failed password"
-	Dialog                    // likewise, and told twice: by the server, "Failed keyboard-interactive/pam" ...
+	Guess     Evidence = iota // each line is a guess of its own: "Failed password"
+	Dialog                    // likewise, but logged twice: by the server, "Failed keyboard-interactive/pam" ...
 	DialogPAM                 // ... and by its PAM: "error: PAM: Authentication failure"
-	Once                      // all such lines of a connection are one guess: "Invalid user", "Connection closed by invalid user"
-	Limit                     // likewise, and says only that guesses were made that other lines tell: "Too many authentication failures"
+	Once                      // all such lines of a connection together are one guess: "Invalid user", "Connection closed by invalid user"
+	Limit                     // likewise, and only says that there were guesses, which have lines of their own: "Too many authentication failures"
 )
 
-// Event is what one line says. It is valid as long as the entry that it was read from.
+// Event is what one line says. It is valid as long as the entry it was read from.
 type Event struct {
 	Kind     Kind
 	Evidence Evidence
 	Weak     bool       // counts only when nothing stronger follows (PAM lines)
-	Counts   bool       // the kind counts in the filter's mode
-	Count    int        // guesses that the line stands for: at least 1 ("PAM 4 more ...", "message repeated 3 times")
+	Counts   bool       // the filter's mode counts this kind
+	Count    int        // guesses the line stands for: at least 1 ("PAM 4 more ...", "message repeated 3 times")
 	Addr     netip.Addr // unmapped and without zone; the zero Addr: the line names none, its connection knows
 	Port     uint16     // of the remote end; 0 when not named
-	User     []byte     // as the remote sent it: for display only, always quoted
-	Unknown  bool       // the host has no such user, says the service
+	User     []byte     // as the remote sent it: for display only, and always quoted
+	Unknown  bool       // the service says that the host has no such user
 	Method   string     // password, publickey, ...; empty when not named
-	Rule     string     // which rule of the filter it was, a constant; empty for a line that no rule knows
-	PID      int32      // of the process that serves the connection, when the line names it; 0: the one that logged
-	Alone    bool       // the process that logged serves many connections: the line belongs to none of those seen
+	Rule     string     // the rule of the filter, a constant; empty for a line that no rule matches
+	PID      int32      // of the process that serves the connection, if the line names it; 0: the one that logged
+	Alone    bool       // the process that logged serves many connections: the line belongs to no connection seen before
 	Last     bool       // the connection is over
-	OrEnd    bool       // a Probe, unless the connection had logged in: then it is the End of its session, see Connections.Resolve
+	Brief    bool       // a Success of which no End is logged: it is no session
+	OrEnd    bool       // a Probe or, if the connection had logged in, the End of its session: see Connections.Resolve
 }
 
-// strong reports whether the event tells by itself, and not through PAM, how a connection's logins went.
+// strong reports whether the event itself, and not PAM, tells how a connection's logins went.
 func (ev *Event) strong() bool {
 	switch ev.Kind {
 	case Failure:
@@ -71,40 +72,43 @@ func (ev *Event) strong() bool {
 	}
 }
 
-// password reports whether the event tells that a password was refused: clients offer keys and tickets by themselves.
+// password reports whether the event says that a password was refused: clients offer keys and tickets on their own.
 func (ev *Event) password() bool {
 	return ev.Kind == Failure && ev.Evidence < Once && ev.Method != "publickey"
 }
 
-// Penalty is the Rule of lines that say that the service itself judged a source, and refuses it without asking for a
+// Penalty is the Rule of lines that say that the service refuses a source on its own judgement, without asking for a
 // password.
 const Penalty = "penalty"
 
-// ByHand is the name of the jail that there is where no other is enabled: for bans by hand.
+// ByHand is the name of the jail for manual bans where no other jail is enabled.
 const ByHand = "manual"
 
-// Throttled is the Rule of lines that say that the service refuses connections because too many have not logged in.
+// Refused is the Rule of lines that say that an attempt to log in was refused, and from where.
+const Refused = "failed"
+
+// Throttled is the Rule of lines that say that the service refuses connections because too many are not logged in yet.
 const Throttled = "max-startups"
 
-// Filter reads the lines of one service. It does not keep what it is given and does not allocate.
+// Filter reads the lines of one service. It does not keep its argument and does not allocate.
 type Filter interface {
 	Parse(message []byte) Event
 }
 
-// Attempt is evidence of guessing that is new, or a login. Each guess is in exactly one Attempt.
+// Attempt is new evidence of guessing, or a login. Each guess is in exactly one Attempt.
 type Attempt struct {
 	Time     time.Time // of the entry that showed it
 	Addr     netip.Addr
 	User     string // empty when the log names none
 	Unknown  bool   // the host has no such user
 	Method   string
-	Guesses  int  // at least 1; 0 for a login, and for a password that was refused behind what told the guess
+	Guesses  int  // at least 1; 0 for a login, and for a refused password whose guess an earlier attempt reported
 	Success  bool // a login
-	Forgiven int  // for a login: the guesses of its connection, told before, that it takes back: a slip of its user
+	Forgiven int  // for a login: the earlier guesses of its connection, which it takes back: the user mistyped
 	Rule     string
 	Position journal.Position // of the entry
 
-	// Passwordless says that no password was refused, as far as was told: a key was, or the connection ended before.
+	// Passwordless says that no password is known to be refused: a key was, or the connection ended before.
 	Passwordless bool
 }
 
@@ -114,47 +118,61 @@ type Allow interface {
 	Allowed(addr netip.Addr, at time.Time) (why string, ok bool)
 }
 
-// Toucher is an Allow that also knows whom a ban of a whole prefix would hit. Jail asks for it by assertion, and bans
-// only the address where somebody is protected around it.
+// Toucher is an Allow that also knows whom a ban of a whole prefix would hit. Jail asks for it by assertion, and bans only
+// the address if somebody around it is protected.
 type Toucher interface {
 	// Touches reports whether p holds, or lies in, something protected, and what.
 	Touches(p netip.Prefix) (why string, ok bool)
 }
 
-// Host is a prefix that is counted and not banned.
+// Host is a prefix that has failures and is not banned.
 type Host struct {
 	Prefix   netip.Prefix
 	Failures int
-	First    time.Time // of the failures that count
+	First    time.Time // of these failures
 	Last     time.Time
+}
+
+// Window is how many attempts within what time make a ban.
+type Window struct {
+	MaxRetry int
+	FindTime time.Duration
+}
+
+// Windowed is a Detector with windows of its own. Jail asks for it by assertion, and counts in them those whom it does not
+// show to the detector: the protected, and guests. Otherwise it counts in that of the configuration.
+type Windowed interface {
+	// Windows returns the window that fills first as a rule, and a longer one; MaxRetry 0: there is none.
+	Windows() (fast, slow Window)
 }
 
 // Lister is a Detector that can show whom it counts. Jail asks for it by assertion.
 type Lister interface {
 	// Expire forgets what no longer counts at that time.
 	Expire(now time.Time)
-	// Failing is the number of prefixes that are counted.
+	// Failing is the number of prefixes with failures.
 	Failing() int
-	// Evicted is the number of prefixes that were forgotten early, oldest first, because there were too many.
+	// Evicted is the number of prefixes forgotten early, oldest first, because there were too many.
 	Evicted() uint64
-	// Hosts returns at most limit of them in order, those behind after.
-	Hosts(after netip.Prefix, limit int) []Host
+	// Hosts yields all of them, in no order.
+	Hosts(yield func(Host) bool)
 }
 
-// Detector decides when an address has guessed enough. It is not told of attempts of addresses that are never banned.
+// Detector decides when an address has guessed enough. It does not see the attempts of protected addresses.
 type Detector interface {
-	// Observe takes the next attempt, in order of time but for small steps back, and appends what follows from it to
-	// out: nothing, a ban, or the ban of an address and of a prefix around it.
+	// Observe takes the next attempt and appends to out what follows from it: nothing, a ban, or the ban of an address and of
+	// a prefix around it. Attempts come in order of time, but for small steps back.
 	Observe(a Attempt, out []Verdict) []Verdict
-	// Forget drops what is remembered of the addresses in p: somebody lifted their ban.
+	// Forget drops what it knows of the addresses in p: somebody lifted their ban.
 	Forget(p netip.Prefix)
+	// ForgetAll drops what it knows of all addresses.
+	ForgetAll()
 }
 
-// Releaser is a Detector that does not count what comes from an address while it is banned. Jail asks for it by
-// assertion.
+// Releaser is a Detector that does not count what an address does while it is banned. Jail asks for it by assertion.
 type Releaser interface {
 	// Release says that the ban of exactly that prefix ended early, or was not made: its attempts count from now on. Its
-	// offences stay.
+	// offences remain.
 	Release(p netip.Prefix)
 }
 
@@ -162,11 +180,14 @@ type Releaser interface {
 type Verdict struct {
 	Prefix   netip.Prefix
 	Duration time.Duration // 0: the jail's bantime and escalation decide
-	Failures int           // attempts behind it
+	Failures int           // attempts that led to it
 	Offence  int           // 1 for the first time; 0: the jail's history decides
 	Reason   Reason
-	Evidence []Trace         // the entries behind it, if the detector knows them, oldest first, at most 16; valid until its next
-	Ladder   []time.Duration // the longest ban times by offence, where the jail's history decides; nil: no limit. Not to be changed
+
+	// OfNetwork says that the offence is that of the whole prefix: a single address in it may have done little.
+	OfNetwork bool
+	Evidence  []Trace         // the entries that led to it, if the detector knows them, oldest first, at most 16; valid until its next
+	Ladder    []time.Duration // the longest ban times by offence, where the jail's history decides; nil: no limit. Not to be changed
 }
 
 // Trace names an entry that led to a decision.
@@ -176,20 +197,20 @@ type Trace struct {
 	Rule     string
 }
 
-// Decision is a ban, or one that was not made because the address is protected.
+// Decision is a ban, or one that is not made because the address is protected.
 type Decision struct {
 	Jail      string
 	Prefix    netip.Prefix
 	At        time.Time // of the deciding entry
 	Until     time.Time // zero: permanent
 	Failures  int
-	Offence   int // the how-manieth; 0: not the detector's to say, and Until is that of a first one
+	Offence   int // 1 is the first; 0: the detector does not say, and Until is that of a first one
 	Reason    Reason
 	Evidence  []Trace
 	Protected string          // why nothing is banned: "ignoreip 192.0.2.0/24", `live session of "alice"`; empty: it is
-	Account   string          // that was tried last, of those that the host has; empty: none of those
+	Account   string          // the last account tried that the host has; empty: none
 	Ladder    []time.Duration // see Verdict
-	// Unstoppable is, of what is protected, that somebody guesses for others' names whom no ban can reach: a local user, or
-	// somebody beside a session that a ban would cut.
+	// Unstoppable says that the protected address guesses for other people's names and no ban can reach it: it is local, or
+	// a ban would cut a session.
 	Unstoppable bool
 }

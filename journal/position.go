@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Position says where a source stands: behind the entry that it names. Its zero value is nowhere. It is opaque outside
-// this folder, comparable, and prints as a journal cursor that journalctl --cursor accepts, or, for a text log, as
+// Position says where a source is: after the entry that it names. The zero value is nowhere. It is opaque outside this
+// folder, comparable, and prints as a journal cursor that journalctl --cursor accepts or, for a text log, as
 // "dev=..;ino=..;off=..;head=..;t=..".
 type Position struct {
 	// Journal: the fields of a cursor, see sd_journal_get_cursor(3).
@@ -21,20 +21,20 @@ type Position struct {
 	Realtime  uint64 // µs since 1970; of the last entry, in a text log too
 	XorHash   uint64
 
-	// Text log: the file, the offset behind the line, and a hash of the file's first bytes.
+	// Text log: the file, the offset after the line, and a hash of the file's first bytes.
 	Device uint64
 	Inode  uint64
 	Offset int64
 	Head   uint64
-	// Others says where the other text logs of the same source stand, in the words of package textlog; empty when there
-	// is one. It is in the position of a batch, not in those of its entries.
+	// Others says where the other text logs of the same source are, in the format of package textlog; empty if there is only
+	// one. The position of a batch has it, those of its entries do not.
 	Others string
 }
 
 // IsZero reports whether p is nowhere.
 func (p Position) IsZero() bool { return p == Position{} }
 
-// Time is when the entry that p names was received; zero when p does not know.
+// Time is when the entry that p names was received; zero: unknown.
 func (p Position) Time() time.Time {
 	if p.Realtime == 0 {
 		return time.Time{}
@@ -61,7 +61,7 @@ func (p Position) String() string {
 	}
 }
 
-// ErrPosition is the error for text that is no position.
+// ErrPosition is the error for text that is not a position.
 var ErrPosition = errors.New("not a journal cursor and not a text log position")
 
 // ParsePosition reads what String prints, and any cursor of journalctl. The empty string is the zero position.

@@ -1,10 +1,10 @@
 package journal
 
-// maxStrings bounds what an attacker who makes up identifiers can have us keep.
+// maxStrings bounds what an attacker who makes up identifiers can make us keep.
 const maxStrings = 1024
 
-// Strings keeps one copy of each of the few strings that recur in a log (units, identifiers), so that a source need not
-// allocate them anew for each entry. The zero value is ready. It belongs to one goroutine.
+// Strings keeps one copy of each of the few strings that recur in a log (units, identifiers), so that a source does not
+// allocate them for each entry. The zero value is ready to use. It belongs to one goroutine.
 type Strings struct{ known map[string]string }
 
 // Of returns b as a string that stays valid.

@@ -1,8 +1,12 @@
-# Where each file is installed below PREFIX, as SOURCE:DESTINATION. A file is added by putting it in its folder.
+# Debian's zsh looks for the completions of packages in its own folder, and in /usr/local in the common one.
+ZSH := $(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
+
+# Where each file is installed below PREFIX, as SOURCE:DESTINATION. To add a file, put it in its folder.
 to = $(foreach f,$(wildcard $(1)),$(f):$(2)/$(notdir $(f)))
 
-FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exilectl:bin/exilectl \
+FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exiled-names:lib/exile/exiled-names $(BIN)/exiled-logs:lib/exile/exiled-logs $(BIN)/exilectl:bin/exilectl \
   $(call to,units/systemd/*.service units/systemd/*.socket units/systemd/*.path,lib/systemd/system) \
+  $(foreach n,ssh sshd,$(call to,units/$(n).service.d/*.conf,lib/systemd/system/$(n).service.d)) \
   $(call to,units/sysusers.d/*.conf,lib/sysusers.d) \
   $(call to,units/modules-load.d/*.conf,lib/modules-load.d) \
   $(call to,units/catalog/*.catalog,lib/systemd/catalog) \
@@ -14,8 +18,10 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,units/config/*.json,share/exile) \
   $(patsubst %:share/bash-completion/completions/exilectl.bash,%:share/bash-completion/completions/exilectl,\
     $(call to,units/completions/*.bash units/completions/exilectl,share/bash-completion/completions)) \
-  $(call to,units/completions/_*,share/zsh/site-functions) \
+  $(call to,units/completions/_*,share/zsh/$(ZSH)) \
   $(call to,units/completions/*.fish,share/fish/vendor_completions.d) \
   $(call to,cockpit/exile/*,share/cockpit/exile) \
+  $(call to,README.md,share/doc/exile) \
   $(call to,units/examples/*,share/doc/exile/examples) \
+  $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))

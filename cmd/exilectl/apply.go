@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exile/internal/config"
+	"exile/internal/human"
 )
 
 func newApplyCommand(o *options) *cobra.Command {
@@ -21,8 +22,8 @@ func newApplyCommand(o *options) *cobra.Command {
 		Use:   "apply FILE",
 		Short: "Put a configuration in force, or on trial with --confirm",
 		Long: "Put a file in force in place of the main file of the configuration, and write it there.\n\n" +
-			"With --confirm it is on trial: the main file stays as it is, and is in force again after the time, unless confirm\n" +
-			"comes first. The bans that the trial made are lifted then. So who locks himself out need only wait.",
+			"With --confirm it is only on trial: the main file stays as it is, and is in force again after the time unless you run\n" +
+			"confirm first. The bans that the trial made are then lifted. If you lock yourself out, just wait.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,7 +32,7 @@ func newApplyCommand(o *options) *cobra.Command {
 			}
 			length, endless, err := parseSpan(confirm)
 			if err == nil && (endless || length == 0) {
-				err = errors.New("a trial has an end: say for how long (like 60s)")
+				err = errors.New("a trial cannot be unlimited: give a time (like 60s)")
 			}
 			if err != nil {
 				return err
@@ -39,13 +40,13 @@ func newApplyCommand(o *options) *cobra.Command {
 			return o.try(cmd.Context(), args[0], length)
 		},
 	}
-	cmd.Flags().StringVar(&confirm, "confirm", "", "Take it back after `TIME`, unless it is confirmed")
+	cmd.Flags().StringVar(&confirm, "confirm", "", "Take it back after `TIME` unless it is confirmed")
 	mainFlag(cmd, &main)
 	return cmd
 }
 
 func mainFlag(cmd *cobra.Command, main *string) {
-	cmd.Flags().StringVar(main, "config", config.Sources{}.Main(), "Write `FILE`, which exiled was started with")
+	cmd.Flags().StringVar(main, "config", config.Sources{}.Main(), "Write `FILE`, the one that exiled was started with")
 	completeFlag(cmd, "config", completeFiles)
 }
 
@@ -54,8 +55,8 @@ func newConfirmCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm [FILE]",
 		Short: "Keep the configuration that is on trial",
-		Long: "Write what apply --confirm has put on trial. It was remembered then, for root; for others name the file.\n\n" +
-			"What the daemon says is on trial must be the same.",
+		Long: "Write the configuration that apply --confirm put on trial. Root need not name the file again; other users must.\n\n" +
+			"The daemon must have the same text on trial.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,10 +76,10 @@ func newConfirmCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// installTime is how long a configuration is on trial that is confirmed at once.
+// installTime is how long a configuration is on trial if it is confirmed at once.
 const installTime = time.Minute
 
-// apply tries a file first: what the daemon does not take is not written anywhere.
+// apply tries a file first: nothing that the daemon rejects is ever written.
 func (o *options) apply(ctx context.Context, file, main string) error {
 	if err := o.writesHere(); err != nil {
 		return err
@@ -99,16 +100,16 @@ func (o *options) try(ctx context.Context, file string, length time.Duration) er
 			return err
 		}
 		if err := rememberTried(text); err != nil {
-			return fmt.Errorf("failed to remember what is on trial: %w; it will be taken back", err)
+			return fmt.Errorf("failed to remember the configuration on trial: %w; it will be taken back", err)
 		}
-		o.note(c, "%s is in force and is taken back in %s, unless you confirm it. See that you can still log in, then:", file, span(length))
+		o.note(c, "%s is in force and will be taken back in %s unless you confirm it. Check that you can still log in, then run:", file, human.Span(length))
 		o.note(c, "exilectl confirm")
 		return nil
 	})
 }
 
-// tryFile puts a file on trial and returns its text. It finds the mistakes of the file itself first: the daemon would not know
-// what it is called.
+// tryFile puts a file on trial and returns its text. It finds mistakes in the file itself first: the daemon would not know
+// the file's name.
 func tryFile(ctx context.Context, d daemon, file string, length time.Duration) (string, error) {
 	if _, err := config.Load(config.Sources{File: file}); err != nil {
 		return "", err
@@ -123,23 +124,23 @@ func tryFile(ctx context.Context, d daemon, file string, length time.Duration) (
 	return string(text), nil
 }
 
-// confirm writes what is on trial where it is in force for ever: when anything fails, the trial goes on to its end. Root
-// writes what the user has given, where the user says; the daemon is not root, and what it says is only compared with that.
+// confirm writes the configuration on trial to its permanent place. If anything fails, the trial continues to its end. Root
+// writes the user's text to the user's file; the daemon is not root, so its text is only compared with that.
 func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text string) error {
 	t, err := d.Trial(ctx)
 	if err != nil {
 		return failure(err, "confirm")
 	}
 	if t.Text == "" {
-		return errors.New("no configuration is on trial: it was taken back, or there never was one")
+		return errors.New("no configuration is on trial: it was taken back, or there was none")
 	}
 	main, err = filepath.Abs(main)
 	switch {
 	case err != nil:
 	case t.File != main:
-		err = fmt.Errorf("the daemon reads %q and not %q: name it with --config", t.File, main)
+		err = fmt.Errorf("the daemon reads %q, not %q: name it with --config", t.File, main)
 	case t.Text != text:
-		err = fmt.Errorf("the daemon says that something else is on trial: %s", difference(text, t.Text))
+		err = fmt.Errorf("the daemon has something else on trial: %s", difference(text, t.Text))
 	default:
 		err = replaceFile(main, text)
 	}
@@ -154,7 +155,7 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text 
 	return nil
 }
 
-// difference shows the first line in which two texts differ.
+// difference describes the first line in which two texts differ.
 func difference(tried, told string) string {
 	a, b := strings.Split(tried, "\n"), strings.Split(told, "\n")
 	n := 0
@@ -167,13 +168,13 @@ func difference(tried, told string) string {
 		}
 		return strconv.Quote(lines[n])
 	}
-	return fmt.Sprintf("in line %d it has %s, and the file %s", n+1, line(b), line(a))
+	return fmt.Sprintf("its line %d is %s, that of the file is %s", n+1, line(b), line(a))
 }
 
-// writesHere refuses what writes a file when the daemon is elsewhere.
+// writesHere refuses to write a file if the daemon runs elsewhere.
 func (o *options) writesHere() error {
 	if o.host != "" || o.machine != "" {
-		return errors.New("the configuration is a file of the host that exiled runs on: confirm it there")
+		return errors.New("the configuration is a file on exiled's host: confirm it there")
 	}
 	return nil
 }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
@@ -26,17 +27,14 @@ func newBanCommand(o *options) *cobra.Command {
 			}
 			r := control.BanRequest{Jail: jail, Reason: reason, Force: force}
 			if duration != "" {
-				d, permanent, err := parseSpan(duration)
-				if err == nil && d == 0 && !permanent {
-					err = errors.New("a ban lasts for some time: leave out --duration for that of the jail, or say infinity")
-				}
+				d, permanent, err := parseBanTime(duration)
 				if err != nil {
 					return err
 				}
 				r.Duration, r.Permanent = d, permanent
 			}
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				jails, _ := d.Jails(ctx) // who may ban need not be one who may ask
+				jails, _ := d.Jails(ctx) // a caller who may ban need not be allowed to ask
 				done := hasBanned(jails, jail)
 				return each(args, func(addr string) error { return o.ban(ctx, d, c, r, addr, done) })
 			})
@@ -45,21 +43,30 @@ func newBanCommand(o *options) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&jail, "jail", "", "Ban in `JAIL` instead of the first one")
 	f.StringVar(&duration, "duration", "", "Ban for `TIME` (10m, 1d, forever) instead of the jail's bantime")
-	f.StringVar(&reason, "reason", "", "Say why in one line of `TEXT`")
-	f.BoolVar(&force, "force", false, "Ban although the address is protected")
+	f.StringVar(&reason, "reason", "", "Give the reason in one line of `TEXT`")
+	f.BoolVar(&force, "force", false, "Ban even a protected address")
 	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 
+// parseBanTime reads --duration of a ban.
+func parseBanTime(text string) (d time.Duration, permanent bool, err error) {
+	d, permanent, err = parseSpan(text)
+	if err == nil && d == 0 && !permanent {
+		err = errors.New("a ban must last some time: omit --duration for the jail's bantime, or use infinity")
+	}
+	return d, permanent, err
+}
+
 func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRequest, addr, done string) error {
-	p, err := dbusapi.ParsePrefix(addr)
+	p, err := control.ParsePrefix(addr)
 	if err != nil {
 		return failure(err, "ban %s", addr)
 	}
 	r.Prefix = p
 	b, err := d.Ban(ctx, r)
 	if errors.Is(err, control.ErrProtected) {
-		err = fmt.Errorf("%w (--force bans it all the same)", err)
+		err = fmt.Errorf("%w (use --force to ban it anyway)", err)
 	}
 	if err != nil {
 		return failure(err, "ban %s", addr)
@@ -68,22 +75,22 @@ func (o *options) ban(ctx context.Context, d daemon, c *console, r control.BanRe
 	if !b.Until.IsZero() {
 		length = "until " + stamp(b.Until)
 	}
-	o.note(c, "%s %s %s.", done, dbusapi.FormatPrefix(p), length)
+	o.note(c, "%s %s %s.", done, control.FormatPrefix(p), length)
 	return nil
 }
 
-// hasBanned is what a jail, the first one if none is named, has done when it has banned.
+// hasBanned says what the jail has done by banning; the first jail if none is named.
 func hasBanned(jails []control.JailStatus, name string) string {
 	if name == "" && len(jails) > 0 {
 		name = jails[0].Name
 	}
-	if simulates(jails, name) {
+	if slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name && j.State == control.Simulating }) {
 		return "Jail " + name + " simulates: it would have banned"
 	}
 	return "Banned"
 }
 
-// each does all arguments, although one fails, and joins the errors.
+// each handles all arguments even if one fails, and joins the errors.
 func each(args []string, f func(string) error) error {
 	var errs []error
 	for _, a := range args {

@@ -8,19 +8,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
-// completionTime bounds how long a shell waits for the daemon.
+// This file says what a shell is offered for arguments and for the values of options.
+
+// completionTime limits how long a shell waits for the daemon.
 const completionTime = 2 * time.Second
 
-// maxCompletions is how many addresses a shell is offered.
+// maxCompletions is how many addresses a shell is offered at most.
 const maxCompletions = 1000
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// completeJails offers the names of the jails that the daemon has.
+// completeJails offers the daemon's jails.
 func completeJails(o *options) completer { return complete(o, jailNames) }
 
 // completeBanned offers banned addresses.
@@ -44,12 +45,12 @@ func jailNames(ctx context.Context, d daemon, _ string) ([]string, error) {
 	return names, err
 }
 
-// bannedAddresses looks for those that begin so in the whole list, however long that is: the time is bounded.
+// bannedAddresses searches the whole list for addresses with that beginning, however long it is: the time is limited.
 func bannedAddresses(ctx context.Context, d daemon, begin string) (out []string, err error) {
 	enough := errors.New("enough")
-	offered := map[string]bool{} // several jails may ban the same
+	offered := map[string]bool{} // several jails may ban the same one
 	err = control.EachBan(ctx, d, control.Page{Max: pageSize}, func(b control.Ban) error {
-		if address := dbusapi.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) && !offered[address] {
+		if address := control.FormatPrefix(b.Prefix); strings.HasPrefix(address, begin) && !offered[address] {
 			offered[address] = true
 			out = append(out, address)
 		}
@@ -61,7 +62,7 @@ func bannedAddresses(ctx context.Context, d daemon, begin string) (out []string,
 	return out, err
 }
 
-// complete asks the daemon, without a password; when it cannot be asked there is nothing to offer. f is given what was typed.
+// complete asks the daemon, without a password; if the daemon cannot be asked, it offers nothing. f gets what was typed.
 func complete(o *options, f func(ctx context.Context, d daemon, begin string) ([]string, error)) completer {
 	return func(cmd *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 		o.noAsk = true
@@ -72,12 +73,12 @@ func complete(o *options, f func(ctx context.Context, d daemon, begin string) ([
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer d.Close()
-		words, _ := f(ctx, d, begin) // those that were found until then
+		words, _ := f(ctx, d, begin) // those found so far
 		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-// completeProperties offers the names of properties, of the first jail that was typed or of the daemon.
+// completeProperties offers the properties of the first jail that was typed, or of the daemon.
 func completeProperties(o *options) completer {
 	return func(cmd *cobra.Command, jails []string, begin string) ([]string, cobra.ShellCompDirective) {
 		return complete(o, func(ctx context.Context, d daemon, _ string) (names []string, _ error) {
@@ -90,19 +91,19 @@ func completeProperties(o *options) completer {
 	}
 }
 
-// completeFiles leaves it to the shell to offer files.
+// completeFiles lets the shell offer files.
 func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
-// completeWords offers these.
+// completeWords offers these words.
 func completeWords(words ...string) completer {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// completeFlag says what is offered for the value of an option.
+// completeFlag sets the completions for the value of an option.
 func completeFlag(cmd *cobra.Command, name string, f completer) {
 	if err := cmd.RegisterFlagCompletionFunc(name, f); err != nil {
-		panic("exilectl: " + err.Error()) // there is no such option, or this is the second time
+		panic("exilectl: " + err.Error()) // the option does not exist, or was set before
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The completions that are installed are the ones that cobra makes, made safe; with UPDATE set they are written.
+// The installed completions are those that cobra makes, made safe; with UPDATE set they are rewritten.
 func TestShippedCompletions(t *testing.T) {
 	t.Parallel()
 	root := newRootCommand()
@@ -40,8 +40,8 @@ func TestShippedCompletions(t *testing.T) {
 	}
 }
 
-// withoutEval has fish quote what was typed: cobra takes the quotes off and has it evaluated, so that a name which an
-// attacker chose would be run when the next word is completed.
+// withoutEval makes fish quote what was typed: cobra strips the quotes and evaluates it, so that completing the next word
+// would run a name chosen by an attacker.
 func withoutEval(script string) string {
 	return strings.Replace(script, "set -l args (commandline -opc)", "set -l args (string escape -- (commandline -opc))", 1)
 }

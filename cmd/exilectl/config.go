@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,28 +27,7 @@ func newCatConfigCommand(o *options) *cobra.Command {
 	}
 }
 
-func newCheckConfigCommand(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:               "check-config [FILE]",
-		Short:             "Check the configuration, or one file, for mistakes",
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeFiles,
-		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := loadConfig(args)
-			if err != nil {
-				return err
-			}
-			c := o.newConsole(os.Stdout)
-			o.note(c, "The configuration is valid.")
-			for i := range cfg.Jails {
-				o.note(c, "%s", ruleOf(cfg, &cfg.Jails[i]))
-			}
-			return flush(c)
-		},
-	}
-}
-
-// ruleOf says what a jail does, and by what its detection was chosen.
+// ruleOf says what a jail does, and what chose its detection.
 func ruleOf(cfg *config.Config, j *config.Jail) string {
 	if !j.Enabled {
 		return fmt.Sprintf("Jail %s is not enabled (%s).", clean(j.Name), clean(cfg.Origin(j.Name, "enabled")))
@@ -57,12 +35,12 @@ func ruleOf(cfg *config.Config, j *config.Jail) string {
 	return fmt.Sprintf("Jail %s: detection %s (%s), %s.", clean(j.Name), j.Detection, clean(cfg.Why(j.Name)), j.Rule())
 }
 
-// loadConfig reads the files of this host as the daemon does, or only the one that is named. The error has a line for
-// each mistake.
-func loadConfig(args []string) (*config.Config, error) {
-	var from config.Sources
+// loadConfig reads the files of this host as the daemon does, or only the named one. The error has one line per mistake.
+func loadConfig(args []string) (*config.Config, error) { return config.Load(configSources(args)) }
+
+func configSources(args []string) (from config.Sources) {
 	if len(args) == 1 {
 		from.File = args[0]
 	}
-	return config.Load(from)
+	return from
 }

@@ -17,18 +17,18 @@ import (
 	"github.com/charmbracelet/x/term"
 )
 
-// console is where the output of a verb goes. What it prints may hold text that an attacker chose (user names, reasons),
-// so that everything but our own constants passes through clean.
+// console is the output of a verb. What it prints may hold text chosen by an attacker (user names, reasons), so everything
+// except our own constants passes through clean.
 type console struct {
 	*bufio.Writer
 	color  bool
-	width  int  // columns; 0: without end
+	width  int  // columns; 0: unlimited
 	legend bool // headings and footers
 	json   string
 	now    time.Time
 }
 
-// colors of things, as systemd uses them.
+// Colours by meaning, as systemd uses them.
 const (
 	green     = "\x1b[0;1;32m"
 	yellow    = "\x1b[0;1;38;5;185m"
@@ -38,7 +38,7 @@ const (
 	normal    = "\x1b[0m"
 )
 
-// paint colours s when the output is coloured. s is not cleaned: columns are aligned before they are coloured.
+// paint colours s if the output has colours. It does not clean s: columns are aligned before they are coloured.
 func (c *console) paint(color, s string) string {
 	if !c.color || color == "" || s == "" {
 		return s
@@ -46,7 +46,7 @@ func (c *console) paint(color, s string) string {
 	return color + s + normal
 }
 
-// line prints strings and a line break. An error of writing is kept by bufio and seen at the end.
+// line prints strings and a line break. bufio keeps a write error until the end.
 func (c *console) line(parts ...string) {
 	for _, p := range parts {
 		_, _ = c.WriteString(p)
@@ -67,8 +67,8 @@ func (c *console) document(v any) error {
 	return enc.Encode(v)
 }
 
-// harmless writes JSON whose strings do nothing to a terminal: encoding/json leaves alone what only some terminals obey, the
-// control characters behind 0x7f and those that turn text around. It is given whole characters.
+// harmless writes JSON whose strings cannot affect a terminal: encoding/json does not escape the control characters above
+// 0x7f, which some terminals obey, or characters that reverse text. It must be given whole characters.
 type harmless struct{ to io.Writer }
 
 // Write implements io.Writer.
@@ -92,10 +92,10 @@ func (h harmless) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// hostileInJSON reports whether a character of JSON has to be written as its number. It is in a string then.
+// hostileInJSON reports whether a character of JSON must be escaped. Such a character is always inside a string.
 func hostileInJSON(r rune) bool { return r >= 0x7f && hostile(r) }
 
-// clean makes text harmless for a terminal: what is not printable becomes \x1b, \n, \u202e and so on.
+// clean makes text harmless for a terminal: unprintable characters become \x1b, \n, \u202e and so on.
 func clean(s string) string {
 	if !strings.ContainsFunc(s, hostile) {
 		return s
@@ -118,7 +118,7 @@ func clean(s string) string {
 
 func hostile(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }
 
-// quoteLines cleans a text of several lines, which may be indented by tabs.
+// quoteLines cleans a text of several lines, which may be indented with tabs.
 func quoteLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
@@ -128,10 +128,10 @@ func quoteLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// isTerminal reports whether f is one.
+// isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool { return term.IsTerminal(f.Fd()) }
 
-// wantColor follows $SYSTEMD_COLORS, then $NO_COLOR, then what the terminal can do.
+// wantColor obeys $SYSTEMD_COLORS, then $NO_COLOR, then the capabilities of the terminal.
 func wantColor(terminal bool) bool {
 	switch os.Getenv("SYSTEMD_COLORS") {
 	case "":
@@ -154,7 +154,7 @@ func columns(f *os.File) int {
 	return 80
 }
 
-// newConsole prints to w, which is or leads to the standard output.
+// newConsole prints to w, which is the standard output or leads to it.
 func (o *options) newConsole(w io.Writer) *console {
 	terminal := isTerminal(os.Stdout)
 	c := &console{
@@ -167,7 +167,7 @@ func (o *options) newConsole(w io.Writer) *console {
 	return c
 }
 
-// printArray prints n values as one JSON array, each as it is made.
+// printArray prints n values as one JSON array, each as soon as it is made.
 func printArray(c *console, n int, value func(i int) any) error {
 	_ = c.WriteByte('[')
 	for i := range n {

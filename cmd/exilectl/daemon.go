@@ -10,12 +10,15 @@ import (
 	"syscall"
 	"time"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 	"exile/internal/control"
 	"exile/internal/varlink"
 )
 
-// daemon is exiled as the verbs see it, whichever way it is reached.
+// The verbs use the daemon through one interface. This file has its implementation over the Varlink socket; the one over the
+// bus is dbusapi/client.
+
+// daemon is exiled as the verbs see it, over the bus or the socket.
 type daemon interface {
 	control.Reader
 	control.Writer
@@ -26,28 +29,28 @@ type daemon interface {
 	stream
 }
 
-// settings are what programs read and an admin turns while the daemon runs. Only the bus has them.
+// settings are what programs read and an admin changes while the daemon runs. Only the bus has them.
 type settings interface {
-	Properties(ctx context.Context, jail string) ([]dbusapi.Property, error)
+	Properties(ctx context.Context, jail string) ([]client.Property, error)
 	LogLevel(ctx context.Context) (string, error)
 	SetLogLevel(ctx context.Context, name string) error
 }
 
-// stream is what is too long for one answer.
+// stream has what is too long for one answer.
 type stream interface {
-	// EachBan calls f with every ban of a jail, or of all (""), until it fails.
+	// EachBan calls f with every ban of a jail, or of all (""), until f fails.
 	EachBan(ctx context.Context, jail string, f func(control.Ban) error) error
-	// Watch calls emit with each ban and unban until ctx ends, also when the daemon or the bus of this host is restarted.
+	// Watch calls emit with each ban and unban until ctx ends, also across restarts of the daemon or of the local bus.
 	Watch(ctx context.Context, emit func(control.Event)) error
 	Close() error
 }
 
 var (
-	_ daemon = (*dbusapi.Client)(nil)
+	_ daemon = (*client.Client)(nil)
 	_ daemon = socket{}
 )
 
-// socketPath is where the daemon's Varlink socket is.
+// socketPath is the path of the daemon's Varlink socket.
 func socketPath() string {
 	if path := os.Getenv("EXILE_VARLINK_SOCKET"); path != "" {
 		return path
@@ -58,24 +61,24 @@ func socketPath() string {
 // socket is the daemon behind its Varlink socket, for hosts and times without a bus.
 type socket struct {
 	*varlink.Client
-	noBus error // why there is none
+	noBus error // why there is no bus
 	lost  func(error)
 }
 
-// dialSocket looks for the daemon where no bus is.
+// dialSocket looks for the daemon where there is no bus.
 func dialSocket(ctx context.Context, noBus error, lost func(error)) (daemon, error) {
 	c, err := varlink.Dial(ctx, socketPath())
 	if err != nil {
 		err = fmt.Errorf("failed to reach exiled: %w; without a bus: %w", noBus, err)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			err = fmt.Errorf("%w (start it with: systemctl start exiled)", err)
+			err = &exitError{exitNotRunning, fmt.Errorf("%w (start it with: systemctl start exiled)", err)}
 		}
 		return nil, err
 	}
 	return socket{c, noBus, lost}, nil
 }
 
-// Close implements stream: each call is a connection of its own.
+// Close implements stream: each call has its own connection.
 func (s socket) Close() error { return nil }
 
 // EachBan implements stream.
@@ -83,10 +86,10 @@ func (s socket) EachBan(ctx context.Context, jail string, f func(control.Ban) er
 	return control.EachBan(ctx, s, control.Page{Jail: jail, Max: pageSize}, f)
 }
 
-// watchAgain is how long a daemon that is restarted is left alone.
+// watchAgain is the pause before asking a restarting daemon again.
 const watchAgain = time.Second
 
-// Watch implements stream. Once it has heard the daemon it waits for it to come back.
+// Watch implements stream. After hearing from the daemon once, it waits for it to come back.
 func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
 	heard, away := false, false
 	for {
@@ -111,8 +114,8 @@ func (s socket) Watch(ctx context.Context, emit func(control.Event)) error {
 	}
 }
 
-// onlyBus is why the socket cannot do what only the bus can: properties and the log level are interfaces of D-Bus, which
-// other programs have clients for; a configuration or a state is more than the socket takes.
+// onlyBus is the error of what only the bus can do: properties and the log level are D-Bus interfaces, for which other
+// programs have clients; a configuration or a state is too large for the socket.
 func (s socket) onlyBus() error { return fmt.Errorf("this needs the bus: %w", s.noBus) }
 
 // Try implements control.Configurer.
@@ -125,7 +128,7 @@ func (s socket) Trial(context.Context) (control.Trial, error) { return control.T
 func (s socket) ExportState(context.Context, io.Writer) error { return s.onlyBus() }
 
 // Properties implements settings.
-func (s socket) Properties(context.Context, string) ([]dbusapi.Property, error) {
+func (s socket) Properties(context.Context, string) ([]client.Property, error) {
 	return nil, s.onlyBus()
 }
 

@@ -12,16 +12,18 @@ import (
 	"strings"
 	"syscall"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 )
 
-// dial connects to the daemon: here, on another host, or in a container. Where there is no bus here it looks for the
-// Varlink socket.
+// This file reaches the daemon, and starts the programs that this takes: the bridge to another host, the password agent, the
+// pager.
+
+// dial connects to the daemon: here, on another host, or in a container. If there is no bus here it tries the Varlink socket.
 func (o *options) dial(ctx context.Context) (daemon, error) {
-	cfg := dbusapi.ClientConfig{Interactive: !o.noAsk, Lost: o.lost}
+	cfg := client.Config{Start: o.start, Interactive: !o.noAsk, Lost: o.lost}
 	argv := o.bridge()
 	if argv == nil {
-		c, err := dbusapi.Dial(ctx, cfg)
+		c, err := client.Dial(ctx, cfg)
 		if err != nil {
 			return dialSocket(ctx, err, o.lost)
 		}
@@ -32,7 +34,7 @@ func (o *options) dial(ctx context.Context) (daemon, error) {
 		return nil, failure(err, "start %s", argv[0])
 	}
 	cfg.Stream = bridge
-	c, err := dbusapi.Dial(ctx, cfg)
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		_ = bridge.Close()
 		return nil, failure(fmt.Errorf("%s: %w (%s)", strings.Join(argv, " "), err, bridge.cmd.ProcessState), "reach exiled")
@@ -40,7 +42,7 @@ func (o *options) dial(ctx context.Context) (daemon, error) {
 	return c, nil
 }
 
-// bridge is the command that carries the bus of another host over its standard input and output; nil: the bus is here.
+// bridge is the command that connects the bus of another host to its standard input and output; nil: the bus is here.
 func (o *options) bridge() []string {
 	switch {
 	case o.host != "":
@@ -51,7 +53,7 @@ func (o *options) bridge() []string {
 	return nil
 }
 
-// sshCommand reaches [USER@]HOST[:PORT][/CONTAINER], where IPv6 addresses are in brackets, as systemctl -H does.
+// sshCommand reaches [USER@]HOST[:PORT][/CONTAINER], with IPv6 addresses in brackets, as systemctl -H does.
 func sshCommand(where string) []string {
 	where, container, inside := strings.Cut(where, "/")
 	at := strings.LastIndexByte(where, '@') + 1
@@ -74,8 +76,8 @@ type bridgeStream struct {
 	cmd *exec.Cmd
 }
 
-// startBridge runs another program because that is how the bus of another host is reached: with ssh, its keys and its
-// configuration, exactly as systemctl -H does.
+// startBridge runs another program because that is how systemctl -H reaches the bus of another host: with ssh, its keys and
+// its configuration.
 func startBridge(ctx context.Context, argv []string) (*bridgeStream, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stderr = os.Stderr
@@ -93,15 +95,15 @@ func startBridge(ctx context.Context, argv []string) (*bridgeStream, error) {
 	return &bridgeStream{in, out, cmd}, nil
 }
 
-// Close ends the program. What it says of that is not news: we closed its input.
+// Close ends the program. Its complaints about that are ignored: we closed its input.
 func (b *bridgeStream) Close() error {
 	err := b.WriteCloser.Close()
 	_ = b.cmd.Wait()
 	return err
 }
 
-// startAgent starts the program that asks for passwords on this terminal, when one may be needed. It returns when the
-// agent is ready; the function ends it.
+// startAgent starts the program that asks for passwords on this terminal, if one may be needed. It returns when the agent is
+// ready; the returned function ends the agent.
 func (o *options) startAgent() func() {
 	if o.noAsk || o.bridge() != nil || os.Geteuid() == 0 || !isTerminal(os.Stdin) {
 		return func() {}
@@ -116,7 +118,7 @@ func (o *options) startAgent() func() {
 	err = cmd.Start()
 	_ = notify.Close()
 	if err == nil {
-		_, _ = io.Copy(io.Discard, ready) // until the agent closes its end: it is registered
+		_, _ = io.Copy(io.Discard, ready) // until the agent has registered and closes its end
 	}
 	_ = ready.Close()
 	if err != nil {
@@ -128,7 +130,7 @@ func (o *options) startAgent() func() {
 	}
 }
 
-// paged runs f with a console that leads through a pager when the output is a terminal.
+// paged runs f with a console that leads to a pager if the output is a terminal.
 func (o *options) paged(f func(*console) error) error {
 	argv := pagerCommand()
 	if o.noPager || !isTerminal(os.Stdout) || argv == nil {
@@ -145,7 +147,7 @@ func (o *options) paged(f func(*console) error) error {
 	c := o.newConsole(os.Stdout)
 	if err == nil {
 		c.Reset(in)
-		c.width = 0 // it scrolls to the side
+		c.width = 0 // the pager scrolls sideways
 	}
 	err = errors.Join(f(c), flush(c))
 	if cmd.Process != nil {
@@ -155,7 +157,7 @@ func (o *options) paged(f func(*console) error) error {
 	return err
 }
 
-// pagerCommand is $SYSTEMD_PAGER where the user says that it is secure, then $PAGER, then less; nil: none.
+// pagerCommand is $SYSTEMD_PAGER if the user declares it secure, then $PAGER, then less; nil: none.
 func pagerCommand() []string {
 	pager := "less"
 	if p, ok := os.LookupEnv("PAGER"); ok {
@@ -174,7 +176,7 @@ func pagerCommand() []string {
 	return argv
 }
 
-// isClosedPipe reports whether the reader of our output had enough: the user left the pager, or head its input.
+// isClosedPipe reports whether the reader of our output has had enough: the user left the pager, or head its input.
 func isClosedPipe(err error) bool {
 	return errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.EPIPE)
 }

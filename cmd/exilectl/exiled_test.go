@@ -16,12 +16,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 	"exile/dbusapi/dbustest"
 )
 
-// The scripts of testdata/exiled run against the daemon that users have: built from this tree, on a bus, a journal and a
-// network of its own, with a backend that leaves the kernel alone.
+// The scripts of testdata/exiled run against the real daemon: built from this tree, on a bus, a journal and a network of its
+// own, with a backend that leaves the kernel alone.
 func TestExiled(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -57,7 +57,7 @@ const journalTool = "/lib/systemd/systemd-journal-remote"
 
 type exiledKey struct{}
 
-// guarded is an exiled and what it needs.
+// guarded is an exiled with everything it needs.
 type guarded struct {
 	program, dir string
 	bus          *dbustest.Bus
@@ -87,7 +87,7 @@ func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
 	return g.start()
 }
 
-// configure writes the configuration and begins a journal.
+// configure writes the configuration and starts a journal.
 func (g *guarded) configure(text string) error {
 	head := fmt.Sprintf("journal: [%s]\nstate: %s\n", filepath.Join(g.dir, "journal"), filepath.Join(g.dir, "state"))
 	if err := os.WriteFile(filepath.Join(g.dir, "exile.yaml"), []byte(head+text), 0o600); err != nil {
@@ -99,8 +99,8 @@ func (g *guarded) configure(text string) error {
 	return g.log("Server listening on 0.0.0.0 port 22.")
 }
 
-// inItsSpace runs exiled in namespaces of its own: no network, and no /run where it would find the journal of this machine.
-// It is passed its Varlink socket as by systemd.
+// inItsSpace runs exiled in namespaces of its own: no network, and no /run where it would find this machine's journal. It
+// gets its Varlink socket as if from systemd.
 const inItsSpace = `
 mount -t tmpfs none /run
 export LISTEN_FDS=1 LISTEN_FDNAMES=varlink LISTEN_PID=$$
@@ -145,7 +145,7 @@ func (g *guarded) answers() error {
 	}
 }
 
-// varlink is where the daemon's Varlink socket is.
+// varlink is the path of the daemon's Varlink socket.
 func (g *guarded) varlink() string { return filepath.Join(g.dir, "varlink") }
 
 func (g *guarded) listen() (*os.File, error) {
@@ -155,16 +155,16 @@ func (g *guarded) listen() (*os.File, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	defer l.Close() // the file is a descriptor of its own
+	defer l.Close() // the file has its own descriptor
 	return l.File()
 }
 
-// patience is how long anything may take.
+// patience limits how long anything may take.
 const patience = 20 * time.Second
 
-// up finds out whether the daemon has read its journal.
+// up reports whether the daemon has read its journal.
 func (g *guarded) up(ctx context.Context) error {
-	d, err := dbusapi.Dial(ctx, dbusapi.ClientConfig{Address: g.bus.Address})
+	d, err := client.Dial(ctx, client.Config{Address: g.bus.Address})
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (g *guarded) end(sig syscall.Signal) {
 	g.cmd = nil
 }
 
-// log writes what sshd says, a process each, into the journal.
+// log writes messages of sshd to the journal, each from its own process.
 func (g *guarded) log(messages ...string) error {
 	var export bytes.Buffer
 	for i, m := range messages {
@@ -200,12 +200,12 @@ func (g *guarded) log(messages ...string) error {
 	return nil
 }
 
-// writer is a command that appends what it reads to the journal.
+// writer is a command that appends its input to the journal.
 func (g *guarded) writer() *exec.Cmd {
 	return exec.Command(journalTool, "--split-mode=none", "-o", filepath.Join(g.dir, "journal/system.journal"), "-")
 }
 
-// entry is what the i-th sshd of a moment says, as journalctl exports it.
+// entry is the message of the i-th sshd at a moment, as journalctl exports it.
 func entry(at time.Time, i int, message string) string {
 	now := at.UnixMicro() + int64(i)
 	return fmt.Sprintf("__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032x\n"+
@@ -228,7 +228,7 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no %q after %s", args[0], patience)
 }
 
-// exiledCommand ends exiled in order or not, and starts it unless it is to be stopped: exiled restart|kill|stop|start.
+// exiledCommand ends exiled cleanly or not, and starts it unless it should stay stopped: exiled restart|kill|stop|start.
 func exiledCommand(ts *testscript.TestScript, _ bool, args []string) {
 	g := ts.Value(exiledKey{}).(*guarded)
 	signals := map[string]syscall.Signal{"restart": syscall.SIGTERM, "kill": syscall.SIGKILL, "stop": syscall.SIGTERM}
@@ -238,7 +238,7 @@ func exiledCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// busCommand ends the bus, and starts it again and waits for exiled on it: bus stop|start.
+// busCommand stops the bus, or starts it and waits for exiled on it: bus stop|start.
 func busCommand(ts *testscript.TestScript, _ bool, args []string) {
 	g := ts.Value(exiledKey{}).(*guarded)
 	if args[0] == "stop" {

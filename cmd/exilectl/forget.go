@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
@@ -15,9 +14,9 @@ func newForgetCommand(o *options) *cobra.Command {
 	var name bool
 	cmd := &cobra.Command{
 		Use:   "forget ADDRESS|NAME...",
-		Short: "Forget what was counted of addresses or learned of user names",
-		Long: "Forget the failures and past offences of addresses, whose bans stay, or what was learned of user names.\n" +
-			"What looks like an address is one, unless --name says that it is a name.",
+		Short: "Forget what was counted for addresses or learned about user names",
+		Long: "Forget the failures and past offences of addresses (their bans stay), or what was learned about user names.\n" +
+			"A word that looks like an address is taken for one, unless you use --name.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeNames(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,7 +26,7 @@ func newForgetCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&jail, "jail", "", "Forget in `JAIL` only")
-	cmd.Flags().BoolVar(&name, "name", false, "Take what looks like an address for a name")
+	cmd.Flags().BoolVar(&name, "name", false, "Take every word for a user name")
 	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
@@ -40,13 +39,13 @@ func (o *options) forget(ctx context.Context, d control.Learner, c *console, jai
 	case known:
 		o.note(c, "Forgot %s.", word)
 	default:
-		o.note(c, "Nothing was known of %s.", word)
+		o.note(c, "Nothing was known about %s.", word)
 	}
 	return nil
 }
 
 func forgetWord(ctx context.Context, d control.Learner, jail, word string, name bool) (bool, error) {
-	if p, err := dbusapi.ParsePrefix(word); err == nil && !name {
+	if p, err := control.ParsePrefix(word); err == nil && !name {
 		return d.ForgetAddress(ctx, jail, p)
 	}
 	user, err := control.ParseName(word)
@@ -56,21 +55,21 @@ func forgetWord(ctx context.Context, d control.Learner, jail, word string, name 
 	return d.ForgetName(ctx, jail, user)
 }
 
-// completeNames offers those of the learned names that no shell takes for anything but a word: attackers chose them.
+// completeNames offers only names that no shell takes for anything but a word: attackers chose them.
 func completeNames(o *options) completer {
 	return complete(o, func(ctx context.Context, d daemon, _ string) ([]string, error) {
 		names, err := d.Names(ctx, "")
 		var out []string
 		for _, n := range names {
-			if plainWord(n.Name) {
-				out = append(out, n.Name)
+			if plainWord(string(n.Name)) {
+				out = append(out, string(n.Name))
 			}
 		}
 		return out, err
 	})
 }
 
-// plainWord reports whether a text means itself to every shell, and is no option.
+// plainWord reports whether a text means itself to every shell, and is not an option.
 func plainWord(s string) bool {
 	return s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || 'z' < r) && (r < 'A' || 'Z' < r) && (r < '0' || '9' < r) && !strings.ContainsRune("._-@", r)

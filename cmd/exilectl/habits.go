@@ -8,21 +8,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// elsewhere says for the words of other programs what is meant here.
+// This file answers words of fail2ban-client and other programs with the command that does the same here.
+
+// elsewhere translates the words of other programs.
 var elsewhere = map[string]string{
-	"add":       "jails are sections of /etc/exile/exile.yaml, see exile.yaml(5)",
+	"add":       "exilectl edit: jails are sections of /etc/exile/exile.yaml, see exile.yaml(5)",
 	"banip":     "exilectl ban ADDRESS",
 	"banned":    "exilectl list-bans, or exilectl is-banned ADDRESS",
-	"disable":   "systemctl disable --now exiled",
 	"echo":      "exilectl status",
-	"edit":      "edit /etc/exile/exile.yaml, then exilectl check-config and exilectl reload",
-	"enable":    "systemctl enable --now exiled",
 	"get":       "exilectl status, exilectl list-bans or exilectl show; exilectl cat-config for settings",
-	"history":   "journalctl -u exiled, or exilectl statistics --daily",
 	"ping":      "exilectl status",
 	"restart":   "systemctl restart exiled; for a changed configuration exilectl reload is enough",
 	"server":    "systemctl start exiled",
-	"set":       "exilectl ban, exilectl unban or exilectl pause; settings are in /etc/exile/exile.yaml, see exile.yaml(5)",
+	"set":       "exilectl ban, exilectl unban or exilectl pause; settings are in /etc/exile/exile.yaml, which exilectl edit opens, see exile.yaml(5)",
 	"start":     "systemctl start exiled",
 	"stop":      "systemctl stop exiled, which leaves bans in force, or exilectl pause",
 	"unbanip":   "exilectl unban ADDRESS",
@@ -30,10 +28,10 @@ var elsewhere = map[string]string{
 	"list":      "exilectl list-bans, list-jails, list-failures or list-names",
 	"test":      "exilectl check-config for the configuration, exilectl match FILE for a log",
 	"loglevel":  "exilectl log-level",
-	"flushlogs": "exiled logs to the journal, which needs no such thing",
+	"flushlogs": "not needed, since exiled logs to the journal",
 }
 
-// unknownVerb is the error for a word that is no verb.
+// unknownVerb is the error for an unknown verb.
 func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

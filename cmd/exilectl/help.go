@@ -20,7 +20,7 @@ func group(root *cobra.Command, heading string, verbs ...*cobra.Command) {
 	root.AddCommand(verbs...)
 }
 
-// sayUsage tells who gave too few or too many arguments what the verb takes. One that is empty is a script's mistake, and
+// sayUsage shows the verb's usage if there are too few or too many arguments. An empty argument is a script's mistake, and
 // must not mean all jails.
 func sayUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func sayUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// newHelpCommand shows what --help does; cobra's own takes any word for a success.
+// newHelpCommand does the same as --help; cobra's own exits with 0 for any word.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "help [COMMAND]",
@@ -61,7 +61,7 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
-// help prints what a verb does, as systemctl --help does.
+// help prints what a verb does, like systemctl --help.
 func (o *options) help(cmd *cobra.Command, _ []string) {
 	o.json = jsonOff
 	_ = o.paged(func(c *console) error {
@@ -85,7 +85,7 @@ func useLine(cmd *cobra.Command) string {
 	return cmd.Use
 }
 
-// longest is the description of a verb without the full stop.
+// longest is the long description of a verb without the full stop.
 func longest(cmd *cobra.Command) string {
 	if cmd.Long != "" {
 		return strings.TrimSuffix(cmd.Long, ".")
@@ -106,7 +106,7 @@ func verbsOf(cmd *cobra.Command, heading string) []item {
 	return out
 }
 
-// optionsOf has the verb's own options first.
+// optionsOf lists the verb's own options first.
 func optionsOf(cmd *cobra.Command) []item {
 	var out []item
 	add := func(f *pflag.Flag) {
@@ -125,7 +125,7 @@ func optionsOf(cmd *cobra.Command) []item {
 	return out
 }
 
-// widestName is how long a name may be before its text begins on the next line.
+// widestName is the longest name that leaves its text on the same line.
 const widestName = 28
 
 func printSection(c *console, heading string, items []item) {

@@ -7,11 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
-// The statuses of is-banned, as systemctl is-active has them.
+// The exit statuses of is-banned, similar to those of systemctl is-active.
 const (
 	exitNotBanned   = 3
 	exitNoSuchJail  = 4
@@ -23,23 +22,18 @@ func newIsBannedCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "is-banned ADDRESS...",
 		Short: "Check whether any of the addresses is banned",
-		Long: "Check whether any of the addresses is banned: exit status 0 if so, 3 if not, 4 if there is no such jail, 5 if so and the kernel " +
+		Long: "Check whether any of the addresses is banned: exit status 0 if so, 3 if not, 4 if there is no such jail, 5 if so but the kernel " +
 			"does not enforce it.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeBanned(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				jails, err := d.Jails(ctx)
-				if err != nil {
-					return failure(err, "list jails")
-				}
-				if err := checkJail(jails, jail); err != nil {
+			return o.attended(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
+				if err := checkJail(ctx, d, jail); err != nil {
 					return err
 				}
 				any := false
-				inForce := func(b control.Ban) bool { return inForce(jails, []control.Ban{b}, jail) }
-				err = each(args, func(addr string) error {
-					banned, err := o.isBanned(ctx, d, c, addr, inForce)
+				err := each(args, func(addr string) error {
+					banned, err := o.isBanned(ctx, d, c, addr, jail)
 					any = any || banned
 					return err
 				})
@@ -53,12 +47,12 @@ func newIsBannedCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&jail, "jail", "", "Look at the bans of `JAIL` only")
+	cmd.Flags().StringVar(&jail, "jail", "", "Check only the bans of `JAIL`")
 	completeFlag(cmd, "jail", completeJails(o))
 	return cmd
 }
 
-// enforced returns an error with a status of its own while bans are made and the kernel does not have them.
+// enforced returns an error with its own status if bans exist that the kernel does not have.
 func enforced(ctx context.Context, d control.Reader) error {
 	s, err := d.Status(ctx)
 	switch {
@@ -72,9 +66,13 @@ func enforced(ctx context.Context, d control.Reader) error {
 	return nil
 }
 
-func checkJail(jails []control.JailStatus, name string) error {
+func checkJail(ctx context.Context, d control.Reader, name string) error {
 	if name == "" {
 		return nil
+	}
+	jails, err := d.Jails(ctx)
+	if err != nil {
+		return failure(err, "list jails")
 	}
 	if _, err := control.FindJail(jails, name); err != nil {
 		return &exitError{exitNoSuchJail, failure(err, "look up bans")}
@@ -82,8 +80,8 @@ func checkJail(jails []control.JailStatus, name string) error {
 	return nil
 }
 
-func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, addr string, inForce func(control.Ban) bool) (bool, error) {
-	p, err := dbusapi.ParsePrefix(addr)
+func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, addr, jail string) (bool, error) {
+	p, err := control.ParsePrefix(addr)
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
 	}
@@ -91,12 +89,12 @@ func (o *options) isBanned(ctx context.Context, d control.Reader, c *console, ad
 	if err != nil {
 		return false, failure(err, "look up %s", addr)
 	}
-	bans := slices.DeleteFunc(a.Bans, func(b control.Ban) bool { return !inForce(b) })
+	bans := slices.DeleteFunc(a.Bans, func(b control.Ban) bool { return b.Simulated || jail != "" && b.Jail != jail })
 	o.note(c, "%s", banned(bans))
 	return len(bans) > 0, nil
 }
 
-// banned says whether somebody is, and if only for what others in the network did.
+// banned says whether an address is banned, and whether only because of others in its network.
 func banned(bans []control.Ban) string {
 	switch {
 	case len(bans) == 0:
@@ -104,15 +102,5 @@ func banned(bans []control.Ban) string {
 	case slices.ContainsFunc(bans, func(b control.Ban) bool { return b.Origin != control.OriginGroup }):
 		return "banned"
 	}
-	return "banned with all of " + dbusapi.FormatPrefix(bans[0].Prefix)
-}
-
-// inForce reports whether any of the bans, or of those of one jail, is more than a simulation.
-func inForce(jails []control.JailStatus, bans []control.Ban, jail string) bool {
-	return slices.ContainsFunc(bans, func(b control.Ban) bool { return (jail == "" || b.Jail == jail) && !simulates(jails, b.Jail) })
-}
-
-// simulates reports whether a jail decides and tells of bans, and bans nobody.
-func simulates(jails []control.JailStatus, name string) bool {
-	return slices.ContainsFunc(jails, func(j control.JailStatus) bool { return j.Name == name && j.State == control.Simulating })
+	return "banned with all of " + control.FormatPrefix(bans[0].Prefix)
 }

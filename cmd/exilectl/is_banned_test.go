@@ -7,7 +7,7 @@ import (
 	"exile/internal/control"
 )
 
-// Who is banned for what others did hears it.
+// An address banned because of others in its network is told so.
 func TestBannedAsGroup(t *testing.T) {
 	t.Parallel()
 	own := control.Ban{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Origin: control.OriginJournal}

@@ -7,18 +7,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
 func newListBansCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var when periodFlags
+	cmd := &cobra.Command{
 		Use:               "list-bans [JAIL...]",
-		Short:             "List bans of jails, or of all",
+		Short:             "List bans of some or all jails",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
+			made, err := when.read(time.Now())
+			if err != nil {
+				return err
+			}
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				bans, err := allBans(ctx, d, jails)
+				bans, err := allBans(ctx, d, jails, made)
 				if err != nil {
 					return failure(err, "list bans")
 				}
@@ -26,16 +30,18 @@ func newListBansCommand(o *options) *cobra.Command {
 			})
 		},
 	}
+	when.register(cmd, "bans made")
+	return cmd
 }
 
-// pageSize keeps the memory for one page small and the number of calls too.
+// pageSize keeps both the memory for a page and the number of calls small.
 const pageSize = 2000
 
-// maxExpected bounds what is believed of a number that came over the bus.
+// maxExpected limits how far a number from the bus is believed.
 const maxExpected = 1_000_000
 
-// allBans holds every ban: a table is as wide as its widest row.
-func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.Ban, error) {
+// allBans holds every ban made in the period: a table is as wide as its widest row.
+func allBans(ctx context.Context, d daemon, jails []string, made period) ([]control.Ban, error) {
 	status, err := d.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -43,12 +49,15 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 	if len(jails) == 0 {
 		jails = []string{""}
 	}
-	// Growing would cost twice the memory, and some come while the pages are turned.
+	// Growing would take twice the memory, and some bans come in while the pages are read.
 	out := make([]control.Ban, 0, min(max(status.Banned+status.Banned/16+64, 0), maxExpected))
+	known := make(words)
 	for _, jail := range jails {
-		err := control.EachBan(ctx, d, control.Page{Jail: jail, Max: pageSize}, func(b control.Ban) error {
-			b.Reason = "" // status has it, and the bus leaves it out of lists
-			out = append(out, b)
+		err := d.EachBan(ctx, jail, func(b control.Ban) error {
+			if made.has(b.Since) {
+				b.Jail, b.Origin, b.Reason = known.once(b.Jail), control.Origin(known.once(string(b.Origin))), known.once(b.Reason)
+				out = append(out, b)
+			}
 			return nil
 		})
 		if err != nil {
@@ -58,49 +67,43 @@ func allBans(ctx context.Context, d control.Reader, jails []string) ([]control.B
 	return out, nil
 }
 
-// banRow is a ban in JSON: the headings of the table, raw values.
-type banRow struct {
-	Address  string `json:"address"`
-	Jail     string `json:"jail"`
-	Since    *int64 `json:"since"` // microseconds since 1970
-	Until    *int64 `json:"until"` // null: permanent
-	Failures int    `json:"failures"`
-	Bans     int    `json:"bans"`
-	Origin   string `json:"origin"`
-	Reason   string `json:"reason,omitempty"`
+// words keeps one copy of each text that occurs again and again.
+type words map[string]string
 
-	Simulated bool `json:"simulated,omitempty"` // only status says it
+// maxWords is how many texts are compared; later ones are kept as they are.
+const maxWords = 10_000
+
+func (w words) once(s string) string {
+	if first, ok := w[s]; ok {
+		return first
+	}
+	if len(w) < maxWords {
+		w[s] = s
+	}
+	return s
 }
 
-func toBanRow(b control.Ban) banRow {
-	return banRow{
-		Address: dbusapi.FormatPrefix(b.Prefix), Jail: b.Jail, Since: micros(b.Since), Until: micros(b.Until),
-		Failures: b.Failures, Bans: b.Offence, Origin: string(b.Origin), Reason: b.Reason,
+// jailOf says who made a ban, and whether it is only simulated.
+func jailOf(b control.Ban) string {
+	if b.Simulated {
+		return b.Jail + " (simulated)"
 	}
-}
-
-// micros is a time in JSON: microseconds, null for none.
-func micros(t time.Time) *int64 {
-	if t.IsZero() {
-		return nil
-	}
-	us := t.UnixMicro()
-	return &us
+	return b.Jail
 }
 
 func printBans(c *console, bans []control.Ban) error {
 	if c.wantJSON() {
-		return printArray(c, len(bans), func(i int) any { return toBanRow(bans[i]) })
+		return printArray(c, len(bans), func(i int) any { return control.Document(&bans[i]) })
 	}
 	t := table{
-		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"SINCE", false}, {"LEFT", false}, {"FAILURES", true}, {"BANS", true}, {"ORIGIN", false}},
+		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"SINCE", false}, {"LEFT", false}, {"FAILURES", true}, {"BANS", true}, {"ORIGIN", false}, {"REASON", false}},
 		rows:    len(bans),
 		noun:    "bans",
 		row: func(i int) []cell {
 			b := bans[i]
 			return []cell{
-				text(dbusapi.FormatPrefix(b.Prefix)), text(b.Jail), orDash(stamp(b.Since)), text(left(b.Until, c.now)),
-				text(strconv.Itoa(b.Failures)), text(strconv.Itoa(b.Offence)), orDash(string(b.Origin)),
+				text(control.FormatPrefix(b.Prefix)), text(jailOf(b)), orDash(stamp(b.Since)), text(left(b.Until, c.now)),
+				text(strconv.Itoa(b.Failures)), text(strconv.Itoa(b.Offence)), orDash(string(b.Origin)), orDash(b.Reason),
 			}
 		},
 	}

@@ -30,7 +30,7 @@ func BenchmarkListBans(b *testing.B) {
 	fake.Set(control.Status{}, []control.JailStatus{{Name: "sshd"}}, bans, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	up, done := make(chan error, 1), make(chan struct{})
-	s := dbusapi.New(dbusapi.Config{Address: bus.Address, Reader: fake, Writer: fake, LogLevel: new(slog.LevelVar), Connected: func(err error) { up <- err }})
+	s := dbusapi.New(dbusapi.Config{Address: bus.Address, Daemon: fake, LogLevel: new(slog.LevelVar), Connected: func(err error) { up <- err }})
 	go func() {
 		defer close(done)
 		_ = s.Serve(ctx) // returns nil
@@ -55,7 +55,7 @@ func BenchmarkListBans(b *testing.B) {
 	b.ReportMetric(most, "peak-MB")
 }
 
-// measure runs list-bans, which should list n, and returns its largest resident memory in MB.
+// measure runs list-bans, which should list n bans, and returns its peak resident memory in MB.
 func measure(cmd *exec.Cmd, n int) (float64, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
@@ -69,8 +69,8 @@ func measure(cmd *exec.Cmd, n int) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(said.String()), 64)
 }
 
-// peakName is the name under which the test binary is exilectl and says its largest resident memory at the end, in MB. The
-// kernel's accounts of a child that has ended do not: they begin with the memory of its parent.
+// peakName is the name under which the test binary acts as exilectl and reports its peak resident memory at the end, in MB.
+// The kernel's accounts of an ended child are no use: they begin with the memory of its parent.
 const peakName = "exilectl-peak"
 
 func peak() {
@@ -84,7 +84,7 @@ func peak() {
 	os.Exit(status)
 }
 
-// peakMemory reads the largest resident memory of a process, in MB.
+// peakMemory reads the peak resident memory of a process, in MB.
 func peakMemory(file string) (float64, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -96,7 +96,7 @@ func peakMemory(file string) (float64, error) {
 	return kilo / 1024, err
 }
 
-// exilectlLink is the test binary under the name that makes it the command.
+// exilectlLink is a link to the test binary under the name that makes it the command.
 func exilectlLink(b *testing.B) string {
 	b.Helper()
 	link := b.TempDir() + "/" + peakName

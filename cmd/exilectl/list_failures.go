@@ -6,14 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
 )
 
 func newListFailuresCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:               "list-failures [JAIL...]",
-		Short:             "List addresses that are counted and not banned",
+		Short:             "List addresses with failures that are not banned",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
@@ -27,7 +26,7 @@ func newListFailuresCommand(o *options) *cobra.Command {
 	}
 }
 
-// allHosts turns the pages of the jails; none named means every jail.
+// allHosts reads all pages of the jails; without names, of every jail.
 func allHosts(ctx context.Context, d control.Reader, jails []string) ([]control.Host, error) {
 	if len(jails) == 0 {
 		all, err := d.Jails(ctx)
@@ -56,21 +55,9 @@ func allHosts(ctx context.Context, d control.Reader, jails []string) ([]control.
 	return out, nil
 }
 
-type hostRow struct {
-	Address  string `json:"address"`
-	Jail     string `json:"jail"`
-	Failures int    `json:"failures"`
-	First    *int64 `json:"first"`
-	Last     *int64 `json:"last"`
-}
-
-func toHostRow(h control.Host) hostRow {
-	return hostRow{dbusapi.FormatPrefix(h.Prefix), h.Jail, h.Failures, micros(h.First), micros(h.Last)}
-}
-
 func printHosts(c *console, hosts []control.Host) error {
 	if c.wantJSON() {
-		return printArray(c, len(hosts), func(i int) any { return toHostRow(hosts[i]) })
+		return printArray(c, len(hosts), func(i int) any { return control.Document(&hosts[i]) })
 	}
 	t := table{
 		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"FAILURES", true}, {"FIRST", false}, {"LAST", false}},
@@ -79,7 +66,7 @@ func printHosts(c *console, hosts []control.Host) error {
 		row: func(i int) []cell {
 			h := hosts[i]
 			return []cell{
-				text(dbusapi.FormatPrefix(h.Prefix)), text(h.Jail), text(strconv.Itoa(h.Failures)),
+				text(control.FormatPrefix(h.Prefix)), text(h.Jail), text(strconv.Itoa(h.Failures)),
 				orDash(stamp(h.First)), orDash(stamp(h.Last)),
 			}
 		},

@@ -22,7 +22,7 @@ func newListJailsCommand(o *options) *cobra.Command {
 					return failure(err, "list jails")
 				}
 				if c.wantJSON() {
-					return printArray(c, len(jails), func(i int) any { return toJailView(jails[i]) })
+					return printArray(c, len(jails), func(i int) any { return control.Document(&jails[i]) })
 				}
 				printJails(c, jails)
 				return nil

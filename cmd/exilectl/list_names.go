@@ -12,7 +12,7 @@ import (
 func newListNamesCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:               "list-names [JAIL...]",
-		Short:             "List user names that only attackers try, as far as jails have learned",
+		Short:             "List user names that only attackers try",
 		ValidArgsFunction: completeJails(o),
 		RunE: func(cmd *cobra.Command, jails []string) error {
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
@@ -26,7 +26,7 @@ func newListNamesCommand(o *options) *cobra.Command {
 	}
 }
 
-// allNames joins the names of the jails; none named means every jail.
+// allNames joins the names of the jails; without names, of every jail.
 func allNames(ctx context.Context, d control.Learner, jails []string) ([]control.Name, error) {
 	if len(jails) == 0 {
 		return d.Names(ctx, "")
@@ -42,20 +42,9 @@ func allNames(ctx context.Context, d control.Learner, jails []string) ([]control
 	return out, nil
 }
 
-// nameRow is a name in JSON, quoted as "forget" takes it.
-type nameRow struct {
-	Name  string `json:"name"`
-	Jail  string `json:"jail"`
-	Hosts int    `json:"networks"`
-	Last  *int64 `json:"last"`
-}
-
 func printNames(c *console, names []control.Name) error {
 	if c.wantJSON() {
-		return printArray(c, len(names), func(i int) any {
-			n := names[i]
-			return nameRow{control.QuoteName(n.Name), n.Jail, n.Hosts, micros(n.Last)}
-		})
+		return printArray(c, len(names), func(i int) any { return control.Document(&names[i]) })
 	}
 	t := table{
 		columns: []column{{"NAME", false}, {"JAIL", false}, {"NETWORKS", true}, {"LAST", false}},
@@ -63,7 +52,7 @@ func printNames(c *console, names []control.Name) error {
 		noun:    "names",
 		row: func(i int) []cell {
 			n := names[i]
-			return []cell{text(control.QuoteName(n.Name)), text(n.Jail), text(strconv.Itoa(n.Hosts)), orDash(stamp(n.Last))}
+			return []cell{text(control.QuoteName(string(n.Name))), text(n.Jail), text(strconv.Itoa(n.Hosts)), orDash(stamp(n.Last))}
 		},
 	}
 	t.print(c)

@@ -24,16 +24,17 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"exile/dbusapi"
+	"exile/dbusapi/client"
 	"exile/dbusapi/dbustest"
 	"exile/internal/control"
 	"exile/internal/varlink"
 )
 
-// manyBans is how many bans there are while it is measured.
+// manyBans is how many bans there are during the measurement.
 const manyBans = 100_000
 
 // BenchmarkBanPath makes a host with 100,000 bans in ipset ban one more address at a time, alone and while its bus is used
-// and abused. It reports the time from the log entry to the ban in the kernel, and the daemon's largest memory meanwhile.
+// and abused. It reports the time from the log entry to the ban in the kernel, and the daemon's peak memory meanwhile.
 func BenchmarkBanPath(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("SKIPPED, NOT MEASURED: a network namespace for exiled needs root")
@@ -108,7 +109,7 @@ func newCrowded(b *testing.B) *crowded {
 	return h
 }
 
-// fill imports the bans, as an admin would.
+// fill imports the bans, like an admin.
 func (h *crowded) fill(b *testing.B) {
 	b.Helper()
 	file := filepath.Join(h.dir, "bans")
@@ -117,7 +118,7 @@ func (h *crowded) fill(b *testing.B) {
 		b.Fatal(err)
 	}
 	for i := range manyBans {
-		fmt.Fprintf(f, `{"address":"10.%d.%d.%d","jail":"sshd","until":null}`+"\n", i>>16, i>>8&255, i&255)
+		fmt.Fprintf(f, `{"address":"10.%d.%d.%d","jail":"sshd","until_usec":null}`+"\n", i>>16, i>>8&255, i&255)
 	}
 	_ = f.Close()
 	begin := time.Now()
@@ -138,12 +139,12 @@ func (h *crowded) measure(b *testing.B, aside *crowded, load func(context.Contex
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	if err := os.WriteFile(h.proc("clear_refs"), []byte("5"), 0); err != nil { // the peak begins anew
+	if err := os.WriteFile(h.proc("clear_refs"), []byte("5"), 0); err != nil { // resets the peak
 		b.Fatal(err)
 	}
 	if load != nil {
 		wg.Go(func() { load(ctx, h, b) })
-		time.Sleep(time.Second) // until it is in full swing
+		time.Sleep(time.Second) // until the load is in full swing
 	}
 	var asked []time.Duration
 	peaceful, stop := context.WithCancel(ctx)
@@ -175,7 +176,7 @@ func (h *crowded) measure(b *testing.B, aside *crowded, load func(context.Contex
 	b.ReportMetric(0, "ns/op")
 }
 
-// milli is the value below which that part of times lies, in ms.
+// milli is the given quantile of times, in ms.
 func milli(times []time.Duration, part float64) float64 {
 	slices.Sort(times)
 	if len(times) == 0 {
@@ -186,7 +187,7 @@ func milli(times []time.Duration, part float64) float64 {
 
 // ask is a peaceful peer that asks for the state now and then; it returns how long the answers took.
 func (h *crowded) ask(ctx context.Context, b *testing.B) (took []time.Duration) {
-	d, err := dbusapi.Dial(context.WithoutCancel(ctx), dbusapi.ClientConfig{Address: h.bus.Address})
+	d, err := client.Dial(context.WithoutCancel(ctx), client.Config{Address: h.bus.Address})
 	if err != nil {
 		b.Error(err)
 		return nil
@@ -203,7 +204,7 @@ func (h *crowded) ask(ctx context.Context, b *testing.B) (took []time.Duration) 
 	return took
 }
 
-// attack has a new attacker guess once, waits until he is banned, and returns how long that took.
+// attack makes a new attacker guess once, waits for the ban, and returns how long that took.
 func (h *crowded) attack(b *testing.B) time.Duration {
 	h.banned++
 	addr := netip.AddrFrom4([4]byte{100, byte(64 + h.banned>>16), byte(h.banned >> 8), byte(h.banned)})
@@ -228,7 +229,7 @@ func (h *crowded) proc(file string) string {
 	return filepath.Join("/proc", strconv.Itoa(h.cmd.Process.Pid), file)
 }
 
-// The loads go on until ctx ends.
+// The loads run until ctx ends.
 
 // listing runs exilectl list-bans again and again, and reports its time and peak memory.
 func listing(ctx context.Context, h *crowded, b *testing.B) {
@@ -249,7 +250,7 @@ func listing(ctx context.Context, h *crowded, b *testing.B) {
 	}
 }
 
-// turning turns the pages of ListBans with busctl, and reports how long the whole list took.
+// turning reads the pages of ListBans with busctl, and reports how long the whole list took.
 func turning(ctx context.Context, h *crowded, b *testing.B) {
 	begin, n := time.Now(), 0
 	for after := ""; ctx.Err() == nil; {
@@ -280,7 +281,7 @@ func turning(ctx context.Context, h *crowded, b *testing.B) {
 
 const perSecond = 1000
 
-// calling calls 1000 times a second from one peer, and does not wait for answers.
+// calling calls 1000 times a second from one peer, without waiting for answers.
 func calling(ctx context.Context, h *crowded, b *testing.B) {
 	conn := h.raw(b)
 	defer conn.Close()
@@ -312,7 +313,7 @@ func notReading(ctx context.Context, h *crowded, b *testing.B) {
 	}
 }
 
-// sendingHuge sends what is too large.
+// sendingHuge sends messages that are too large.
 func sendingHuge(ctx context.Context, h *crowded, b *testing.B) {
 	conn := h.raw(b)
 	defer conn.Close()
@@ -331,7 +332,7 @@ func vanishing(ctx context.Context, h *crowded, b *testing.B) {
 	}
 }
 
-// reporting reports as fast as it can, of addresses that are banned already.
+// reporting reports addresses that are already banned, as fast as it can.
 func reporting(ctx context.Context, h *crowded, b *testing.B) {
 	conn := h.raw(b)
 	defer conn.Close()
@@ -340,7 +341,7 @@ func reporting(ctx context.Context, h *crowded, b *testing.B) {
 	}
 }
 
-// crowding is four peers that have 64 calls each under way at all times.
+// crowding is four peers with 64 calls in progress each, all the time.
 func crowding(ctx context.Context, h *crowded, b *testing.B) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -357,7 +358,7 @@ func crowding(ctx context.Context, h *crowded, b *testing.B) {
 	}
 }
 
-// notReadingOnce is one peer that calls until the bus or the daemon has enough of it.
+// notReadingOnce is one peer that calls until the bus or the daemon has had enough of it.
 func notReadingOnce(ctx context.Context, path string, b *testing.B) {
 	conn, err := net.Dial("unix", path)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"exile/journal/journalfile"
 )
 
-// The bounds of reading the journal.
+// Limits on reading the journal.
 const (
 	maxJournals = 64 // files, the newest
 	maxLogLine  = 4096
@@ -30,7 +30,7 @@ type logLine struct {
 	message    string
 }
 
-// ofDaemon selects what the daemon said and what systemd said of it. Nobody can forge the fields with an underscore.
+// ofDaemon selects messages from the daemon and systemd's messages about it. Nobody can forge the fields with an underscore.
 func ofDaemon() journal.Selector {
 	return journal.Selector{
 		{{Field: "_SYSTEMD_UNIT", Values: []string{"exiled.service"}}},
@@ -38,7 +38,7 @@ func ofDaemon() journal.Selector {
 	}
 }
 
-// journalDirs is where the log of the daemon is that we talk to; none when that is not known.
+// journalDirs are the directories with the log of the daemon that we talk to; none if unknown.
 func (o *options) journalDirs(dir string) []string {
 	switch {
 	case dir != "":
@@ -46,7 +46,7 @@ func (o *options) journalDirs(dir string) []string {
 	case o.bridge() != nil || os.Getenv("DBUS_SYSTEM_BUS_ADDRESS") != "":
 		return nil
 	}
-	dirs, _ := follow.SystemDirs("") // without a machine id there is no journal
+	dirs, _ := follow.SystemDirs("") // without a machine ID there is no journal
 	return dirs
 }
 
@@ -56,13 +56,13 @@ type logTail struct {
 	denied bool // a file may not be read
 }
 
-// lastLines returns at most n last lines of the daemon's log. What cannot be read is left out: whoever may not read the
+// lastLines returns at most the last n lines of the daemon's log. It skips what it cannot read: users who may not read the
 // journal may still ask for the state.
 func lastLines(dirs []string, n int) (tail logTail) {
 	if n == 0 {
 		return tail
 	}
-	for _, path := range newestJournals(dirs) {
+	for _, path := range newestJournals(dirs, maxJournals) {
 		lines, err := linesOf(path, n)
 		tail.denied = tail.denied || errors.Is(err, fs.ErrPermission)
 		tail.lines = append(tail.lines, lines...)
@@ -72,26 +72,26 @@ func lastLines(dirs []string, n int) (tail logTail) {
 	return tail
 }
 
-// newestJournals lists the system's journal files that were written last.
-func newestJournals(dirs []string) []string {
+// newestJournals lists at most n of the system's journal files, those written last.
+func newestJournals(dirs []string, n int) []string {
 	type file struct {
 		path string
 		info fs.FileInfo
 	}
-	var files []file
+	var files []*file // the program already contains a sort of this type
 	for _, dir := range dirs {
 		paths, _ := filepath.Glob(filepath.Join(dir, "system*.journal")) // the pattern is well formed
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil {
-				files = append(files, file{path, info})
+				files = append(files, &file{path, info})
 			}
 		}
 	}
-	slices.SortFunc(files, func(a, b file) int {
+	slices.SortFunc(files, func(a, b *file) int {
 		return cmp.Or(b.info.ModTime().Compare(a.info.ModTime()), strings.Compare(a.path, b.path))
 	})
 	var paths []string
-	for _, f := range files[:min(len(files), maxJournals)] {
+	for _, f := range files[:min(len(files), n)] {
 		paths = append(paths, f.path)
 	}
 	return paths
@@ -126,13 +126,13 @@ func linesOf(path string, n int) (lines []logLine, err error) {
 	return lines, nil
 }
 
-// printLog prints lines as "systemctl status" does.
+// printLog prints lines like "systemctl status".
 func printLog(c *console, tail logTail) {
 	if len(tail.lines) > 0 || tail.denied {
 		c.line("")
 	}
 	if tail.denied {
-		c.line("Lines of the log are not shown: the group systemd-journal may read all of it.")
+		c.line("Some log lines are not shown: members of the group systemd-journal may read them all.")
 	}
 	for _, l := range tail.lines {
 		text := fmt.Sprintf("%s %s[%d]: %s", l.time.Local().Format("Jan 02 15:04:05"), clean(l.identifier), l.pid, clean(l.message))

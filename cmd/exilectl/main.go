@@ -1,4 +1,4 @@
-// Command exilectl asks and commands the ban daemon exiled. Each verb is one file.
+// Command exilectl queries and controls the ban daemon exiled. Each verb has its own file.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is what the linker puts in: -ldflags "-X main.version=...".
+// version is set by the linker: -ldflags "-X main.version=...".
 var version = "devel"
 
 func main() { os.Exit(run()) }
@@ -26,25 +26,34 @@ func run() int {
 	return exitStatus(err)
 }
 
-// exitError ends the program with a status of its own, like systemctl is-active does, and says why if err is not nil.
+// exitError ends the program with its own status, like systemctl is-active, and says why if err is not nil.
 type exitError struct {
 	status int
 	err    error
 }
 
-func (e *exitError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
 
-// exitInterrupted is the status of shells for who was interrupted.
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitInterrupted is the status that shells give an interrupted program.
 const exitInterrupted = 128 + int(syscall.SIGINT)
 
-// exitStatus tells the user of err and returns the status that it stands for. Who interrupts knows why it ended.
+// exitStatus shows err to the user and returns its status. It says nothing about an interrupt: the user caused it.
 func exitStatus(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
 	status := 1
 	if exit, ok := errors.AsType[*exitError](err); ok {
-		status, err = exit.status, exit.err
+		if status = exit.status; exit.err == nil {
+			err = nil
+		}
 	} else if err == nil {
 		return 0
 	}
@@ -54,7 +63,7 @@ func exitStatus(err error) int {
 	return status
 }
 
-// sentences begins each line with a capital letter, unless it begins with a name, as in "exile.yaml:3: ...".
+// sentences begins each line with a capital letter, unless the line begins with a name, as in "exile.yaml:3: ...".
 func sentences(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
@@ -66,7 +75,7 @@ func sentences(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// newRootCommand lists the verbs. A verb is a file with a function that returns its command. Without a verb it is status.
+// newRootCommand lists the verbs. A verb is a file with a function that returns its command. The default verb is status.
 func newRootCommand() *cobra.Command {
 	o := &options{}
 	status := newStatusCommand(o)
@@ -81,17 +90,19 @@ func newRootCommand() *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 
 		RunE:              func(cmd *cobra.Command, args []string) error { return status.RunE(cmd, args) },
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // they are shipped
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // completions are shipped
 	}
 	root.SetVersionTemplate("exile {{.Version}}\n")
 	root.SetHelpCommand(newHelpCommand())
 	o.register(root)
 	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
 		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newShowCommand(o), newStatisticsCommand(o),
-		newMonitorCommand(o), newTopCommand(o), o.here(newMatchCommand(o)))
+		newMonitorCommand(o), o.here(newHistoryCommand(o)), newTopCommand(o), o.here(newMatchCommand(o)))
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
 		newResetFirewallCommand(o))
-	group(root, "Configuration", o.here(newCatConfigCommand(o)), o.here(newCheckConfigCommand(o)), newApplyCommand(o), newConfirmCommand(o))
+	group(root, "Configuration", o.here(newCatConfigCommand(o)), o.here(newCheckConfigCommand(o)), o.here(newEditCommand(o)), newApplyCommand(o), newConfirmCommand(o),
+		o.here(newListFiltersCommand(o)), o.here(newEnableCommand(o)), o.here(newDisableCommand(o)), o.here(newNewFilterCommand(o)),
+		o.here(newImportFail2banCommand(o)))
 	return root
 }

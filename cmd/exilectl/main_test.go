@@ -20,13 +20,13 @@ import (
 	"exile/internal/varlink"
 )
 
-// TestMain makes the test binary the command, so that scripts run what users run.
+// TestMain turns the test binary into the command, so that scripts run what users run.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"exilectl": main, peakName: peak})
 }
 
-// TestScripts runs the scenarios, each against a daemon of its own: the real service in front of a fake daemon, on a bus
-// or, where there is none, behind a Varlink socket.
+// TestScripts runs the scenarios, each against its own daemon: the real service in front of a fake daemon, on a bus or,
+// without one, behind a Varlink socket.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	p := testscript.Params{
@@ -35,8 +35,9 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"commands": commands,
-			"announce": announce,
+			"announce": announceUntilHeard,
 			"state":    setState,
+			"refuse":   refuse,
 		},
 	}
 	onEachBus(t, p, serveBus)
@@ -47,7 +48,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// onBus makes the conditions of scripts: [root], [bus], and [dbus-daemon] and [dbus-broker] by the name of the bus, empty for none.
+// onBus makes the conditions of scripts: [root], [bus], and [dbus-daemon] and [dbus-broker] by the name of the bus, empty for
+// none.
 func onBus(name string) func(string) (bool, error) {
 	return func(condition string) (bool, error) {
 		_, known := dbustest.Buses()[condition]
@@ -63,7 +65,7 @@ func onBus(name string) func(string) (bool, error) {
 	}
 }
 
-// onEachBus runs scripts on each of the buses that distributions have.
+// onEachBus runs scripts on each bus that distributions have.
 func onEachBus(t *testing.T, p testscript.Params, setup func(*testscript.Env, *dbustest.Bus) error) {
 	t.Helper()
 	for name, start := range dbustest.Buses() {
@@ -81,7 +83,7 @@ type fakeKey struct{}
 func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	fake, up := fakeDaemon(), make(chan struct{}, 100)
 	s := dbusapi.New(dbusapi.Config{
-		Address: bus.Address, Reader: fake, Writer: fake, Learner: fake, Archiver: fake, Configurer: fake, Version: "1.2",
+		Address: bus.Address, Daemon: fake, Version: "1.2",
 		LogLevel: new(slog.LevelVar), LogTarget: "journal",
 		Connected: func(err error) {
 			if err == nil {
@@ -98,7 +100,7 @@ func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 	return commonEnv(env)
 }
 
-// commonEnv sets what scripts need, whichever way the daemon is reached.
+// commonEnv sets what all scripts need.
 func commonEnv(env *testscript.Env) error {
 	completions, err := filepath.Abs("../../units/completions")
 	env.Setenv("COMPLETIONS", completions)
@@ -113,7 +115,7 @@ func serveSocket(env *testscript.Env) error {
 		return err
 	}
 	fake := fakeDaemon()
-	s := varlink.New(varlink.Config{Reader: fake, Writer: fake, Learner: fake, Version: "1.2"})
+	s := varlink.New(varlink.Config{Daemon: fake, Version: "1.2"})
 	fake.Announce = s.Announce
 	untilDone(env, func(ctx context.Context) error { return s.Serve(ctx, l) })
 	env.Values[fakeKey{}] = fake
@@ -128,7 +130,7 @@ func untilDone(env *testscript.Env, serve func(context.Context) error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = serve(ctx) // what fails is seen by the script
+		_ = serve(ctx) // the script sees any failure
 	}()
 	env.Defer(func() {
 		cancel()
@@ -136,7 +138,7 @@ func untilDone(env *testscript.Env, serve func(context.Context) error) {
 	})
 }
 
-// commands compares what was asked of the daemon with a file.
+// commands compares the commands sent to the daemon with a file.
 func commands(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: commands FILE")
@@ -150,8 +152,8 @@ func commands(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// announce bans an address again and again until the monitor in the background has written to FILE.
-func announce(ts *testscript.TestScript, _ bool, args []string) {
+// announceUntilHeard bans an address again and again until the monitor in the background has written to FILE.
+func announceUntilHeard(ts *testscript.TestScript, _ bool, args []string) {
 	fake, file := ts.Value(fakeKey{}).(*controltest.Fake), ts.MkAbs(args[0])
 	for {
 		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
@@ -165,7 +167,7 @@ func announce(ts *testscript.TestScript, _ bool, args []string) {
 
 func hour(h int) time.Time { return time.Date(2026, 5, 4, h, 0, 0, 0, time.UTC) }
 
-// fakeDaemon has two jails, and names that would like to move the cursor.
+// fakeDaemon has two jails, and names that try to move the cursor.
 func fakeDaemon() *controltest.Fake {
 	f := &controltest.Fake{Now: func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }}
 	f.Set(
@@ -210,7 +212,16 @@ func fakeDaemon() *controltest.Fake {
 	return f
 }
 
-// setState changes what the daemon says of itself.
+// refuse makes the daemon refuse commands because of a mistake in its configuration, or stop refusing.
+func refuse(ts *testscript.TestScript, _ bool, args []string) {
+	var err error
+	if args[0] != "" {
+		err = fmt.Errorf("%w: %s", control.ErrConfig, args[0])
+	}
+	ts.Value(fakeKey{}).(*controltest.Fake).Fail(err)
+}
+
+// setState changes the daemon's state.
 func setState(ts *testscript.TestScript, _ bool, args []string) {
 	fake := ts.Value(fakeKey{}).(*controltest.Fake)
 	fake.Set(control.Status{State: args[0]}, nil, nil, nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// exilectl(1) has a word about every verb and every option.
+// exilectl(1) mentions every verb and every option, in its short form and in its long one.
 func TestManualHasEveryVerb(t *testing.T) {
 	t.Parallel()
 	const file = "../../docs/man/exilectl.1"
@@ -31,6 +31,7 @@ func TestManualHasEveryVerb(t *testing.T) {
 			if f.Shorthand == "" {
 				short = long
 			}
+			has("the long form of --"+f.Name, `(?m)^\.(It|Fl) .*-`+regexp.QuoteMeta(f.Name)+`\b`)
 			has("--"+f.Name+" of "+cmd.Name(), `(?m)^\.It (Ic `+cmd.Name()+`\b|Fl ).*(`+short+`|`+long+`)`)
 		})
 	}

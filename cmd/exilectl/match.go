@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"exile/internal/config"
 	"exile/jail"
 	"exile/jail/filter"
+	"exile/jail/filter/services"
 	"exile/journal"
 	"exile/journal/textlog"
 )
@@ -22,29 +24,32 @@ func newMatchCommand(o *options) *cobra.Command {
 	name, how, zone := "sshd", filter.Options{}, "Local"
 	cmd := &cobra.Command{
 		Use:   "match [FILE|-]",
-		Short: "Say what each line of a log is to a filter",
-		Long: "Reads log lines, with or without syslog's time, host and tag, or what journalctl prints with any --output but\n" +
-			"verbose, and says for each what it is and how many attempts to log in it adds. Lines marked * count. Asks no daemon\n" +
-			"and needs no privileges.",
+		Short: "Show what a filter makes of each line of a log",
+		Long: "Read log lines, with or without syslog's time, host and tag, or the output of journalctl with any --output but\n" +
+			"verbose, and say what each line is and how many login attempts it adds. Lines marked * count. Needs no daemon and\n" +
+			"no privileges.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := filter.New(name, how)
+			f, err := openFilter(name, how)
 			if err != nil {
 				return err
 			}
 			location, err := time.LoadLocation(zone)
 			if err != nil {
-				return fmt.Errorf("time zone %q is unknown: name one as timedatectl list-timezones does", zone)
+				return fmt.Errorf("unknown time zone %q: timedatectl list-timezones lists them", zone)
 			}
 			return withInput(args, func(in *os.File) error {
 				return o.paged(func(c *console) error {
-					return match(c, newLogInput(in, location), f, filter.Identifiers(name))
+					input := newLogInput(in, location)
+					input.ref.Form = f.form
+					return match(c, input, f)
 				})
 			})
 		},
 	}
-	cmd.Flags().StringVar(&name, "filter", name, "Read the lines with filter `NAME`")
+	cmd.Flags().StringVar(&name, "filter", name, "Read the lines with a filter: `NAME` of list-filters, or a file")
+	completeFlag(cmd, "filter", completeFilters)
 	cmd.Flags().StringVar(&how.Mode, "mode", "normal", "What counts: `MODE` is normal, ddos, extra or aggressive")
 	cmd.Flags().StringVar(&how.Publickey, "publickey", "invalid", "Whether refused keys count: `WHICH` is invalid, any or ignore")
 	cmd.Flags().StringVar(&zone, "timezone", zone, "Read times that name no zone in `ZONE`, such as UTC or Europe/Berlin")
@@ -54,7 +59,7 @@ func newMatchCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// withInput opens the file, or the standard input for - and for none.
+// withInput opens the file, or the standard input for - and without a name.
 func withInput(args []string, f func(*os.File) error) error {
 	if len(args) == 0 || args[0] == "-" {
 		return f(os.Stdin)
@@ -67,9 +72,33 @@ func withInput(args []string, f func(*os.File) error) error {
 	return f(file)
 }
 
+// lineFilter is a filter with what match has to know of it.
+type lineFilter struct {
+	jail.Filter
+	identifiers []string          // of its lines; none: of all
+	form        textlog.Form      // of its lines
+	nearest     *services.Nearest // of lines that match nothing; nil: the filter cannot say
+}
+
+// openFilter returns the filter of that name, or in that file.
+func openFilter(name string, how filter.Options) (lineFilter, error) {
+	if name == "sshd" {
+		f, err := filter.New(name, how)
+		return lineFilter{Filter: f, identifiers: filter.Identifiers(name)}, err
+	}
+	s, err := config.Sources{}.Filter(name)
+	if err != nil {
+		return lineFilter{}, err
+	}
+	if !services.IsMode(how.Mode) {
+		return lineFilter{}, fmt.Errorf("mode %q: must be one of normal, ddos, extra, aggressive", how.Mode)
+	}
+	return lineFilter{Filter: s.Filter(how.Mode), identifiers: s.Identifiers, form: textlog.Form(s.Form), nearest: s.Nearest()}, nil
+}
+
 // match prints what each line of in is.
-func match(c *console, in *logInput, f jail.Filter, identifiers []string) error {
-	m := &matcher{out: c, filter: f, identifiers: identifiers, conns: jail.NewConnections()}
+func match(c *console, in *logInput, f lineFilter) error {
+	m := &matcher{out: c, filter: f, identifiers: f.identifiers, nearest: f.nearest, conns: jail.NewConnections()}
 	for {
 		number, line, err := in.next()
 		if errors.Is(err, io.EOF) {
@@ -84,7 +113,7 @@ func match(c *console, in *logInput, f jail.Filter, identifiers []string) error 
 	}
 }
 
-// maxLine is how much of a line is read; sshd writes 500 bytes.
+// maxLine is how much of a line is read; sshd writes at most 500 bytes.
 const maxLine = 64 << 10
 
 // readLine returns the next line without its end, cut at maxLine. It is valid until the next call.
@@ -110,29 +139,32 @@ type matcher struct {
 	out         *console
 	filter      jail.Filter
 	identifiers []string
+	nearest     *services.Nearest
 	conns       *jail.Connections
 	now         time.Time // of the last line
-	queue       []matched // not printed yet: the first waits for what follows it
+	queue       []matched // not printed yet: the first one waits for what follows it
 	attempts    []jail.Attempt
 	summary     summary
 }
 
-// matched is what a line is.
+// matched describes a line.
 type matched struct {
 	Line     int     `json:"line"`
 	Kind     string  `json:"kind"`
 	Counts   bool    `json:"counts"`
 	Address  *string `json:"address"` // null: the line names none
 	User     *string `json:"user"`    // null: the line names none
-	Rule     string  `json:"rule"`    // empty: no rule knows the line
+	Rule     string  `json:"rule"`    // empty: no rule matches the line
 	Attempts int     `json:"attempts"`
+	Nearest  string  `json:"nearest,omitempty"` // the pattern that came closest, of a line that none matches
+	Reached  string  `json:"reached,omitempty"` // the beginning of the line that it matches
 	message  string
 }
 
-// maxQueue is how many lines wait for a PAM failure to gain its weight.
+// maxQueue is how many lines may wait until the weight of a PAM failure is known.
 const maxQueue = 50_000
 
-// observe reads a line, and prints what is certain by now.
+// observe reads a line, and prints what is certain so far.
 func (m *matcher) observe(number int, line textlog.Line) error {
 	if !line.Time.IsZero() {
 		m.now = line.Time
@@ -143,7 +175,12 @@ func (m *matcher) observe(number int, line textlog.Line) error {
 	if m.wants(line.Identifier) {
 		ev = m.conns.Resolve(m.filter.Parse(line.Message), m.now)
 	}
-	m.queue = append(m.queue, newMatched(number, &ev, line.Message))
+	r := newMatched(number, &ev, line.Message)
+	if m.nearest != nil && ev.Rule == "" {
+		pattern, n := m.nearest.Of(line.Message)
+		r.Nearest, r.Reached = pattern, string(line.Message[:n])
+	}
+	m.queue = append(m.queue, r)
 	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(number)}}
 	m.attempts = m.conns.Observe(ev, &e, m.attempts[:0])
 	if len(m.queue) > maxQueue {
@@ -153,8 +190,8 @@ func (m *matcher) observe(number int, line textlog.Line) error {
 	return m.print()
 }
 
-// wants reports whether the filter is for lines of that program. Of the unit that journalctl's with-unit puts in its place
-// nobody knows the programs.
+// wants reports whether the filter reads lines of that program. journalctl's with-unit formats print the unit instead, whose
+// programs are unknown.
 func (m *matcher) wants(identifier []byte) bool {
 	return len(identifier) == 0 || m.identifiers == nil || slices.Contains(m.identifiers, string(identifier)) ||
 		bytes.HasSuffix(identifier, []byte(".service"))
@@ -175,7 +212,7 @@ var kindNames = [...]string{
 	jail.None: "none", jail.Failure: "failure", jail.Probe: "probe", jail.NoMatch: "probe", jail.Success: "success", jail.End: "end",
 }
 
-// settle books new attempts on the lines that showed them.
+// settle adds new attempts to the lines that showed them.
 func (m *matcher) settle() {
 	for i := range m.attempts {
 		a := &m.attempts[i]
@@ -193,7 +230,7 @@ func (m *matcher) settle() {
 	}
 }
 
-// print prints the lines in front of the first that waits.
+// print prints the lines before the first one that waits.
 func (m *matcher) print() error {
 	n := len(m.queue)
 	for p := range m.conns.Waits {
@@ -209,7 +246,7 @@ func (m *matcher) print() error {
 	return nil
 }
 
-// finish prints what is left: nothing follows that could change it.
+// finish prints the rest: nothing more can change it.
 func (m *matcher) finish() error {
 	m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts[:0])
 	m.settle()

@@ -16,8 +16,8 @@ import (
 	"exile/journal/textlog"
 )
 
-// logInput reads a log as people have it: lines of a text log, or what journalctl prints with any --output that shows one
-// entry after the other.
+// logInput reads a log in the forms that people have: lines of a text log, or the output of journalctl with any --output that
+// shows entries one by one.
 type logInput struct {
 	r      *bufio.Reader
 	name   string
@@ -37,8 +37,8 @@ func newLogInput(in *os.File, zone *time.Location) *logInput {
 	return l
 }
 
-// next returns the next entry, of lines the next line, and its number. It is valid until the next call; the error is io.EOF
-// at the end.
+// next returns the next entry, or of a text log the next line, and its number. It is valid until the next call; at the end
+// the error is io.EOF.
 func (l *logInput) next() (number int, line textlog.Line, err error) {
 	if l.number == 0 {
 		if begin, _ := l.r.Peek(len(exportBegin)); string(begin) == exportBegin {
@@ -59,7 +59,7 @@ func (l *logInput) next() (number int, line textlog.Line, err error) {
 	return l.number, line, err
 }
 
-// exportBegin is what each entry of journalctl's export begins with.
+// exportBegin begins each entry of journalctl's export format.
 const exportBegin = "__CURSOR="
 
 func (l *logInput) entry() (textlog.Line, error) {
@@ -90,7 +90,7 @@ func (l *logInput) line() (textlog.Line, error) {
 	return line, nil
 }
 
-// object returns an object that lies on several lines, as json-pretty prints it.
+// object returns an object that spans several lines, as json-pretty prints it.
 func (l *logInput) object() []byte {
 	text := []byte("{")
 	for len(text) < maxObject {
@@ -106,10 +106,10 @@ func (l *logInput) object() []byte {
 	return text
 }
 
-// maxObject bounds an entry in JSON: 64 fields of 64 KB would be 4 MB, and sshd's have 2 KB.
+// maxObject limits an entry in JSON: 64 fields of 64 KB would be 4 MB, and sshd's entries have 2 KB.
 const maxObject = 1 << 20
 
-// object is what is of use in an entry that journalctl prints as JSON.
+// object has the useful fields of an entry that journalctl prints as JSON.
 type object struct {
 	Message    jsonValue `json:"MESSAGE"`
 	Identifier jsonValue `json:"SYSLOG_IDENTIFIER"`
@@ -130,8 +130,8 @@ func parseObject(text []byte) (line textlog.Line, ok bool) {
 	return line, true
 }
 
-// jsonValue is a field's value: a string, the bytes of what is no text as numbers, or an array of values, of which the first
-// counts.
+// jsonValue is a field's value: a string, or an array of numbers if it is not text, or an array of values, of which the first
+// one wins.
 type jsonValue []byte
 
 // UnmarshalJSON implements [json.Unmarshaler].

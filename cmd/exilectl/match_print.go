@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 
+	"exile/internal/human"
 	"exile/jail"
 )
 
@@ -33,10 +33,13 @@ func (m *matcher) printLine(r *matched) error {
 	}
 	m.out.line(mark, " ", fmt.Sprintf("%-7s %-17s ", r.Kind, r.Rule), m.out.paint(color, fmt.Sprintf("%-15s", address)),
 		fmt.Sprintf(" %-4s ", attempts), strconv.Quote(r.message))
+	if r.Nearest != "" {
+		m.out.line("          ", m.out.paint(grey, fmt.Sprintf("%s matches up to %q", r.Nearest, r.Reached)))
+	}
 	return nil
 }
 
-// summary is what a file was, in numbers.
+// summary describes a file in numbers.
 type summary struct {
 	lines, counting, attempts, logins int
 	kinds                             map[string]int
@@ -44,7 +47,7 @@ type summary struct {
 	more                              bool               // there are more addresses than we count
 }
 
-// maxAddresses is how many addresses a summary tells apart.
+// maxAddresses is how many addresses a summary distinguishes.
 const maxAddresses = 1 << 18
 
 func (s *summary) line(r *matched) {
@@ -74,28 +77,34 @@ func (s *summary) add(a *jail.Attempt) {
 	}
 }
 
-// maxTop is how many addresses a summary names.
+// maxTop is how many addresses a summary lists.
 const maxTop = 10
 
 func (s *summary) print(c *console) {
 	if !c.legend {
 		return
 	}
-	addresses := plural(len(s.addresses), "addresses")
+	addresses := human.Count(len(s.addresses), "addresses")
 	if s.more {
 		addresses = "more than " + addresses
 	}
 	if s.lines > 0 {
 		c.line()
 	}
-	c.line(fmt.Sprintf("%s, %d counted: %s, %s, %s, %s, %d nothing.", plural(s.lines, "lines"), s.counting,
-		plural(s.kinds["failure"], "failures"), plural(s.kinds["probe"], "probes"), plural(s.kinds["success"], "logins"),
-		plural(s.kinds["end"], "ends"), s.kinds["none"]))
-	c.line(fmt.Sprintf("%s from %s.", plural(s.attempts, "attempts"), addresses))
-	top := slices.SortedFunc(maps.Keys(s.addresses), func(a, b netip.Addr) int {
-		return cmp.Or(cmp.Compare(s.addresses[b], s.addresses[a]), a.Compare(b))
-	})
-	for _, a := range top[:min(maxTop, len(top))] {
-		c.line(fmt.Sprintf("%8d  ", s.addresses[a]), c.paint(red, a.String()))
+	c.line(fmt.Sprintf("%s, %d counted: %s, %s, %s, %s, %d nothing.", human.Count(s.lines, "lines"), s.counting,
+		human.Count(s.kinds["failure"], "failures"), human.Count(s.kinds["probe"], "probes"), human.Count(s.kinds["success"], "logins"),
+		human.Count(s.kinds["end"], "ends"), s.kinds["none"]))
+	c.line(fmt.Sprintf("%s from %s.", human.Count(s.attempts, "attempts"), addresses))
+	type tally struct {
+		addr netip.Addr
+		n    int
+	}
+	var top []*tally // the program already contains a sort of this type
+	for addr, n := range s.addresses {
+		top = append(top, &tally{addr, n})
+	}
+	slices.SortFunc(top, func(a, b *tally) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
+	for _, t := range top[:min(maxTop, len(top))] {
+		c.line(fmt.Sprintf("%8d  ", t.n), c.paint(red, t.addr.String()))
 	}
 }

@@ -2,24 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
+	"exile/internal/human"
 )
 
 func newMonitorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "monitor",
-		Short: "Print bans and unbans as they happen, one a line",
+		Short: "Print bans and unbans as they happen, one per line",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.lost = func(why error) {
-				fmt.Fprintln(os.Stderr, sentences(why.Error())+": what happens until it is back is not shown")
+				fmt.Fprintln(os.Stderr, sentences(why.Error())+": events are not shown until it is back")
 			}
 			d, err := o.dial(cmd.Context())
 			if err != nil {
@@ -29,8 +30,8 @@ func newMonitorCommand(o *options) *cobra.Command {
 			c := o.newConsole(os.Stdout)
 			ctx, cancel := context.WithCancelCause(cmd.Context())
 			err = d.Watch(ctx, func(e control.Event) {
-				if err := c.event(e); err != nil {
-					cancel(err) // nobody reads any more
+				if err := errors.Join(c.writeEvent(e), c.Flush()); err != nil {
+					cancel(err) // the reader is gone
 				}
 			})
 			if err != nil {
@@ -44,40 +45,42 @@ func newMonitorCommand(o *options) *cobra.Command {
 	}
 }
 
-// eventRow is an event in JSON.
-type eventRow struct {
-	Time     int64  `json:"time"`
-	Event    string `json:"event"`
-	Address  string `json:"address"`
-	Jail     string `json:"jail"`
-	Until    *int64 `json:"until,omitempty"`
-	Failures int    `json:"failures,omitempty"`
-	Origin   string `json:"origin,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-}
-
-// event prints one line at once.
-func (c *console) event(e control.Event) error {
+// writeEvent prints one line.
+func (c *console) writeEvent(e control.Event) error {
 	if c.wantJSON() {
-		c.json = jsonShort // one line each
-		if err := c.document(eventRow{
-			Time: e.Time.UnixMicro(), Event: string(e.Kind), Address: dbusapi.FormatPrefix(e.Ban.Prefix), Jail: e.Ban.Jail,
-			Until: micros(e.Ban.Until), Failures: e.Ban.Failures, Origin: string(e.Ban.Origin), Reason: e.Reason,
-		}); err != nil {
-			return err
-		}
-		return c.Flush()
+		c.json = jsonShort // one line per event
+		return c.document(control.Document(&e))
 	}
 	c.line(c.eventLine(e))
-	return c.Flush()
+	return nil
 }
 
 func (c *console) eventLine(e control.Event) string {
-	head := e.Time.Local().Format(time.DateTime)
-	addr, jail := dbusapi.FormatPrefix(e.Ban.Prefix), clean(e.Ban.Jail)
-	if e.Kind == control.BanRemoved {
-		return fmt.Sprintf("%s %s %s by %s: %s", head, c.paint(green, "unban"), addr, jail, clean(e.Reason))
+	return e.Time.Local().Format(time.DateTime) + " " + c.eventText(e)
+}
+
+func (c *console) eventText(e control.Event) string {
+	addr, jail, reason := control.FormatPrefix(e.Ban.Prefix), clean(jailOf(e.Ban)), clean(e.Reason)
+	switch e.Kind {
+	case control.BansRemoved:
+		return fmt.Sprintf("%s %s at once by %s: %s", c.paint(green, "unban"), human.Count(e.Count, "addresses"), jail, reason)
+	case control.BanRemoved:
+		return fmt.Sprintf("%s %s by %s: %s", c.paint(green, "unban"), addr, jail, reason)
+	case control.Protected:
+		return fmt.Sprintf("%s %s by %s, %s: %s", c.paint(yellow, "spare"), addr, jail, human.Count(e.Ban.Failures, "failures"), reason)
 	}
-	return fmt.Sprintf("%s %s   %s by %s, %s, left: %s, origin: %s", head, c.paint(red, "ban"), addr, jail,
-		plural(e.Ban.Failures, "failures"), left(e.Ban.Until, e.Time), clean(string(e.Ban.Origin)))
+	text := fmt.Sprintf("%s   %s by %s, %s, left: %s, origin: %s", c.paint(red, "ban"), addr, jail,
+		human.Count(e.Ban.Failures, "failures"), lasting(e), clean(string(e.Ban.Origin)))
+	if e.Ban.Reason != "" {
+		text += ": " + clean(e.Ban.Reason)
+	}
+	return text
+}
+
+// lasting is how long a ban lasts from its announcement, which comes a moment after the ban began.
+func lasting(e control.Event) string {
+	if e.Ban.Until.IsZero() {
+		return left(e.Ban.Until, e.Time)
+	}
+	return human.Span(max(e.Ban.Until.Sub(e.Time), 0).Round(time.Second))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 )
 
 // options are the options that every verb understands.
@@ -21,36 +21,37 @@ type options struct {
 	json     string
 	jsonAuto bool
 	noPager  bool
-	legend   truth
+	legend   boolean
 	noLegend bool
 	noAsk    bool
 	full     bool
 	quiet    bool
-	yes      bool        // do not ask before many bans are lifted
-	lost     func(error) // told of gaps in what is watched
+	yes      bool        // do not ask before lifting many bans
+	start    bool        // start a stopped daemon for what the verb does
+	lost     func(error) // told about gaps in what is watched
 }
 
-// truth is a boolean as systemd's options take it.
-type truth bool
+// boolean is a boolean as systemd's options accept it.
+type boolean bool
 
 // Set implements pflag.Value.
-func (b *truth) Set(s string) error {
+func (b *boolean) Set(s string) error {
 	switch strings.ToLower(s) {
 	case "1", "yes", "y", "true", "t", "on":
 		*b = true
 	case "0", "no", "n", "false", "f", "off":
 		*b = false
 	default:
-		return errors.New("neither true nor false")
+		return errors.New("not a boolean")
 	}
 	return nil
 }
 
 // String implements pflag.Value.
-func (b *truth) String() string { return strconv.FormatBool(bool(*b)) }
+func (b *boolean) String() string { return strconv.FormatBool(bool(*b)) }
 
 // Type implements pflag.Value.
-func (b *truth) Type() string { return "bool" }
+func (b *boolean) Type() string { return "bool" }
 
 // The modes of --json.
 const (
@@ -71,19 +72,19 @@ func (o *options) register(root *cobra.Command) {
 	f.BoolVarP(&o.jsonAuto, "json-auto", "j", false, "Same as --json=pretty on a terminal, --json=short otherwise")
 	f.BoolVar(&o.noPager, "no-pager", false, "Do not pipe output into a pager")
 	o.legend = true
-	f.Var(&o.legend, "legend", "Print headings and footers if `BOOL` is true, which it is without")
+	f.Var(&o.legend, "legend", "Print headings and footers if `BOOL` is true, the default")
 	f.BoolVar(&o.noLegend, "no-legend", false, "Same as --legend=false")
 	f.BoolVar(&o.noAsk, "no-ask-password", false, "Do not ask for a password")
 	f.BoolVarP(&o.full, "full", "l", false, "Do not shorten output")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print nothing that is not an error")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "Print only errors")
 	completeFlag(root, "json", completeWords(jsonPretty, jsonShort, jsonOff, "help"))
 	completeFlag(root, "legend", completeWords("true", "false"))
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return errors.Join(noneEmpty(cmd), o.check()) }
 }
 
-// noneEmpty refuses options whose value is empty, which is a script's mistake: no host must not mean this one. No reason is
-// none.
+// noneEmpty refuses options with an empty value, which is a script's mistake: an empty host must not mean this one. An empty
+// reason is allowed and means none.
 func noneEmpty(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != "reason" {
@@ -93,11 +94,11 @@ func noneEmpty(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// here makes a verb one that is about files and asks no daemon.
+// here marks a verb that works on files and needs no daemon.
 func (o *options) here(verb *cobra.Command) *cobra.Command {
 	verb.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if o.bridge() != nil {
-			return fmt.Errorf("%s is about files of this host: run it on the other one", cmd.Name())
+			return fmt.Errorf("%s works on local files: run it on the other host", cmd.Name())
 		}
 		return nil
 	}
@@ -116,8 +117,8 @@ func (o *options) check() error {
 	if o.host != "" && o.machine != "" {
 		return errors.New("--host and --machine exclude each other")
 	}
-	if _, container, ok := strings.Cut(o.host, "/"); ok && !plainWord(container) { // a shell reads it there
-		return fmt.Errorf("--host=%s: no container has the name behind the slash", o.host)
+	if _, container, ok := strings.Cut(o.host, "/"); ok && !plainWord(container) { // a shell there reads it
+		return fmt.Errorf("--host=%s: the part after the slash cannot be the name of a container", o.host)
 	}
 	return nil
 }
@@ -142,8 +143,14 @@ func (o *options) query(ctx context.Context, f func(context.Context, daemon, *co
 	return o.paged(func(c *console) error { return f(ctx, d, c) })
 }
 
-// command tells the daemon to do something; a human may be asked for a password first.
+// command tells the daemon to do something that leaves a trace: if the daemon is stopped, this starts it.
 func (o *options) command(ctx context.Context, f func(context.Context, daemon, *console) error) error {
+	o.start = true
+	return o.attended(ctx, f)
+}
+
+// attended sends the daemon a question or command; a human may be asked for a password first.
+func (o *options) attended(ctx context.Context, f func(context.Context, daemon, *console) error) error {
 	stop := o.startAgent()
 	defer stop()
 	d, err := o.dial(ctx)
@@ -169,16 +176,19 @@ func flush(c *console) error {
 	return nil
 }
 
-// failure says which step failed, and what helps when the daemon is not there.
+// exitNotRunning is the status of init scripts for a daemon that is not running.
+const exitNotRunning = 7
+
+// failure says which step failed, and what to do if the daemon is not there.
 func failure(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
-	var remote *dbusapi.RemoteError
+	var remote *client.RemoteError
 	switch {
 	case !errors.As(err, &remote):
 	case remote.NotRunning():
-		return fmt.Errorf("failed to %s: exiled is not running (start it with: systemctl start exiled)", what)
+		return &exitError{exitNotRunning, fmt.Errorf("failed to %s: exiled is not running (start it with: systemctl start exiled)", what)}
 	case remote.NotStarting():
-		return fmt.Errorf("failed to %s: exiled does not start (see why with: journalctl -u exiled)", what)
+		return &exitError{exitNotRunning, fmt.Errorf("failed to %s: exiled does not start: %w (see journalctl -u exiled)", what, err)}
 	}
 	return fmt.Errorf("failed to %s: %w", what, err)
 }

@@ -6,20 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 )
 
-// What helps is said when the daemon is not there.
+// If the daemon is not there, the error says what to do.
 func TestFailureHasTheRemedy(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"org.freedesktop.DBus.Error.ServiceUnknown":    "failed to look: exiled is not running (start it with: systemctl start exiled)",
 		"org.freedesktop.systemd1.NoSuchUnit":          "failed to look: exiled is not running (start it with: systemctl start exiled)",
-		"org.freedesktop.DBus.Error.TimedOut":          "failed to look: exiled does not start (see why with: journalctl -u exiled)",
-		"org.freedesktop.DBus.Error.Spawn.ChildExited": "failed to look: exiled does not start (see why with: journalctl -u exiled)",
+		"org.freedesktop.DBus.Error.TimedOut":          "failed to look: exiled does not start: It took too long. (see journalctl -u exiled)",
+		"org.freedesktop.DBus.Error.Spawn.ChildExited": "failed to look: exiled does not start: It took too long. (see journalctl -u exiled)",
 		"org.freedesktop.DBus.Error.Timeout":           "failed to look: It took too long.",
 	} {
-		if got := failure(&dbusapi.RemoteError{Name: name, Message: "It took too long."}, "look").Error(); got != want {
+		if got := failure(&client.RemoteError{Name: name, Message: "It took too long."}, "look").Error(); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -28,7 +28,7 @@ func TestFailureHasTheRemedy(t *testing.T) {
 	}
 }
 
-// -H takes what systemctl -H takes.
+// -H accepts what systemctl -H accepts.
 func TestSSHCommand(t *testing.T) {
 	t.Parallel()
 	for where, want := range map[string]string{
@@ -45,6 +45,19 @@ func TestSSHCommand(t *testing.T) {
 	} {
 		if got := strings.Join(sshCommand(where), " "); got != want {
 			t.Errorf("%s: %q, want %q", where, got, want)
+		}
+	}
+}
+
+// Scripts can tell a daemon that is not running from one that refuses.
+func TestNotRunningHasAStatus(t *testing.T) {
+	t.Parallel()
+	gone := failure(&client.RemoteError{Name: "org.freedesktop.DBus.Error.NameHasNoOwner"}, "look")
+	for want, err := range map[int]error{
+		exitNotRunning: errors.Join(errors.New("another"), gone), exitNotBanned: &exitError{status: exitNotBanned}, 1: errors.New("refused"), 0: nil,
+	} {
+		if got := exitStatus(err); got != want {
+			t.Errorf("%v: status %d, want %d", err, got, want)
 		}
 	}
 }

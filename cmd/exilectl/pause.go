@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"exile/internal/human"
 )
 
 func newPauseCommand(o *options) *cobra.Command {
 	var off bool
 	cmd := &cobra.Command{
 		Use:   "pause TIME | --off",
-		Short: "Put every ban out of force and ban nobody for a time",
+		Short: "Suspend all bans and ban nobody for a time",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if off == (len(args) == 1) {
@@ -26,7 +28,7 @@ func newPauseCommand(o *options) *cobra.Command {
 					return err
 				}
 				if endless || d == 0 {
-					return errors.New("a pause has an end: say for how long (like 10m), or --off")
+					return errors.New("a pause cannot be unlimited: say for how long (like 10m), or --off")
 				}
 			}
 			return o.pause(cmd.Context(), d)
@@ -42,10 +44,10 @@ func (o *options) pause(ctx context.Context, length time.Duration) error {
 			return failure(err, "pause")
 		}
 		if length == 0 {
-			o.note(c, "Banning again.")
+			o.note(c, "Banning has resumed.")
 			return nil
 		}
-		o.note(c, "No ban is in force for %s. They are in force again then, or with exilectl pause --off.", span(length))
+		o.note(c, "Banning is paused for %s, and no ban is in force. To end the pause earlier, run exilectl pause --off.", human.Span(length))
 		return nil
 	})
 }

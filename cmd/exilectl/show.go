@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
+	"exile/dbusapi/client"
 )
 
 func newShowCommand(o *options) *cobra.Command {
@@ -46,8 +46,8 @@ func newShowCommand(o *options) *cobra.Command {
 	f.StringSliceVarP(&only, "value-of", "P", nil, "Equivalent to --value --property=`NAME`")
 	completeFlag(cmd, "property", completeProperties(o))
 	completeFlag(cmd, "value-of", completeProperties(o))
-	f.BoolVar(&value, "value", false, "Show the values only")
-	f.BoolVarP(&all, "all", "a", false, "Show properties that are empty too")
+	f.BoolVar(&value, "value", false, "Show only the values")
+	f.BoolVarP(&all, "all", "a", false, "Show empty properties, too")
 	return cmd
 }
 
@@ -55,7 +55,7 @@ func newShowCommand(o *options) *cobra.Command {
 type propertyView struct {
 	names []string // empty: all
 	bare  bool     // values without names
-	all   bool     // empty ones too
+	all   bool     // also empty ones
 }
 
 func (v propertyView) wants(name string, value any) bool {
@@ -65,7 +65,7 @@ func (v propertyView) wants(name string, value any) bool {
 	return v.all || propertyText(value) != ""
 }
 
-func (v propertyView) print(c *console, props []dbusapi.Property) error {
+func (v propertyView) print(c *console, props []client.Property) error {
 	chosen := map[string]any{}
 	for _, p := range props {
 		if !v.wants(p.Name, p.Value) {
@@ -86,7 +86,7 @@ func (v propertyView) print(c *console, props []dbusapi.Property) error {
 	return nil
 }
 
-// propertyText writes lists and structures with spaces.
+// propertyText writes lists and structures separated by spaces.
 func propertyText(v any) string {
 	switch v := v.(type) {
 	case []string:

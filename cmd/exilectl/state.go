@@ -10,10 +10,13 @@ import (
 
 	"exile/internal/config"
 	"exile/internal/control"
+	"exile/internal/human"
 	"exile/internal/state"
 )
 
-// exportState writes what a running daemon keeps on disk, as it is now.
+// This file has export --state and import --state: everything that the daemon keeps on disk, in one file.
+
+// exportState writes what a running daemon keeps on disk, as of now.
 func exportState(ctx context.Context, d control.Archiver, c *console) error {
 	if err := d.ExportState(ctx, c); err != nil {
 		return failure(err, "export the state")
@@ -21,11 +24,11 @@ func exportState(ctx context.Context, d control.Archiver, c *console) error {
 	return nil
 }
 
-// importState makes an exported state the only one, in a folder or, if it is not named, in that of the configuration. The
-// daemon must not run: it would not see it, and write its own over it.
+// importState replaces the state in a folder, or in the configured one, by an exported state. The daemon must not run: it
+// would not notice, and overwrite the state with its own.
 func (o *options) importState(in io.Reader, dir string) error {
 	if o.host != "" || o.machine != "" {
-		return errors.New("the state is a file of the host that exiled runs on: import it there")
+		return errors.New("the state is a file on exiled's host: import it there")
 	}
 	if dir == "" {
 		cfg, err := config.Load(config.Sources{})
@@ -42,15 +45,15 @@ func (o *options) importState(in io.Reader, dir string) error {
 		return fmt.Errorf("failed to import the state: %w", err)
 	}
 	c := o.newConsole(os.Stdout)
-	o.note(c, "Imported %s and the past of %s into %s.", plural(len(contents.Bans), "bans"), plural(len(contents.Past), "addresses"), dir)
+	o.note(c, "Imported %s and the past of %s into %s.", human.Count(len(contents.Bans), "bans"), human.Count(len(contents.Past), "addresses"), dir)
 	return flush(c)
 }
 
-// replaceState writes the state file, which belongs to whom its folder belongs, with no more rights than that user has: he
-// may have put anything there, a link that leads elsewhere for one.
+// replaceState writes the state file, which belongs to the owner of its folder, with no more rights than that user has: the
+// user may have put anything there, such as a link to another place.
 func replaceState(dir string, contents state.Contents) error {
 	if err := os.Chdir(dir); err != nil {
-		return fmt.Errorf("%w; start exiled once, it makes the folder", err)
+		return fmt.Errorf("%w; start exiled once to make the folder", err)
 	}
 	if err := becomeOwner("."); err != nil {
 		return err
@@ -69,7 +72,7 @@ func replaceState(dir string, contents state.Contents) error {
 	return errors.Join(err, store.Close())
 }
 
-// becomeOwner makes root the user whom a folder belongs to, for good.
+// becomeOwner turns root into the owner of a folder, for good.
 func becomeOwner(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {

@@ -18,7 +18,7 @@ func newStatisticsCommand(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if reset {
-				return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
+				return o.attended(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 					if err := d.ResetStatistics(ctx); err != nil {
 						return failure(err, "reset statistics")
 					}
@@ -40,13 +40,14 @@ func newStatisticsCommand(o *options) *cobra.Command {
 	return cmd
 }
 
+// counterRow is a part of a control.JailStatus, or the sum of all jails.
 type counterRow struct {
 	Jail     string `json:"jail"` // empty: the daemon
 	Banned   int    `json:"banned"`
 	Failing  int    `json:"failing"`
 	Failures uint64 `json:"failures"`
 	Bans     uint64 `json:"bans"`
-	LastBan  *int64 `json:"last_ban"`
+	LastBan  *int64 `json:"last_ban_usec"`
 	Spared   uint64 `json:"protections"`
 	Denied   uint64 `json:"logins_denied"`
 
@@ -87,8 +88,9 @@ func statistics(ctx context.Context, d control.Reader, c *console) error {
 	return nil
 }
 
+// dayRow is a control.Day whose backend may not count.
 type dayRow struct {
-	Date    string  `json:"date"`
+	Date    *int64  `json:"date_usec"`
 	Passed  uint64  `json:"passed"`
 	Dropped *uint64 `json:"dropped"` // null: the backend does not count
 	Bans    uint64  `json:"bans"`
@@ -96,7 +98,15 @@ type dayRow struct {
 	Denied  uint64  `json:"logins_denied"`
 }
 
-// statisticsByDay shows the last days, today at the end.
+// micros is a time in JSON: microseconds, null for none.
+func micros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UnixMicro())
+}
+
+// statisticsByDay shows the last days, today last.
 func statisticsByDay(ctx context.Context, d control.Reader, c *console) error {
 	s, err := d.Status(ctx)
 	if err != nil {
@@ -104,7 +114,7 @@ func statisticsByDay(ctx context.Context, d control.Reader, c *console) error {
 	}
 	row := func(i int) dayRow {
 		day := s.Days[i]
-		r := dayRow{Date: day.Date.Format(time.DateOnly), Passed: day.Passed, Bans: day.Bans, Spared: day.Protected, Denied: day.Denied}
+		r := dayRow{Date: micros(day.Date), Passed: day.Passed, Bans: day.Bans, Spared: day.Protected, Denied: day.Denied}
 		if s.Dropped != nil || day.Dropped > 0 {
 			r.Dropped = &day.Dropped
 		}
@@ -123,7 +133,7 @@ func statisticsByDay(ctx context.Context, d control.Reader, c *console) error {
 			if r.Dropped != nil {
 				dropped = number(*r.Dropped)
 			}
-			return []cell{text(r.Date), number(r.Passed), dropped, number(r.Bans), number(r.Spared), number(r.Denied)}
+			return []cell{text(s.Days[i].Date.UTC().Format(time.DateOnly)), number(r.Passed), dropped, number(r.Bans), number(r.Spared), number(r.Denied)}
 		},
 	}
 	t.print(c)

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
+	"exile/internal/human"
 )
 
-// exitDegraded is the status of "status" when the daemon does not do all of its work.
+// exitDegraded is the exit status of "status" if the daemon does not do all of its work.
 const exitDegraded = 3
 
 func newStatusCommand(o *options) *cobra.Command {
@@ -54,14 +54,14 @@ func newStatusCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// statusOf shows an address or a jail, whichever the word is.
+// statusOf shows an address or a jail, depending on the word.
 func statusOf(ctx context.Context, d control.Reader, c *console, word string) error {
+	if p, err := control.ParsePrefix(word); err == nil {
+		return statusAddress(ctx, d, c, p)
+	}
 	jails, err := d.Jails(ctx)
 	if err != nil {
 		return err
-	}
-	if p, err := dbusapi.ParsePrefix(word); err == nil {
-		return statusAddress(ctx, d, c, jails, p)
 	}
 	j, err := control.FindJail(jails, word)
 	if err != nil {
@@ -81,7 +81,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() 
 		return failure(err, "get status")
 	}
 	if c.wantJSON() {
-		err = c.document(toStatusView(s, jails))
+		err = c.document(control.Document(&control.Overview{Status: s, All: jails}))
 	} else {
 		printStatus(c, s, jails)
 		printLog(c, log())
@@ -92,7 +92,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() 
 	return err
 }
 
-// stateColor is green for well, yellow for not yet or not now, red for broken.
+// stateColor is green if all is well, yellow for a temporary state, red if something is broken.
 func stateColor(state string) string {
 	switch state {
 	case "running":
@@ -103,7 +103,7 @@ func stateColor(state string) string {
 	return yellow
 }
 
-// field prints "    Key: value" with the colons below each other.
+// field prints "    Key: value" with aligned colons.
 func field(c *console, key, value string) {
 	c.line(fmt.Sprintf("%13s: ", key), value)
 }
@@ -122,6 +122,9 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 		}
 		field(c, "Degraded", c.paint(red, text))
 	}
+	if s.Notice != "" {
+		field(c, "Notice", clean(s.Notice))
+	}
 	if !s.PausedTo.IsZero() {
 		field(c, "Paused", "until "+stamp(s.PausedTo)+"; "+left(s.PausedTo, c.now)+" left")
 	}
@@ -130,7 +133,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	}
 	field(c, "Backend", clean(s.Backend)+parenthesis(s.Why))
 	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
-	field(c, "Failing", plural(s.Failing, "addresses"))
+	field(c, "Failing", human.Count(s.Failing, "addresses"))
 	field(c, "Counted", join(counted(s)))
 	if !s.LastRepair.IsZero() {
 		field(c, "Last repair", stamp(s.LastRepair)+"; "+ago(s.LastRepair, c.now))
@@ -139,7 +142,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 		field(c, "Trouble", c.paint(yellow, join(t)))
 	}
 	if !s.LastEntry.IsZero() {
-		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+span(s.Lag))
+		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+human.Span(s.Lag))
 	}
 	for _, j := range jails {
 		warnForgeable(c, j)
@@ -173,7 +176,7 @@ func counted(s control.Status) []amount {
 	}
 }
 
-// trouble is what went wrong since the statistics were reset, whether or not it is over; empty: nothing.
+// trouble lists what went wrong since the statistics were reset, even if it is over; empty: nothing.
 func trouble(s control.Status) []amount {
 	return slices.DeleteFunc([]amount{
 		{s.Gaps, "gap in the log", "gaps in the log"},
@@ -204,7 +207,7 @@ func parenthesis(s string) string {
 
 func statusJail(c *console, j control.JailStatus) error {
 	if c.wantJSON() {
-		return c.document(toJailView(j))
+		return c.document(control.Document(&j))
 	}
 	c.line(c.paint(stateColor(j.State), "●"), " ", clean(j.Name))
 	field(c, "State", c.paint(stateColor(j.State), clean(j.State)))
@@ -214,44 +217,44 @@ func statusJail(c *console, j control.JailStatus) error {
 	field(c, "Rule", clean(j.Rule))
 	field(c, "Protected", clean(strings.Join(j.Protected, " ")))
 	field(c, "Banned", fmt.Sprintf("%d now, %d in all", j.Banned, j.Total))
-	field(c, "Failing", plural(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
+	field(c, "Failing", human.Count(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
 	if !j.LastBan.IsZero() {
 		field(c, "Last ban", stamp(j.LastBan)+"; "+ago(j.LastBan, c.now))
 	}
 	return nil
 }
 
-// warnForgeable says that a jail believes what any local user writes.
+// warnForgeable says that a jail trusts lines that any local user can write.
 func warnForgeable(c *console, j control.JailStatus) {
 	if j.Forgeable {
-		field(c, "Warning", c.paint(yellow, fmt.Sprintf("jail %s reads a text log, in which any local user can forge lines and so have "+
+		field(c, "Warning", c.paint(yellow, fmt.Sprintf("jail %s reads a text log: any local user can forge lines in it and get "+
 			"anybody banned; see logpath in exile.yaml(5)", clean(j.Name))))
 	}
 }
 
-func statusAddress(ctx context.Context, d control.Reader, c *console, jails []control.JailStatus, p netip.Prefix) error {
+func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Prefix) error {
 	a, err := d.Address(ctx, p)
 	if err != nil {
 		return err
 	}
 	if c.wantJSON() {
-		return c.document(toAddressView(a, jails))
+		return c.document(control.Document(&a))
 	}
 	state, color := "not banned", green
-	if inForce(jails, a.Bans, "") {
+	if a.Banned {
 		state, color = "banned", red
 	}
-	c.line(c.paint(color, "●"), " ", dbusapi.FormatPrefix(a.Prefix))
+	c.line(c.paint(color, "●"), " ", control.FormatPrefix(a.Prefix))
 	field(c, "State", c.paint(color, state))
 	if a.Protected != "" {
 		field(c, "Protected", clean(a.Protected))
 	}
 	for _, b := range a.Bans {
 		label := "Banned"
-		if simulates(jails, b.Jail) {
+		if b.Simulated {
 			label = "Simulated"
 		}
-		field(c, label, fmt.Sprintf("%s by jail %s since %s, left: %s", dbusapi.FormatPrefix(b.Prefix), clean(b.Jail), stamp(b.Since), left(b.Until, c.now)))
+		field(c, label, fmt.Sprintf("%s by jail %s since %s, left: %s", control.FormatPrefix(b.Prefix), clean(b.Jail), stamp(b.Since), left(b.Until, c.now)))
 		if b.Reason != "" {
 			field(c, "Reason", clean(b.Reason))
 		}

@@ -3,21 +3,23 @@ package main
 import (
 	"strings"
 	"unicode/utf8"
+
+	"exile/internal/human"
 )
 
-// column is the heading of a column. Numbers are aligned to the right.
+// column is the heading of a column. Numbers are right-aligned.
 type column struct {
 	name   string
 	number bool
 }
 
-// table prints rows under headings, columns one space apart, the last one cut off at the edge of the terminal.
+// table prints rows under headings, with columns one space apart; the last one is cut off at the edge of the terminal.
 type table struct {
 	columns []column
 	rows    int
-	// row returns the cells of row i. It is called twice for each row, so that a long list is not held as text.
+	// row returns the cells of row i. It is called twice per row, so that a long list is not held as text.
 	row func(i int) []cell
-	// noun is what is counted below the table: "bans".
+	// noun names what is counted below the table: "bans".
 	noun string
 }
 
@@ -26,7 +28,7 @@ type cell struct{ text, color string }
 
 func text(s string) cell { return cell{text: s} }
 
-// orDash stands for nothing as systemd writes it.
+// orDash shows a missing value as systemd does.
 func orDash(s string) cell {
 	if s == "" {
 		return cell{"-", grey}
@@ -44,7 +46,7 @@ func (t *table) print(c *console) {
 	}
 	if c.legend && t.noun != "" {
 		c.line("")
-		c.line(plural(t.rows, t.noun), " listed.")
+		c.line(human.Count(t.rows, t.noun), " listed.")
 	}
 }
 
@@ -71,7 +73,7 @@ func (t *table) heading(c *console, widths []int) string {
 	return t.format(c, cells, widths)
 }
 
-// format aligns and shortens the cells, and only then colours them.
+// format aligns and shortens the cells before colouring them.
 func (t *table) format(c *console, cells []cell, widths []int) string {
 	var b strings.Builder
 	room := c.width

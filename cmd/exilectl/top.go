@@ -17,7 +17,7 @@ import (
 )
 
 func newTopCommand(o *options) *cobra.Command {
-	every := pace(time.Second)
+	every := interval(time.Second)
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show attackers, rates and bans, live",
@@ -43,15 +43,15 @@ func newTopCommand(o *options) *cobra.Command {
 			return errors.Join(err, m.err)
 		},
 	}
-	cmd.Flags().VarP(&every, "delay", "d", "Look again after `TIME`: 2, 0.5 or 500ms")
+	cmd.Flags().VarP(&every, "delay", "d", "Refresh every `TIME`: 2, 0.5 or 500ms")
 	return cmd
 }
 
-// pace is a time as top(1) takes it, a number of seconds, or with a unit.
-type pace time.Duration
+// interval is a time as top(1) takes it: a number of seconds, or a number with a unit.
+type interval time.Duration
 
 // Set implements pflag.Value.
-func (p *pace) Set(s string) error {
+func (p *interval) Set(s string) error {
 	d, err := time.ParseDuration(s)
 	if n, err2 := strconv.ParseFloat(s, 64); err2 == nil && n >= 0 && n < 1e6 {
 		d, err = time.Duration(n*float64(time.Second)), nil
@@ -59,15 +59,15 @@ func (p *pace) Set(s string) error {
 	if err != nil || d < 0 {
 		return errors.New("not a time (like 2, 0.5 or 500ms)")
 	}
-	*p = pace(d)
+	*p = interval(d)
 	return nil
 }
 
 // String implements pflag.Value.
-func (p *pace) String() string { return time.Duration(*p).String() }
+func (p *interval) String() string { return time.Duration(*p).String() }
 
 // Type implements pflag.Value.
-func (p *pace) Type() string { return "duration" }
+func (p *interval) Type() string { return "duration" }
 
 // maxRecent is how many events the screen remembers.
 const maxRecent = 100
@@ -82,14 +82,14 @@ type screen struct {
 	width, height int
 	now, before   sample
 	recent        []control.Event // newest first
-	trouble       error           // why what is shown is not of now
+	trouble       error           // why the shown values are not current
 	err           error           // why it ends
 }
 
-// unheard is why no more events come; nil at the end.
+// unheard is the reason why no more events come; nil at the end.
 type unheard struct{ err error }
 
-// sample is what the daemon said at a time.
+// sample is what the daemon said at some time.
 type sample struct {
 	at     time.Time
 	status control.Status
@@ -127,7 +127,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return s, nil
 }
 
-// take shows what the daemon said. When it says nothing after it has once, it may be about to start again.
+// take shows the daemon's answer. If the daemon falls silent after answering once, it may be about to start again.
 func (s *screen) take(new sample) {
 	switch {
 	case new.err == nil:
@@ -155,7 +155,7 @@ func (s *screen) View() tea.View {
 	var b bytes.Buffer
 	c := s.options.newConsole(&b)
 	c.width, c.now, c.legend = s.width, s.now.at, true
-	if !s.now.at.IsZero() { // before, it would say that nobody is banned
+	if !s.now.at.IsZero() { // until then it would say that nobody is banned
 		s.draw(c)
 	}
 	_ = c.Flush() // into memory
@@ -164,7 +164,7 @@ func (s *screen) View() tea.View {
 	return v
 }
 
-// draw prints three parts: the daemon, who is counted, what happened.
+// draw prints three parts: the daemon, the counted addresses, the latest events.
 func (s *screen) draw(c *console) {
 	st := s.now.status
 	c.line(c.paint(stateColor(st.State), "●"), " exiled ", clean(st.Version), " ", clean(st.State), ", ", clean(st.Backend),
@@ -189,13 +189,13 @@ func (s *screen) rates() string {
 	return fmt.Sprintf("%.1f entries/s, %.1f failures/s, %.1f bans/s, %.1f unbans/s", s.rate(entries), s.rate(failures), s.rate(bans), s.rate(unbans))
 }
 
-// The counters of which top shows rates.
+// Counters whose rates top shows.
 func entries(s control.Status) uint64  { return s.Entries }
 func failures(s control.Status) uint64 { return s.Failures }
 func bans(s control.Status) uint64     { return s.Bans }
 func unbans(s control.Status) uint64   { return s.Unbans }
 
-// rate is a counter's growth in a second; 0 before the second look and after the counters were reset.
+// rate is a counter's growth per second; 0 before the second look and after a reset of the counters.
 func (s *screen) rate(counter func(control.Status) uint64) float64 {
 	d := s.now.at.Sub(s.before.at).Seconds()
 	a, b := counter(s.before.status), counter(s.now.status)

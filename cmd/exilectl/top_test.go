@@ -17,7 +17,7 @@ func newScreen(t *testing.T) *screen {
 	return &screen{ctx: t.Context(), daemon: fakeDaemon(), options: &options{json: jsonOff}, every: time.Hour, width: 100, height: 24}
 }
 
-// The screen has who is counted, worst first, the rates between two looks, and what happened.
+// The screen shows counted addresses, worst first, the rates between two looks, and the latest events.
 func TestTopShows(t *testing.T) {
 	t.Parallel()
 	s := newScreen(t)
@@ -60,7 +60,7 @@ func TestTopEnds(t *testing.T) {
 	}
 }
 
-// A daemon that is restarted says nothing for a while: the screen says so and goes on.
+// A restarting daemon is silent for a while: the screen says so and goes on.
 func TestTopGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newScreen(t)
@@ -93,13 +93,13 @@ func TestTopForgets(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{"2": 2 * time.Second, "0.5": 500 * time.Millisecond, "500ms": 500 * time.Millisecond, "1m": time.Minute, "0": 0} {
-		var p pace
+		var p interval
 		if err := p.Set(text); err != nil || time.Duration(p) != want {
 			t.Errorf("%s is %s, %v; want %s", text, p.String(), err, want)
 		}
 	}
 	for _, text := range []string{"", "-1", "-1s", "soon", "NaN", "inf", "1e300"} {
-		var p pace
+		var p interval
 		if err := p.Set(text); err == nil {
 			t.Errorf("%q is %s", text, p.String())
 		}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"exile/dbusapi"
 	"exile/internal/control"
+	"exile/internal/human"
 )
 
 func newUnbanCommand(o *options) *cobra.Command {
@@ -44,8 +44,31 @@ func newUnbanCommand(o *options) *cobra.Command {
 	return cmd
 }
 
+func newFlushCommand(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "flush [JAIL...]",
+		Short:             "Lift all bans of some or all jails",
+		ValidArgsFunction: completeJails(o),
+		RunE: func(cmd *cobra.Command, jails []string) error {
+			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
+				if len(jails) == 0 {
+					return o.unbanAll(ctx, d, c, "")
+				}
+				return each(jails, func(jail string) error { return o.unbanAll(ctx, d, c, jail) })
+			})
+		},
+	}
+	askingFlag(cmd, o)
+	return cmd
+}
+
+// askingFlag gives a verb that lifts many bans the option to skip its question.
+func askingFlag(cmd *cobra.Command, o *options) {
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "Do not ask before lifting many bans")
+}
+
 func (o *options) unban(ctx context.Context, d daemon, c *console, jail, addr string) error {
-	p, err := dbusapi.ParsePrefix(addr)
+	p, err := control.ParsePrefix(addr)
 	if err != nil {
 		return failure(err, "unban %s", addr)
 	}
@@ -56,22 +79,22 @@ func (o *options) unban(ctx context.Context, d daemon, c *console, jail, addr st
 	}
 	switch {
 	case n == 0:
-		o.note(c, "%s was not banned.", dbusapi.FormatPrefix(p))
+		o.note(c, "%s was not banned.", control.FormatPrefix(p))
 	case n != len(bans) || n > maxNamed:
-		o.note(c, "Unbanned %s (%s).", dbusapi.FormatPrefix(p), plural(n, "bans"))
+		o.note(c, "Unbanned %s (%s).", control.FormatPrefix(p), human.Count(n, "bans"))
 	default:
 		for _, b := range bans {
-			o.note(c, "Unbanned %s in jail %s.", dbusapi.FormatPrefix(b.Prefix), b.Jail)
+			o.note(c, "Unbanned %s in jail %s.", control.FormatPrefix(b.Prefix), b.Jail)
 		}
 	}
 	return nil
 }
 
-// maxNamed is how many lifted bans are named one by one.
+// maxNamed is how many lifted bans are listed one by one.
 const maxNamed = 10
 
-// touching are the bans that an unban of p lifts, for root, who may list them without being asked for a password, and if they are
-// not too many to be named.
+// touching returns the bans that an unban of p will lift: only for root, who may list them without a password, and only if
+// they are few enough to list.
 func touching(ctx context.Context, d daemon, jail string, p netip.Prefix) []control.Ban {
 	if os.Geteuid() != 0 {
 		return nil
@@ -98,7 +121,7 @@ func touching(ctx context.Context, d daemon, jail string, p netip.Prefix) []cont
 
 var errEnough = errors.New("enough")
 
-// sure asks at a terminal whether many bans are to be lifted: a flush pardons whom it frees, and nothing brings the bans back.
+// sure asks at a terminal before lifting many bans: a flush pardons the addresses, and nothing brings the bans back.
 func (o *options) sure(ctx context.Context, d control.Reader, jail string) error {
 	if o.yes || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
 		return nil
@@ -107,15 +130,15 @@ func (o *options) sure(ctx context.Context, d control.Reader, jail string) error
 	if err != nil || n <= maxNamed {
 		return nil // the flush will say what is wrong
 	}
-	fmt.Printf("Lift %s of %s? [y/N] ", plural(n, "bans"), clean(cmp.Or(jail, "all jails")))
-	answer, _ := bufio.NewReader(io.LimitReader(os.Stdin, 1024)).ReadString('\n') // an error leaves it empty, which is a no
+	fmt.Printf("Lift %s of %s? [y/N] ", human.Count(n, "bans"), clean(cmp.Or(jail, "all jails")))
+	answer, _ := bufio.NewReader(io.LimitReader(os.Stdin, 1024)).ReadString('\n') // an error leaves it empty, which means no
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was lifted; --yes does not ask")
+		return errors.New("nothing was lifted; use --yes to skip the question")
 	}
 	return nil
 }
 
-// bannedIn is how many bans a jail has, or all of them.
+// bannedIn returns how many bans a jail has, or all jails together.
 func bannedIn(ctx context.Context, d control.Reader, jail string) (int, error) {
 	if jail == "" {
 		s, err := d.Status(ctx)
@@ -137,6 +160,6 @@ func (o *options) unbanAll(ctx context.Context, d daemon, c *console, jail strin
 	if err != nil {
 		return failure(err, "lift the bans of %s", cmp.Or(jail, "all jails"))
 	}
-	o.note(c, "Lifted %s.", plural(n, "bans"))
+	o.note(c, "Lifted %s.", human.Count(n, "bans"))
 	return nil
 }

@@ -9,17 +9,17 @@ import (
 	"exile/firewall"
 	"exile/internal/accounts"
 	"exile/internal/daemon"
-	"exile/jail"
+	"exile/jail/adaptive"
 )
 
 const (
-	// accountsFile is what exiled-accounts.service writes, where it is enabled.
+	// accountsFile is written by exiled-accounts.service, where that is enabled.
 	accountsFile = "/run/exile-accounts/accounts.json"
 	passwdFile   = "/etc/passwd"
 )
 
-// acquaintance keeps jails and detectors told which accounts the host has, and where sshd listens: from the helper, which also knows which of them have no
-// password, or else from the passwd file.
+// acquaintance tells jails and detectors which accounts the host has, and where sshd listens. It reads the list of the helper, which also
+// knows which accounts have no password, or else the passwd file.
 type acquaintance struct {
 	files     *accounts.Files
 	helper    string // path of its list
@@ -27,12 +27,12 @@ type acquaintance struct {
 	listeners []listener
 }
 
-// listener is told each time the list is another.
+// listener is told each time the list has changed.
 type listener interface{ tell(list accounts.List) }
 
-// acquainted is a detector, and whether its service is sshd: others may have passwords of their own for the same names.
+// acquainted is a detector, and whether its service is sshd: other services may have their own passwords for the same names.
 type acquainted struct {
-	*jail.AdaptiveDetector
+	*adaptive.Detector
 	sshd bool
 }
 
@@ -43,7 +43,7 @@ func (d acquainted) tell(list accounts.List) {
 	d.SetAccounts(list.Accounts, list.Locked)
 }
 
-// gate is a jail of sshd, whose bans of groups close the ports at which that listens.
+// gate is a jail of sshd, whose bans of groups close the ports on which sshd listens.
 type gate struct{ jail *daemon.Jail }
 
 func (g gate) tell(list accounts.List) {
@@ -57,7 +57,7 @@ func newAcquaintance(helper, passwd string) *acquaintance {
 	return &acquaintance{files: accounts.Watch(helper, passwd), helper: helper, passwd: passwd}
 }
 
-// add tells one more.
+// add adds a listener and tells it.
 func (a *acquaintance) add(l listener) error {
 	a.listeners = append(a.listeners, l)
 	list, err := a.read()
@@ -67,8 +67,8 @@ func (a *acquaintance) add(l listener) error {
 	return err
 }
 
-// follow tells all again each time the accounts change, until ctx ends. do runs what touches jails; report is told of lists that
-// cannot be read, which leave what was known.
+// follow tells all listeners each time the accounts change, until ctx ends. do runs what touches jails; report gets the errors of lists that
+// cannot be read. Then what was known stays.
 func (a *acquaintance) follow(ctx context.Context, do func(change func()) error, report func(accounts.List, error)) {
 	a.files.Follow(ctx, func() {
 		list, err := a.read()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,9 +14,10 @@ import (
 	"exile/internal/accounts"
 	"exile/internal/daemon"
 	"exile/jail"
+	"exile/jail/adaptive"
 )
 
-// A ban of a group closes the ports at which sshd listens, and port 22 while that is not known.
+// A ban of a group closes the ports on which sshd listens, and port 22 while these are unknown.
 func TestGroupPortsAreSSHDs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -65,15 +67,18 @@ func TestAccountsAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		d, mail := jail.NewAdaptive(jail.DefaultAdaptive()), jail.NewAdaptive(jail.DefaultAdaptive())
+		d, mail := adaptive.New(adaptive.Default()), adaptive.New(adaptive.Default())
 		a := newAcquaintance(helper, passwd)
 		for _, d := range []acquainted{{d, true}, {mail, false}} {
 			if err := a.add(d); err != nil {
 				t.Fatal(err)
 			}
 		}
+		var loop sync.Mutex // one at a time, as the daemon's
 		var trouble error
-		go a.follow(ctx, func(change func()) error { change(); return nil }, func(_ accounts.List, err error) { trouble = err })
+		go a.follow(ctx,
+			func(change func()) error { loop.Lock(); defer loop.Unlock(); change(); return nil },
+			func(_ accounts.List, err error) { loop.Lock(); defer loop.Unlock(); trouble = err })
 		for i, step := range []struct {
 			what   string
 			do     func()
@@ -90,6 +95,7 @@ func TestAccountsAreFollowed(t *testing.T) {
 			step.do()
 			time.Sleep(time.Minute)
 			synctest.Wait()
+			loop.Lock()
 			var bans, others []jail.Verdict
 			for j := range byte(3) { // three strangers fail on root
 				from := netip.AddrFrom4([4]byte{192, byte(10*i) + j, 0, 1})
@@ -103,6 +109,7 @@ func TestAccountsAreFollowed(t *testing.T) {
 				t.Errorf("%s: banned %t, want %t; trouble: %v", step.what, banned, step.locked, trouble)
 			}
 			d.ForgetName("root")
+			loop.Unlock()
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 const groupFile = "/etc/group"
 
-// administration keeps jails told who the administrators are, in whose sessions nobody is banned.
+// administration tells jails who the administrators are: an address with a session of theirs is never banned.
 type administration struct {
 	group, passwd string // paths
 	files         *accounts.Files
@@ -28,7 +28,7 @@ func newAdministration(group, passwd string) *administration {
 	return &administration{group: group, passwd: passwd, files: accounts.Watch(group, passwd)}
 }
 
-// add tells one more jail.
+// add adds a jail and tells it.
 func (a *administration) add(s *jail.Sessions, admins []string) error {
 	j := administered{s, admins}
 	a.jails = append(a.jails, j)
@@ -36,7 +36,7 @@ func (a *administration) add(s *jail.Sessions, admins []string) error {
 	return a.tell(j)
 }
 
-// tell tells a jail. Where the files cannot be read it knows those who are named, without groups.
+// tell tells a jail. If the files cannot be read, that is the accounts that are named, without groups.
 func (a *administration) tell(j administered) error {
 	group, err := openIfThere(a.group)
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *administration) tell(j administered) error {
 	return err
 }
 
-// openIfThere opens a file; one that is not there is empty.
+// openIfThere opens a file; a missing one is empty.
 func openIfThere(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,8 +64,8 @@ func openIfThere(path string) (*os.File, error) {
 	return f, err
 }
 
-// follow tells the jails again each time groups change, until ctx ends. do runs what touches jails; report is told of files
-// that cannot be read, which leave what was known.
+// follow tells the jails each time groups change, until ctx ends. do runs what touches jails; report gets the errors of files that cannot be
+// read. Then what was known stays.
 func (a *administration) follow(ctx context.Context, do func(change func()) error, report func(error)) {
 	a.files.Follow(ctx, func() {
 		var failed error

@@ -12,7 +12,7 @@ import (
 	"exile/internal/daemon"
 )
 
-// open gives the plan the backend that is asked for, which may be the one in use.
+// open gives the plan the configured backend, which may be the one in use.
 func (p *planner) open(ctx context.Context, cfg *config.Config, plan *daemon.Plan) error {
 	wanted := wish{cfg.Backend, limited(plan.Jails)}
 	if p.options.dryRun {
@@ -49,7 +49,7 @@ func kill(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) er
 	return err
 }
 
-// wish is what the configuration says of the backend.
+// wish is what the configuration says about the backend.
 type wish struct {
 	backend string
 	limited string // a jail that bans from some ports only; empty: none does
@@ -65,8 +65,12 @@ func limited(jails []*daemon.Jail) string {
 	return ""
 }
 
-// choose locks the firewall, if it is to be changed, and chooses the backend.
+// choose locks the firewall, if it will be changed, and chooses the backend.
 func (p *planner) choose(ctx context.Context, wanted wish) (err error) {
+	if p.options.check {
+		p.backend, err = p.checkBackend(ctx, wanted)
+		return err
+	}
 	if wanted.backend != auto.DryRun && p.lock == nil {
 		if p.lock, err = firewall.Acquire(0); err != nil {
 			return err
@@ -81,7 +85,7 @@ func (p *planner) choose(ctx context.Context, wanted wish) (err error) {
 	return nil
 }
 
-// close gives the lock back.
+// close releases the lock.
 func (p *planner) close() {
 	if p.lock != nil {
 		_ = p.lock.Close() // it goes with the process anyway

@@ -94,8 +94,8 @@ func TestBackendThatFails(t *testing.T) {
 	}
 }
 
-// TestPortsByRoute: what no ban could ever be made by is refused with the place in the configuration, not when a ban is due;
-// for a jail that bans nobody it does not matter.
+// TestPortsByRoute: on a host where nothing but routes works, as on one that asks for them, a jail that closes ports is refused
+// with the place in the configuration, not when a ban is due; for a jail that bans nobody it does not matter.
 func TestPortsByRoute(t *testing.T) {
 	t.Parallel()
 	enter(t, firewalltest.New(t))
@@ -104,10 +104,11 @@ func TestPortsByRoute(t *testing.T) {
 		{"port: all", ""},
 		{"port: ssh\n    simulate: yes", ""},
 	} {
-		cfg, err := config.Parse("exile.yaml", []byte("backend: route\njails:\n  sshd:\n    maxretry: 3\n    "+c.jail+"\n"))
+		cfg, err := config.Parse("exile.yaml", []byte("backend: auto\njails:\n  sshd:\n    maxretry: 3\n    "+c.jail+"\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
+		cfg.Backend = "route"
 		b := &builder{
 			admins: newAdministration(groupFile, passwdFile), accounts: newAcquaintance(accountsFile, passwdFile),
 			planner: &planner{log: slog.New(slog.DiscardHandler)}, cfg: cfg,

@@ -8,13 +8,17 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
+	"exile/firewall/hostaddr"
 	"exile/internal/accounts"
 	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
+	"exile/internal/names"
 	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/jail/filter"
 	"exile/journal"
 )
@@ -23,11 +27,13 @@ import (
 type builder struct {
 	*planner
 	cfg       *config.Config
+	keeps     bool // it is stored once it is in force
 	commands  *allow.Commands
-	lists     []*allow.List // to be kept up to date
+	allowed   []*allow.List // to be kept up to date
 	accounts  *acquaintance
 	admins    *administration
-	strangers *jail.Strangers // shared by all that count
+	strangers *jail.Strangers // shared by all jails and detectors
+	noJournal bool            // a text log is read because the journal cannot be read
 }
 
 // build builds a jail from its section.
@@ -39,23 +45,26 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	cfg := c.Config
 	cfg.Strangers = b.strangers
 	detector := b.detector(c)
-	j, err := jail.New(cfg, f, b.allow(c), detector)
+	list := b.allow(c)
+	j, err := jail.New(cfg, f, list, detector)
 	if err != nil {
 		return nil, err
 	}
 	if err := b.admins.add(j.Sessions(), c.Admins); err != nil {
 		b.adminsUnknown(err)
 	}
-	maxRetry, findTime := c.Limit()
+	window := j.Window()
 	d := &daemon.Jail{
 		Jail: j,
 		Info: control.JailStatus{
-			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), Why: b.cfg.Why(c.Name), Rule: c.Rule(), MaxRetry: maxRetry,
-			FindTime: findTime, BanTime: c.BanTime, Protected: ignored(c),
+			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), Why: b.cfg.Why(c.Name), Rule: c.Rule(), MaxRetry: window.MaxRetry,
+			FindTime: window.FindTime, BanTime: c.BanTime,
 		},
-		Accepts: func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) },
-		Ports:   c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
-		Sentence: b.sentence(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
+		Allowlist: list,
+		Accepts:   accepts(c),
+		Unwatched: unwatched(c, f),
+		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
+		Length: b.length(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 		LookBack: lookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 		Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
@@ -68,7 +77,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 	if c.Simulate {
 		d.Info.State = control.Simulating
 	}
-	if a, ok := detector.(*jail.AdaptiveDetector); ok {
+	if a, ok := detector.(*adaptive.Detector); ok {
 		d.Memory, d.Explain, d.Names = a, a.Explain, a
 	}
 	return d, b.command(c, d)
@@ -78,6 +87,9 @@ func (b *builder) filter(c *config.Jail) (jail.Filter, error) {
 	if c.ByHand {
 		return mute{}, nil
 	}
+	if c.Service != nil {
+		return c.Service.Filter(c.Mode), nil
+	}
 	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
 	if err != nil {
 		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
@@ -85,8 +97,8 @@ func (b *builder) filter(c *config.Jail) (jail.Filter, error) {
 	return f, nil
 }
 
-// lookBack is how far back a jail needs the log, if its memory is not stored: failures that count, connections that were
-// open, and logins that are trusted.
+// lookBack returns how far back a jail needs the log if its memory is not stored: for failures that count, connections that were open, and
+// logins that are trusted.
 func lookBack(cfg *config.Config, c *config.Jail) time.Duration {
 	d := max(c.FindTime, c.TrustLogins, cfg.LookBack)
 	if c.Detection == jail.Adaptive {
@@ -95,41 +107,38 @@ func lookBack(cfg *config.Config, c *config.Jail) time.Duration {
 	return d + 3*jail.LoginGrace
 }
 
-// allow is who is never banned by a jail.
+// allow builds the list of addresses that a jail never bans.
 func (b *builder) allow(c *config.Jail) *allow.List {
-	cfg := allow.Config{
-		Ignore: c.IgnoreIP, Resolver: allow.System{},
-		Report: func(err error) {
-			b.log.Warn("The list of who is never banned is not up to date", "jail", c.Name, "error", err)
-		},
-	}
+	cfg := allow.Config{Ignore: c.IgnoreIP, Resolver: names.System{}, Last: b.addresses}
 	if c.IgnoreSelf {
-		cfg.Self = allow.Host{}
+		cfg.Self = allow.Host(hostaddr.Follow)
 	}
 	for _, g := range c.IgnoreIP {
 		b.warnIfLoose(c.Name, g.File)
 	}
 	list := allow.New(cfg)
-	b.lists = append(b.lists, list)
+	b.allowed = append(b.allowed, list)
 	return list
 }
 
-// warnIfLoose tells of a file by which others than root say who is never banned.
-func (b *builder) warnIfLoose(jail, path string) {
-	if !filepath.IsAbs(path) {
-		return // none, or a program that is looked for where only root writes
+// addresses returns the addresses that a host name had in the lists of the previous configuration.
+func (p *planner) addresses(host string) []netip.Addr {
+	for _, list := range p.lists {
+		if addrs := list.Addresses(host); len(addrs) > 0 {
+			return addrs
+		}
 	}
-	if err := allow.Loose(path); err != nil {
-		b.log.Warn("Not only root says who is never banned", "jail", jail, "file", path, "reason", err)
-	}
+	return nil
 }
 
-func ignored(c *config.Jail) []string {
-	words := make([]string, len(c.IgnoreIP))
-	for i, g := range c.IgnoreIP {
-		words[i] = g.String()
+// warnIfLoose warns of a file by which users other than root can decide who is never banned.
+func (b *builder) warnIfLoose(jail, path string) {
+	if !filepath.IsAbs(path) {
+		return // none, or a program that is searched for where only root can write
 	}
-	return words
+	if err := allow.Loose(path); err != nil {
+		b.log.Warn("Users other than root can decide who is never banned", "jail", jail, "file", path, "reason", err)
+	}
 }
 
 // command gives the jail its ignorecommand, if it has one.
@@ -138,6 +147,9 @@ func (b *builder) command(c *config.Jail, d *daemon.Jail) error {
 		return nil
 	}
 	b.warnIfLoose(c.Name, c.IgnoreCommand[0])
+	if err := unix.Access(c.IgnoreCommand[0], unix.X_OK); err != nil {
+		b.log.Warn("Cannot run the ignorecommand; addresses are banned as if it said no", "jail", c.Name, "program", c.IgnoreCommand[0], "error", err)
+	}
 	command, err := b.commands.Command(c.IgnoreCommand, c.IgnoreCache)
 	if err != nil {
 		return fmt.Errorf("jail %q: ignorecommand: %w", c.Name, err)
@@ -146,59 +158,59 @@ func (b *builder) command(c *config.Jail, d *daemon.Jail) error {
 	return nil
 }
 
-// sentence is how long the bans of a jail last. What is added at random is the same for the same ban, so that a log that
-// is read twice ends it at the same time; nobody who does not know the machine's secret id can tell.
-func (b *builder) sentence(c *config.Jail) func(int, netip.Prefix) time.Duration {
+// length returns how long the bans of a jail last. The random part is the same for the same ban, so that a log that is read twice leads to the
+// same end. It cannot be guessed without the confidential machine ID.
+func (b *builder) length(c *config.Jail) func(int, netip.Prefix) time.Duration {
 	return func(offence int, p netip.Prefix) time.Duration {
 		return c.Escalation.BanTime(c.BanTime, offence, jail.Chance([]byte(b.machine), p, offence))
 	}
 }
 
-// detector is nil where the jail makes its own.
+// detector returns the detector, or nil if the jail makes its own.
 func (b *builder) detector(c *config.Jail) jail.Detector {
 	if c.Detection != jail.Adaptive {
 		return nil
 	}
 	cfg := c.Adaptive
 	cfg.Strangers = b.strangers
-	d := jail.NewAdaptive(cfg)
+	d := adaptive.New(cfg)
 	if err := b.accounts.add(acquainted{d, c.Filter == "sshd"}); err != nil {
 		b.accountsRead(accounts.List{}, err)
 	}
 	return d
 }
 
-// gate has the bans of groups close the ports of sshd, and no more.
+// gate makes bans of groups close only the ports of sshd.
 func (b *builder) gate(j *daemon.Jail) {
 	g := gate{j}
 	g.tell(accounts.List{})
 	if err := b.accounts.add(g); err != nil {
-		b.log.Warn("Where sshd listens is not known; bans of networks close port 22", "jail", j.Info.Name, "error", err)
+		b.log.Warn("Cannot tell where sshd listens; bans of networks close port 22", "jail", j.Info.Name, "error", err)
 	}
 }
 
-// accountsRead tells people what the detectors have been told.
+// accountsRead logs what the detectors were told.
 func (b *builder) accountsRead(list accounts.List, err error) {
 	if err != nil {
-		b.log.Warn("The accounts of this host cannot be read; slips of the finger may count as names that do not exist", "error", err)
+		b.log.Warn("Cannot read the accounts of this host; typing errors may count as names that do not exist", "error", err)
 		return
 	}
 	b.log.Info("Read the accounts of this host again", "accounts", len(list.Accounts), "without_password", len(list.Locked))
 }
 
-// adminsUnknown tells people that sessions of administrators may count as those of others.
+// adminsUnknown logs that sessions of administrators may count as those of others.
 func (b *builder) adminsUnknown(err error) {
 	b.log.Warn("Cannot read which accounts are administrators; their sessions may be treated as those of others", "error", err)
 }
 
-// mute is the filter of a jail that reads no log.
+// mute is the filter of a jail without a log.
 type mute struct{}
 
 // Parse implements jail.Filter.
 func (mute) Parse([]byte) jail.Event { return jail.Event{} }
 
-// recidive adds the jail of those who are banned again and again, if the rule is on. It comes last: a ban by hand that
-// names no jail goes to the first.
+// recidive adds the jail for addresses that are banned again and again, if the rule is on. It comes last, because a ban by hand that names no jail
+// goes to the first.
 func (b *builder) recidive(plan *daemon.Plan) error {
 	rule := b.cfg.Recidive
 	if !rule.Enabled {
@@ -218,7 +230,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 			Rule: config.RecidiveRule(rule), MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
 		},
 		Accepts:  func(*journal.Entry) bool { return false },
-		Sentence: func(int, netip.Prefix) time.Duration { return rule.BanTime },
+		Length:   func(int, netip.Prefix) time.Duration { return rule.BanTime },
 		Remember: b.cfg.PurgeAge, Origin: control.OriginJournal,
 	}
 	plan.Recidivists = jail.NewRecidivists(rule, b.strangers)
@@ -226,13 +238,16 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	return nil
 }
 
-// serve keeps up to date who is never banned and which accounts there are, until ctx ends.
+// serve keeps allowlists and accounts up to date until ctx ends.
 func (b *builder) serve(ctx context.Context, do func(change func()) error) error {
 	var group errgroup.Group
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	group.Go(func() error { b.followStrangers(ctx, do); return nil })
 	group.Go(func() error { b.admins.follow(ctx, do, b.adminsUnknown); return nil })
-	for _, list := range b.lists {
+	if b.keeps {
+		group.Go(func() error { b.keep(ctx); return nil })
+	}
+	for _, list := range b.allowed {
 		group.Go(func() error { list.Serve(ctx); return nil })
 	}
 	return group.Wait()

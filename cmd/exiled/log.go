@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// handler writes a line a record: the message, and what belongs to it as key=value, quoted where it has to be. Under
-// systemd the line begins with its priority, see sd-daemon(3).
+// handler writes one line per record: the message, and its attributes as key=value, quoted if necessary. Under systemd the line begins with its
+// priority, see sd-daemon(3).
 type handler struct {
 	out        io.Writer
 	level      slog.Leveler
@@ -27,7 +27,7 @@ func newLog(level slog.Leveler) *slog.Logger {
 // Enabled implements slog.Handler.
 func (h handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
-// Handle implements slog.Handler. The line is written at once, so that concurrent ones do not mix.
+// Handle implements slog.Handler. The line is written in one call, so that concurrent ones do not mix.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	var line bytes.Buffer
 	if h.priorities {
@@ -56,7 +56,7 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler. Groups are not used.
 func (h handler) WithGroup(string) slog.Handler { return h }
 
-// onlyAttrs drops what the journal keeps by itself, and empty values.
+// onlyAttrs drops what the journal stores by itself, and empty values.
 func onlyAttrs(groups []string, a slog.Attr) slog.Attr {
 	builtin := len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey)
 	if builtin || a.Value.Kind() == slog.KindAny && a.Value.Any() == nil {
@@ -65,7 +65,7 @@ func onlyAttrs(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// priority is the syslog priority of a level.
+// priority returns the syslog priority of a level.
 func priority(l slog.Level) int {
 	switch {
 	case l >= slog.LevelError:

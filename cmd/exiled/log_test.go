@@ -29,7 +29,7 @@ func TestLogOfTheBus(t *testing.T) {
 	for _, err := range []error{nil, errors.New("lost"), errors.New("refused"), errors.New("refused"), nil, nil} {
 		connected(err)
 	}
-	want := "There is no bus; banning goes on error=lost\nThe bus is there again name=org.exile1\n"
+	want := "There is no bus; banning goes on error=lost\nReconnected to the bus name=org.exile1\n"
 	if got := out.String(); got != want {
 		t.Errorf("logged %q, want %q", got, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,15 +19,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"exile/dbusapi"
+	"exile/dbusapi/systemd"
 	"exile/internal/announce"
-	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
 	"exile/internal/varlink"
 )
 
-// version is set when it is built.
+// version is set by the build.
 var version = "devel"
 
 // options are the command line.
@@ -36,14 +37,15 @@ type options struct {
 	dryRun  bool
 	debug   bool
 	reset   bool
+	check   bool
 	version bool
 }
 
-// gcPercent is how much garbage may lie beside what is in use, half of what is usual. With 161,000 bans that costs a few
-// percent of the processor's time and saves 70 MB.
+// gcPercent is how much garbage there may be compared to what is in use, half of the default. With 161,000 bans that costs a few percent of CPU
+// time and saves 70 MB.
 const gcPercent = 50
 
-// startEnds is how long after the logs were read the memory is given back that only the start needed, as much as what is kept.
+// startEnds is how long after the logs were read the memory is returned that only the start needed; it is as much as the rest.
 const startEnds = 30 * time.Second
 
 func main() {
@@ -65,16 +67,32 @@ func main() {
 		level.Set(slog.LevelDebug)
 	}
 	log := newLog(level)
-	do := func() error { return run(o, level, log) }
-	if o.reset {
+	start := time.Now()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	do := func() error { return run(ctx, o, level, log) }
+	switch {
+	case o.check:
+		stop() // a signal ends it at once
+		if err := keepRight(); err != nil {
+			log.Warn("Programs that exiled starts inherit its capabilities", "error", err)
+		}
+		do = func() error { return check(context.Background(), o, os.Stdout) }
+	case o.reset:
+		stop()
 		do = func() error { return reset(context.Background()) }
 	}
 	if err := do(); err != nil {
-		for _, line := range splitErrors(err) {
+		lines := splitErrors(err)
+		for _, line := range lines {
 			log.Error(line)
+		}
+		notify("STATUS=" + systemd.CannotStart + strings.ReplaceAll(strings.Join(lines, "; "), "\n", " "))
+		if os.Getenv("NOTIFY_SOCKET") != "" {
+			backOff(ctx, o.bus, start)
 		}
 		os.Exit(1)
 	}
+	stop()
 }
 
 func parseOptions(args []string, help io.Writer) (o options, err error) {
@@ -85,6 +103,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but change the kernel")
 	f.BoolVar(&o.debug, "debug", false, "log what would otherwise not be worth a line")
 	f.BoolVar(&o.reset, "reset-firewall", false, "remove from the kernel what exile put there, and exit")
+	f.BoolVar(&o.check, "check-config", false, "check the configuration as a start would, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -96,7 +115,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	return o, nil
 }
 
-// splitErrors gives each mistake in a configuration a line of its own.
+// splitErrors logs each mistake in a configuration on its own line.
 func splitErrors(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines []string
@@ -108,38 +127,32 @@ func splitErrors(err error) []string {
 	return []string{err.Error()}
 }
 
-// run builds the daemon and what speaks for it, and waits for the end.
-func run(o options, level *slog.LevelVar, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+// run builds the daemon and its interfaces, and waits for its end, which comes when ctx ends.
+func run(ctx context.Context, o options, level *slog.LevelVar, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP) // before anything takes time: it must never end us
-	defer signal.Stop(hup)
+	signal.Notify(hup, syscall.SIGHUP) // before anything takes time, and for good, because SIGHUP must never end us
 	if err := keepCapabilities(); err != nil {
-		log.Warn("Programs that exiled starts have its capabilities", "error", err)
+		log.Warn("Programs that exiled starts inherit its capabilities", "error", err)
 	}
-	cfg, err := config.Load(config.Sources{File: o.config})
+	machine, err := machineID()
 	if err != nil {
-		return err
+		log.Warn("Cannot tell which journal is that of this machine", "error", err)
 	}
-	store, err := openStore(cfg.StateDir, log)
+	planner := &planner{options: o, log: log, machine: machine, kept: keptIn()}
+	defer planner.close()
+	store, err := planner.begin()
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	machine, err := machineID()
-	if err != nil {
-		log.Warn("The journal of this machine is not known", "error", err)
-	}
-	planner := &planner{options: o, log: log, machine: machine, loaded: cfg}
-	defer planner.close()
 
 	events := announce.NewJournal(10_000, func(text string) { log.Info(text) })
 	passed := passedSockets(log)
 	var bus *dbusapi.Service
 	d := daemon.New(daemon.Config{
-		Plan:  planner.plan,
-		Store: store,
+		Plan:     planner.plan,
+		Fallback: planner.fallback,
+		Store:    store,
 		Announce: func(e control.Event) {
 			if !e.Summed {
 				events.Announce(e)
@@ -158,10 +171,10 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	})
 	gate := control.Gate{Readers: journalReaders()}
 	bus = dbusapi.New(dbusapi.Config{
-		Address: o.bus, Reader: d, Writer: d, Learner: d, Archiver: d, Configurer: d, Gate: gate, Version: version,
+		Address: o.bus, Daemon: d, Gate: gate, Version: version,
 		LogLevel: level, LogTarget: "journal", Connected: logBus(log),
 	})
-	passed.connect(varlink.Config{Reader: d, Writer: d, Learner: d, Gate: gate, Authorize: bus.Authorize, Version: version}, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
+	passed.connect(varlink.Config{Daemon: d, Gate: gate, Authorize: bus.Authorize, Version: version}, map[string]func() uint64{"journal": events.Dropped, "bus": bus.Dropped})
 	if err := serve(ctx, o, d, bus, events, passed, hup); err != nil {
 		return err
 	}
@@ -169,7 +182,7 @@ func run(o options, level *slog.LevelVar, log *slog.Logger) error {
 	return nil
 }
 
-// serve runs the daemon and what speaks for it until ctx ends or the daemon cannot start.
+// serve runs the daemon and its interfaces until ctx ends or the daemon cannot start.
 func serve(
 	ctx context.Context, o options, d *daemon.Daemon, bus *dbusapi.Service, events *announce.Journal, passed *sockets, hup <-chan os.Signal,
 ) error {
@@ -187,7 +200,7 @@ func serve(
 	return group.Wait()
 }
 
-// hangup compares the kernel at SIGHUP.
+// hangup compares the kernel on SIGHUP.
 func hangup(ctx context.Context, d *daemon.Daemon, hup <-chan os.Signal) {
 	for {
 		select {
@@ -200,9 +213,6 @@ func hangup(ctx context.Context, d *daemon.Daemon, hup <-chan os.Signal) {
 }
 
 func openStore(dir string, log *slog.Logger) (*state.Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory: %w", err)
-	}
 	store, err := state.Open(dir)
 	if err != nil {
 		return nil, err
@@ -216,13 +226,13 @@ func openStore(dir string, log *slog.Logger) (*state.Store, error) {
 	return store, nil
 }
 
-// logBus says once that there is no bus, however often it is tried: a host may do without.
+// logBus logs once that there is no bus, however often it is tried: a host may have none.
 func logBus(log *slog.Logger) func(error) {
 	lost := false
 	return func(err error) {
 		switch {
 		case err == nil && lost:
-			log.Info("The bus is there again", "name", dbusapi.BusName)
+			log.Info("Reconnected to the bus", "name", dbusapi.BusName)
 		case err == nil:
 			log.Debug("Connected to the bus", "name", dbusapi.BusName)
 		case !lost:
@@ -232,7 +242,7 @@ func logBus(log *slog.Logger) func(error) {
 	}
 }
 
-// notify tells systemd; without it, nobody.
+// notify sends a message to systemd, if that started us.
 func notify(state string) { _, _ = sd.SdNotify(false, state) }
 
 // watchdog is how often systemd wants to hear from us; 0: never.

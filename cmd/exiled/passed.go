@@ -13,8 +13,8 @@ const (
 	maxPassed   = 64 // exiled has two sockets
 )
 
-// passedFiles are the descriptors that systemd passed, by the names that their units give them, see sd_listen_fds(3). go-systemd's
-// activation does the same, and links crypto/tls.
+// passedFiles returns the descriptors that systemd passed, by the names that their units give them, see sd_listen_fds(3). The activation package of
+// go-systemd does the same, but links crypto/tls.
 func passedFiles() []*os.File {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil

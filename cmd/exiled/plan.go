@@ -13,14 +13,15 @@ import (
 	"strings"
 	"time"
 
-	"exile/dbusapi"
+	"exile/dbusapi/systemd"
 	"exile/firewall"
 	"exile/firewall/auto"
 	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
-	"exile/jail"
+	"exile/internal/logs"
+	"exile/jail/filter/services"
 	"exile/journal"
 	"exile/journal/export"
 	"exile/journal/follow"
@@ -32,36 +33,62 @@ import (
 type planner struct {
 	options options
 	log     *slog.Logger
-	machine string         // its id at the start; empty: it has none
+	machine string         // the machine ID at the start; empty if unknown
 	loaded  *config.Config // of the start, checked before anything else was touched; nil afterwards
+	kept    string         // the folder for the last configuration that worked; empty: it is not kept
 
-	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: none did
+	lock    *firewall.Lock // of the firewall, from the first backend that changes it to the end; nil: not locked yet
 	backend auto.Choice    // in use; kept over a reload that does not change it
 	wanted  wish           // what the configuration said when it was chosen
 	shown   shown
+	lists   []*allow.List // of the last plan: who was never banned
 }
 
-// plan reads the configuration, in whose main file's place a text may be on trial, and builds what it asks for.
+// plan reads the configuration, whose main file the text of a trial may replace, and builds what it asks for.
 func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) {
-	from := config.Sources{File: p.options.config, Text: trial}
-	cfg, err := p.config(from)
+	cfg, err := p.config(p.sources(trial))
 	if err != nil {
 		return nil, err
 	}
+	return p.planFor(ctx, cfg, trial == "" && p.kept != "")
+}
+
+func (p *planner) sources(trial string) config.Sources {
+	return config.Sources{File: p.options.config, Text: trial}
+}
+
+// planFor builds what a configuration asks for. Once in force the configuration is stored, if that is wanted.
+func (p *planner) planFor(ctx context.Context, cfg *config.Config, keep bool) (*daemon.Plan, error) {
+	prepare := makeState
+	if p.options.check {
+		prepare = checkState
+	}
+	if err := prepare(cfg); err != nil {
+		return nil, err
+	}
 	b := &builder{
-		planner: p, cfg: cfg, commands: allow.NewCommands(),
+		planner: p, cfg: cfg, keeps: keep, commands: allow.NewCommands(),
 		accounts: newAcquaintance(accountsFile, passwdFile), admins: newAdministration(groupFile, passwdFile),
 	}
 	b.meetStrangers(ctx)
-	plan := &daemon.Plan{File: from.Main(), PurgeAge: cfg.PurgeAge, MaxBans: cfg.MaxBans, Serve: b.serve, Sessions: p.sessions}
+	plan := &daemon.Plan{File: p.sources("").Main(), PurgeAge: cfg.PurgeAge, MaxBans: cfg.MaxBans, Serve: b.serve, Sessions: p.sessions}
 	if p.options.bus != "none" {
-		plan.Service = p.service
+		plan.Service, plan.Services = p.service, p.services
 	}
 	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx, cfg, plan); err != nil {
 		return nil, err
+	}
+	p.lists = b.allowed
+	if b.noJournal {
+		plan.Better = func(ctx context.Context) (*daemon.Plan, error) {
+			if b.journalError() != nil {
+				return nil, nil
+			}
+			return p.planFor(ctx, cfg, false)
+		}
 	}
 	return plan, nil
 }
@@ -90,7 +117,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		plan.Jails = append(plan.Jails, j)
 		if c.ByHand {
-			b.log.Info("No jail is enabled: nobody but whom you ban by hand is banned", "jail", c.Name)
+			b.log.Info("No jail is enabled: there are only bans by hand", "jail", c.Name)
 			continue
 		}
 		if b.readsText(c) {
@@ -101,7 +128,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		watch(j, c)
 		fromJournal = append(fromJournal, j)
-		wanted = append(wanted, jail.Selector(c.Units, c.Identifiers)...)
+		wanted = append(wanted, selector(c)...)
 	}
 	if len(fromJournal) == 0 {
 		return nil
@@ -120,7 +147,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	return nil
 }
 
-// watch has the daemon look what the units of a jail do.
+// watch lets the daemon see what the units of a jail do.
 func watch(j *daemon.Jail, c *config.Jail) {
 	j.Watched = c.Units
 	if c.Filter == "sshd" {
@@ -128,14 +155,19 @@ func watch(j *daemon.Jail, c *config.Jail) {
 	}
 }
 
-// readsText reports whether a jail reads its logpath. Whoever may log on this host writes perfect lines into the log of a syslog
-// daemon, and the journal has all that gets there, with who wrote it: where there is one, it is read.
+// readsText reports whether a jail reads its logpath. Any local user who may log can forge lines in the log of a syslog daemon. The journal
+// has the same lines and knows who wrote them, so it is read if there is one.
 func (b *builder) readsText(c *config.Jail) bool {
-	if len(c.LogPath) == 0 || c.TrustLogPath || len(c.Units) == 0 {
+	if ownLog(c) {
+		text := !inJournal(c) || textlog.Config{Paths: c.LogPath, Open: openLog}.Exists()
+		b.log.Info("Chose what to read", "jail", c.Name, "logs", text, "journal", !text)
+		return text
+	}
+	if len(c.LogPath) == 0 || c.TrustLogPath || !inJournal(c) {
 		return len(c.LogPath) > 0
 	}
-	_, err := follow.New(follow.Config{Dirs: b.journalDirs()})
-	if err != nil && !errors.Is(err, journalfile.ErrUnsupported) {
+	if err := b.journalError(); err != nil {
+		b.noJournal = true
 		b.log.Warn("Any local user can forge lines of a text log, which is read because there is no journal", "jail", c.Name, "reason", err)
 		return true
 	}
@@ -144,42 +176,73 @@ func (b *builder) readsText(c *config.Jail) bool {
 	return false
 }
 
-// text adds the text logs that a jail reads.
+// inJournal reports whether a jail knows whose lines in the journal are its service's.
+func inJournal(c *config.Jail) bool {
+	return len(c.Units) > 0 || c.Service != nil && c.Service.Sender != services.Unit
+}
+
+// ownLog reports whether the logs of a jail are those of its service, to which no syslog daemon writes for others.
+func ownLog(c *config.Jail) bool {
+	return c.Service != nil && c.Service.Form == services.Line && len(c.LogPath) > 0
+}
+
+// openLog opens a log or a folder of logs. A helper opens what the configuration names and only root may read.
+func openLog(name string) (*os.File, error) { return logs.Client{Socket: logs.Socket}.Open(name) }
+
+// journalError returns why the journal cannot be read.
+func (b *builder) journalError() error {
+	_, err := follow.New(follow.Config{Dirs: b.journalDirs()})
+	if errors.Is(err, journalfile.ErrUnsupported) {
+		return nil // journalctl can read it
+	}
+	return err
+}
+
+// text adds the text logs of a jail.
 func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error {
 	zone, err := time.LoadLocation(c.LogTimeZone)
 	if err != nil {
 		return fmt.Errorf("jail %q: logtimezone: %w", c.Name, err)
 	}
-	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone})
+	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone, Form: formOf(c), Open: openLog})
 	if err != nil {
 		return fmt.Errorf("jail %q: %w", c.Name, err)
 	}
-	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath
-	if !c.TrustLogPath { // else it may be another host's
+	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath && !ownLog(c)
+	if !c.TrustLogPath && !ownLog(c) { // otherwise it may be the log of another host, or of a container
 		watch(j, c)
 	}
 	plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
 	return nil
 }
 
-// authLogs are where syslog daemons put what sshd says, on Debian and on Fedora.
+// formOf is what the lines of a jail's logs look like.
+func formOf(c *config.Jail) textlog.Form {
+	if c.Service == nil {
+		return textlog.FormSyslog
+	}
+	return textlog.Form(c.Service.Form)
+}
+
+// authLogs are the logs to which syslog daemons write the lines of sshd, on Debian and on Fedora.
 func authLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure"} }
 
-// journal opens the journal; where there is none, the log of a syslog daemon.
+// journal opens the journal or, without one, the log of a syslog daemon.
 func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 	boot, err := follow.CurrentBoot()
 	if err != nil {
-		b.log.Debug("The boot id is not to be had; the order of boots is taken from the journal", "error", err)
+		b.log.Debug("Cannot read the boot ID; the order of boots is taken from the journal", "error", err)
 	}
 	open := func() (journal.Source, error) {
 		return follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
 	}
-	e := &either{log: b.log, files: open, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
+	e := &journalSource{log: b.log, files: open, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
 	_, err = open()
 	switch {
 	case errors.Is(err, journalfile.ErrUnsupported):
 		_ = e.change(err) // without journalctl the files are tried again
 	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
+		b.noJournal = true
 		b.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
 		text, err := textlog.New(textlog.Config{Paths: authLogs()})
 		return daemon.Source{Name: "text", Source: text}, err
@@ -190,7 +253,7 @@ func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 // journalctl reads the same journal through journalctl.
 func (b *builder) journalctl(wanted journal.Selector) (journal.Source, error) {
 	cfg := export.Config{Selector: wanted, Report: func(err error) { b.log.Warn("Started journalctl again", "reason", err) }}
-	if dirs := b.journalDirs(); len(b.cfg.JournalDirs) == 1 { // not the machine's own, which is in two
+	if dirs := b.journalDirs(); len(b.cfg.JournalDirs) == 1 { // the journal of the machine itself is in two folders
 		cfg.Directory = dirs[0]
 	}
 	return export.New(cfg)
@@ -205,12 +268,11 @@ func readable(path string) bool {
 	return true
 }
 
-// journalDirs turns the configured directories into those that hold files: a directory of journals has one for each
-// machine.
+// journalDirs returns the folders with files in the configured folders, which have one for each machine.
 func (b *builder) journalDirs() []string {
-	machine, err := machineID() // which may be another by now
+	machine, err := machineID() // it may have changed
 	if err != nil {
-		machine = cmp.Or(b.machine, "no-machine-id") // under which nobody finds a journal
+		machine = cmp.Or(b.machine, "no-machine-id") // no journal has that name
 	}
 	var dirs []string
 	for _, dir := range b.cfg.JournalDirs {
@@ -223,7 +285,7 @@ func (b *builder) journalDirs() []string {
 	return dirs
 }
 
-// machineID is the id of this machine, which names the folder of its journal, and is nobody else's business.
+// machineID returns the ID of this machine, which names the folder of its journal and is confidential.
 func machineID() (string, error) {
 	id, err := os.ReadFile("/etc/machine-id")
 	if err != nil {
@@ -232,15 +294,22 @@ func machineID() (string, error) {
 	return strings.TrimSpace(string(id)), nil
 }
 
-// sessions asks logind, if there is a bus.
+// sessions lists the sessions of logind, if there is a bus.
 func (p *planner) sessions(ctx context.Context) ([]control.Session, error) {
 	if p.options.bus == "none" {
 		return nil, nil
 	}
-	return dbusapi.RemoteSessions(ctx, p.options.bus)
+	return systemd.RemoteSessions(ctx, p.options.bus)
 }
 
-// service asks systemd.
+// service asks systemd about a service.
 func (p *planner) service(ctx context.Context, units []string) (control.Service, error) {
-	return dbusapi.Units(ctx, p.options.bus, units)
+	s, err := systemd.Units(ctx, p.options.bus, units)
+	s.LogLines = limitOf("/", units).perMinute()
+	return s, err
+}
+
+// services asks systemd which SSH servers are running. All services would be too many to ask about each minute.
+func (p *planner) services(ctx context.Context) ([]control.Program, error) {
+	return systemd.Programs(ctx, p.options.bus, []string{"*ssh*.service"}, "sshd")
 }

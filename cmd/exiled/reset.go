@@ -8,8 +8,8 @@ import (
 	"exile/firewall/auto"
 )
 
-// reset removes from the kernel what any backend ever put there, for a host that exile leaves. It refuses while an exiled
-// runs, which would put it back.
+// reset removes from the kernel everything that any backend put there, for a host from which exile is removed. It refuses while exiled is
+// running, which would put it back.
 func reset(ctx context.Context) error {
 	lock, err := firewall.Acquire(0)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"exile/internal/varlink"
 )
 
-// sockets are the listeners that systemd passed, and who serves them. Without any the daemon runs all the same.
+// sockets are the listeners that systemd passed, and their servers. The daemon also runs without any.
 type sockets struct {
 	log       *slog.Logger
 	varlink   []*net.UnixListener
@@ -25,19 +25,19 @@ type sockets struct {
 	collector *metrics.Collector
 }
 
-// passedSockets takes the sockets by the FileDescriptorName= of their units. What has another name is closed.
+// passedSockets takes the sockets by the FileDescriptorName= of their units, and closes those with other names.
 func passedSockets(log *slog.Logger) *sockets {
 	s := &sockets{log: log}
 	for _, f := range passedFiles() {
 		if err := s.take(f.Name(), f); err != nil {
 			log.Warn("Closed a socket that was passed", "name", f.Name(), "error", err)
 		}
-		_ = f.Close() // the listener has a descriptor of its own
+		_ = f.Close() // the listener has its own descriptor
 	}
 	return s
 }
 
-// take keeps a listener on the socket.
+// take makes a listener of the socket.
 func (s *sockets) take(name string, f *os.File) error {
 	if name != "varlink" && name != "metrics" {
 		return fmt.Errorf("unknown FileDescriptorName=%q: want varlink or metrics", name)
@@ -59,16 +59,16 @@ func (s *sockets) take(name string, f *os.File) error {
 	return nil
 }
 
-// connect says whom the sockets speak for.
+// connect connects the sockets to the daemon.
 func (s *sockets) connect(cfg varlink.Config, dropped map[string]func() uint64) {
 	s.service = varlink.New(cfg)
 	if len(s.varlink) > 0 {
 		dropped["varlink"] = s.service.Dropped
 	}
-	s.collector = metrics.New(metrics.Config{Reader: cfg.Reader, Version: cfg.Version, Dropped: dropped})
+	s.collector = metrics.New(metrics.Config{Reader: cfg.Daemon, Version: cfg.Version, Dropped: dropped})
 }
 
-// announce tells those at the sockets what happened; it never blocks.
+// announce passes an event to the clients of the sockets; it never blocks.
 func (s *sockets) announce(e control.Event) {
 	s.collector.Announce(e)
 	if len(s.varlink) > 0 {
@@ -76,7 +76,7 @@ func (s *sockets) announce(e control.Event) {
 	}
 }
 
-// works are what serves the sockets until ctx ends. A socket that fails is no reason to stop banning.
+// works returns the servers of the sockets, which run until ctx ends. A socket that fails is no reason to stop banning.
 func (s *sockets) works(ctx context.Context) []func() error {
 	var works []func() error
 	if len(s.varlink) > 0 {
@@ -92,7 +92,7 @@ func (s *sockets) works(ctx context.Context) []func() error {
 	return works
 }
 
-// owner is the user who made a connection. Unless somebody changed the unit of the socket it is a TCP connection.
+// owner returns the user who made a connection. It is a TCP connection, unless the unit of the socket was changed.
 func owner(ctx context.Context, owners *sockdiag.Owners, conn net.Conn) (uint32, error) {
 	if unix, ok := conn.(*net.UnixConn); ok {
 		p, err := varlink.Peer(unix)
@@ -123,7 +123,7 @@ func journalReaders() []uint32 {
 	for _, name := range []string{"systemd-journal", "adm"} {
 		g, err := user.LookupGroup(name)
 		if err != nil {
-			continue // this host has none
+			continue // this host does not have it
 		}
 		if id, err := strconv.ParseUint(g.Gid, 10, 32); err == nil {
 			ids = append(ids, uint32(id))

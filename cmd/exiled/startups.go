@@ -12,7 +12,7 @@ import (
 
 const protoTCP = 6
 
-// startups looks who is connected to the sshd of a jail, by the helper's list or, without it, where sshd usually is.
+// startups lists the connections to the sshd of a jail, at the ports in the list of the helper or, without it, the usual ones.
 func startups(helper string, c *config.Jail) func(context.Context) (*control.Startups, error) {
 	return func(ctx context.Context) (*control.Startups, error) {
 		list, err := accounts.Read(helper)
@@ -31,7 +31,7 @@ func startups(helper string, c *config.Jail) func(context.Context) (*control.Sta
 	}
 }
 
-// portsOf is where sshd listens: as it says itself, or where it usually does.
+// portsOf returns the ports of sshd: those that sshd reports, or the usual ones.
 func portsOf(s accounts.Startups) []uint16 {
 	if !s.Known() {
 		return []uint16{22}
@@ -39,8 +39,8 @@ func portsOf(s accounts.Startups) []uint16 {
 	return s.Ports
 }
 
-// usualOf is an sshd that nobody configured, at the ports that the jail closes if it does not close all. How long it lets a
-// client try is not guessed: a connection that is taken for a session would not count.
+// usualOf returns the limits of an unconfigured sshd, at the ports that the jail closes if it does not close all. Its login grace time is not
+// guessed, because a connection that is taken for a session would not count.
 func usualOf(c *config.Jail) accounts.Startups {
 	s := accounts.Startups{Ports: portsOf(accounts.Startups{}), Begin: 10, Full: 100}
 	var ports []uint16

@@ -1,13 +1,13 @@
 // @ts-check
-// What the views share: elements, and words for durations, times and errors. Text from outside is only ever text content.
+// Shared by the views: elements, and texts for durations, times and errors. Text from outside only becomes text content.
 
-/** cockpit.js is a classic script: it knows no modules. */
+/** cockpit.js is a classic script and exports nothing. */
 export const cockpit = /** @type {any} */ (globalThis).cockpit;
 
 /** @param {string} id */
 export const $ = id => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** @param {string} id @returns {string} what is typed or chosen in a field */
+/** @param {string} id @returns {string} the text typed or chosen in a field */
 export const value = id => /** @type {HTMLInputElement} */ ($(id)).value.trim();
 
 /**
@@ -37,7 +37,7 @@ export function cell(label, ...children) {
 }
 
 /**
- * Makes wanted the children of parent, and touches none that is in place: what has the focus keeps it.
+ * Makes wanted the children of parent without touching those already in place, so that the focus stays where it is.
  * @param {HTMLElement} parent @param {HTMLElement[]} wanted
  */
 export function arrange(parent, wanted) {
@@ -52,13 +52,13 @@ export function arrange(parent, wanted) {
     });
 }
 
-/** @param {Node} node @param {string} text Written only when it is another: a text that is selected stays selected. */
+/** Writes the text only if it changed, so that selected text stays selected. @param {Node} node @param {string} text */
 export function write(node, text) {
     if (node.textContent !== text)
         node.textContent = text;
 }
 
-/** @param {string} term @param {(Node | string)[]} values @returns {HTMLElement[]} a line of a list of facts; none without values */
+/** @param {string} term @param {(Node | string)[]} values @returns {HTMLElement[]} a line of a list of facts; empty without values */
 export function fact(term, ...values) {
     if (!values.length)
         return [];
@@ -73,7 +73,7 @@ export function fact(term, ...values) {
 /** @param {number} usec since 1970 */
 export const moment = usec => new Date(usec / 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** @param {number} until microseconds since 1970, or Infinity @returns {string} what is left until then */
+/** @param {number} until microseconds since 1970, or Infinity @returns {string} the time left until then */
 export function left(until) {
     if (until === Infinity)
         return "for ever";
@@ -86,8 +86,8 @@ export function left(until) {
 }
 
 /**
- * What a refusal means to somebody in front of Cockpit. Nobody is asked for a password here, because the bridges bring no
- * dialog of polkit; the way up is the shell's administrative access, and root may do everything.
+ * Explains an error to somebody in front of Cockpit. Nobody is asked for a password here, because the bridges have no polkit
+ * dialog; instead people turn on administrative access in the shell, and root may do everything.
  * @param {any} error @param {boolean} admin whether there is administrative access
  * @returns {string}
  */
@@ -100,6 +100,6 @@ export function words(error, admin) {
     if (name === "ServiceUnknown" || name === "NameHasNoOwner")
         return "exiled is not running.";
     if (name === "python.error") // its text is a traceback
-        return "exiled does not take this.";
+        return "exiled does not accept this.";
     return error?.message || (error?.problem ? cockpit.message(error) : String(error));
 }

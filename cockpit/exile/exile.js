@@ -1,5 +1,5 @@
 // @ts-check
-// The page: exiled's state, its jails, and who is banned. No build step: these files are what the browser runs.
+// The page: exiled's state, its jails and its bans. There is no build step: the browser runs these files.
 import { $, cell, cockpit, el, fact, value, words } from "./dom.js";
 import { Daemon } from "./daemon.js";
 import { Table } from "./table.js";
@@ -7,7 +7,7 @@ import { explain } from "./explain.js";
 
 const admin = cockpit.permission({ admin: true });
 
-/* What went wrong is said above all else, until something goes right. */
+/* Errors are shown at the top until something succeeds. */
 
 /** @param {string} kind "danger" or "warning" @param {string} title @param {string} text @param {string} [name] for programs */
 function alertBox(kind, title, text, name = "") {
@@ -29,7 +29,7 @@ function failed(title, error) {
     drawAlerts();
 }
 
-/** @param {string} title what could not be done otherwise @param {() => Promise<any>} act @returns {Promise<boolean>} whether it was done */
+/** @param {string} title of the alert if it fails @param {() => Promise<any>} act @returns {Promise<boolean>} whether it succeeded */
 async function attempt(title, act) {
     failure = null;
     drawAlerts();
@@ -55,7 +55,7 @@ function running(running) {
 
 /** @param {any} s what Describe returns */
 function status(s) {
-    if (s.degraded.join() !== troubles.map(box => box.dataset.error).join()) { // what stands is not read out again
+    if (s.degraded.join() !== troubles.map(box => box.dataset.error).join()) { // do not read out again what is already shown
         troubles = s.degraded.map((/** @type {string} */ reason, /** @type {number} */ i) =>
             alertBox("warning", "Degraded: " + reason, s.remedies[i] ?? "", reason));
         drawAlerts();
@@ -64,8 +64,8 @@ function status(s) {
     $("service").replaceChildren(
         ...fact("State", s.state),
         ...fact("Backend", s.backend_reason ? `${s.backend}: ${s.backend_reason}` : s.backend),
-        ...fact("Bans", `${s.n_banned} wanted, ${s.n_enforced} in the kernel`),
-        ...fact("Failing", s.n_failing === 1 ? "1 address" : `${s.n_failing} addresses`),
+        ...fact("Bans", `${s.banned} wanted, ${s.enforced} in the kernel`),
+        ...fact("Failing", s.failing === 1 ? "1 address" : `${s.failing} addresses`),
         ...fact("Version", s.version));
     $("jails").replaceChildren(...s.jails.map(jailRow));
     choose(s.jails.map((/** @type {any} */ j) => j.jail));
@@ -74,10 +74,10 @@ function status(s) {
 /** @param {any} j */
 function jailRow(j) {
     return el("tr", { class: "pf-v6-c-table__tr" }, cell("Jail", j.jail), cell("State", j.state), cell("Detection", j.detection),
-              cell("Banned", String(j.banned)), cell("Failing", String(j.failing)), cell("In all", String(j.total)));
+              cell("Banned", String(j.banned)), cell("Failing", String(j.failing)), cell("Total", String(j.bans)));
 }
 
-/** Offers the jails in the form, and keeps what was chosen. @param {string[]} names */
+/** Offers the jails in the form, and keeps the one that was chosen. @param {string[]} names */
 function choose(names) {
     const select = /** @type {HTMLSelectElement} */ ($("jail"));
     if (names.join("\n") === [...select.options].map(o => o.value).join("\n"))
@@ -117,11 +117,11 @@ admin.addEventListener("changed", () => {
     if (admin.allowed === null || admin.allowed === was)
         return;
     if (was !== null)
-        daemon.connect();
+        daemon.reconnect();
     was = admin.allowed;
 });
 
-// What is counted is not announced.
+// The bus does not announce changes of the counters.
 setInterval(() => { if (!document.hidden && !$("cards").hidden) daemon.refresh() }, 10000);
 
 daemon.watch();

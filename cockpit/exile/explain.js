@@ -1,5 +1,5 @@
 // @ts-check
-// Why an address is banned: what exiled says of it, and the log entries that its journal entry names.
+// Why an address is banned: what exiled says about it, and the log entries that its journal entry names.
 import { cockpit, el, fact, moment } from "./dom.js";
 
 /** @typedef {import("./daemon.js").Ban} Ban */
@@ -7,8 +7,8 @@ import { cockpit, el, fact, moment } from "./dom.js";
 const BAN = "2929576456a04afc970b3018a1aa88c1"; // the message ID of a ban
 
 /**
- * Takes a reason apart: "name: "x", on which 3 networks failed, 5 of 5 points in 1d, offence 1, step 1". Names in it are
- * chosen by attackers, but quoted, and what is looked for stands behind them: so both matches are the last ones.
+ * Parses a reason: "name: "x", on which 3 networks failed, 5 of 5 points in 1d, offence 1, step 1". Attackers choose the names
+ * in it, but these are quoted and come first: so both patterns match the last occurrence.
  * @param {string} reason
  */
 export function parse(reason) {
@@ -28,24 +28,25 @@ export async function explain(daemon, ban) {
     const known = JSON.parse(json);
     const record = known.bans.find((/** @type {Ban} */ b) => b.jail === ban.jail && b.address === ban.address);
     const reason = record?.reason ?? "";
-    // A person may write what looks like a reason of the detector.
+    // A person may write something that looks like a reason of the detector.
     const { evidence, points, step } = record?.origin === "manual" ? { evidence: reason, points: undefined, step: undefined } : parse(reason);
     return [
+        ...(ban.simulated ? fact("Simulated", "the jail only simulates: the address is not stopped") : []),
         ...fact("Evidence", evidence || "none: nobody gave a reason"),
         ...(points ? fact("Points", points) : []),
-        ...(record ? fact("Offence", String(record.bans)) : []),
+        ...(record ? fact("Offence", String(record.offence)) : []),
         ...(step ? fact("Ladder step", step) : []),
         ...fact("Origin", ban.origin),
         ...fact("Until", ban.until === Infinity ? "for ever" : moment(ban.until)),
         ...(known.protected ? fact("Protected", known.protected) : []),
-        ...fact("Known of it", ...known.detail),
+        ...fact("Details", ...known.detail),
         ...fact("Log entries", ...behind),
     ];
 }
 
 /**
- * The entries behind a ban are in its journal entry, a line each: time, rule, cursor. Only exiled's own entries are asked
- * for: anybody may log the message ID.
+ * The journal entry of a ban lists the entries behind it, one per line: time, rule, cursor. This asks only for exiled's own
+ * entries, because anybody may log the message ID.
  * @param {Ban} ban @returns {Promise<(Node | string)[]>}
  */
 async function entries(ban) {
@@ -56,7 +57,7 @@ async function entries(ban) {
         const text = out ? JSON.parse(out).EXILE_EVIDENCE : "";
         return typeof text === "string" ? text.split("\n").filter(Boolean).map(entry) : [];
     } catch {
-        return []; // whoever may not read the journal sees the rest
+        return []; // those who may not read the journal see the rest
     }
 }
 

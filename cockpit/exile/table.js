@@ -1,11 +1,11 @@
 // @ts-check
-// The table of bans: a page of it, the newest first; a row opens its explanation.
+// The table of bans, one page at a time, newest first; a row opens its explanation.
 import { $, arrange, button, cell, el, left, moment, value, write } from "./dom.js";
 import { keyOf } from "./daemon.js";
 
 /** @typedef {import("./daemon.js").Ban} Ban */
 
-const ROWS = 100; // on a page
+const ROWS = 100; // per page
 
 export class Table {
     #from = 0;
@@ -13,7 +13,7 @@ export class Table {
     #open = null;
     /** @type {Map<string, {row: HTMLElement, cells: Record<string, HTMLElement>, address: HTMLElement}>} */
     #rows = new Map();
-    /** @type {Ban[]} what is shown */
+    /** @type {Ban[]} the bans that are shown */
     #page = [];
     /** @type {number | undefined} */
     #timer;
@@ -36,7 +36,7 @@ export class Table {
         setInterval(() => this.#tick(), 1000);
     }
 
-    /** Draws soon: a flood of signals must not become a flood of layouts, and drawing takes a fifth of the time at most. */
+    /** Draws soon. A flood of signals must not become a flood of layouts: drawing takes at most a fifth of the time. */
     changed(wait = 100) {
         this.#timer ??= setTimeout(() => {
             const began = performance.now();
@@ -47,7 +47,7 @@ export class Table {
         }, wait);
     }
 
-    /** @param {number} wait Nothing is drawn before, and everything once after. */
+    /** Draws nothing until wait has passed, then everything once. @param {number} wait */
     #rest(wait) {
         this.#timer = setTimeout(() => { this.#timer = undefined; this.changed(0) }, wait);
     }
@@ -101,10 +101,10 @@ export class Table {
         unban.setAttribute("aria-label", "Unban " + ban.address);
         /** @type {Record<string, HTMLElement>} */
         const cells = {};
-        for (const label of ["Since", "Left", "Failures", "Bans"])
+        for (const label of ["Jail", "Since", "Left", "Failures", "Bans"])
             cells[label] = cell(label);
         const row = el("tr", { class: "pf-v6-c-table__tr", "data-address": ban.address, "data-jail": ban.jail },
-                       cell("Address", address), cell("Jail", ban.jail), ...Object.values(cells),
+                       cell("Address", address), ...Object.values(cells),
                        el("td", { class: "pf-v6-c-table__td pf-v6-c-table__action" }, unban));
         return { row, cells, address };
     }
@@ -124,7 +124,7 @@ export class Table {
         this.#arrange();
     }
 
-    /** Explains the row that is open, again when the ban is another. @param {Ban} ban */
+    /** Explains the open row, and again if its ban has changed. @param {Ban} ban */
     async #explained(ban) {
         const open = this.#open;
         if (!open || open.ban === ban)
@@ -146,8 +146,9 @@ export class Table {
 
 /** @param {Record<string, HTMLElement>} cells @param {Ban} ban */
 function fill(cells, ban) {
+    write(cells.Jail, ban.simulated ? ban.jail + " (simulated)" : ban.jail);
     write(cells.Since, moment(ban.since));
     write(cells.Left, left(ban.until));
     write(cells.Failures, String(ban.failures));
-    write(cells.Bans, ban.bans ? String(ban.bans) : "–");
+    write(cells.Bans, ban.offence ? String(ban.offence) : "–");
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Follows the theme that was chosen in Cockpit's shell, or the browser's. A classic script in <head>: the class is there
+// Follows the theme chosen in Cockpit's shell, or the browser's. It is a classic script in <head>, so that the class is set
 // before the first paint.
 (() => {
     const dark = window.matchMedia("(prefers-color-scheme: dark)");

@@ -21,6 +21,11 @@ func StartBroker(t testing.TB) *Bus {
 	return start(t, (*Bus).broker)
 }
 
+// Buses are the implementations of the bus that distributions have, by name.
+func Buses() map[string]func(testing.TB) *Bus {
+	return map[string]func(testing.TB) *Bus{"dbus-daemon": Start, "dbus-broker": StartBroker}
+}
+
 // inItsRun runs dbus-broker's launcher in a /run of its own. It wants three things that systemd gives it: a socket that
 // listens, journald's socket, and as the bus on which to find systemd, in a user's session, this very bus.
 const inItsRun = `

@@ -55,11 +55,6 @@ func Start(t testing.TB) *Bus {
 	return start(t, (*Bus).daemon)
 }
 
-// Buses are the implementations of the bus that distributions have, by name.
-func Buses() map[string]func(testing.TB) *Bus {
-	return map[string]func(testing.TB) *Bus{"dbus-daemon": Start, "dbus-broker": StartBroker}
-}
-
 func start(t testing.TB, launch func(*Bus, context.Context, string) error) *Bus {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bus") // a socket's path must be short, t.TempDir's may not be

@@ -1,5 +1,5 @@
-// Package browser drives a Chromium, as a person would, over the DevTools protocol on a pipe: no port is open, and Chromium
-// ends when the caller does.
+// Package browser drives Chromium like a person would, with the DevTools protocol over a pipe: it opens no port, and Chromium
+// ends with the caller.
 package browser
 
 import (
@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// paths are where Debian and Fedora have the program itself; in PATH is a wrapper.
+// paths are where Debian and Fedora install the program itself; the one in PATH is a wrapper.
 var paths = []string{"/usr/lib/chromium/chromium", "/usr/lib64/chromium-browser/chromium-browser"}
 
 // Find is the path of Chromium.
@@ -27,8 +27,8 @@ func Find() (string, error) {
 	return "", fmt.Errorf("no Chromium in %q (make deps installs it)", paths)
 }
 
-// Args are the arguments with which Start's command must start Chromium. Profile is a folder of its own. There is no sandbox,
-// because root can have none: show it nothing but your own pages.
+// Args are the arguments that Start's command must pass to Chromium. Profile is a folder of its own. There is no sandbox,
+// because root cannot have one: show it only your own pages.
 func Args(profile string) []string {
 	return []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--user-data-dir=" + profile,
@@ -57,7 +57,7 @@ func Start(cmd *exec.Cmd) (*Browser, error) {
 	if err != nil {
 		return nil, errors.Join(err, theirIn.Close(), ourOut.Close())
 	}
-	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the protocol has it
+	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the protocol wants
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	_, _ = theirIn.Close(), theirOut.Close()
@@ -85,7 +85,7 @@ func (b *Browser) Open(ctx context.Context, url string) (*Page, error) {
 	var context struct {
 		ID string `json:"browserContextId"`
 	}
-	// Each tab has a profile of its own: no cookies and nothing cached of another's.
+	// Each tab has its own profile: it shares no cookies and no cache.
 	if err := b.wire.call(ctx, "", "Target.createBrowserContext", struct{}{}, &context); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (b *Browser) Open(ctx context.Context, url string) (*Page, error) {
 
 type object map[string]any
 
-// hear gives an event to its page.
+// hear passes an event to its page.
 func (b *Browser) hear(m message) {
 	b.mu.Lock()
 	p := b.pages[m.Session]
@@ -122,7 +122,7 @@ func (b *Browser) hear(m message) {
 	}
 }
 
-// problemOf is what is wrong according to an event, or "".
+// problemOf returns what is wrong according to an event, or "".
 func problemOf(m message) string {
 	var e struct {
 		Type  string // of a console call
@@ -146,7 +146,7 @@ func problemOf(m message) string {
 		return ""
 	}
 	switch {
-	case m.Method == "Log.entryAdded" && e.Entry.Level == "error": // violations of the content security policy, too
+	case m.Method == "Log.entryAdded" && e.Entry.Level == "error": // includes violations of the content security policy
 		return e.Entry.Text + " " + e.Entry.URL
 	case m.Method == "Runtime.consoleAPICalled" && slices.Contains([]string{"error", "warning", "assert"}, e.Type):
 		return fmt.Sprintf("console.%s: %v", e.Type, e.Args)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestProblems: whatever a page does wrong is found, and nothing else.
+// TestProblems: everything that a page does wrong is found, and nothing else.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	path, err := Find()

@@ -18,8 +18,8 @@ type Page struct {
 	problems []string
 }
 
-// Problems are what the page has done wrong until now: errors and warnings on the console, exceptions, violations of its
-// content security policy, files that are not there.
+// Problems are what the page has done wrong so far: errors and warnings on the console, exceptions, violations of its content
+// security policy, missing files.
 func (p *Page) Problems() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *Page) Visit(ctx context.Context, url string) error {
 	return nil
 }
 
-// Eval evaluates an expression in the page and reads its value, or that of its promise, into value, unless that is nil.
+// Eval evaluates an expression in the page and stores its value, or that of its promise, in value unless value is nil.
 func (p *Page) Eval(ctx context.Context, expression string, value any) error {
 	var result struct {
 		Result           struct{ Value any }
@@ -68,7 +68,7 @@ func (p *Page) Eval(ctx context.Context, expression string, value any) error {
 	return nil
 }
 
-// Wait waits until a condition is true. The caller's ctx limits how long; the error has what the page shows then.
+// Wait waits until a condition is true. The caller's ctx limits how long; the error says what the page shows then.
 func (p *Page) Wait(ctx context.Context, condition string) error {
 	for {
 		var is bool
@@ -92,7 +92,7 @@ func (p *Page) text(ctx context.Context) (text string) {
 	return text
 }
 
-// Click waits for an element, and clicks in its middle, on whatever is there.
+// Click waits for an element and clicks in its middle, on whatever is there.
 func (p *Page) Click(ctx context.Context, selector string) error {
 	if err := p.Wait(ctx, fmt.Sprintf("document.querySelector(%q)", selector)); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (p *Page) Click(ctx context.Context, selector string) error {
 	return nil
 }
 
-// Type clicks an element, and types.
+// Type clicks an element and types the text.
 func (p *Page) Type(ctx context.Context, selector, text string) error {
 	if err := p.Click(ctx, selector); err != nil {
 		return err
@@ -123,14 +123,14 @@ func (p *Page) Type(ctx context.Context, selector, text string) error {
 	return p.call(ctx, "Input.insertText", object{"text": text}, nil)
 }
 
-// Screenshot is the page as a PNG.
+// Screenshot returns the page as a PNG.
 func (p *Page) Screenshot(ctx context.Context) ([]byte, error) {
 	var result struct{ Data []byte }
 	err := p.call(ctx, "Page.captureScreenshot", object{"captureBeyondViewport": true}, &result)
 	return result.Data, err
 }
 
-// Prefer makes the page's colours "dark" or "light".
+// Prefer sets the page's colour scheme, "dark" or "light".
 func (p *Page) Prefer(ctx context.Context, scheme string) error {
 	features := []object{{"name": "prefers-color-scheme", "value": scheme}}
 	return p.call(ctx, "Emulation.setEmulatedMedia", object{"features": features}, nil)

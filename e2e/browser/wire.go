@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// message is a request, a reply or an event of the DevTools protocol. On the pipe each ends with a zero byte.
+// message is a request, a reply or an event of the DevTools protocol. On the pipe a zero byte ends each.
 type message struct {
 	ID      int             `json:"id,omitempty"` // zero: an event
 	Session string          `json:"sessionId,omitempty"`
@@ -25,9 +25,9 @@ type message struct {
 // wire is the connection to a browser.
 type wire struct {
 	to    io.Writer
-	event func(message) // called in order, before any answer that comes later is given
+	event func(message) // called in order, before any later answer is delivered
 	gone  chan struct{} // closed when nothing more will come
-	mu    sync.Mutex    // the callers' goroutines send, and one reads
+	mu    sync.Mutex    // the callers' goroutines send, one reads
 	last  int
 	wait  map[int]chan message
 }

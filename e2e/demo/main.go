@@ -1,10 +1,12 @@
-// Command demo boots a real systemd host in namespaces, installs exile into it, lets a real ssh client guess passwords and
-// tells what happens. It exits with 0 only if it saw all of it.
+// Command demo boots a real systemd host in namespaces, installs exile into it, lets a real ssh client guess passwords, and
+// reports what happens. It exits with 0 only if everything happened.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -26,16 +28,31 @@ const (
 
 func main() {
 	host.Main()
+	svg := flag.String("svg", "", "a `file` for a picture of the last act")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 150*time.Second)
 	defer cancel()
-	s := newStory(os.Stdout)
-	if err := play(ctx, s); err != nil {
+	var said bytes.Buffer
+	s := newStory(os.Stdout, &said)
+	err := play(ctx, s)
+	if err == nil && *svg != "" {
+		_, act, _ := strings.Cut(said.String(), lastAct)
+		act, _, _ = strings.Cut(act, "\n\n  "+paint(bold, theEnd+":"))
+		err = os.WriteFile(*svg, picture(paint(bold, "# make demo")+"\n\n  "+paint(bold, lastAct)+act), 0o644)
+	}
+	if err != nil {
 		s.failed(err)
 		os.Exit(1)
 	}
 }
+
+// The name of the last act, and what comes after it.
+const (
+	lastAct = "Act 3, no configuration"
+	theEnd  = "The end"
+)
 
 // play is the whole demo.
 func play(ctx context.Context, s *story) (err error) {
@@ -54,7 +71,11 @@ func play(ctx context.Context, s *story) (err error) {
 			return fmt.Errorf("%w\n\nexiled said:\n%s", err, t.Log(context.WithoutCancel(ctx)))
 		}
 	}
-	s.title("The end", "every line above was seen, not assumed: sshd's answers, the journal, the kernel's silence")
+	s.title(lastAct, "strangers guess a password of "+stranger+", a user whom this host does not have")
+	if err := learning(ctx, s, t); err != nil {
+		return fmt.Errorf("%w\n\nexiled said:\n%s", err, t.Log(context.WithoutCancel(ctx)))
+	}
+	s.title(theEnd, "every line above was seen, not assumed: sshd's answers, the journal, the kernel's silence")
 	return nil
 }
 
@@ -135,7 +156,7 @@ func guess(ctx context.Context, s *story, t *target.Target, a *host.Attacker) er
 	return nil
 }
 
-// silence finds that the banned client gets no answer.
+// silence checks that the banned client gets no answer.
 func silence(ctx context.Context, s *story, a *host.Attacker) error {
 	err := a.Guess(ctx, user, 1)
 	if !errors.Is(err, host.ErrUnreachable) {
@@ -145,7 +166,7 @@ func silence(ctx context.Context, s *story, a *host.Attacker) error {
 	return nil
 }
 
-// others finds that everybody else is served.
+// others checks that everybody else is served.
 func others(ctx context.Context, s *story, b *host.Attacker) error {
 	banner, err := b.Banner(ctx)
 	if err != nil {
@@ -155,7 +176,7 @@ func others(ctx context.Context, s *story, b *host.Attacker) error {
 	return nil
 }
 
-// forgiven finds that the client can log in after the unban.
+// forgiven checks that the client can log in after the unban.
 func forgiven(ctx context.Context, s *story, a *host.Attacker) error {
 	out, err := a.Login(ctx, user, password, "echo", "hello from", a.Addr.String())
 	if err != nil {
@@ -165,7 +186,7 @@ func forgiven(ctx context.Context, s *story, a *host.Attacker) error {
 	return nil
 }
 
-// notNil makes an error of a success that should not have been one.
+// notNil turns a success that should have failed into an error.
 func notNil(err error) error {
 	if err == nil {
 		return errors.New("it succeeded")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -13,19 +14,33 @@ import (
 
 // story prints the timeline.
 type story struct {
-	out    io.Writer
-	start  time.Time
-	colour bool
+	out   io.Writer
+	start time.Time
 }
 
-// newStory colours its lines when out is a terminal whose user has nothing against it.
-func newStory(out *os.File) *story {
+// newStory colours its lines if out is a terminal and its user does not object, and always colours those of the picture, if
+// one is wanted.
+func newStory(out *os.File, picture io.Writer) *story {
 	info, err := out.Stat()
 	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
-	return &story{
-		out: out, start: time.Now(),
-		colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+	s := &story{out: out, start: time.Now()}
+	if !terminal || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		s.out = uncoloured{out}
 	}
+	if picture != nil {
+		s.out = io.MultiWriter(s.out, picture)
+	}
+	return s
+}
+
+// uncoloured removes the colours from whole writes.
+type uncoloured struct{ io.Writer }
+
+var sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
+
+func (u uncoloured) Write(p []byte) (int, error) {
+	_, err := u.Writer.Write(sgr.ReplaceAll(p, nil))
+	return len(p), err
 }
 
 // The colours, as SGR parameters.
@@ -38,8 +53,8 @@ const (
 	alarm = "1;37;41" // white on red
 )
 
-func (s *story) paint(colour, text string) string {
-	if !s.colour || colour == plain {
+func paint(colour, text string) string {
+	if colour == plain {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
@@ -48,11 +63,11 @@ func (s *story) paint(colour, text string) string {
 // line prints when, a mark, who, and what.
 func (s *story) line(colour, mark, who, what string) {
 	at := fmt.Sprintf("%7.3f s", time.Since(s.start).Seconds())
-	fmt.Fprintf(s.out, "  %s  %s %s%s\n", s.paint(dim, at), s.paint(colour, mark), s.paint(colour, fmt.Sprintf("%-13s", who)), what)
+	fmt.Fprintf(s.out, "  %s  %s %s%s\n", paint(dim, at), paint(colour, mark), paint(colour, fmt.Sprintf("%-13s", who)), what)
 }
 
 func (s *story) title(what, more string) {
-	fmt.Fprintf(s.out, "\n  %s %s\n\n", s.paint(bold, what+":"), more)
+	fmt.Fprintf(s.out, "\n  %s %s\n\n", paint(bold, what+":"), more)
 }
 
 func (s *story) note(who, what string) { s.line(plain, "·", who, what) }
@@ -61,7 +76,7 @@ func (s *story) bad(who, what string)  { s.line(red, "✗", who, what) }
 
 func (s *story) ban(what, latency, meaning string) {
 	s.line(alarm, "■", "EXILED", what)
-	s.line(plain, " ", "", s.paint(bold, latency)+" "+meaning)
+	s.line(plain, " ", "", strings.TrimSpace(paint(bold, latency)+" "+meaning))
 }
 
 // command runs a command on the host and shows what it prints.
@@ -70,13 +85,13 @@ func (s *story) command(ctx context.Context, t *target.Target, args ...string) e
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "             %s\n", s.paint(bold, "$ "+strings.Join(args, " ")))
+	fmt.Fprintf(s.out, "             %s\n", paint(bold, "$ "+strings.Join(args, " ")))
 	for line := range strings.Lines(out) {
-		fmt.Fprintf(s.out, "               %s", s.paint(dim, strings.TrimRight(line, "\n"))+"\n")
+		fmt.Fprintf(s.out, "               %s", paint(dim, strings.TrimRight(line, "\n"))+"\n")
 	}
 	return nil
 }
 
 func (s *story) failed(err error) {
-	fmt.Fprintf(s.out, "\n  %s %v\n", s.paint(alarm, "FAILED"), err)
+	fmt.Fprintf(s.out, "\n  %s %v\n", paint(alarm, "FAILED"), err)
 }

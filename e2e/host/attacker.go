@@ -24,26 +24,26 @@ var ErrDenied = errors.New("permission denied")
 // ErrUnreachable is the error of a connection that nobody answered.
 var ErrUnreachable = errors.New("no answer")
 
-// ErrCut is the error of a connection that ended, or fell silent, before its time: what a ban does to those that are open.
+// ErrCut is the error of a connection that ended, or fell silent, early: what a ban does to open connections.
 var ErrCut = errors.New("connection cut off")
 
-// patience is how long an attacker waits for an answer. The host is a wire away: it answers in milliseconds or not at all.
-// For the judgement on a password it takes seconds, on purpose.
+// patience is how long an attacker waits for an answer. The host is one link away: it answers within milliseconds or not at
+// all. Checking a password takes it seconds, on purpose.
 const (
 	patience         = 3 * time.Second
 	patienceOnPrompt = 10 * time.Second
 )
 
-// Attacker is somebody on the internet who has one address.
+// Attacker is somebody on the internet with one address.
 type Attacker struct {
 	Addr     netip.Addr
 	internet *internet
 }
 
-// Attacker returns the one with that address, which must not be the host's or the router's.
+// Attacker returns the attacker with that address, which must not be the host's or the router's.
 func (h *Host) Attacker(addr netip.Addr) (*Attacker, error) {
 	link, bits := "lo", addr.BitLen()
-	if addr.IsLinkLocalUnicast() { // a neighbour on the wire
+	if addr.IsLinkLocalUnicast() { // a neighbour on the link
 		link, bits = wireName, 64
 	}
 	if err := address(h.internet.link, link, netip.PrefixFrom(addr, bits)); err != nil {
@@ -52,7 +52,7 @@ func (h *Host) Attacker(addr netip.Addr) (*Attacker, error) {
 	return &Attacker{addr, h.internet}, nil
 }
 
-// Target is the host's address that the attacker attacks: the one of its own family and reach.
+// Target is the host's address that the attacker attacks: the one with its own family and scope.
 func (a *Attacker) Target() netip.Addr {
 	switch {
 	case a.Addr.Is4():
@@ -73,6 +73,16 @@ func (a *Attacker) Dial(ctx context.Context, port uint16) (conn net.Conn, err er
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	return conn, err
+}
+
+// ListenPacket opens a UDP port of the attacker's, for the host's queries.
+func (a *Attacker) ListenPacket(ctx context.Context, port uint16) (conn net.PacketConn, err error) {
+	err = a.internet.do(func() error {
+		var l net.ListenConfig
+		conn, err = l.ListenPacket(ctx, "udp", netip.AddrPortFrom(a.Addr, port).String())
+		return err
+	})
 	return conn, err
 }
 
@@ -99,8 +109,8 @@ func (a *Attacker) Login(ctx context.Context, user, password string, command ...
 	return a.ssh(ctx, user, password, 1, command)
 }
 
-// Guess tries to log in with a wrong password, in one connection as often as it says. The answer of a working host is
-// ErrDenied; nil means that the password was right.
+// Guess tries to log in with a wrong password, that many times in one connection. A working host answers ErrDenied; nil means
+// that the password was right.
 func (a *Attacker) Guess(ctx context.Context, user string, times int) error {
 	_, err := a.ssh(ctx, user, "wrong horse battery staple", times, []string{"true"})
 	return err
@@ -115,13 +125,13 @@ func (a *Attacker) ssh(ctx context.Context, user, password string, prompts int, 
 	}, password, command...)
 }
 
-// SSH runs OpenSSH's client with these options and a command for the host. To every question it answers the password. The
+// SSH runs OpenSSH's client with these options and a command for the host. It answers every question with the password. The
 // errors are those of Login.
 func (a *Attacker) SSH(ctx context.Context, options []string, password string, command ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := a.client(ctx, options...)
 	cmd.Args = append(cmd.Args, command...)
-	// ssh asks a program for the password: this one, see Main.
+	// ssh asks a program for the password: this program, see Main.
 	cmd.Env = append(cmd.Env, "SSH_ASKPASS=/proc/"+strconv.Itoa(unix.Getpid())+"/exe", "SSH_ASKPASS_REQUIRE=force",
 		askpassEnv+"="+password)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -132,13 +142,13 @@ func (a *Attacker) SSH(ctx context.Context, options []string, password string, c
 	return stdout.String(), sshError(err, strings.TrimSpace(stderr.String()))
 }
 
-// client is OpenSSH's client on its way to the host, to which a command may be added. It must run on a thread in the internet.
+// client is OpenSSH's client aimed at the host; a command may be appended. It must run on a thread in the internet.
 func (a *Attacker) client(ctx context.Context, options ...string) *exec.Cmd {
 	bind := a.Addr.String()
 	if a.Addr.IsLinkLocalUnicast() {
 		bind += "%" + wireName
 	}
-	args := append(slices.Clone(options), // of several the first counts
+	args := append(slices.Clone(options), // if an option repeats, the first wins
 		"-b", bind, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "ConnectTimeout="+strconv.Itoa(int(patience/time.Second)), "--", a.Target().String())
 	cmd := exec.CommandContext(ctx, "ssh", args...)
@@ -157,7 +167,7 @@ func sshError(err error, said string) error {
 	case strings.Contains(said, "timed out"):
 		return fmt.Errorf("%w: %s", ErrUnreachable, said)
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 255 { // ssh's own: not the command's
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 255 { // ssh's own status, not the command's
 		return fmt.Errorf("%w: %s", ErrCut, said)
 	}
 	return fmt.Errorf("run over ssh: %w: %s", err, said)

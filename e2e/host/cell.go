@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// upper is where a cell keeps its host's files, in a mount namespace that nobody else sees.
+// upper is where a cell keeps its host's files, in a private mount namespace.
 const upper = "/mnt"
 
-// cell is a thread with a mount namespace of its own, in which a tmpfs holds what the host wrote. Processes that it starts
+// cell is a thread with its own mount namespace, in which a tmpfs holds what the host writes. Processes that it starts
 // inherit the namespace and die with the thread.
 type cell struct {
 	work chan func()
@@ -57,15 +57,15 @@ func privateMounts() error {
 	return nil
 }
 
-// onThread runs f on a thread of its own, which ends with f and takes its namespaces along.
+// onThread runs f on a thread of its own, which ends with f, and its namespaces with it.
 func onThread(f func()) {
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() != unix.Getpid() {
 			f()
-			return // still locked: this is what ends the thread
+			return // still locked: this ends the thread
 		}
-		// The main thread cannot end. Keep it busy, so that another one is found.
+		// The main thread cannot end. Keep it busy, so that f gets another one.
 		done := make(chan struct{})
 		onThread(func() { defer close(done); f() })
 		<-done

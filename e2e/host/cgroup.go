@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// cgroupName is how the cgroups are found that a killed process left: by the process's ID.
+// cgroupName names the cgroups by the process's ID, so that those of a killed process can be found.
 const cgroupName = "exile-e2e-%d-"
 
 // cgroup is a host's own cgroup on the outer machine; the host sees it as the root.
 type cgroup struct{ dir string }
 
-// newCgroup makes a cgroup, after removing what processes that were killed have left.
+// newCgroup makes a cgroup, after removing those that killed processes left behind.
 func newCgroup() (*cgroup, error) {
 	root, err := cgroupRoot()
 	if err != nil {
@@ -28,7 +28,7 @@ func newCgroup() (*cgroup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
-	// The host's users manage cgroups below theirs, so they must get there.
+	// The host's users manage cgroups below theirs, so they must be able to reach them.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
@@ -58,12 +58,12 @@ func reap(root string) {
 			continue
 		}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(err, fs.ErrNotExist) {
-			_ = (&cgroup{dir}).remove() // somebody else may be at it too
+			_ = (&cgroup{dir}).remove() // another process may be removing it too
 		}
 	}
 }
 
-// open opens the cgroup, or one below it that is made if need be.
+// open opens the cgroup, or one below it, which it makes if needed.
 func (c *cgroup) open(child string) (*os.File, error) {
 	dir := filepath.Join(c.dir, child)
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -72,9 +72,9 @@ func (c *cgroup) open(child string) (*os.File, error) {
 	return os.Open(dir)
 }
 
-// remove kills what is left in the cgroup and removes it. The kernel lets go of the dead a little later than they die.
+// remove kills what is left in the cgroup and removes it. The kernel releases the dead a little after they die.
 func (c *cgroup) remove() error {
-	_ = os.WriteFile(filepath.Join(c.dir, "cgroup.kill"), []byte("1"), 0) // Linux 5.14; PID 1's end did it already
+	_ = os.WriteFile(filepath.Join(c.dir, "cgroup.kill"), []byte("1"), 0) // Linux 5.14; the end of PID 1 did it already
 	var err error
 	for range 200 {
 		if err = removeDirs(c.dir); err == nil {
@@ -85,7 +85,7 @@ func (c *cgroup) remove() error {
 	return fmt.Errorf("remove cgroup: %w", err)
 }
 
-// removeDirs removes the folders of a cgroup, the deepest first; its files are the kernel's.
+// removeDirs removes the folders of a cgroup, deepest first; its files belong to the kernel.
 func removeDirs(root string) error {
 	var dirs []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -1,6 +1,6 @@
-// Package host boots a real systemd as PID 1 in namespaces, with real attackers in a network namespace beside it. Nothing
-// of it exists outside the calling process: mounts, links and addresses are held by its threads and go with it, however it
-// ends. Only an empty cgroup can be left behind, by SIGKILL; the next Boot of any process removes it.
+// Package host boots a real systemd as PID 1 in namespaces, with real attackers in a network namespace beside it. Nothing of
+// it exists outside the calling process: its threads hold the mounts, links and addresses, which disappear with it however it
+// ends. Only SIGKILL can leave an empty cgroup behind; the next Boot of any process removes it.
 package host
 
 import (
@@ -23,14 +23,14 @@ import (
 type Options struct {
 	Name  string // the host's name; "exile" if empty
 	Lower string // the root file system, which is only read; "/" if empty
-	// Tree is a folder that is copied over the root file system before the first boot, owned by root; none if empty.
-	// It is what "make install DESTDIR=" made.
+	// Tree is a folder that is copied over the root file system before the first boot, owned by root; none if empty. "make
+	// install DESTDIR=" makes it.
 	Tree string
-	// Files are text files that are written over those, by path.
+	// Files are text files written on top of that, by path.
 	Files map[string]string
 }
 
-// Host is a booted host. Its methods may be called from several goroutines, except those that turn it on and off.
+// Host is a booted host. Its methods may be called concurrently, except those that turn it on and off.
 type Host struct {
 	opts     Options
 	cell     *cell
@@ -38,10 +38,10 @@ type Host struct {
 	internet *internet
 	init     *exec.Cmd     // PID 1; nil while the host is off
 	gone     chan struct{} // closed when init has ended
-	console  *bytes.Buffer // what PID 1 wrote; read it only when gone is closed
+	console  *bytes.Buffer // what PID 1 wrote; read it only after gone is closed
 }
 
-// Available says why a host cannot be booted here, or nil.
+// Available returns why a host cannot be booted here, or nil.
 func Available() error {
 	if os.Geteuid() != 0 {
 		return errors.New("booting a host in namespaces needs root")
@@ -53,7 +53,7 @@ func Available() error {
 	return err
 }
 
-// Boot boots a host and waits until its systemd has finished; failed units are no error. Close it after use.
+// Boot boots a host and waits until its systemd is done; failed units are no error. Close it after use.
 func Boot(ctx context.Context, opts Options) (*Host, error) {
 	if err := Available(); err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func Boot(ctx context.Context, opts Options) (*Host, error) {
 	}
 	err := h.start(ctx, true)
 	if err == nil {
-		// Nobody knows root's password, but it has one, as where somebody logs in by it.
+		// Nobody knows root's password, but root has one, as on a host where people log in with it.
 		_, err = h.Run(ctx, "usermod", "--password", "$6$nobody$knows", "root")
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func (h *Host) build() (err error) {
 	return err
 }
 
-// Start turns a host on that PowerOff or Kill turned off. Its files are as it left them; its kernel is new.
+// Start turns on a host that PowerOff or Kill turned off. Its files are as it left them; its kernel is new.
 func (h *Host) Start(ctx context.Context) error {
 	if err := h.start(ctx, false); err != nil {
 		return fmt.Errorf("start host: %w", err)
@@ -103,6 +103,9 @@ func (h *Host) start(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
+	if err := awaitWatches(ctx); err != nil {
+		return err
+	}
 	if err := h.spawn(seed); err != nil {
 		return err
 	}
@@ -112,7 +115,37 @@ func (h *Host) start(ctx context.Context, first bool) error {
 	return h.waitBooted(ctx)
 }
 
-// spawn starts the stage that becomes PID 1, in a cgroup and namespaces of its own.
+// watches is how many inotify instances a host has, with some to spare: most are for systemd's path units.
+const watches = 24
+
+// awaitWatches waits until there is room for another host among those that root may have, 128 by default. With fewer than it needs a host
+// ends, or hangs while it boots.
+func awaitWatches(ctx context.Context) error {
+	for {
+		err := tryWatches()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d inotify instances, see the sysctl fs.inotify.max_user_instances: %w", watches, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func tryWatches() error {
+	for range watches {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+	}
+	return nil
+}
+
+// spawn starts the stage that becomes PID 1, in its own cgroup and namespaces.
 func (h *Host) spawn(s seed) error {
 	fd, err := h.cgroup.open("")
 	if err != nil {
@@ -129,7 +162,7 @@ func (h *Host) spawn(s seed) error {
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		// Only now: the cgroup that the clone was put into becomes the root that the host sees.
 		Unshareflags: unix.CLONE_NEWCGROUP,
-		// PID 1 goes with the cell's thread, and everything in its namespaces with PID 1. The stage sets it again.
+		// PID 1 dies with the cell's thread, and everything in its namespaces with PID 1. The stage sets this again.
 		Pdeathsig: unix.SIGKILL,
 	}
 	if err := h.cell.do(cmd.Start); err != nil {
@@ -137,14 +170,14 @@ func (h *Host) spawn(s seed) error {
 	}
 	h.init, h.gone = cmd, make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // a killed PID 1 is no news
+		_ = cmd.Wait() // PID 1 is expected to be killed
 		close(h.gone)
 	}()
 	return nil
 }
 
-// waitBooted waits for the end of the boot. Before its bus is up systemctl fails, and what it waits for may be said while it
-// connects: ask until it has an answer.
+// waitBooted waits for the end of the boot. systemctl fails before its bus is up, and may miss the end while it connects: ask
+// until it answers.
 func (h *Host) waitBooted(ctx context.Context) error {
 	for {
 		ask, done := context.WithTimeout(ctx, 5*time.Second)
@@ -156,7 +189,7 @@ func (h *Host) waitBooted(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for systemd, which says %q (%w): %w", out, err, ctx.Err())
+			return fmt.Errorf("wait for systemd, which says %q (%w): %w\n%s", out, err, ctx.Err(), h.unfinished(ctx))
 		case <-h.gone:
 			return fmt.Errorf("systemd ended while booting: %s", h.console)
 		case <-time.After(50 * time.Millisecond):
@@ -164,12 +197,20 @@ func (h *Host) waitBooted(ctx context.Context) error {
 	}
 }
 
-// environment is what a command inside sees; nothing of the caller's.
+// unfinished is what a boot that takes too long waits for.
+func (h *Host) unfinished(ctx context.Context) string {
+	ask, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	jobs, err := h.Run(ask, "sh", "-c", "systemctl list-jobs; systemctl list-units --failed; uptime; ps -eo pid,stat,wchan:24,args")
+	return fmt.Sprintf("%s(%v)\n%s", jobs, err, h.console)
+}
+
+// environment is the environment of commands inside; nothing comes from the caller's.
 var environment = []string{
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb",
 }
 
-// Command returns a command that will run inside the host as root, in no unit of the host's systemd.
+// Command returns a command that runs inside the host as root, in no unit of the host's systemd.
 func (h *Host) Command(ctx context.Context, args ...string) *exec.Cmd {
 	enter := append([]string{"-t", strconv.Itoa(h.init.Process.Pid), "-a", "--"}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", enter...)
@@ -178,7 +219,7 @@ func (h *Host) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Beside returns a command that will run outside of the host, but in its network.
+// Beside returns a command that runs outside the host, but in its network.
 func (h *Host) Beside(ctx context.Context, args ...string) *exec.Cmd {
 	enter := append([]string{"-t", strconv.Itoa(h.init.Process.Pid), "-n", "--"}, args...)
 	return exec.CommandContext(ctx, "nsenter", enter...)
@@ -211,7 +252,7 @@ func (h *Host) Path(name string) string {
 	return filepath.Join("/proc", strconv.Itoa(h.init.Process.Pid), "root", name)
 }
 
-// PowerOff shuts the host down in order.
+// PowerOff shuts the host down cleanly.
 func (h *Host) PowerOff(ctx context.Context) error {
 	if _, err := h.Run(ctx, "systemctl", "poweroff"); err != nil {
 		return fmt.Errorf("power off host: %w", err)
@@ -230,7 +271,7 @@ func (h *Host) Kill() {
 	<-h.gone
 }
 
-// Close ends the host and removes all traces of it. A host that is closed already is no error.
+// Close ends the host and removes all traces of it. Closing it twice is no error.
 func (h *Host) Close() error {
 	var err error
 	if h.init != nil {

@@ -56,7 +56,7 @@ func run(t *testing.T, h *host.Host, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// TestHost boots a host and turns it off and on: what it wrote stays, and sshd lets nobody in who does not know the password.
+// TestHost boots a host and turns it off and on: its files survive, and sshd lets nobody in without the password.
 func TestHost(t *testing.T) {
 	t.Parallel()
 	h := boot(t, host.Options{Name: "first"})
@@ -98,7 +98,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// attack guesses wrong and then right, and finds the wrong guess in the journal.
+// attack makes a wrong guess and a right one, and finds the wrong one in the journal.
 func attack(t *testing.T, h *host.Host, addr netip.Addr) {
 	t.Helper()
 	a, err := h.Attacker(addr)

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The host's addresses, and those of the router that its default routes name. All are for documentation (RFC 5737, 3849).
+// The addresses of the host, and of the router that its default routes name. All are reserved for documentation (RFC 5737,
+// 3849).
 var (
 	V4 = netip.MustParseAddr("192.0.2.1")
 	V6 = netip.MustParseAddr("2001:db8::1")
@@ -19,17 +20,17 @@ var (
 	host4, router4 = netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.254/24")
 	host6, router6 = netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("2001:db8::fe/64")
 
-	// neighbour6 is the host for those on its wire.
+	// neighbour6 is the host's address for its neighbours on the link.
 	neighbour6 = netip.MustParsePrefix("fe80::1/64")
 )
 
-// wireName is the internet's end of the wire to the host.
+// wireName is the internet's end of the link to the host.
 const wireName = "host"
 
-// internet is a network namespace that has all addresses but the host's. Attackers are addresses in it.
+// internet is a network namespace that owns every address except the host's. Attackers are addresses in it.
 type internet struct {
 	file *os.File        // the namespace
-	link *netlink.Handle // speaks to its kernel side
+	link *netlink.Handle // talks to its kernel side
 }
 
 func newInternet() (*internet, error) {
@@ -59,7 +60,7 @@ func newInternet() (*internet, error) {
 
 func (n *internet) close() {
 	n.link.Close()
-	_ = n.file.Close() // opened for reading a name only
+	_ = n.file.Close() // it was opened only to read a name
 }
 
 // do runs f on a thread in the internet. Processes that f starts are in it too, and should end before f does.
@@ -75,7 +76,7 @@ func (n *internet) do(f func() error) error {
 	return <-done
 }
 
-// plug joins the internet with the network namespace of a host's PID 1. The wire goes with the host.
+// plug joins the internet with the network namespace of a host's PID 1. The link goes away with the host.
 func (n *internet) plug(pid int) error {
 	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
@@ -88,7 +89,7 @@ func (n *internet) plug(pid int) error {
 	}
 	defer inside.Close()
 	if old, err := n.link.LinkByName(wireName); err == nil {
-		_ = n.link.LinkDel(old) // of the boot before: the kernel removes it, but later
+		_ = n.link.LinkDel(old) // from the last boot: the kernel removes it, but later
 	}
 	wire := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: wireName}, PeerName: "eth0", PeerNamespace: netlink.NsFd(there.Fd()),

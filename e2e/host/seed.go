@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// file is a file or a symbolic link of the host that is made before the first boot.
+// file is a file or symbolic link that is made in the host before its first boot.
 type file struct {
 	Name string
 	Data []byte
@@ -33,10 +33,10 @@ func (f file) write(root string) error {
 	if err := os.WriteFile(path, f.Data, f.Mode); err != nil {
 		return err
 	}
-	return os.Chmod(path, f.Mode) // whatever the umask
+	return os.Chmod(path, f.Mode) // whatever the umask is
 }
 
-// seed collects what the stage must know.
+// seed collects what the stage needs to know.
 func (h *Host) seed(first bool) (seed, error) {
 	s := seed{First: first, Name: h.opts.Name, Lower: h.opts.Lower, Tree: h.opts.Tree}
 	if !first {
@@ -57,7 +57,7 @@ func (h *Host) seed(first bool) (seed, error) {
 		text("/etc/resolv.conf", "# no name servers here\n"),
 		text("/etc/ssh/sshd_config", h.sshdConfig()),
 		{Name: "/etc/ssh/ssh_host_ed25519_key", Data: key, Mode: 0o600},
-		// Storage on disk, so that a reboot finds it again.
+		// Storage on disk, so that the journal survives a reboot.
 		text("/var/log/journal/.keep", ""),
 		text("/var/lib/systemd/.keep", ""),
 		text("/etc/systemd/journald.conf.d/e2e.conf", "[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=64M\n"),
@@ -79,8 +79,8 @@ func (h *Host) sshUnit() string {
 	return "sshd.service"
 }
 
-// sshdConfig is Debian's default, but passwords for everybody and no limits of sshd's own: what keeps an attacker out in a
-// test must be exile.
+// sshdConfig is Debian's default, but with passwords for everybody and without sshd's own limits: in a test only exile may
+// keep an attacker out.
 func (h *Host) sshdConfig() string {
 	lines := []string{
 		"HostKey /etc/ssh/ssh_host_ed25519_key",

@@ -9,14 +9,14 @@ import (
 	"io"
 )
 
-// Session is somebody who is logged in with a key and stays.
+// Session is a login with a key that stays open.
 type Session struct {
 	in   io.WriteCloser
 	out  *bufio.Reader
 	gone chan error
 }
 
-// Stay logs in with a private key, in a file, and stays until Leave, or until the connection dies.
+// Stay logs in with a private key from a file, and stays until Leave, or until the connection dies.
 func (a *Attacker) Stay(ctx context.Context, user, key string) (*Session, error) {
 	cmd := a.client(ctx, "-F", "none", "-l", user, "-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes", "-i", key)
 	cmd.Args = append(cmd.Args, "cat")
@@ -38,7 +38,7 @@ func (a *Attacker) Stay(ctx context.Context, user, key string) (*Session, error)
 	return s, nil
 }
 
-// Alive reports whether what is said is heard back from the host. The session must have been made with a context that ends.
+// Alive reports whether the host echoes a line. The session must have been made with a context that ends.
 func (s *Session) Alive(say string) bool {
 	if _, err := fmt.Fprintln(s.in, say); err != nil {
 		return false

@@ -28,8 +28,8 @@ type seed struct {
 	Files []file
 }
 
-// Main must be the first call in main or TestMain of a program that boots hosts: the program is started again to become
-// PID 1 of the host and to hand passwords to ssh. In those cases Main does not return.
+// Main must be the first call in main or TestMain of a program that boots hosts: the program is run again to become PID 1 of
+// the host and to hand passwords to ssh. In those cases Main does not return.
 func Main() {
 	if password, ok := os.LookupEnv(askpassEnv); ok {
 		fmt.Println(password)
@@ -52,7 +52,8 @@ func stageCommand(s seed) *exec.Cmd {
 
 // stage runs as PID 1 in the new namespaces: it mounts what a container manager would, and becomes systemd.
 func stage(arg []byte) error {
-	// What a thread has, systemd inherits only from the one that executes it: capabilities, and the parent-death signal.
+	// systemd inherits a thread's attributes only from the thread that executes it: capabilities, and the parent-death
+	// signal.
 	runtime.LockOSThread()
 	var s seed
 	if err := json.Unmarshal(arg, &s); err != nil {
@@ -98,7 +99,7 @@ func mountRoot(lower string) error {
 	return nil
 }
 
-// mountSystem mounts the kernel's file systems. What is not in a namespace is read-only: the outer machine's settings and
+// mountSystem mounts the kernel's file systems. Whatever has no namespace is read-only: the outer machine's settings and
 // devices are none of the host's business.
 func mountSystem(root string) error {
 	const quiet = unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV
@@ -183,7 +184,7 @@ func makeDevices(dev string) error {
 	return nil
 }
 
-// enter makes root the root and forgets the outer one.
+// enter makes the folder the root file system and detaches the outer one.
 func enter(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
@@ -197,7 +198,7 @@ func enter(root string) error {
 	return os.Chdir("/")
 }
 
-// dropCapabilities takes from the host what would reach the kernel that it shares with the outer machine.
+// dropCapabilities drops the host's capabilities that would reach the kernel it shares with the outer machine.
 func dropCapabilities() error {
 	for _, c := range []uintptr{unix.CAP_SYS_MODULE, unix.CAP_SYS_TIME, unix.CAP_SYS_RAWIO, unix.CAP_SYSLOG} {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
@@ -207,13 +208,13 @@ func dropCapabilities() error {
 	return nil
 }
 
-// outers are the outer machine's own settings and data, which a copy of its root must not run with.
+// outers are the outer machine's own settings and data, which a copy of its root must not use.
 var outers = []string{
 	"etc/systemd/system", "etc/systemd/user", "etc/fstab", "etc/crypttab", "etc/exile", "etc/ssh/sshd_config.d", "etc/cron.d",
 	"etc/resolv.conf", "root/.ssh", "usr/sbin/policy-rc.d", "var/lib/exile", "var/lib/systemd", "var/log/journal",
 }
 
-// prepare turns a copy of the outer machine's root into a host of its own: nothing enabled but what s brings.
+// prepare turns a copy of the outer machine's root into a host of its own: only what s brings is enabled.
 func prepare(root string, s seed) error {
 	for _, name := range outers {
 		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
@@ -233,7 +234,7 @@ func prepare(root string, s seed) error {
 	return nil
 }
 
-// copyTree copies a folder over the root: folders that are there keep their owner and mode, files are replaced.
+// copyTree copies a folder over the root: existing folders keep their owner and mode, files are replaced.
 func copyTree(root, tree string) error {
 	return filepath.WalkDir(tree, func(path string, d os.DirEntry, err error) error {
 		if err != nil {

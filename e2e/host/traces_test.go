@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ func victim() int {
 	select {}
 }
 
-// TestKilled kills a process that has booted a host: all of the host goes with it but a cgroup, which the next Boot removes.
+// TestKilled kills a process that has booted a host: everything of the host goes with it but a cgroup, which the next Boot
+// removes.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	available(t)
@@ -65,7 +67,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestTraces compares what is mounted and linked here while a host runs, and afterwards, with what was before.
+// TestTraces compares what is mounted and linked here before, while and after a host runs.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	before := outer(t)
@@ -81,11 +83,13 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// outer is what this process's own namespaces hold.
+// outer is what this process's own namespaces contain. /proc/self is the main thread, which may be in an attacker's network for a moment.
 func outer(t *testing.T) string {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var all []string
-	for _, name := range []string{"/proc/self/mountinfo", "/proc/self/net/dev_mcast", "/proc/self/net/if_inet6", "/proc/self/net/route"} {
+	for _, name := range []string{"/proc/thread-self/mountinfo", "/proc/thread-self/net/dev_mcast", "/proc/thread-self/net/if_inet6", "/proc/thread-self/net/route"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +103,7 @@ func outer(t *testing.T) string {
 	return strings.Join(append(all, hostname), "\n")
 }
 
-// TestSilence bans an address by hand: the harness tells a host that is silent from one that says no.
+// TestSilence bans an address by hand: the harness can tell a silent host from one that refuses.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	h := boot(t, host.Options{})

@@ -1,4 +1,4 @@
-// Package target boots a host that exile guards: installed as make install does it, and asked as its users ask it.
+// Package target boots a host guarded by exile, installed by make install and queried with the tools that its users have.
 package target
 
 import (
@@ -20,10 +20,10 @@ import (
 	"exile/e2e/host"
 )
 
-// Target is a booted host on which exiled runs.
+// Target is a booted host with exile.
 type Target struct{ *host.Host }
 
-// Tree is exile as make install lays it out. Remove it after use.
+// Tree is exile as laid out by make install. Remove it after use.
 type Tree string
 
 // Install runs make install into a new folder.
@@ -50,7 +50,7 @@ func Package(ctx context.Context, version, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "make", "-s", "-C", source, "package", "VERSION=v"+version, "DIST="+dir)
+	cmd := exec.CommandContext(ctx, "make", "-s", "-C", source, "package", "VERSION="+version, "DIST="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("make package: %w: %s", err, out)
 	}
@@ -61,10 +61,10 @@ func Package(ctx context.Context, version, dir string) (string, error) {
 	return found[0], nil
 }
 
-// treeName is how the trees are found that killed processes left: by the process's ID.
+// treeName names the trees by the process's ID, so that those of killed processes can be found.
 const treeName = "exile-tree-%d-"
 
-// reap removes the trees of processes that are no more.
+// reap removes the trees of processes that no longer exist.
 func reap() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "exile-tree-*-*")) // the pattern is well formed
 	for _, dir := range left {
@@ -73,7 +73,7 @@ func reap() {
 			continue
 		}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(err, fs.ErrNotExist) {
-			_ = os.RemoveAll(dir) // somebody else may be at it too
+			_ = os.RemoveAll(dir) // another process may be removing it too
 		}
 	}
 }
@@ -81,7 +81,7 @@ func reap() {
 // Remove removes the folder.
 func (t Tree) Remove() error { return os.RemoveAll(string(t)) }
 
-// sourceDir is the folder of go.mod, which this program was started in or below.
+// sourceDir is the folder of go.mod: the working directory or one above it.
 func sourceDir() (string, error) {
 	dir, err := os.Getwd()
 	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
@@ -92,15 +92,15 @@ func sourceDir() (string, error) {
 	return "", errors.Join(errors.New("run this in the source folder of exile"), err)
 }
 
-// Boot boots a host of that root file system, which is only read, with exile's files and this configuration file in place.
-// exiled does not run yet.
+// Boot boots a host with that root file system, which is only read, and with exile's files and this configuration file in
+// place. exiled does not run yet.
 func Boot(ctx context.Context, root string, tree Tree, config string) (*Target, error) {
 	files := Strict()
 	files["/etc/exile/exile.yaml"] = config
 	return Shipped(ctx, root, tree, files)
 }
 
-// Shipped boots a host with exile's units byte for byte as they are shipped, and these text files by path.
+// Shipped boots a host with exile's units exactly as shipped, and these text files by path.
 func Shipped(ctx context.Context, root string, tree Tree, files map[string]string) (*Target, error) {
 	h, err := host.Boot(ctx, host.Options{Lower: root, Tree: string(tree), Files: files})
 	if err != nil {
@@ -109,18 +109,19 @@ func Shipped(ctx context.Context, root string, tree Tree, files map[string]strin
 	return &Target{h}, nil
 }
 
-// Strict are files that end the daemon and its helper for what the sandbox otherwise only refuses them: a system call that
-// the filter does not let through.
+// Strict are files that make the sandbox kill the daemon and its helpers for a system call that it otherwise only refuses.
 func Strict() map[string]string {
 	const kill = "[Service]\nSystemCallErrorNumber=kill\n"
 	return map[string]string{
-		"/etc/systemd/system/exiled.service.d/strict.conf": kill,
-		// sshd begins by giving up its groups, and goes on without that.
+		"/etc/systemd/system/exiled.service.d/strict.conf":        kill,
+		"/etc/systemd/system/exiled-names@.service.d/strict.conf": kill,
+		"/etc/systemd/system/exiled-logs.service.d/strict.conf":   kill,
+		// sshd begins by dropping its groups, and carries on if it cannot.
 		"/etc/systemd/system/exiled-accounts.service.d/strict.conf": kill + "SystemCallFilter=~setgroups:EPERM\n",
 	}
 }
 
-// Activate enables and starts exiled as the packages and make install do on a live system.
+// Activate enables and starts exiled like the packages and make install on a live system.
 func (t *Target) Activate(ctx context.Context) error {
 	source, err := sourceDir()
 	if err != nil {
@@ -140,9 +141,10 @@ func (t *Target) Activate(ctx context.Context) error {
 	return nil
 }
 
-// Log is what exiled, its helper, and systemd of both, said.
+// Log is what exiled, its helpers, and systemd about both, logged.
 func (t *Target) Log(ctx context.Context) string {
-	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service", "-u", "exiled-accounts.service")
+	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service", "-u", "exiled-accounts.service",
+		"-u", "exiled-names@*", "-u", "exiled-logs.service")
 	if err != nil {
 		return err.Error()
 	}
@@ -153,10 +155,10 @@ func (t *Target) Log(ctx context.Context) string {
 type Row struct {
 	Address  string
 	Failures int
-	Bans     int // the how-manieth ban it is
+	Offence  int // the ordinal of the ban; 1 is the first of the address
 }
 
-// List reads the list that a verb of exilectl prints.
+// List reads the list printed by a verb of exilectl.
 func (t *Target) List(ctx context.Context, verb string) (map[netip.Prefix]Row, error) {
 	out, err := t.Run(ctx, "exilectl", verb, "--json=short")
 	if err != nil {
@@ -208,22 +210,23 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, addr.BitLen()), err
 }
 
-// Event is a ban as the journal tells it.
+// Event is a ban as told by the journal.
 type Event struct {
 	Prefix   netip.Prefix
 	Jail     string
 	Failures int
-	Since    string        // names the ban, with the two above
+	Since    string        // identifies the ban, with the two fields above
 	Time     time.Time     // of the journal entry
+	Lasts    time.Duration // 0: for ever
 	Latency  time.Duration // from the deciding log entry to the ban in the kernel
-	Evidence []string      // the entries behind it: time, rule, cursor
+	Evidence []string      // the log entries behind it: time, rule, cursor
 }
 
 // banID is the MESSAGE_ID of a ban, see units/catalog.
 const banID = "2929576456a04afc970b3018a1aa88c1"
 
-// Bans are the bans of the address that the journal tells of since the boot, oldest first. One that was told twice, because
-// exiled was killed, is one.
+// Bans returns the address's bans that the journal tells of since the boot, oldest first. A ban that was told twice, because
+// exiled was killed, is listed once.
 func (t *Target) Bans(ctx context.Context, addr netip.Addr) ([]Event, error) {
 	out, err := t.Run(ctx, "journalctl", "-b", "-q", "-o", "json", "_SYSTEMD_UNIT=exiled.service", "MESSAGE_ID="+banID)
 	if err != nil {
@@ -249,6 +252,7 @@ func parseEvent(line string) (Event, error) {
 		Jail     string `json:"EXILE_JAIL"`
 		Failures string `json:"EXILE_FAILURES"`
 		Since    string `json:"EXILE_SINCE"`
+		Duration string `json:"EXILE_DURATION_USEC"`
 		Latency  string `json:"EXILE_LATENCY_USEC"`
 		Evidence string `json:"EXILE_EVIDENCE"`
 		Time     string `json:"__REALTIME_TIMESTAMP"`
@@ -260,11 +264,12 @@ func parseEvent(line string) (Event, error) {
 	failures, err2 := strconv.Atoi(raw.Failures)
 	micros, err3 := strconv.ParseInt(raw.Time, 10, 64)
 	latency, err4 := optionalInt(raw.Latency)
+	lasts, err5 := optionalInt(raw.Duration)
 	e := Event{
 		Prefix: prefix, Jail: raw.Jail, Failures: failures, Since: raw.Since, Time: time.UnixMicro(micros),
-		Latency: time.Duration(latency) * time.Microsecond, Evidence: strings.Split(raw.Evidence, "\n"),
+		Lasts: time.Duration(lasts) * time.Microsecond, Latency: time.Duration(latency) * time.Microsecond, Evidence: strings.Split(raw.Evidence, "\n"),
 	}
-	return e, errors.Join(err, err2, err3, err4)
+	return e, errors.Join(err, err2, err3, err4, err5)
 }
 
 func optionalInt(s string) (int64, error) {
@@ -274,8 +279,8 @@ func optionalInt(s string) (int64, error) {
 	return strconv.ParseInt(s, 10, 64)
 }
 
-// WaitBan waits until the journal tells of the nth ban of the address since the boot, and returns it. The caller's ctx
-// limits how long.
+// WaitBan waits until the journal tells of the address's nth ban since the boot, and returns it. The caller's ctx limits how
+// long.
 func (t *Target) WaitBan(ctx context.Context, addr netip.Addr, nth int) (Event, error) {
 	for {
 		events, err := t.Bans(ctx, addr)

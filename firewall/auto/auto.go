@@ -1,4 +1,4 @@
-// Package auto chooses the backend: the one that is asked for, or the first that really works here.
+// Package auto chooses the backend: the one in the configuration, or the first that really works here.
 package auto
 
 import (
@@ -23,46 +23,51 @@ const (
 	DryRun = "dry-run"
 )
 
-// What a probe uses in the place of our real names; beside the defaults of route in its own number space.
-const (
-	probeName     = "exile-probe"
-	probeTable    = 167
-	probePriority = 101
-)
+// disguise is what a probe uses instead of our real names; its numbers are not the defaults of route.
+type disguise struct {
+	name     string
+	protocol uint8
+	priority uint32
+}
+
+func probing() disguise { return disguise{"exile-probe", 167, 101} }
+
+// checking is for Check, while a daemon may be probing too.
+func checking() disguise { return disguise{"exile-check", 168, 102} }
 
 // candidate is a backend that may be chosen.
 type candidate struct {
 	name  string
 	ports bool // it can limit a ban to a port
-	// open opens the backend; a probe is one with names of its own, beside the bans that are there already.
+	// open opens the backend; a probe has names of its own, and leaves the bans that are there alone.
 	open func(probe bool) (firewall.Backend, error)
-	// remove takes away what an earlier run left of the backend.
+	// remove removes what an earlier run of the backend left behind.
 	remove func(ctx context.Context) error
 }
 
-// candidates are all the backends, the best first. Sets of nftables are in the ruleset that `nft list ruleset` saves in a form
-// that `nft -f` loads again, beside the rules of iptables they are in nobody's way. The rule that asks an ip set is one that
-// nft saves and then refuses, with the whole file.
-func candidates(netns int) []candidate {
+// candidates are all the backends, the best first. `nft list ruleset` saves sets of nftables in a form that `nft -f` can load,
+// and they do not disturb the rules of iptables. The rule that refers to an ip set is one that nft saves and then refuses to
+// load, with the whole file.
+func candidates(netns int, as disguise) []candidate {
 	return []candidate{
 		{"nftables", true, func(probe bool) (firewall.Backend, error) {
 			c := nftables.Config{NetNS: netns}
 			if probe {
-				c.Table = probeName
+				c.Table = as.name
 			}
 			return some(nftables.New(c))
 		}, func(ctx context.Context) error { return nftables.Remove(ctx, nftables.Config{NetNS: netns}) }},
 		{"ipset", true, func(probe bool) (firewall.Backend, error) {
 			c := ipset.Config{NetNS: netns}
 			if probe {
-				c.Name = probeName
+				c.Name = as.name
 			}
 			return some(ipset.New(c))
 		}, func(ctx context.Context) error { return ipset.Remove(ctx, ipset.Config{NetNS: netns}) }},
 		{"route", false, func(probe bool) (firewall.Backend, error) {
 			c := route.Config{NetNS: netns}
 			if probe {
-				c.Table, c.Protocol, c.Priority = probeTable, probeTable, probePriority
+				c.Protocol, c.Priority = as.protocol, as.priority // so that our bans look like those of others to it
 			}
 			return some(route.New(c))
 		}, func(ctx context.Context) error { return route.Remove(ctx, route.Config{NetNS: netns}) }},
@@ -77,19 +82,39 @@ func some[B firewall.Backend](b B, err error) (firewall.Backend, error) {
 	return b, nil
 }
 
-// Choice is a backend, its name, and why it was chosen, for people.
+// Choice is a backend, its name and, for people, why it was chosen.
 type Choice struct {
 	firewall.Backend
 	Name, Why string
 	Ports     bool // it can limit a ban to a port
 }
 
-// Choose opens the backend want, by name, or for "auto" the best that works: each is tried by really banning and listing
-// in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
-// container allows. With ports it must be able to limit a ban to a port; else the error is errors.ErrUnsupported. The one in
-// use, if any, is known to work, and is not opened again. The error says why each one was not chosen.
+// Choose opens the backend with the name want or, for "auto", the best that works. It tries each by really banning and
+// listing in tables and sets of its own, because neither the kernel's version nor a list of modules says what a sandbox or a
+// container allows. With ports the backend must be able to limit a ban to a port; otherwise the error is
+// errors.ErrUnsupported. The backend in use, if any, is known to work and is not opened again. The error says why each one
+// was not chosen.
 func Choose(ctx context.Context, want string, ports bool, using Choice) (Choice, error) {
-	return choose(ctx, want, ports, using, candidates(0))
+	return choose(ctx, want, ports, using, candidates(0, probing()))
+}
+
+// Check says which backend Choose would take. It tries the same things, while a daemon may be running. The backend that it
+// returns bans nobody.
+func Check(ctx context.Context, want string, ports bool) (Choice, error) {
+	return check(ctx, want, ports, candidates(0, checking()))
+}
+
+func check(ctx context.Context, want string, ports bool, all []candidate) (Choice, error) {
+	for i := range all {
+		open := all[i].open
+		all[i].open = func(probe bool) (firewall.Backend, error) {
+			if !probe {
+				return firewall.NewDryRun(), nil
+			}
+			return open(true)
+		}
+	}
+	return choose(ctx, want, ports, Choice{}, all)
 }
 
 func choose(ctx context.Context, want string, ports bool, using Choice, all []candidate) (Choice, error) {
@@ -105,7 +130,11 @@ func choose(ctx context.Context, want string, ports bool, using Choice, all []ca
 		}
 		b, err := c.take(ctx, ports, using)
 		if err == nil {
-			return Choice{b, c.name, reason(want, failures), c.ports}, nil
+			why, settleErr := settle(ctx, b, reason(want, failures))
+			if settleErr == nil {
+				return Choice{b, c.name, why, c.ports}, nil
+			}
+			err = errors.Join(settleErr, b.Close())
 		}
 		if ctx.Err() != nil {
 			return Choice{}, err
@@ -118,10 +147,25 @@ func choose(ctx context.Context, want string, ports bool, using Choice, all []ca
 	return Choice{}, fmt.Errorf("no backend works here: %w", none(failures))
 }
 
-// errNoPorts is why a backend does not do for a jail with "port:".
+// settle lets a backend find its place in the kernel, if it has to, and adds that to the reason.
+func settle(ctx context.Context, b firewall.Backend, why string) (string, error) {
+	s, ok := b.(interface {
+		Settle(ctx context.Context) (string, error)
+	})
+	if !ok {
+		return why, nil
+	}
+	where, err := s.Settle(ctx)
+	if where != "" {
+		why += "; " + where
+	}
+	return why, err
+}
+
+// errNoPorts is why a backend cannot be used with a jail with "port:".
 var errNoPorts = fmt.Errorf("it cannot limit a ban to a port: %w", errors.ErrUnsupported)
 
-// take returns the backend in use if it is the candidate's, else a new one that passes the probe.
+// take returns the backend in use if it is the candidate's, or a new one that passes the probe.
 func (c candidate) take(ctx context.Context, ports bool, using Choice) (firewall.Backend, error) {
 	switch {
 	case ports && !c.ports:
@@ -132,9 +176,9 @@ func (c candidate) take(ctx context.Context, ports bool, using Choice) (firewall
 	return try(ctx, c)
 }
 
-// Sweep removes what the backends other than keep, a name, left in the kernel: in earlier runs, or before keep took their
-// place. No other backend may be open.
-func Sweep(ctx context.Context, keep string) error { return sweep(ctx, keep, candidates(0)) }
+// Sweep removes what the backends other than keep left in the kernel: in earlier runs, or before keep replaced them. No
+// other backend may be open.
+func Sweep(ctx context.Context, keep string) error { return sweep(ctx, keep, candidates(0, probing())) }
 
 func sweep(ctx context.Context, keep string, all []candidate) error {
 	var failures []error
@@ -149,7 +193,7 @@ func sweep(ctx context.Context, keep string, all []candidate) error {
 	return errors.Join(failures...)
 }
 
-// missing reports whether the kernel does not have the subsystem at all, in which case nothing can be left of it.
+// missing reports whether the kernel lacks the subsystem: then nothing of it can be left behind.
 func missing(err error) bool {
 	for _, errno := range []unix.Errno{unix.EINVAL, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT} {
 		if errors.Is(err, errno) {
@@ -159,7 +203,7 @@ func missing(err error) bool {
 	return false
 }
 
-// none is why no backend works, in one line for the log.
+// none says why no backend works, in one line for the log.
 type none []error
 
 func (n none) Error() string {
@@ -184,7 +228,7 @@ func try(ctx context.Context, c candidate) (firewall.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What the probe made goes even if ctx ends meanwhile.
+	// What the probe made is removed even if ctx ends meanwhile.
 	err = errors.Join(probe(ctx, b), b.Destroy(context.WithoutCancel(ctx)), b.Close())
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
@@ -192,7 +236,7 @@ func try(ctx context.Context, c candidate) (firewall.Backend, error) {
 	return c.open(false)
 }
 
-// probe bans addresses that nobody has (RFC 5737, RFC 3849) and lifts the bans again.
+// probe bans documentation addresses (RFC 5737, RFC 3849), which nobody has, and lifts the bans.
 func probe(ctx context.Context, b firewall.Backend) error {
 	until := time.Now().Add(time.Hour)
 	var c firewall.Change

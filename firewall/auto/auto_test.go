@@ -104,7 +104,7 @@ func TestSweep(t *testing.T) {
 			ns := firewalltest.New(t)
 			ns.Exec(t, "sh", "-c", `nft add table inet theirs; nft 'add set inet theirs s { type ipv4_addr; elements = { 198.51.100.9 }; }'
 				ipset create theirs hash:ip; ipset add theirs 198.51.100.9; ip route add blackhole 198.51.100.9 table 166`)
-			all := candidates(ns.FD)
+			all := candidates(ns.FD, probing())
 			for _, c := range all {
 				got, err := choose(t.Context(), c.name, false, Choice{}, all)
 				if err != nil {
@@ -138,6 +138,33 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestCheck: a check beside a daemon takes what that has taken, and the kernel is as it was.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	const show = "nft list ruleset; ipset save; ip rule; ip route show table all"
+	for _, c := range candidates(ns.FD, probing()) {
+		using, err := choose(t.Context(), c.name, false, Choice{}, []candidate{c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := ns.Exec(t, "sh", "-c", show)
+		got, err := check(t.Context(), c.name, false, candidates(ns.FD, checking()))
+		if err != nil || got.Name != c.name {
+			t.Errorf("%s: %q, %v", c.name, got.Name, err)
+		}
+		if _, real := got.Backend.(*firewall.DryRun); !real {
+			t.Errorf("%s: the backend is a %T", c.name, got.Backend)
+		}
+		if after := ns.Exec(t, "sh", "-c", show); after != before {
+			t.Errorf("%s: the kernel had\n%s\nand has\n%s", c.name, before, after)
+		}
+		if err := using.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSweepWithoutTheSubsystem: a kernel that never heard of a backend has nothing of it, and other errors are told.
 func TestSweepWithoutTheSubsystem(t *testing.T) {
 	t.Parallel()
@@ -157,11 +184,11 @@ func TestSweepWithoutTheSubsystem(t *testing.T) {
 // TestChooseHere tries each real backend in a namespace, and that the probe leaves nothing.
 func TestChooseHere(t *testing.T) {
 	t.Parallel()
-	for _, c := range append([]candidate{{name: Auto}}, candidates(0)...) {
+	for _, c := range append([]candidate{{name: Auto}}, candidates(0, probing())...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ns := firewalltest.New(t)
-			got, err := choose(t.Context(), c.name, false, Choice{}, candidates(ns.FD))
+			got, err := choose(t.Context(), c.name, false, Choice{}, candidates(ns.FD, probing()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,5 +201,27 @@ func TestChooseHere(t *testing.T) {
 				t.Errorf("the probe left something:\n%s", all)
 			}
 		})
+	}
+}
+
+// TestChooseBesideRoutesOfOthers: where others have routes in our table, the reason says which one is taken in its place; where they
+// have some in all of them there is no such backend.
+func TestChooseBesideRoutesOfOthers(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	ns.Exec(t, "sh", "-c", "ip link set lo up; ip route add default dev lo table 166")
+	got, err := choose(t.Context(), "route", false, Choice{}, candidates(ns.FD, probing()))
+	if err != nil || !strings.Contains(got.Why, "in routing table 168, since others have routes in 166") {
+		t.Fatalf("chose %q, because %q: %v", got.Name, got.Why, err)
+	}
+	if err := got.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ns.Exec(t, "sh", "-c", "for n in 168 169 170 171 172; do ip route add default dev lo table $n; done")
+	if _, err := choose(t.Context(), "route", false, Choice{}, candidates(ns.FD, probing())); err == nil || !strings.Contains(err.Error(), "routes of others") {
+		t.Errorf("error %v", err)
+	}
+	if rules := ns.Exec(t, "sh", "-c", "ip rule; ip -6 rule"); strings.Contains(rules, "100:") || strings.Contains(rules, "101:") {
+		t.Errorf("rules of ours are left:\n%s", rules)
 	}
 }

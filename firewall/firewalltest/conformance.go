@@ -52,6 +52,7 @@ func Run(t *testing.T, open Open, lacks ...Lack) {
 		{"stops when told", testCancelled},
 		{"leaves bans at close", testReopen},
 		{"destroys only its own", testDestroy},
+		{"drops all at once", testEmpty},
 		{"survives a foreign flush", testForeignFlush},
 		{"holds many", testMany},
 	} {

@@ -84,6 +84,28 @@ func testDestroy(t *testing.T, b *bench) {
 	b.free(t, "10.9.0.2", "fd09:0:1::1")
 }
 
+// testEmpty empties a backend that can do that, and bans again. One that cannot has nothing to show.
+func testEmpty(t *testing.T, b *bench) {
+	quick, ok := b.Backend.(firewall.Emptier)
+	if !ok {
+		return
+	}
+	b.strangers(t)
+	gone, stays := ban("10.9.0.2/32", until()), ban("fd09:0:1::/64", until())
+	b.add(t, gone, stays)
+	for range 2 { // the second time there is nothing
+		if err := quick.Empty(t.Context()); err != nil {
+			t.Fatalf("Empty: %v", err)
+		}
+		b.holds(t, nil)
+	}
+	b.free(t, "10.9.0.2", "fd09:0:1::1")
+	clear(b.wanted)
+	b.add(t, stays)
+	b.banned(t, "fd09:0:1::1")
+	b.free(t, "10.9.0.2")
+}
+
 // testForeignFlush has another program wipe what it can, in every way there is. Whatever is left, List tells the truth, so
 // that one comparison repairs it.
 func testForeignFlush(t *testing.T, b *bench) {

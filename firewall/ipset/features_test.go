@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
@@ -76,8 +75,8 @@ func TestWithoutSets(t *testing.T) {
 		remedy string
 	}{
 		{"exile4", unix.EINVAL, "load module ip_set: "},
-		{"exile4", syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules ip_set_hash_net and ip_set_hash_netport"},
-		{"exile4-port", syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules ip_set_hash_net and ip_set_hash_netport"},
+		{"exile4", errFindType, "load modules ip_set_hash_net and ip_set_hash_netport"},
+		{"exile4-port", errFindType, "load modules ip_set_hash_net and ip_set_hash_netport"},
 	} {
 		ns := firewalltest.New(t)
 		b, err := connect(Config{NetNS: ns.FD})
@@ -87,7 +86,7 @@ func TestWithoutSets(t *testing.T) {
 		defer b.Close()
 		healthy := b.kernel.call
 		b.kernel.call = func(cmd, flags int, payload []byte, each func([]byte)) error {
-			if cmd == nl.IPSET_CMD_CREATE && bytes.Contains(payload, append([]byte(c.set), 0)) {
+			if cmd == cmdCreate && bytes.Contains(payload, append([]byte(c.set), 0)) {
 				return c.errno
 			}
 			return healthy(cmd, flags, payload, each)

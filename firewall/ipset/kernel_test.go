@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
@@ -121,7 +120,7 @@ func TestFull(t *testing.T) {
 	refused := func(c firewall.Change) (in int) { // the kernel may take a few more than it says: it counts by regions
 		t.Helper()
 		err := b.Apply(t.Context(), c)
-		if !errors.Is(err, hashFull) || !strings.Contains(err.Error(), "1024 bans are the most that it holds: ban networks instead") {
+		if !errors.Is(err, errHashFull) || !strings.Contains(err.Error(), "1024 bans are the most that it holds: ban networks instead") {
 			t.Errorf("too many bans: error %v, want that the set is full", err)
 		}
 		have, err := b.List(t.Context())
@@ -190,15 +189,15 @@ func TestFaults(t *testing.T) {
 		err    error
 		remedy string
 	}{
-		{nl.IPSET_CMD_ADD, unix.ENOBUFS, "short of memory"},
-		{nl.IPSET_CMD_ADD, unix.ENOMEM, "ban in ipset exile4"},
-		{nl.IPSET_CMD_ADD, unix.ENOENT, "ban in ipset exile4"},
-		{nl.IPSET_CMD_ADD, unix.EPERM, "CAP_NET_ADMIN"},
-		{nl.IPSET_CMD_ADD, os.ErrDeadlineExceeded, "in time"},
-		{nl.IPSET_CMD_CREATE, syscall.Errno(nl.IPSET_ERR_FIND_TYPE), "load modules"},
-		{nl.IPSET_CMD_CREATE, syscall.Errno(nl.IPSET_ERR_MAX_SETS), "max_sets"},
-		{nl.IPSET_CMD_SWAP, unix.ENOBUFS, "short of memory"},
-		{nl.IPSET_CMD_LIST, unix.ENOMEM, "ban in ipset exile4"},
+		{cmdAdd, unix.ENOBUFS, "short of memory"},
+		{cmdAdd, unix.ENOMEM, "ban in ipset exile4"},
+		{cmdAdd, unix.ENOENT, "ban in ipset exile4"},
+		{cmdAdd, unix.EPERM, "CAP_NET_ADMIN"},
+		{cmdAdd, os.ErrDeadlineExceeded, "in time"},
+		{cmdCreate, errFindType, "load modules"},
+		{cmdCreate, errMaxSets, "max_sets"},
+		{cmdSwap, unix.ENOBUFS, "short of memory"},
+		{cmdList, unix.ENOMEM, "ban in ipset exile4"},
 	} {
 		t.Run(fmt.Sprint(c.cmd, c.err), func(t *testing.T) {
 			t.Parallel()
@@ -365,7 +364,7 @@ func TestStopsInTheMiddle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	healthy := b.kernel.call
 	b.kernel.call = func(cmd, flags int, payload []byte, each func([]byte)) error {
-		if cmd == nl.IPSET_CMD_ADD {
+		if cmd == cmdAdd {
 			cancel()
 		}
 		return healthy(cmd, flags, payload, each)

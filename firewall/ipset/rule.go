@@ -16,26 +16,27 @@ import (
 	"exile/firewall/internal/spare"
 )
 
-// priority of our chains: before raw (-300) and connection tracking (-200), so that the banned cost nothing more, and so
-// that a connection already up, or forwarded to a container, is dropped as well.
+// priority of our chains: before raw (-300) and connection tracking (-200), so that banned packets cost nothing more, and so
+// that established and forwarded connections are dropped too.
 const priority = nftables.ChainPriority(-310)
 
-// protected keeps other programs from changing the table (owner) and keeps it when we end (persist). Linux 6.9.
+// protected keeps other programs from changing the table (owner), and the kernel from removing it when we end (persist).
+// Linux 6.9.
 const protected = nftables.TableFlagOwner | nftables.TableFlagPersist
 
 const chainName = "prerouting"
 
-// rules are our two tables, one per family because the set match of xtables is not to be had in family inet.
+// rules are our two tables, one per family because family inet has no set match of xtables.
 type rules struct {
 	conn  *nftables.Conn // lasting: the socket is the owner
 	name  string
 	flags nftables.TableFlags
-	// extension is the match of xtables that asks a set. Tests name one that no kernel has.
+	// extension is the match of xtables that looks into a set. Tests name one that no kernel has.
 	extension string
 	spared    []firewall.Spared
 }
 
-// match is one rule: drop what the set names.
+// match is one rule: drop what the set contains.
 type match struct {
 	index uint16 // of the set
 	port  bool   // the set has (source, destination port), not only the source
@@ -43,7 +44,7 @@ type match struct {
 
 // info is the kernel's struct xt_set_info_match_v1.
 func (m match) info() []byte {
-	dim, flags := uint8(1), uint8(1<<1) // dimension one is looked up as the source, dimension two as the destination
+	dim, flags := uint8(1), uint8(1<<1) // dimension one is the source, dimension two the destination
 	if m.port {
 		dim = 2
 	}
@@ -60,13 +61,13 @@ func (m match) exprs(extension string) []expr.Any {
 	}
 }
 
-// same reports whether the rule that the kernel has is this one, whatever it has counted.
+// same reports whether the kernel's rule is this one, whatever its counter says.
 func (m match) same(r *nftables.Rule) bool {
 	info := setInfo(r)
 	return len(info) >= 4 && bytes.Equal(info[:4], m.info()[:4])
 }
 
-// setInfo returns what a rule of our form asks of its set, or nil for a rule of another form.
+// setInfo returns what a rule of our form matches, or nil for any other rule.
 func setInfo(r *nftables.Rule) xt.Unknown {
 	if len(r.Exprs) != 3 {
 		return nil
@@ -114,7 +115,7 @@ func (r *rules) intact(family nftables.TableFamily, want []match) (bool, error) 
 	return true, nil
 }
 
-// refuseForeign returns an error if another program has a table of our name: one with chains or rules that we never make.
+// refuseForeign returns an error if another program has a table of our name: one with chains or rules that are not ours.
 func (r *rules) refuseForeign() error {
 	for family, word := range map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"} {
 		foreign, err := r.foreign(family)
@@ -162,7 +163,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// build replaces the tables by new ones in one transaction, protected if the kernel can.
+// build replaces the tables with new ones in one transaction, protected if the kernel can do that.
 func (r *rules) build(want map[nftables.TableFamily][]match) error {
 	err := firewall.Await(unix.EPERM, func() error { return r.tryBuild(want) })
 	if r.flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) { // EINVAL: before Linux 5.12
@@ -192,7 +193,7 @@ func (r *rules) tryBuild(want map[nftables.TableFamily][]match) error {
 	return r.conn.Flush()
 }
 
-// drop deletes the table. It is made first, so that one that is not there is no error.
+// drop deletes the table. It adds it first, so that a missing one is not an error.
 func (r *rules) drop(family nftables.TableFamily) {
 	r.conn.AddTable(r.table(family))
 	r.conn.DelTable(r.table(family))

@@ -53,12 +53,12 @@ func (b *Backend) adopt(s *set) (made bool, err error) {
 	return false, nil
 }
 
-// like reports whether h is of a set that we made, or could have made.
+// like reports whether h is that of a set which we made, or could have made.
 func (s *set) like(h header) bool {
 	return h.typeName == s.kind.name && h.family == s.family && h.timeouts
 }
 
-// add puts any number of bans into the set, which may have to grow. If it cannot, what there is room for is in.
+// add adds any number of bans to the set, which may have to grow. If it cannot, it adds as many as there is room for.
 func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time.Time) (full error) {
 	if err := b.makeRoom(ctx, s, len(bans)); err != nil {
 		return err
@@ -69,12 +69,12 @@ func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time
 		}
 		some := left[:min(perMessage, len(left))]
 		err := b.kernel.add(s.name, some)
-		if errors.Is(err, hashFull) {
+		if errors.Is(err, errHashFull) {
 			if err = b.grow(ctx, s, len(left)); err == nil {
 				err = b.kernel.add(s.name, some)
 			}
 		}
-		if errors.Is(err, hashFull) {
+		if errors.Is(err, errHashFull) {
 			full, err = err, b.addEach(s, some)
 		}
 		if err != nil {
@@ -86,11 +86,11 @@ func (b *Backend) add(ctx context.Context, s *set, bans []firewall.Ban, now time
 	return full
 }
 
-// addEach puts in one ban after the other, since the kernel stops at the first that it has no room for and the ones behind it
-// may only need a new end.
+// addEach adds one ban after the other: the kernel stops at the first that it has no room for, and later ones may only need a
+// new end.
 func (b *Backend) addEach(s *set, bans []firewall.Ban) error {
 	for i := range bans {
-		if err := b.kernel.add(s.name, bans[i:i+1]); err != nil && !errors.Is(err, hashFull) {
+		if err := b.kernel.add(s.name, bans[i:i+1]); err != nil && !errors.Is(err, errHashFull) {
 			return err
 		}
 	}
@@ -106,13 +106,13 @@ func (b *Backend) makeRoom(ctx context.Context, s *set, more int) error {
 	if err != nil || int(h.elements)+more <= int(s.maxElem) {
 		return err
 	}
-	if err := b.grow(ctx, s, more); !errors.Is(err, hashFull) {
+	if err := b.grow(ctx, s, more); !errors.Is(err, errHashFull) {
 		return err
 	}
-	return nil // some of them are there already, perhaps: the kernel will say
+	return nil // perhaps some are there already: the kernel will tell
 }
 
-// remember keeps the ends that the kernel cannot.
+// remember keeps the ends that the kernel cannot keep.
 func (b *Backend) remember(bans []firewall.Ban, now time.Time) {
 	for _, ban := range bans {
 		if ban.Until.Sub(now) > maxTimeout*time.Second {
@@ -123,7 +123,7 @@ func (b *Backend) remember(bans []firewall.Ban, now time.Time) {
 	}
 }
 
-// del takes any number of keys out of the set.
+// del deletes any number of keys from the set.
 func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
 	for some := range slices.Chunk(keys, perMessage) {
 		if err := ctx.Err(); err != nil {
@@ -139,14 +139,14 @@ func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
 	return nil
 }
 
-// grow puts a larger set in the place of a full one, with the same bans; rules see the one or the other.
+// grow replaces a full set with a larger one that has the same bans; rules see the one or the other.
 func (b *Backend) grow(ctx context.Context, s *set, more int) error {
 	size := uint32(min(uint64(s.maxElem)+uint64(max(more, int(s.maxElem))), uint64(b.most)))
 	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len32(size-1)}
 	if larger.maxElem <= s.maxElem {
-		return fmt.Errorf("%d bans are the most that it holds: ban networks instead of addresses: %w", s.maxElem, hashFull)
+		return fmt.Errorf("%d bans are the most that it holds: ban networks instead of addresses: %w", s.maxElem, errHashFull)
 	}
-	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by one who died here
+	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by an exiled that died here
 		return err
 	}
 	if err := b.kernel.create(larger.name, s.kind, s.family, size, larger.maxElem); err != nil {
@@ -162,8 +162,8 @@ func (b *Backend) grow(ctx context.Context, s *set, more int) error {
 	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
 }
 
-// copySet adds a second to the ends, since the kernel rounds what is left down: a ban may end late by that, never early,
-// and the caller's next comparison mends it when it happened more than once.
+// copySet adds a second to the ends, since the kernel rounds the remaining time down: a ban may end a second late, never
+// early. If it happens more than once, the caller's next comparison corrects it.
 func (b *Backend) copySet(ctx context.Context, from, to string) error {
 	var bans []firewall.Ban
 	err := b.kernel.elements(from, func(ban firewall.Ban) {
@@ -186,8 +186,7 @@ func (b *Backend) copySet(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// promised gives a ban the end it was asked for, if that is more than the kernel keeps and the kernel has no need to hear
-// of it again yet.
+// promised returns a ban with its true end, if the kernel cannot keep that and does not need an extension yet.
 func (b *Backend) promised(ban firewall.Ban) firewall.Ban {
 	until, ok := b.long[ban.Key]
 	if ok && !ban.Until.IsZero() && time.Until(ban.Until) > maxTimeout*time.Second/2 {

@@ -2,16 +2,14 @@ package ipset
 
 import (
 	"encoding/binary"
-	"errors"
-	"iter"
 	"math"
 	"net/netip"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
+	"exile/firewall/internal/bulk"
 )
 
 // maxTimeout is the longest timeout the kernel keeps, in seconds: 24.8 days.
@@ -21,58 +19,48 @@ const maxTimeout = math.MaxUint32 / 1000 / 2
 // whole message back with an error: 500 of the largest kind are 30 KB.
 const perMessage = 500
 
-var errShort = errors.New("answer of the kernel is cut short")
-
-// appendAttr adds one netlink attribute, padded.
-func appendAttr(b []byte, typ uint16, data ...byte) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(data)))
-	b = binary.NativeEndian.AppendUint16(b, typ)
-	b = append(b, data...)
-	return append(b, 0, 0, 0)[:(len(b)+3)&^3]
-}
-
 func appendString(b []byte, typ uint16, s string) []byte {
-	return appendAttr(b, typ, append([]byte(s), 0)...)
+	return bulk.AppendAttribute(b, typ, append([]byte(s), 0)...)
 }
 
 func appendUint32(b []byte, typ uint16, v uint32) []byte {
 	var data [4]byte
 	binary.BigEndian.PutUint32(data[:], v)
-	return appendAttr(b, typ|unix.NLA_F_NET_BYTEORDER, data[:]...)
+	return bulk.AppendAttribute(b, typ|unix.NLA_F_NET_BYTEORDER, data[:]...)
 }
 
 // appendNested adds an attribute that holds what add appends.
 func appendNested(b []byte, typ uint16, add func([]byte) []byte) []byte {
 	start := len(b)
-	b = add(appendAttr(b, typ|unix.NLA_F_NESTED))
+	b = add(bulk.AppendAttribute(b, typ|unix.NLA_F_NESTED))
 	binary.NativeEndian.PutUint16(b[start:], uint16(len(b)-start))
 	return b
 }
 
-// appendElement adds the element of a ban: without timeout it is only named, as for a deletion.
+// appendElement adds the element of a ban; without timeout, to delete it.
 func appendElement(b []byte, k firewall.Key, timeout *uint32) []byte {
-	return appendNested(b, nl.IPSET_ATTR_DATA, func(b []byte) []byte {
-		b = appendNested(b, nl.IPSET_ATTR_IP, func(b []byte) []byte {
+	return appendNested(b, attrData, func(b []byte) []byte {
+		b = appendNested(b, attrIP, func(b []byte) []byte {
 			if addr := k.Prefix.Addr(); addr.Is4() {
 				a := addr.As4()
-				return appendAttr(b, nl.IPSET_ATTR_IPADDR_IPV4|unix.NLA_F_NET_BYTEORDER, a[:]...)
+				return bulk.AppendAttribute(b, attrIPv4|unix.NLA_F_NET_BYTEORDER, a[:]...)
 			}
 			a := k.Prefix.Addr().As16()
-			return appendAttr(b, nl.IPSET_ATTR_IPADDR_IPV6|unix.NLA_F_NET_BYTEORDER, a[:]...)
+			return bulk.AppendAttribute(b, attrIPv6|unix.NLA_F_NET_BYTEORDER, a[:]...)
 		})
-		b = appendAttr(b, nl.IPSET_ATTR_CIDR, uint8(k.Prefix.Bits()))
+		b = bulk.AppendAttribute(b, attrCIDR, uint8(k.Prefix.Bits()))
 		if k.Port != (firewall.Port{}) {
-			b = appendAttr(b, nl.IPSET_ATTR_PORT|unix.NLA_F_NET_BYTEORDER, byte(k.Port.Number>>8), byte(k.Port.Number))
-			b = appendAttr(b, nl.IPSET_ATTR_PROTO, k.Port.Proto)
+			b = bulk.AppendAttribute(b, attrPort|unix.NLA_F_NET_BYTEORDER, byte(k.Port.Number>>8), byte(k.Port.Number))
+			b = bulk.AppendAttribute(b, attrProto, k.Port.Proto)
 		}
 		if timeout != nil {
-			b = appendUint32(b, nl.IPSET_ATTR_TIMEOUT, *timeout)
+			b = appendUint32(b, attrTimeout, *timeout)
 		}
 		return b
 	})
 }
 
-// timeout returns what the kernel is to keep, in seconds rounded up: 0 is for ever, at least 1 otherwise.
+// timeout returns the kernel's timeout for an end, in seconds, rounded up: 0 for ever, otherwise at least 1.
 func timeout(until, now time.Time) uint32 {
 	if until.IsZero() {
 		return 0
@@ -81,28 +69,16 @@ func timeout(until, now time.Time) uint32 {
 	return uint32(max((left+time.Second-1)/time.Second, 1))
 }
 
-// attrs yields type (without flags) and data of the attributes in b, as far as they are whole.
-func attrs(b []byte) iter.Seq2[uint16, []byte] {
-	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= 4 {
-			size := int(binary.NativeEndian.Uint16(b))
-			typ := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-			if size < 4 || size > len(b) || !yield(typ, b[4:size]) {
-				return
-			}
-			b = b[min((size+3)&^3, len(b)):]
-		}
-	}
-}
-
 // attr returns the data of the first attribute of a type, or nil.
-func attr(b []byte, typ uint16) []byte {
-	for t, data := range attrs(b) {
-		if t == typ {
-			return data
+func attr(b []byte, typ uint16) (found []byte) {
+	// What is cut short lacks the attribute, and the caller sees that.
+	_ = bulk.Attributes(b, func(t uint16, data []byte) error {
+		if t == typ && found == nil {
+			found = data
 		}
-	}
-	return nil
+		return nil
+	})
+	return found
 }
 
 // number returns the big-endian number of an attribute.
@@ -113,39 +89,42 @@ func number(data []byte) (n uint32) {
 	return n
 }
 
-// parseElement reads an element of a listing. An exception from a ban (nomatch), which we never make, is not a ban: false.
-func parseElement(b []byte, now time.Time) (firewall.Ban, bool, error) {
-	var ban firewall.Ban
+// parseElement reads an element of a listing. It returns false for an exception from a ban (nomatch), which we
+// never make.
+func parseElement(b []byte, now time.Time) (ban firewall.Ban, ok bool, err error) {
 	var addr netip.Addr
-	bits := -1
-	for typ, data := range attrs(b) {
+	bits, exception := -1, false
+	err = bulk.Attributes(b, func(typ uint16, data []byte) error {
 		switch typ {
-		case nl.IPSET_ATTR_IP:
-			for _, ip := range attrs(data) {
+		case attrIP:
+			return bulk.Attributes(data, func(_ uint16, ip []byte) error {
 				addr, _ = netip.AddrFromSlice(ip)
-			}
-		case nl.IPSET_ATTR_CIDR:
+				return nil
+			})
+		case attrCIDR:
 			bits = int(number(data))
-		case nl.IPSET_ATTR_PORT:
+		case attrPort:
 			ban.Port.Number = uint16(number(data))
-		case nl.IPSET_ATTR_PROTO:
+		case attrProto:
 			ban.Port.Proto = uint8(number(data))
-		case nl.IPSET_ATTR_TIMEOUT:
+		case attrTimeout:
 			if left := number(data); left != 0 {
 				ban.Until = now.Add(time.Duration(left) * time.Second)
 			}
-		case nl.IPSET_ATTR_CADT_FLAGS:
-			if number(data)&nl.IPSET_FLAG_NOMATCH != 0 {
-				return ban, false, nil
-			}
+		case attrCADTFlags:
+			exception = number(data)&flagNoMatch != 0
 		}
+		return nil
+	})
+	if err != nil || exception {
+		return ban, false, err
 	}
 	if bits < 0 {
 		bits = addr.BitLen()
 	}
 	ban.Prefix = netip.PrefixFrom(addr, bits)
 	if !ban.Prefix.IsValid() {
-		return ban, false, errShort
+		return ban, false, bulk.ErrShort
 	}
 	return ban, true, nil
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
-
 	"exile/firewall"
 )
 
@@ -46,7 +44,7 @@ func TestElementRoundTrip(t *testing.T) {
 		{Key: firewall.Key{Prefix: netip.MustParsePrefix("2001:db8::1/128"), Port: firewall.Port{Proto: 17, Number: 53}}},
 	} {
 		seconds := timeout(ban.Until, now)
-		got, ok, err := parseElement(attr(appendElement(nil, ban.Key, &seconds), nl.IPSET_ATTR_DATA), now)
+		got, ok, err := parseElement(attr(appendElement(nil, ban.Key, &seconds), attrData), now)
 		if err != nil || !ok || got != ban {
 			t.Errorf("parsed %v, %t, %v; want %v", got, ok, err, ban)
 		}
@@ -56,7 +54,7 @@ func TestElementRoundTrip(t *testing.T) {
 func TestExceptionIsNoBan(t *testing.T) {
 	t.Parallel()
 	b := appendElement(nil, firewall.Key{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, nil)
-	b = appendUint32(attr(b, nl.IPSET_ATTR_DATA), nl.IPSET_ATTR_CADT_FLAGS, nl.IPSET_FLAG_NOMATCH)
+	b = appendUint32(attr(b, attrData), attrCADTFlags, flagNoMatch)
 	if ban, ok, err := parseElement(b, now); ok || err != nil {
 		t.Errorf("parsed %v, %t, %v; want no ban", ban, ok, err)
 	}
@@ -67,7 +65,7 @@ func FuzzParseElement(f *testing.F) {
 	seconds := uint32(600)
 	for _, p := range []string{"192.0.2.1/32", "2001:db8::/64"} {
 		key := firewall.Key{Prefix: netip.MustParsePrefix(p), Port: firewall.Port{Proto: 6, Number: 22}}
-		whole := attr(appendElement(nil, key, &seconds), nl.IPSET_ATTR_DATA)
+		whole := attr(appendElement(nil, key, &seconds), attrData)
 		f.Add(whole)
 		f.Add(whole[:len(whole)/2])
 	}
@@ -78,7 +76,7 @@ func FuzzParseElement(f *testing.F) {
 		if ok && (err != nil || !ban.Prefix.IsValid()) {
 			t.Errorf("read %v, %v", ban, err)
 		}
-		_ = attr(b, nl.IPSET_ATTR_ADT)
+		_ = attr(b, attrADT)
 		_ = cString(b)
 		_ = number(b)
 	})

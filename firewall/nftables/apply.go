@@ -18,10 +18,10 @@ import (
 const (
 	transaction = 50_000 // bans at most: 6 MB of messages
 	chunk       = 1000   // elements in one message
-	attempts    = 4      // at a transaction that others get ahead of
+	attempts    = 4      // at a transaction, if others are faster
 )
 
-// Apply makes the change, 50,000 bans in a transaction, each of which is made wholly or not at all.
+// Apply makes the change in transactions of 50,000 bans. Each takes effect as a whole, or not at all.
 func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (b *Backend) Apply(ctx context.Context, c firewall.Change) error {
 	}
 }
 
-// know makes sure that we have an idea which bans are there.
+// know makes sure that we know which bans are there.
 func (b *Backend) know(ctx context.Context) error {
 	if b.listed != 0 {
 		return nil
@@ -67,7 +67,8 @@ type step struct {
 	add bool
 }
 
-// plan makes a step for each key of c, and for each that a stale set has to get back. Of two for one key the later counts.
+// plan makes a step for each key of c, and for each key that a stale set has to get back. If a key occurs twice, the later
+// step wins.
 func (b *Backend) plan(c firewall.Change) []step {
 	steps := make([]step, 0, len(c.Add)+len(c.Del))
 	for _, s := range b.sets {
@@ -97,7 +98,7 @@ func count(steps []step) map[class]int {
 	return n
 }
 
-// classify sorts the steps of a transaction by class and leaves one for each key, the last. Sizes are those of the whole
+// classify sorts the steps of a transaction by class and keeps the last one for each key. Sizes are those of the whole
 // change, of which the steps may be a part.
 func classify(steps []step, sizes map[class]int) map[class][]step {
 	byClass := make(map[class][]step, len(sizes))
@@ -118,12 +119,12 @@ func classify(steps []step, sizes map[class]int) map[class][]step {
 	return byClass
 }
 
-// commit makes the steps in one transaction, with chain, sets and rules if they are not known to stand. Sizes are those of
-// the change that the steps are a part of: what takes them in is made as large at once.
+// commit makes the steps in one transaction, and also chain, sets and rules unless they are known to be there. Sizes are
+// those of the whole change: new sets are made large enough for it.
 func (b *Backend) commit(ctx context.Context, steps []step, sizes map[class]int) error {
 	byClass := classify(steps, sizes)
 	err := b.try(ctx, byClass, sizes)
-	if err != nil { // some of it may be in the kernel, and what we noted ahead may not: the next List asks for all
+	if err != nil { // some of it may be in the kernel, and some of what we noted may not: the next List asks for all
 		b.framed, b.listed = 0, 0
 		return err
 	}
@@ -142,12 +143,12 @@ func (b *Backend) try(ctx context.Context, byClass map[class][]step, sizes map[c
 			return err
 		}
 		if try == attempts-1 {
-			before = 0 // others change the ruleset all the time: make everything anew, whatever stands
+			before = 0 // others change the ruleset all the time: make everything anew, whatever is there
 		}
 		b.queue(before, byClass, sizes)
 		err = b.flush(before)
 		if errors.Is(err, unix.ERESTART) {
-			continue // somebody else made a transaction: what we knew to stand may have fallen
+			continue // somebody else made a transaction, and may have removed something
 		}
 		if err == nil {
 			b.committed(before)
@@ -168,7 +169,7 @@ func (b *Backend) queue(before uint32, byClass map[class][]step, sizes map[class
 	}
 }
 
-// stands reports whether chain, sets and rules need nothing before the steps can be made.
+// stands reports whether chain, sets and rules are ready for the steps.
 func (b *Backend) stands(generation uint32, byClass map[class][]step) bool {
 	for c := range byClass {
 		if b.sets[c] == nil {
@@ -183,7 +184,7 @@ func (b *Backend) stands(generation uint32, byClass map[class][]step) bool {
 	return b.framed == generation && generation != 0
 }
 
-// queueFrame makes what is missing of table, chain and sets, makes the rules anew, and empties the stale sets. Within the
+// queueFrame makes the missing parts of table, chain and sets, makes the rules anew, and empties the stale sets. All in one
 // transaction, so that no packet sees the chain without rules.
 func (b *Backend) queueFrame(byClass map[class][]step) {
 	table, chain := b.table(), b.chain()
@@ -210,13 +211,13 @@ func (b *Backend) queueFrame(byClass map[class][]step) {
 	}
 }
 
-// queueSteps adds and deletes elements. Deleting one that is not there, because it has just ended, would undo the whole
-// transaction; adding one that is there does nothing, or, up to Linux 6.11, does not even renew its end. So what is to be
-// deleted is added first, and what is to be renewed is added, deleted and added with its new end.
+// queueSteps adds and deletes elements. Deleting one that is missing, because it just ended, would undo the whole
+// transaction, and adding one that is there does not renew its end up to Linux 6.11. So it adds an element before it deletes
+// it, and to renew one it adds it, deletes it, and adds it with the new end.
 func (b *Backend) queueSteps(c class, steps []step, known *set) {
 	set, now := c.set(b.table()), time.Now()
 	var del, add []nft.SetElement
-	var keys []byte // of a chunk's elements, one behind the other; the library copies what it is given
+	var keys []byte // of a chunk's elements, one after the other; the library makes a copy
 	for part := range slices.Chunk(steps, chunk) {
 		del, add, keys = del[:0], add[:0], keys[:0]
 		for _, s := range part {
@@ -237,7 +238,7 @@ func (b *Backend) queueSteps(c class, steps []step, known *set) {
 	}
 }
 
-// timeout is how long from now until the end; 0 for one that never comes. The kernel counts in milliseconds.
+// timeout is the time left until the end; 0 if it never comes. The kernel counts in milliseconds.
 func timeout(end, now time.Time) time.Duration {
 	if end.IsZero() {
 		return 0
@@ -245,7 +246,7 @@ func timeout(end, now time.Time) time.Duration {
 	return max(end.Sub(now), time.Millisecond)
 }
 
-// note takes in what a transaction has done and expect has not.
+// note notes what a transaction did and expect did not note.
 func (b *Backend) note(byClass map[class][]step, sizes map[class]int) {
 	emptied := map[class]bool{}
 	for c, s := range b.sets {
@@ -267,7 +268,7 @@ func (b *Backend) note(byClass map[class][]step, sizes map[class]int) {
 	}
 }
 
-// known returns what we know of the set of a class; of a new one nothing, with room for size elements.
+// known returns what we know about the set of a class. For a new one that is nothing, with room for size elements.
 func (b *Backend) known(c class, size int) *set {
 	s := b.sets[c]
 	if s == nil {

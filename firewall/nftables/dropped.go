@@ -18,7 +18,7 @@ func (b *Backend) Dropped(ctx context.Context) (map[string]uint64, error) {
 	dropped := make(map[string]uint64)
 	for _, r := range rules {
 		var packets uint64
-		for _, e := range r.Exprs { // before ruleClass, which looks away from what was counted
+		for _, e := range r.Exprs { // before ruleClass, which ignores the counter
 			if c, ok := e.(*expr.Counter); ok {
 				packets = c.Packets
 			}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dumpMax is how many elements of a set are read at most when nothing is known of it: reading n takes the kernel n² steps.
+// dumpMax is how many elements of an unknown set are read at most: reading n takes the kernel n² steps.
 const dumpMax = 20_000
 
 // List returns the bans that the kernel enforces. See the package's documentation for what it costs.
@@ -46,8 +46,8 @@ func (b *Backend) List(ctx context.Context) ([]firewall.Ban, error) {
 	return bans, nil
 }
 
-// look finds out what the kernel has. Where a stranger was at our table, nothing that we know of it counts; what they added
-// to the chain goes, and the rules that they loaded twice are there once.
+// look finds out what the kernel has. If another program touched our table, nothing we knew counts: what it added to the
+// chain is removed, and so are rules that it loaded twice.
 func (b *Backend) look(ctx context.Context, generation uint32) error {
 	if !b.touched.Swap(false) || !b.claimed {
 		return b.load(ctx, generation)
@@ -61,8 +61,8 @@ func (b *Backend) look(ctx context.Context, generation uint32) error {
 	return b.Apply(ctx, firewall.Change{})
 }
 
-// Count implements firewall.Counter. While the generation is the one that we know, all is known; else the rules are looked
-// at, and the elements are taken to be there.
+// Count implements firewall.Counter. In the generation that we know, we know everything; in another, it looks at the rules and
+// assumes that the elements are there.
 func (b *Backend) Count(ctx context.Context) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -90,7 +90,7 @@ func (b *Backend) Count(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// load finds out what the kernel has in this generation. If a new one begins meanwhile, the next List does it again.
+// load finds out what the kernel has in this generation. If a new one begins meanwhile, the next List does so again.
 func (b *Backend) load(ctx context.Context, generation uint32) error {
 	sets, err := b.readSets(ctx)
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *Backend) readSets(ctx context.Context) (map[class]*set, error) {
 	return sets, nil
 }
 
-// readSet finds out what the kernel has in one set: by asking for what we know of, or by reading it.
+// readSet finds out what the kernel has in one set, by asking for the elements we know or by reading the set.
 func (b *Backend) readSet(ctx context.Context, c class, enforced bool) (*set, error) {
 	known := b.sets[c]
 	switch {
@@ -133,7 +133,7 @@ func (b *Backend) readSet(ctx context.Context, c class, enforced bool) (*set, er
 	}
 }
 
-// enforced returns the classes whose rule stands.
+// enforced returns the classes that have their rule.
 func (b *Backend) enforced() (map[class]bool, error) {
 	table, err := b.conn.ListTableOfFamily(b.config.Table, nft.TableFamilyINet)
 	if err != nil || table.Flags&nft.TableFlagDormant != 0 {
@@ -155,14 +155,14 @@ func (b *Backend) enforced() (map[class]bool, error) {
 		}
 		c, ok := ruleClass(r)
 		if !ok {
-			break // a rule of a stranger may let through what the ones after it would drop
+			break // a rule of another program may accept what the next ones would drop
 		}
 		found[c] = true
 	}
 	return found, nil
 }
 
-// ruleClass returns the class that the rule is of.
+// ruleClass returns the class of a rule.
 func ruleClass(r *nft.Rule) (class, bool) {
 	if len(r.Exprs) < 3 {
 		return class{}, false
@@ -178,7 +178,7 @@ func unlessMissing(what string, err error) error {
 	return fmt.Errorf("read %s: %w", what, err)
 }
 
-// askFor asks the kernel for each element that we know of.
+// askFor asks the kernel for each element that we know.
 func (b *Backend) askFor(ctx context.Context, c class, known *set) (*set, error) {
 	now := time.Now()
 	known.forget(now)
@@ -228,8 +228,8 @@ func (s *set) put(k firewall.Key, end time.Time) error {
 
 var errTooMany = errors.New("too many elements to read")
 
-// dump reads a set, on a socket of its own because a dump cannot be called off. The kernel goes through the set once for
-// each message that it fills, and while the set grows may leave elements out: only one message is the whole truth.
+// dump reads a set, on a socket of its own because a dump cannot be cancelled. The kernel walks through the set once for each
+// message, and may skip elements while the set grows: only a single message is complete.
 func (b *Backend) dump(ctx context.Context, c class) (*set, error) {
 	conn, err := bulk.Dial(unix.NETLINK_NETFILTER, b.config.NetNS)
 	if err != nil {

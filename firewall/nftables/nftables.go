@@ -1,35 +1,34 @@
 // Package nftables bans by sets of nftables: a table of our own, family inet, whose chain drops in prerouting, before
-// connection tracking, what comes from an address in one of its sets, for this host or through it.
+// connection tracking, what comes from an address in one of its sets, whether for this host or forwarded.
 //
 // # Sets
 //
 // There is a set, and a rule, for each length of prefix in use: ipv4-32 has single addresses, ipv6-64 has /64s, and so on;
 // ipv4-32-port has addresses that are banned from one port only. The rule masks the source to the length and looks it up.
-// All are hash sets with timeouts, so a ban is one element in one set: bans that lie inside each other need not be merged,
-// each ends on its own, in the kernel, and adding one costs the same however many there are. A packet costs one look-up for
-// each length in use, two or three on most hosts.
+// All are hash sets with timeouts, so a ban is one element in one set: overlapping bans need not be merged, each ends on its
+// own in the kernel, and adding one costs the same however many there are. A packet costs one look-up for each length in
+// use, two or three on most hosts.
 //
-// # The table is a plain one
+// # The table has no owner
 //
-// Linux could protect it: a table that has an owner is not changed or flushed by others. But what `nft list ruleset` prints of
-// it, `nft -f` cannot load while the owner runs, and then loads nothing of the file: a host whose ruleset was saved would be
-// without its firewall. So anybody can change the table, and what they change is repaired: Watch tells, List looks, and Apply
-// mends. Between a flush of the whole ruleset and the repair lie some milliseconds in which nothing is banned.
+// Linux could protect it: nobody else can change or flush a table that has an owner. But `nft -f` cannot load what `nft list
+// ruleset` printed of such a table while the owner runs, and then loads nothing of the file: a host with a saved ruleset would
+// have no firewall. So anybody can change the table, and changes are repaired: Watch notices, List looks, and Apply repairs.
+// Between a flush of the whole ruleset and the repair, nothing is banned for some milliseconds.
 //
-// # How List stays true and cheap
+// # How List is cheap and correct
 //
-// Listing a hash set takes the kernel time quadratic in its size, nine seconds for 100,000 elements. So the backend knows
-// what it put there, and the generation of the ruleset that this was true for: every transaction of anybody makes a new
-// one, and ours are sent on condition that nobody made one meanwhile. While the generation is the one that we know, List
-// answers from memory. When it is not, List looks whether chain and rules stand, and asks the kernel for each element by
-// name, which is linear. That does not show an element that a stranger put into our sets, by loading a ruleset that was saved
-// for instance; so when Watch saw a stranger at our table, List reads the sets as after a restart, and has chain and rules
-// made anew.
+// Listing a hash set takes the kernel quadratic time, nine seconds for 100,000 elements. So the backend remembers what it put
+// there, and for which generation of the ruleset that is true: every transaction, by anybody, begins a new generation, and
+// ours only take effect if nobody else made one meanwhile. In the generation that we know, List answers from memory. In
+// another one, it checks chain and rules and asks the kernel for each element by name, in linear time. That does not show
+// elements that another program put into our sets, for instance by loading a saved ruleset; so if Watch saw another program
+// at our table, List reads the sets as after a restart, and has chain and rules made anew.
 //
-// After a restart nothing is known, and the sets are read, 20,000 elements of each at most, which takes a quarter of a
-// second. The kernel may leave elements out of a set that it has to send in more than one message. So List reports what was
-// read, and the next Apply empties such a set and fills it anew in the same transaction: nothing that is wanted lapses for
-// a moment (beyond 50,000 bans: for longer than the next transaction takes), and nothing unwanted stays.
+// After a restart nothing is known. List reads at most 20,000 elements of each set, in a quarter of a second. The kernel may
+// skip elements of a set that needs more than one message. So List reports what it read, and the next Apply empties such a
+// set and fills it again in the same transaction: no wanted ban lapses for a moment (with more than 50,000 bans, for longer
+// than the next transaction), and no unwanted one stays.
 package nftables
 
 import (
@@ -48,7 +47,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says where the sets go. Zero fields take the defaults.
+// Config says where the sets are. Zero fields stand for the defaults.
 type Config struct {
 	Table string // of family inet; "exile"
 	NetNS int    // file descriptor of a network namespace; 0: the caller's own
@@ -58,17 +57,17 @@ type Config struct {
 type Backend struct {
 	config Config
 	conn   *nft.Conn // for transactions
-	// flush is conn.FlushWithGenID, which sends what is queued if the generation is still that one; tests put faults before it.
+	// flush is conn.FlushWithGenID, which sends what is queued if the generation is still that one. Tests inject faults here.
 	flush    func(generation uint32) error
 	ask      *bulk.Conn  // for questions
 	claimed  bool        // the table is there, and ours
-	outdated bool        // it has another form than ours, and is to be made anew
-	touched  atomic.Bool // Watch saw a stranger at the table, and List has not looked since
+	outdated bool        // it has a form that is not ours, and has to be made anew
+	touched  atomic.Bool // Watch saw another program at the table, and List has not looked since
 	sets     map[class]*set
-	framed   uint32 // generation of the ruleset in which chain, sets and rules are known to stand; 0: unknown
-	listed   uint32 // generation for which sets has the elements; 0: nothing is known
+	framed   uint32 // generation of the ruleset in which chain, sets and rules are known to be there; 0: unknown
+	listed   uint32 // generation for which sets has the elements; 0: unknown
 	spared   []firewall.Spared
-	asked    bool // spared is what the kernel was found with, or was told since
+	asked    bool // spared is what the kernel has
 }
 
 // New opens the backend. It changes nothing in the kernel.
@@ -98,7 +97,7 @@ func (b *Backend) chain() *nft.Chain {
 	}
 }
 
-// claim makes the table, or takes over the one that an earlier run left.
+// claim makes the table, or takes over that of an earlier run.
 func (b *Backend) claim(ctx context.Context) error {
 	if b.claimed {
 		return nil
@@ -127,8 +126,8 @@ func (b *Backend) claim(ctx context.Context) error {
 	return nil
 }
 
-// hasOtherForm reports whether the table, or a set in it, is there with flags that ours has not: the kernel takes neither
-// for the same.
+// hasOtherForm reports whether the table, or a set in it, has flags that ours does not have: the kernel refuses to add it
+// again.
 func (b *Backend) hasOtherForm() (bool, error) {
 	table, err := b.conn.ListTableOfFamily(b.config.Table, nft.TableFamilyINet)
 	if err != nil {
@@ -142,7 +141,7 @@ func (b *Backend) hasOtherForm() (bool, error) {
 	return table.Flags&^nft.TableFlagDormant != 0 || slices.ContainsFunc(sets, concatenated), nil
 }
 
-// keepAll has the transaction that makes the table anew fill it with what the old one has.
+// keepAll lets the transaction that makes the table anew fill it with what the old one has.
 func (b *Backend) keepAll(ctx context.Context) error {
 	if err := errors.Join(b.know(ctx), b.knowSpared()); err != nil {
 		return err
@@ -161,7 +160,7 @@ func (b *Backend) makeTable() error {
 	}
 	b.conn.AddTable(b.table())
 	err = b.flush(before)
-	if errors.Is(err, unix.ERESTART) { // somebody got ahead of us, which does not matter here
+	if errors.Is(err, unix.ERESTART) { // somebody else was faster, which does not matter here
 		b.conn.AddTable(b.table())
 		return b.conn.Flush()
 	}
@@ -171,7 +170,7 @@ func (b *Backend) makeTable() error {
 	return err
 }
 
-// noModule is what an error that says little means.
+// noModule explains an error that says little.
 const noModule = "(a kernel without module nf_tables has none)"
 
 // generation counts the transactions of everybody in this namespace. It is never 0.
@@ -183,7 +182,7 @@ func (b *Backend) generation() (uint32, error) {
 	return g.ID, nil
 }
 
-// committed notes that our transaction was the one after generation before; 0: after one that nobody knows.
+// committed notes that our transaction followed generation before; 0: an unknown one.
 func (b *Backend) committed(before uint32) {
 	if before == 0 {
 		b.framed = 0
@@ -210,7 +209,7 @@ func (b *Backend) Destroy(ctx context.Context) error {
 		return err
 	}
 	if !b.outdated {
-		b.conn.AddTable(b.table()) // so that it is no error if somebody took the table away
+		b.conn.AddTable(b.table()) // so that a missing table is not an error
 	}
 	b.conn.DelTable(b.table())
 	if err := b.conn.Flush(); err != nil {
@@ -222,8 +221,11 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	return nil
 }
 
+// Empty removes the table: the kernel frees what is in it later.
+func (b *Backend) Empty(ctx context.Context) error { return b.Destroy(ctx) }
+
 // Remove removes what a backend of this configuration left behind in an earlier run. A table of that name without our chain
-// is another program's and stays.
+// belongs to another program and stays.
 func Remove(ctx context.Context, c Config) (err error) {
 	b, err := New(c)
 	if err != nil {
@@ -236,8 +238,8 @@ func Remove(ctx context.Context, c Config) (err error) {
 	return b.Destroy(ctx)
 }
 
-// owner looks at the table of our name: foreign if there are chains or rules in it that we never make, ours if there are
-// those that we make. It is neither if it is empty or not there.
+// owner looks at the table of our name. It is foreign if it has chains or rules that are not ours, and ours if it has ours; if
+// it is empty or missing it is neither.
 func (b *Backend) owner() (foreign, ours bool, err error) {
 	chains, err := b.conn.ListChainsOfTableFamily(nft.TableFamilyINet)
 	if err != nil {

@@ -23,16 +23,16 @@ type class struct {
 	port bool  // the key has a port
 }
 
-// set is what we know of one set.
+// set is what we know about one set.
 type set struct {
-	ends  map[firewall.Key]time.Time // the elements and when the kernel removes them; zero: never
+	ends  map[firewall.Key]time.Time // the elements, and when the kernel removes them; zero: never
 	stale bool                       // the kernel may have more: the set has to be emptied before it is used again
 }
 
-// linger is how long an element is taken to be there after its end: the kernel's clock may be behind ours.
+// linger is how long after its end an element may still be there: the kernel's clock may be behind ours.
 const linger = 5 * time.Second
 
-// forget drops what the kernel has removed by itself.
+// forget drops the elements that ended.
 func (s *set) forget(now time.Time) {
 	for k, end := range s.ends {
 		if !end.IsZero() && now.Sub(end) > linger {
@@ -41,8 +41,8 @@ func (s *set) forget(now time.Time) {
 	}
 }
 
-// expect notes what is about to be added, ahead of the kernel because a look-up in so large a map is dear, and reports whether
-// the element may be there already. A stale set is emptied first: nothing is there, and what it had is still to be read.
+// expect notes what is about to be added and reports whether the element may be there already. It does so before the
+// transaction because a look-up in so large a map is expensive. A stale set is emptied first, so nothing is there.
 func (s *set) expect(st step) (there bool) {
 	if s.stale || !st.add {
 		return false
@@ -117,7 +117,7 @@ func (c class) appendKey(b []byte, k firewall.Key) []byte {
 	return b
 }
 
-// key is the reverse of appendKey. Its error is for bytes that we did not put there.
+// key is the reverse of appendKey. It returns an error for bytes that are not ours.
 func (c class) key(b []byte) (firewall.Key, error) {
 	if len(b) != c.keySize() {
 		return firewall.Key{}, fmt.Errorf("set %s has element %x, want %d bytes", c.name(), b, c.keySize())
@@ -175,5 +175,5 @@ func (c class) rule() []expr.Any {
 		&expr.Verdict{Kind: expr.VerdictDrop})
 }
 
-// isRule reports whether the kernel's rule is the one of the class, whatever it has counted.
+// isRule reports whether the kernel's rule is that of the class, whatever its counter says.
 func (c class) isRule(have []expr.Any) bool { return spare.Same(c.rule(), have) }

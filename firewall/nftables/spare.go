@@ -8,8 +8,8 @@ import (
 	"exile/firewall/internal/spare"
 )
 
-// Spare implements firewall.Sparer. Chain and rules are made anew, in one transaction with what is spared, and what they had
-// counted begins at 0.
+// Spare implements firewall.Sparer. It makes chain and rules anew, in one transaction with what is spared, so their counters
+// begin at 0.
 func (b *Backend) Spare(ctx context.Context, all []firewall.Spared) error {
 	if err := firewall.CheckSpared(all); err != nil {
 		return err

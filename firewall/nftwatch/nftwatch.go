@@ -1,4 +1,4 @@
-// Package nftwatch hears of changes to one nftables table.
+// Package nftwatch watches one nftables table for changes.
 package nftwatch
 
 import (
@@ -16,9 +16,9 @@ import (
 // tableAttr is the attribute that names the table in the messages about tables, chains, rules, sets and elements alike.
 const tableAttr = unix.NFTA_TABLE_NAME
 
-// Watch calls touched once when it listens, then each time anybody changes the table except through the socket with the
-// port id own, until ctx ends (nil) or the socket fails. netns is an open file of the network namespace, 0 the caller's own.
-// When messages came faster than they were read and some are lost, touched is called too.
+// Watch calls touched once it listens, and then each time the table is changed other than through the socket with the port id
+// own, until ctx ends (nil) or the socket fails. netns is an open file of the network namespace; 0 is the caller's own. It
+// also calls touched if messages were lost because they came faster than it read them.
 func Watch(ctx context.Context, netns int, table string, own uint32, touched func()) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"exile/firewall/internal/bulk"
 )
 
-// batch sends one request for each item, about its prefix, and calls done with each that the kernel made or found made. It
-// goes on after a refusal: one bad route must not keep out the others. The error names the first refusal and counts them.
+// batch sends a request for the prefix of each item, and calls done with each for which nothing is left to do. It goes on
+// after a refusal: one bad route must not keep out the others. The error names the first refusal and their number.
 func batch[T any](ctx context.Context, b *Backend, typ uint16, items []T, prefix func(T) netip.Prefix, done func(T)) error {
 	var first error
 	refused := 0
@@ -38,9 +38,9 @@ func batch[T any](ctx context.Context, b *Backend, typ uint16, items []T, prefix
 	return nil
 }
 
-// spread puts bans of IPv4 into an order in which no neighbours come one after another: that of their numbers with the bits
-// reversed. The kernel's trie of IPv4 (fib_trie) enlarges its nodes again and again while neighbours come, and takes half as
-// long again. That of IPv6 is quickest with neighbours, as the daemon asks for them.
+// spread orders bans of IPv4 by their bits reversed, so that neighbours do not follow each other. The kernel's trie of IPv4
+// (fib_trie) would resize its nodes again and again, and take half as long again. That of IPv6 is fastest with neighbours,
+// which is the order of the daemon.
 func spread(bans []firewall.Ban) []firewall.Ban {
 	out := make([]firewall.Ban, 0, len(bans))
 	width := bits.Len(uint(max(len(bans)-1, 0)))

@@ -11,14 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dumpRoutes calls each with every prefix that we have a blackhole for. When others change routes meanwhile, the kernel may
-// leave one out or repeat one; the caller's next comparison finds it.
-func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.Prefix)) error {
-	request := bulk.Request{Type: unix.RTM_GETROUTE, Body: b.config.appendRtmsg(nil, family, 0)}
+// dumpRoutes calls each with every prefix for which we have a blackhole, and other for every route of others in the table. If
+// others change routes meanwhile, the kernel may skip one or repeat one; the caller's next comparison finds it.
+func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.Prefix), other func()) error {
+	request := bulk.Request{Type: unix.RTM_GETROUTE, Body: inTable(b.config.Table, family, 0)}
 	err := b.dump(ctx, request, func(m []byte) error {
 		p, ours, err := b.config.parseRoute(m)
-		if ours && familyOf(p) == family {
+		switch {
+		case ours && familyOf(p) == family:
 			each(p)
+		case !ours && isIn(m, b.config.Table, family):
+			other()
 		}
 		return err
 	})
@@ -28,14 +31,13 @@ func (b *Backend) dumpRoutes(ctx context.Context, family uint8, each func(netip.
 	return nil
 }
 
-// switchedOff reports whether err says that the kernel does not know what is asked for in the address family: because it
-// runs without it, as after ipv6.disable=1, so that nobody of that family needs to be banned, or because it was built without
-// rules.
+// switchedOff reports whether err says that the kernel cannot do this in the address family: it runs without the family, as
+// after ipv6.disable=1, so there is nobody to ban, or it was built without rules.
 func switchedOff(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
-// hasRule reports whether our table is asked.
+// hasRule reports whether our rule is there.
 func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
 	request := bulk.Request{Type: unix.RTM_GETRULE, Body: []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
 	found := false
@@ -50,7 +52,7 @@ func (b *Backend) hasRule(ctx context.Context, family uint8) (bool, error) {
 	return found, nil
 }
 
-// addRule makes the rule, or notes that there is no need because the kernel does not speak the family.
+// addRule makes the rule, or notes that the kernel runs without the family and needs none.
 func (b *Backend) addRule(ctx context.Context, family uint8) (err error) {
 	err = b.changeRule(ctx, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family)
 	b.off[family] = false
@@ -68,8 +70,8 @@ func (b *Backend) addRule(ctx context.Context, family uint8) (err error) {
 	return fmt.Errorf("add rule that has table %d asked: %w", b.config.Table, err)
 }
 
-// speaks reports whether the kernel runs with the family, by asking for a route to nowhere: whatever it answers, that it
-// does not know such a question is another thing. Rules tell nothing: a kernel can have the family without them.
+// speaks reports whether the kernel runs with the family. It asks for a route to nowhere: any answer but "no such question"
+// means yes. Rules do not tell: a kernel can have the family without them.
 func (b *Backend) speaks(ctx context.Context, family uint8) (bool, error) {
 	question := bulk.Request{Type: unix.RTM_GETROUTE, Body: []byte{family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
 	refused, err := b.exchange(ctx, []bulk.Request{question}, nil)
@@ -79,7 +81,7 @@ func (b *Backend) speaks(ctx context.Context, family uint8) (bool, error) {
 	return !switchedOff(refused[0]), nil
 }
 
-// delRule deletes our rule and any copy of it.
+// delRule deletes our rule, and copies of it.
 func (b *Backend) delRule(ctx context.Context, family uint8) error {
 	for range 100 {
 		err := b.changeRule(ctx, unix.RTM_DELRULE, 0, family)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flags of a request. With NLM_F_EXCL the kernel leaves a route of somebody else alone that is in the place of ours.
+// flags of a request. With NLM_F_EXCL the kernel does not replace another program's route.
 func flags(typ uint16) uint16 {
 	if typ == unix.RTM_NEWROUTE {
 		return unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -56,7 +56,7 @@ func (c Config) parseRoute(m []byte) (netip.Prefix, bool, error) {
 		return netip.Prefix{}, false, nil
 	}
 	addr, err := attribute(m[unix.SizeofRtMsg:], unix.RTA_DST)
-	if err != nil || addr == nil { // nil: the default route, which is none of ours
+	if err != nil || addr == nil { // nil: the default route, which is not ours
 		return netip.Prefix{}, false, err
 	}
 	ip, ok := netip.AddrFromSlice(addr)
@@ -78,7 +78,7 @@ func attribute(b []byte, want uint16) (found []byte, err error) {
 	return found, err
 }
 
-// rule returns the body of a request about the rule that has our table asked: struct fib_rule_hdr and its attributes.
+// rule returns the body of a request about the rule for our table: struct fib_rule_hdr and its attributes.
 func (c Config) rule(family uint8) []byte {
 	b := []byte{family, 0, 0, 0, c.Table, 0, 0, unix.FR_ACT_TO_TBL, 0, 0, 0, 0}
 	b = bulk.AppendAttribute(b, unix.FRA_PRIORITY, binary.NativeEndian.AppendUint32(nil, c.Priority)...)

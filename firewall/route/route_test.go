@@ -184,8 +184,10 @@ func TestRouteOfAnotherStays(t *testing.T) {
 		ns.Exec(t, "ip", args...)
 	}
 	ns.Exec(t, "ip", "rule", "add", "pref", "101", "table", "166")
-	apply(t, b, firewall.Change{Add: []firewall.Ban{ban("203.0.113.1/32", soon)}, Del: []firewall.Key{ban("203.0.113.2/32", soon).Key}})
-	wantBans(t, b, []firewall.Ban{ban("192.0.2.1/32", soon)}) // the other route is in the way, and List says so
+	wantBans(t, b, nil) // we left the table
+	all := []firewall.Ban{ban("192.0.2.1/32", soon), ban("203.0.113.1/32", soon)}
+	apply(t, b, firewall.Change{Add: all, Del: []firewall.Key{ban("203.0.113.2/32", soon).Key}})
+	wantBans(t, b, all)
 	if err := b.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
 	}

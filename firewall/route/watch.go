@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groups are where the kernel tells of routes and rules.
+// groups are those in which the kernel reports changes of routes and rules.
 var groups = [...]uint32{unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE}
 
-// Watch implements firewall.Watcher: it calls touched when it listens, when somebody else deletes one of our routes or
-// rules, and when the kernel told more than we could take.
+// Watch implements firewall.Watcher: it calls touched once it listens, if another program deletes one of our routes or rules,
+// and if messages of the kernel were lost.
 func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: b.config.NetNS})
 	if err != nil {
@@ -24,7 +24,7 @@ func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	}
 	defer conn.Close()
 	if filter, err := others(b.conn.ID()); err == nil {
-		_ = conn.SetBPF(filter) // a matter of speed: without it we look at each message, and lose some after many bans
+		_ = conn.SetBPF(filter) // for speed: without it we look at every message, and lose some after many bans
 	}
 	for _, g := range groups {
 		if err := conn.JoinGroup(g); err != nil {
@@ -49,8 +49,8 @@ func (b *Backend) Watch(ctx context.Context, touched func()) error {
 	}
 }
 
-// others makes a filter with which the kernel queues only what another than own deleted: of a restart with 100,000 bans it
-// would tell 100,000 times.
+// others returns a filter with which the kernel queues only deletions by others than own. Without it a restart with 100,000
+// bans would queue 100,000 messages.
 func others(own uint32) ([]bpf.RawInstruction, error) {
 	wire16 := func(v uint16) uint32 {
 		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, v)))
@@ -67,19 +67,23 @@ func others(own uint32) ([]bpf.RawInstruction, error) {
 	})
 }
 
-// concern reports whether one of the messages says that another program deleted what is ours.
+// concern reports whether a message says that another program deleted something of ours.
 func (b *Backend) concern(messages []netlink.Message) bool {
+	ours := b.ours.Load()
+	if ours == nil {
+		return false
+	}
 	for _, m := range messages {
 		if m.Header.PID == b.conn.ID() {
 			continue
 		}
 		switch m.Header.Type {
 		case unix.RTM_DELROUTE:
-			if _, ours, err := b.config.parseRoute(m.Data); ours || err != nil {
+			if _, is, err := ours.parseRoute(m.Data); is || err != nil {
 				return true
 			}
 		case unix.RTM_DELRULE:
-			if ours, err := b.config.isRule(m.Data); ours || err != nil {
+			if is, err := ours.isRule(m.Data); is || err != nil {
 				return true
 			}
 		}

@@ -12,12 +12,12 @@ import (
 // bans are keys, to be looked up by connection.
 type bans struct {
 	prefixes []netip.Prefix        // of all keys, each once
-	whole    *bart.Lite            // those that are banned from every port
-	byPort   map[uint16]*bart.Lite // and those that are from one
+	whole    *bart.Lite            // banned from every port
+	byPort   map[uint16]*bart.Lite // banned from one port
 	spared   map[firewall.Spared]struct{}
 }
 
-// newBans leaves out what concerns no TCP connection.
+// newBans leaves out what does not concern TCP.
 func newBans(keys []firewall.Key) bans {
 	all := new(bart.Lite)
 	b := bans{whole: new(bart.Lite), byPort: make(map[uint16]*bart.Lite)}
@@ -41,7 +41,7 @@ func newBans(keys []firewall.Key) bans {
 	return b
 }
 
-// spare has have say no to these.
+// spare makes have return false for these.
 func (b *bans) spare(all []firewall.Spared) {
 	b.spared = make(map[firewall.Spared]struct{}, len(all))
 	for _, s := range all {

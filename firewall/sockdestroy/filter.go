@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of linux/inet_diag.h.
+// From linux/inet_diag.h.
 const (
 	attrBytecode = 1 // INET_DIAG_REQ_BYTECODE
 	opJump       = 1 // INET_DIAG_BC_JMP
@@ -16,8 +16,8 @@ const (
 )
 
 // appendFilter appends the attribute with which the kernel shows only sockets whose remote address lies in one of the
-// prefixes, at most atMost of them. Each prefix is a condition and, for when it holds, a jump to the end, which accepts.
-// The last condition, if it does not hold, jumps four bytes beyond the end, which rejects.
+// prefixes, at most atMost of them. Each prefix is a condition, followed by a jump to the end, which accepts, if it holds. If
+// the last condition does not hold, it jumps four bytes beyond the end, which rejects.
 func appendFilter(b []byte, prefixes []netip.Prefix) []byte {
 	size := 0
 	for _, p := range prefixes {
@@ -43,7 +43,7 @@ func conditionSize(p netip.Prefix) int {
 	return sizeofOp + 8 + p.Addr().BitLen()/8
 }
 
-// appendOp appends a struct inet_diag_bc_op. A jump always goes the way of otherwise.
+// appendOp appends a struct inet_diag_bc_op. A jump always takes the branch otherwise.
 func appendOp(b []byte, code byte, yes, otherwise int) []byte {
 	return binary.NativeEndian.AppendUint16(append(b, code, byte(yes)), uint16(otherwise))
 }

@@ -1,5 +1,5 @@
-// Package sockdestroy cuts the TCP connections of banned prefixes that are already there, as `ss --kill` does. It needs
-// CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY, which every large distribution has.
+// Package sockdestroy cuts the established TCP connections of banned prefixes, as `ss --kill` does. It needs CAP_NET_ADMIN and
+// a kernel with CONFIG_INET_DIAG_DESTROY, which every large distribution has.
 package sockdestroy
 
 import (
@@ -16,15 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// atMost is how many prefixes the kernel is given to filter by: it checks a filter in quadratic time. With more, it shows
-// every connection and we look.
+// atMost is how many prefixes a filter of the kernel may have: it checks a filter in quadratic time. If there are more, it
+// shows every connection and we filter.
 const atMost = 200
 
-// Kill aborts every TCP connection of this network namespace that one of the keys bans: whose remote address lies in the
-// prefix and, if the ban is limited to a port, whose port here is that one. It returns how many it aborted. A prefix of IPv4
-// also means the connections of IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The process that has the connection gets
-// ECONNABORTED at once; the remote side is sent a reset, which a ban may hold back. What is spared is not cut. The kernel looks
-// at all TCP sockets twice, however many keys there are. On error some connections may be cut already.
+// Kill aborts every TCP connection of this network namespace that one of the keys bans: the remote address lies in the prefix
+// and, if the ban is limited to a port, the local port is that one. It returns how many it aborted. A prefix of IPv4 includes
+// IPv6 sockets that speak IPv4 (::ffff:a.b.c.d). The process gets ECONNABORTED at once; the remote end is sent a reset, which
+// a ban may stop. Spared connections are not cut. The kernel looks at all TCP sockets twice, however many keys there are. On
+// error some connections may be cut already.
 func Kill(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) (n int, err error) {
 	banned := newBans(keys)
 	banned.spare(spared)
@@ -99,7 +99,7 @@ func find(ctx context.Context, list dump, family uint8, banned bans) ([]socket, 
 	var found []socket
 	err := list(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
 		s, err := parseSocket(m)
-		// Whatever the kernel filtered: it must not make us cut everybody's connections.
+		// We check what the kernel filtered: it must not make us cut everybody's connections.
 		if err == nil && banned.have(s) {
 			found = append(found, s)
 		}
@@ -151,7 +151,7 @@ type socket struct {
 
 const (
 	sizeofID   = 48
-	localAt    = 4 // in struct inet_diag_sockid, behind two ports, of which ours is the first
+	localAt    = 4 // in struct inet_diag_sockid, after two ports, the local one first
 	remoteAt   = 20
 	headerSize = 4 // of struct inet_diag_msg, in front of the id
 )
@@ -183,7 +183,7 @@ func (s socket) ends() firewall.Spared {
 	}
 }
 
-// port is the port of this side.
+// port is the local port.
 func (s socket) port() uint16 { return binary.BigEndian.Uint16(s.id[:]) }
 
 // connected are the states of sockets that may be cut: not those that listen, are closed or wait for late packets.

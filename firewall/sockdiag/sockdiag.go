@@ -1,5 +1,5 @@
-// Package sockdiag asks the kernel about the TCP connections of this network namespace, as `ss` does. It needs no capability,
-// and a kernel with the modules inet_diag and tcp_diag, which every large distribution has.
+// Package sockdiag asks the kernel about the TCP connections of this network namespace, as `ss` does. It needs no capability
+// but a kernel with the modules inet_diag and tcp_diag, which every large distribution has.
 package sockdiag
 
 import (
@@ -15,7 +15,7 @@ import (
 	"exile/firewall/internal/bulk"
 )
 
-// Of linux/inet_diag.h: struct inet_diag_msg has four bytes, the id, three times four bytes, the user and the inode.
+// From linux/inet_diag.h: struct inet_diag_msg has four bytes, the id, three times four bytes, the user and the inode.
 const (
 	sizeofID  = 48
 	headerLen = 4
@@ -26,14 +26,14 @@ const (
 	noCookie  = ^uint64(0)
 )
 
-// established is the state of connections that are open on both sides, as a set of states: TCP_ESTABLISHED is 1.
+// established is the set of states with only TCP_ESTABLISHED, which is 1.
 const established = 1 << 1
 
-// ErrGone is that no process has the connection.
+// ErrGone says that no process has the connection.
 var ErrGone = errors.New("no process has the connection")
 
-// Owners finds the users behind connections that come from this host. It is used from one goroutine at a time; its zero
-// value is ready.
+// Owners finds the users behind connections from this host. Use it from one goroutine at a time. The zero value is ready to
+// use.
 type Owners struct{ conn *bulk.Conn }
 
 // Owner is the user whose process has the socket at local that is connected to remote. Root of another user namespace is not
@@ -75,7 +75,7 @@ func ask(ctx context.Context, do exchange, local, remote netip.AddrPort) (uid ui
 	case err != nil:
 	case refused[0] != nil && !errors.Is(refused[0], unix.ENOENT):
 		err = refused[0]
-	case inode == 0: // closed: what the kernel says of its user is root
+	case inode == 0: // closed: the kernel would say that its user is root
 		return 0, ErrGone
 	}
 	if err != nil {
@@ -107,13 +107,13 @@ func head(family uint8, states uint32) []byte {
 	return binary.NativeEndian.AppendUint32([]byte{family, unix.IPPROTO_TCP, 0, 0}, states)
 }
 
-// appendAddr appends an address and what fills it up to the size of the largest.
+// appendAddr appends an address, padded to the size of the largest.
 func appendAddr(b []byte, a netip.Addr) []byte {
 	b = append(b, a.AsSlice()...)
 	return append(b, make([]byte, 16-a.BitLen()/8)...)
 }
 
-// Remotes are the other ends of the connections at ports of this host. The kernel looks at all TCP sockets.
+// Remotes are the remote ends of the connections to ports of this host. The kernel looks at all TCP sockets.
 func Remotes(ctx context.Context, ports []uint16) (remotes []netip.AddrPort, err error) {
 	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
 	if err != nil {
@@ -141,7 +141,7 @@ func Remotes(ctx context.Context, ports []uint16) (remotes []netip.AddrPort, err
 	return remotes, nil
 }
 
-// remote is the other end in a struct inet_diag_msg.
+// remote is the remote end in a struct inet_diag_msg.
 func remote(m []byte) netip.AddrPort {
 	port := binary.BigEndian.Uint16(m[headerLen+2:])
 	if m[0] == unix.AF_INET {

@@ -1,4 +1,4 @@
-// Package accounts tells which accounts a host has, and into which of them nobody can log in with a password.
+// Package accounts knows which accounts a host has, and which of them cannot be logged in to with a password.
 package accounts
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// List is names of accounts, in order. No file, and so no attacker, can make it longer than MaxNames.
+// List is a sorted list of accounts. No file, and so no attacker, can make it longer than MaxNames.
 type List struct {
 	Version  int      `json:"version"` // of the form
 	Accounts []string `json:"accounts"`
@@ -23,15 +23,15 @@ type List struct {
 const (
 	// version names the form.
 	version = 1
-	// MaxNames bounds a list.
+	// MaxNames is the maximum length of a list.
 	MaxNames = 4096
-	// maxName bounds a name: longer ones cannot log in.
+	// maxName is the maximum length of a name: longer ones cannot log in.
 	maxName = 64
-	// maxFile bounds the file: two lists of the longest names, every byte escaped.
+	// maxFile is the maximum size of the file: two lists of the longest names, every byte escaped.
 	maxFile = 4 << 20
 )
 
-// Write puts the list into a file, which is at every time whole, the old one or the new. Its group may read it.
+// Write replaces the file atomically. Its group may read it.
 func (l List) Write(path string) error {
 	data, err := json.Marshal(l)
 	if err != nil {
@@ -51,7 +51,7 @@ func (l List) Write(path string) error {
 	return nil
 }
 
-// Read returns the list that a file holds. A missing file is fs.ErrNotExist; one that Write did not make is refused.
+// Read returns the list in a file. A missing file is fs.ErrNotExist; a file that Write did not make is refused.
 func Read(path string) (List, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -79,7 +79,7 @@ func decode(r io.Reader) (List, error) {
 	case len(l.Accounts) > MaxNames || len(l.Locked) > MaxNames:
 		return List{}, fmt.Errorf("more than %d accounts", MaxNames)
 	case !l.SSHD.Known():
-		l.SSHD = Startups{} // it was not asked, or is one that we do not understand
+		l.SSHD = Startups{} // sshd was not asked, or was not understood
 	}
 	for _, name := range slices.Concat(l.Accounts, l.Locked) {
 		if !valid(name) {
@@ -89,7 +89,7 @@ func decode(r io.Reader) (List, error) {
 	return l, nil
 }
 
-// valid reports whether a name can be that of an account.
+// valid reports whether an account can have that name.
 func valid(name string) bool {
 	return name != "" && len(name) <= maxName && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd })
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Admins returns the accounts that a list means: names, and after an @ groups. Of a group it is the members that group(5)
-// names and the accounts whose first group it is by passwd(5); with root it is every account with the user id 0. Groups and
-// accounts that other databases have (NSS, userdb) are not known. It returns at most MaxNames, in order.
+// Admins returns the accounts that a list of names and, after an @, groups stands for. A group stands for its members in group(5) and for the
+// accounts whose primary group it is in passwd(5); root stands for all accounts with user ID 0. Groups and accounts in other databases
+// (NSS, userdb) are not known. It returns at most MaxNames, sorted.
 func Admins(list []string, group, passwd io.Reader) ([]string, error) {
 	names, groups := make(map[string]bool), make(map[string]bool)
 	for _, word := range list {

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// lookEvery is how often files are looked at. The list changes when somebody installs or administers something.
+// lookEvery is how often files are checked. They change when the host is administered.
 const lookEvery = 10 * time.Second
 
-// Files are files that accounts are read from. Make them with Watch before the first reading, so that no change is missed.
+// Files are the files that accounts are read from. Call Watch before the first reading, so that no change is missed.
 type Files struct {
 	paths []string
-	seen  []os.FileInfo // nil: there is none
+	seen  []os.FileInfo // nil: the file does not exist
 }
 
-// Watch notes what the files are now.
+// Watch notes the current state of the files.
 func Watch(paths ...string) *Files {
 	f := &Files{paths: paths, seen: make([]os.FileInfo, len(paths))}
 	f.Changed()
 	return f
 }
 
-// Changed reports whether one of the files is another than it was the last time, came or went.
+// Changed reports whether one of the files has changed, appeared or disappeared since the last call.
 func (f *Files) Changed() (changed bool) {
 	for i, path := range f.paths {
 		info, err := os.Stat(path)
@@ -42,7 +42,7 @@ func sameFile(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// Follow calls changed each time a file is another, until ctx ends.
+// Follow calls changed each time a file has changed, until ctx ends.
 func (f *Files) Follow(ctx context.Context, changed func()) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

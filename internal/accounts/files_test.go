@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,13 @@ func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		changes := 0
+		var changes atomic.Int64
 		files := Watch(path, other)
-		go files.Follow(ctx, func() { changes++ })
+		go files.Follow(ctx, func() { changes.Add(1) })
 		for _, step := range []struct {
 			what string
 			do   func() error
-			want int
+			want int64
 		}{
 			{"nothing", func() error { return nil }, 0},
 			{"comes", func() error { return put(path, "x") }, 1},
@@ -35,14 +36,14 @@ func TestFollow(t *testing.T) {
 			{"both", func() error { return errors.Join(os.Remove(path), put(other, "")) }, 1},
 			{"goes", func() error { return os.Remove(other) }, 1},
 		} {
-			before := changes
+			before := changes.Load()
 			if err := step.do(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(3 * lookEvery)
 			synctest.Wait()
-			if changes-before != step.want {
-				t.Errorf("%s: %d changes, want %d", step.what, changes-before, step.want)
+			if n := changes.Load() - before; n != step.want {
+				t.Errorf("%s: %d changes, want %d", step.what, n, step.want)
 			}
 		}
 	})

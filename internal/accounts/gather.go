@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// Host is where a host says who can log in with a password. Its files and its sshd may be wrong or broken: then nothing
-// is certain, and nobody is listed as locked.
+// Host is the source of who can log in with a password. Its files and its sshd may be wrong or broken: then nothing is certain, and no
+// account is listed as locked.
 type Host struct {
-	Root fs.FS // of which /etc is read; names of files have no slash in front
-	// Config is the file that sshd reads, without the slash.
+	Root fs.FS // of which /etc is read; file names have no leading slash
+	// Config is the file that sshd reads, without a leading slash.
 	Config string
-	// SSHD returns what "sshd -T" prints or, of a user, "sshd -T -C user=USER".
+	// SSHD returns the output of "sshd -T" or, for a user, "sshd -T -C user=USER".
 	SSHD func(user string) ([]byte, error)
 	Now  time.Time
 }
 
-// MaxAsked bounds for how many users sshd is asked; the others count as users who can log in.
+// MaxAsked is for how many users sshd is asked; the others count as users who can log in.
 const MaxAsked = 256
 
-// Gather lists the accounts of passwd(5). Locked are those that, for certain, nobody can log in to through sshd with a
-// password: sshd refuses the user or all passwords, or the password is locked or the account has expired, and PAM asks
-// nobody but pam_unix. A name that is listed by mistake would ban its owner, so that whatever is not understood lists
-// nobody. Doubts say, a sentence each, what was not understood; an error is a file without which there is no list.
+// Gather lists the accounts of passwd(5). An account is locked if it is certain that nobody can log in to it through sshd with a password: sshd
+// refuses the user or all passwords, or the password is locked or the account has expired and PAM asks only pam_unix. A name
+// that is listed by mistake would get its owner banned, so no account is listed if anything is not understood. Doubts say what that was, one
+// sentence each. An error means that there is no list, because a file is missing.
 func (h Host) Gather() (l List, doubts []string, err error) {
 	users, err := h.users()
 	if err != nil {
@@ -55,19 +55,19 @@ func (h Host) Gather() (l List, doubts []string, err error) {
 	return l, doubts, nil
 }
 
-// judge tells of one account after the other whether nobody can log in to it with a password.
+// judge decides for each account whether it can be logged in to with a password.
 type judge struct {
 	host   Host
-	rules  policy // of everybody
+	rules  policy // for all users
 	users  map[string]user
 	groups groups
-	except exceptions // that Match blocks make of the rules
-	stored bool       // a password that is not in passwd and shadow is none
-	dated  bool       // nobody gets into an expired account
+	except exceptions // that Match blocks make to the rules
+	stored bool       // all passwords are in passwd and shadow
+	dated  bool       // expired accounts are refused
 	asked  int
 }
 
-// prepare reads what is the same for all accounts, and returns what was not understood.
+// prepare reads what all accounts have in common, and returns what was not understood.
 func (j *judge) prepare() (doubts []string) {
 	doubt := func(format string, args ...any) { doubts = append(doubts, fmt.Sprintf(format, args...)) }
 	n, err := readNames(j.host.Root)
@@ -98,7 +98,7 @@ func (j *judge) prepare() (doubts []string) {
 	return doubts
 }
 
-// locked reports whether nobody can log in to the account with a password, for certain.
+// locked reports whether it is certain that nobody can log in to the account with a password.
 func (j *judge) locked(name string) bool {
 	u := j.users[name]
 	if j.stored && u.locked() || j.dated && u.expired(j.host.Now) {
@@ -130,7 +130,7 @@ func (h Host) policy(name string) (policy, error) {
 	return parsePolicy(string(text))
 }
 
-// What is read of a file and of a line, in bytes.
+// The maximum size of a file and of a line, in bytes.
 const (
 	maxText = 16 << 20
 	maxLine = 1 << 20
@@ -149,7 +149,7 @@ func eachLine(root fs.FS, name string, line func(string)) error {
 	return nil
 }
 
-// cause is an error without the name of the file, which we write with a slash.
+// cause returns an error without the file name, which is written with a slash by the caller.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -166,7 +166,7 @@ func scan(r io.Reader, line func(string)) error {
 	return lines.Err()
 }
 
-// Names are the names of the accounts in a passwd(5), at most MaxNames.
+// Names returns the names of the accounts in a passwd(5), at most MaxNames.
 func Names(passwd io.Reader) ([]string, error) {
 	users := make(map[string]user)
 	if err := scan(passwd, func(line string) { passwdLine(line, users) }); err != nil {

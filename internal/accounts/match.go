@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// exceptions are what the Match blocks of an sshd_config(5) may change of what "sshd -T" prints. Of blocks for users and
-// groups alone sshd itself tells, user by user. The others depend on where somebody comes from: what one of them
-// loosens, it loosens for everybody.
+// exceptions are what the Match blocks of an sshd_config(5) may change in the output of "sshd -T". sshd itself can be asked, user by user, about
+// blocks for users and groups only. The others depend on where a client comes from: what one of them loosens counts as loosened for
+// all users.
 type exceptions struct {
 	ofUsers                                   bool     // sshd has to be asked for each user
 	password, dialog, root, methods, kerberos bool     // what is loosened
@@ -17,22 +17,22 @@ type exceptions struct {
 	unread                                    error    // the file, or one that it includes, was not
 }
 
-// scope is whom a line of an sshd_config is for.
+// scope says to whom a line of an sshd_config applies.
 type scope uint8
 
 const (
 	everybody scope = iota
-	someUsers       // sshd tells of them
+	someUsers       // sshd can be asked about them
 	somewhere       // it depends on more than the user
 )
 
-// Bounds on what an sshd_config may include.
+// Limits on what an sshd_config may include.
 const (
 	maxConfigs     = 256
 	maxConfigDepth = 16 // as in sshd
 )
 
-// readExceptions reads a file and what it includes. Groups tells whether sshd knows the groups of a user when we ask it.
+// readExceptions reads a file and what it includes. Groups says whether sshd knows the groups of a user when we ask it.
 func readExceptions(root fs.FS, name string, groups bool) exceptions {
 	c := configs{from: root, dir: path.Dir(name), groups: groups}
 	c.file(name, everybody, 0)
@@ -42,7 +42,7 @@ func readExceptions(root fs.FS, name string, groups bool) exceptions {
 type configs struct {
 	exceptions
 	from   fs.FS
-	dir    string // that relative names are in
+	dir    string // of relative names
 	groups bool
 	files  int
 }
@@ -84,7 +84,7 @@ func (c *configs) include(patterns []string, at scope, depth int) {
 	}
 }
 
-// criteria tells whom a Match line is for.
+// criteria returns to whom a Match line applies.
 func (c *configs) criteria(value string) scope {
 	words := split(value)
 	for i := 0; i < len(words); i += 2 {
@@ -103,7 +103,7 @@ func (c *configs) criteria(value string) scope {
 	return someUsers
 }
 
-// setting notes what a line of a block changes.
+// setting records what a line of a block changes.
 func (c *configs) setting(at scope, key, value string) {
 	if key == "kerberosauthentication" && at != everybody {
 		c.kerberos = c.kerberos || value != "no"
@@ -118,7 +118,7 @@ func (c *configs) setting(at scope, key, value string) {
 	}
 }
 
-// loosens returns what follows from a setting in a block that sshd cannot be asked about; nil: nothing ever.
+// loosens returns the effect of a setting in a block that sshd cannot be asked about; nil: it never has any.
 func (c *configs) loosens(key, value string) func() {
 	set := func(loose *bool, is bool) func() { return func() { *loose = *loose || is } }
 	switch key {
@@ -136,7 +136,7 @@ func (c *configs) loosens(key, value string) func() {
 	return nil
 }
 
-// keyword splits a line of an sshd_config: a keyword in small letters, blanks or one "=", and the rest.
+// keyword splits a line of an sshd_config into the keyword in lower case and its value, which blanks or one "=" separate.
 func keyword(line string) (key, value string) {
 	line = strings.TrimSpace(line)
 	i := strings.IndexAny(line, " \t=")
@@ -146,7 +146,7 @@ func keyword(line string) (key, value string) {
 	return strings.ToLower(strings.Trim(line[:i], `"`)), strings.TrimLeft(line[i:], " \t=")
 }
 
-// split takes the words of a value apart; quotes keep blanks together. What follows a # is a remark.
+// split splits a value into words; quoted blanks do not separate. A # begins a comment.
 func split(value string) (words []string) {
 	for value = strings.TrimLeft(value, " \t"); value != "" && value[0] != '#'; value = strings.TrimLeft(value, " \t=") {
 		end := " \t="

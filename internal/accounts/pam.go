@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// pamRefuses reports whether the stack of a service refuses for certain, for one kind of question ("auth", "account"), all
-// whom pam_unix refuses, whatever the other modules say.
+// pamRefuses reports whether the stack of a service is certain to refuse, for one type ("auth", "account"), everybody whom pam_unix refuses, whatever
+// the other modules return.
 func pamRefuses(root fs.FS, service, kind string) (bool, error) {
 	p := pamFiles{root: root, kind: kind}
 	if _, err := p.find(service); isMissing(err) {
@@ -25,20 +25,20 @@ func pamRefuses(root fs.FS, service, kind string) (bool, error) {
 	return s.outcome(undecided)&good == 0, nil
 }
 
-// Bounds on a stack.
+// Limits on a stack.
 const (
 	maxPAMDepth = 16
 	maxPAMLines = 4096
 )
 
-// pamFiles reads one kind of stack from the files of pam.d(5).
+// pamFiles reads one type of stack from the files of pam.d(5).
 type pamFiles struct {
 	root  fs.FS
 	kind  string
 	lines int
 }
 
-// find returns the name of the file of a service: the administrator's, or else that of the distribution.
+// find returns the file of a service: that of the administrator or, without one, that of the distribution.
 func (p *pamFiles) find(service string) (string, error) {
 	if path.IsAbs(service) {
 		return strings.TrimLeft(path.Clean(service), "/"), nil
@@ -65,7 +65,7 @@ func (p *pamFiles) stack(service string, depth int) (stack, error) {
 		return nil, fmt.Errorf("/%s is included by itself", name)
 	}
 	var s stack
-	var before string // of a line that goes on
+	var before string // the beginning of a continued line
 	var bad error
 	err = eachLine(p.root, name, func(line string) {
 		line, _, _ = strings.Cut(before+line, "#")
@@ -81,7 +81,7 @@ func (p *pamFiles) stack(service string, depth int) (stack, error) {
 	return s, cmp.Or(err, bad)
 }
 
-// line adds "type control module arguments" to the stack, if it is of our kind, or what the line includes.
+// line adds "type control module arguments" to the stack if it is of our type, or adds what the line includes.
 func (p *pamFiles) line(s *stack, line string, depth int) error {
 	kind, rest := word(line)
 	if kind == "" {

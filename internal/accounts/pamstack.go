@@ -6,24 +6,23 @@ import (
 	"strings"
 )
 
-// stack are the modules that PAM asks, in order.
+// stack is the list of modules that PAM asks, in order.
 type stack []module
 
-// module is one of them, or a stack that takes its place.
+// module is one of them, or a substack.
 type module struct {
-	refuses bool              // it refuses the account in question; the others answer anything
-	actions map[string]action // by what it returns
+	refuses bool              // it refuses the account in question; others may return anything
+	actions map[string]action // by return value
 	sub     stack
 }
 
-// action is what follows from what a module returns: "ok", "done", "bad", "die", "ignore", "reset", or how many modules
-// are passed over.
+// action is the consequence of a return value: "ok", "done", "bad", "die", "ignore", "reset", or the number of modules to skip.
 type action struct {
 	verb string
 	jump int
 }
 
-// The short words of pam.conf(5), in its long ones.
+// The simple controls of pam.conf(5), in its long form.
 var controls = map[string]string{
 	"required":   "[success=ok new_authtok_reqd=ok ignore=ignore default=bad]",
 	"requisite":  "[success=ok new_authtok_reqd=ok ignore=ignore default=die]",
@@ -54,7 +53,7 @@ func parseControl(text string) (map[string]action, error) {
 	return actions, nil
 }
 
-// impressions are what PAM may think of an account at some place of a stack: a set.
+// impressions is the set of results that PAM may have at some place of a stack.
 type impressions uint8
 
 const (
@@ -63,7 +62,7 @@ const (
 	bad
 )
 
-// outcome is what PAM may think after the stack. It may let somebody in only if that can be good.
+// outcome returns the results that PAM may have after the stack. PAM lets an account in only if one of them is good.
 func (s stack) outcome(before impressions) impressions {
 	at := make([]impressions, len(s)+1) // before each module, and after the last
 	at[0] = before
@@ -85,7 +84,7 @@ func (s stack) outcome(before impressions) impressions {
 	return done | at[len(s)]
 }
 
-// apply is what PAM may think after a module, by what it thought before: where it asks the next one, and where it ends.
+// apply returns the results that PAM may have after a module: where it asks the next one, and where the stack ends.
 func (a action) apply(before impressions, refused bool) (goesOn, ends impressions) {
 	if before == 0 {
 		return 0, 0
@@ -109,7 +108,7 @@ func (a action) apply(before impressions, refused bool) (goesOn, ends impression
 		return 0, bad
 	case "reset":
 		return undecided, 0
-	case "jump": // newer versions take a success that jumps as one
+	case "jump": // newer versions count a success that jumps as a success
 		return before | after, 0
 	}
 	return before, 0

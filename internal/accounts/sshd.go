@@ -11,13 +11,13 @@ import (
 // policy is what sshd allows, as "sshd -T" prints it.
 type policy struct {
 	known      bool   // sshd has answered
-	noPassword bool   // it takes no passwords itself,
-	noDialog   bool   // nor asks for them in a dialog
-	noRoot     bool   // with a password
-	keysOnly   bool   // AuthenticationMethods names nothing that wants a password
+	noPassword bool   // it accepts no passwords itself
+	noDialog   bool   // and does not ask for them in a dialog
+	noRoot     bool   // root cannot log in with a password
+	keysOnly   bool   // no list of AuthenticationMethods takes a password
 	pam        bool   // PAM is asked
-	service    string // as which service
-	kerberos   bool   // a password may be Kerberos's
+	service    string // for this service
+	kerberos   bool   // a password may be one of Kerberos
 	rules      map[string][]string
 	startups   Startups
 }
@@ -31,7 +31,7 @@ func parsePolicy(text string) (policy, error) {
 	if !p.known {
 		return policy{}, errors.New("no settings of passwords")
 	}
-	p.noDialog = p.noDialog || !p.pam // nobody else is there to hold it
+	p.noDialog = p.noDialog || !p.pam // nothing else could run the dialog
 	return p, nil
 }
 
@@ -59,7 +59,7 @@ func (p *policy) line(line string) {
 	}
 }
 
-// noRoot reports whether a value of PermitRootLogin, old or new, lets root in with no password.
+// noRoot reports whether a value of PermitRootLogin, old or new, keeps root from logging in with a password.
 func noRoot(value string) bool {
 	return slices.Contains([]string{"no", "prohibit-password", "without-password", "forced-commands-only"}, value)
 }
@@ -73,7 +73,7 @@ func wantsPassword(lists string) bool {
 	})
 }
 
-// loosen takes back what does not hold from everywhere.
+// loosen drops the restrictions that do not hold for all clients.
 func (p *policy) loosen(e exceptions) {
 	p.noPassword = p.noPassword && !e.password
 	p.noDialog = p.noDialog && !e.dialog
@@ -84,7 +84,7 @@ func (p *policy) loosen(e exceptions) {
 	}
 }
 
-// refuses reports whether sshd lets nobody in by that name and a password.
+// refuses reports whether sshd lets nobody in with that name and a password.
 func (p *policy) refuses(name string, u user, g groups) bool {
 	if p.noPassword && p.noDialog || p.keysOnly || p.noRoot && u.uid == "0" {
 		return true
@@ -101,18 +101,18 @@ func (p *policy) refuses(name string, u user, g groups) bool {
 	return g.known && (len(allow) > 0 && !slices.ContainsFunc(allow, in) || slices.ContainsFunc(deny, in))
 }
 
-// allows reports whether a pattern of AllowUsers may let the name in, from some host.
+// allows reports whether a pattern of AllowUsers may let the name in from some host.
 func allows(pattern, name string) bool {
 	user, _, _ := strings.Cut(pattern, "@")
 	return matches(strings.TrimPrefix(user, "!"), name)
 }
 
-// denies reports whether a pattern of DenyUsers keeps the name out, from every host.
+// denies reports whether a pattern of DenyUsers keeps the name out from every host.
 func denies(pattern, name string) bool {
 	return !strings.Contains(pattern, "@") && !strings.HasPrefix(pattern, "!") && matches(pattern, name)
 }
 
-// matches compares as sshd does, which knows only * and ?.
+// matches matches as sshd does, with only * and ?.
 func matches(pattern, name string) bool {
 	ok, err := path.Match(strings.NewReplacer(`\`, `\\`, `[`, `\[`).Replace(pattern), name)
 	return ok && err == nil

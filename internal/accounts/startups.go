@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Startups is what sshd says of connections that have not logged in. The zero value: it was not asked.
+// Startups is what sshd says about connections that have not logged in. The zero value: sshd was not asked.
 type Startups struct {
-	Ports []uint16 `json:"ports,omitempty"` // that it listens at
-	Begin int      `json:"begin,omitempty"` // connections without a login from which on sshd refuses some
-	Full  int      `json:"full,omitempty"`  // and from which on it refuses all
-	Grace int      `json:"grace,omitempty"` // seconds that a connection has for its login; 0: no limit
+	Ports []uint16 `json:"ports,omitempty"` // that it listens on
+	Begin int      `json:"begin,omitempty"` // number of connections without a login at which sshd starts to refuse some
+	Full  int      `json:"full,omitempty"`  // and at which it refuses all
+	Grace int      `json:"grace,omitempty"` // seconds that a client has to log in; 0: no limit
 }
 
-// maxPorts bounds the ports.
+// maxPorts is the maximum number of ports.
 const maxPorts = 16
 
-// Known reports whether sshd said it.
+// Known reports whether sshd gave its limits.
 func (s *Startups) Known() bool {
 	return len(s.Ports) > 0 && len(s.Ports) <= maxPorts && s.Begin > 0 && s.Full >= s.Begin && s.Grace >= 0
 }
@@ -30,7 +30,7 @@ func (s *Startups) line(key, value string) {
 		s.listen(value)
 	case "maxstartups":
 		rate := 0
-		_, _ = fmt.Sscanf(value, "%d:%d:%d", &s.Begin, &rate, &s.Full) // what is not understood is not Known
+		_, _ = fmt.Sscanf(value, "%d:%d:%d", &s.Begin, &rate, &s.Full) // the rest stays zero
 	case "logingracetime":
 		s.Grace, _ = strconv.Atoi(value)
 	}

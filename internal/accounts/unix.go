@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// user is what passwd(5) and shadow(5) say of a name. Hashes are not kept.
+// user is what passwd(5) and shadow(5) say about a name. Hashes are not kept.
 type user struct {
 	uid, gid       string
 	passwd, shadow password
-	expires        int64 // the day of 1970 on which nobody gets in any more; 0: never
+	expires        int64 // the day since 1970 on which the account expires; 0: never
 }
 
-// password is what a field for a password holds.
+// password is the content of a password field.
 type password uint8
 
 const (
 	unsaid    password = iota // there is no such field
 	elsewhere                 // it is in shadow
 	locked                    // no password can match
-	usable                    // a hash, or nothing, or what we do not know
+	usable                    // a hash, nothing, or something unknown
 )
 
 func parsePassword(field string) password {
@@ -65,7 +65,7 @@ func (h Host) users() (map[string]user, error) {
 	return all, nil
 }
 
-// passwdLine is name:password:uid:gid:comment:home:shell. Of a name that is there twice the weaker password counts.
+// passwdLine is name:password:uid:gid:comment:home:shell. If a name occurs twice, the weaker password counts.
 func passwdLine(line string, all map[string]user) {
 	f := fields(line)
 	nis := strings.HasPrefix(line, "+") || strings.HasPrefix(line, "-")
@@ -113,7 +113,7 @@ func expiry(f []string) int64 {
 	return day
 }
 
-// groups are the names of groups by number, and those that a user is named in.
+// groups are the names of groups by number, and the groups that name a user.
 type groups struct {
 	known  bool // all groups of the host's users are here
 	byID   map[string][]string
@@ -145,10 +145,10 @@ func (g *groups) of(name string, u user) []string {
 	return slices.Concat(g.byID[u.gid], g.byUser[name])
 }
 
-// names tell whether the files of /etc come first for users, and are all that there is for groups.
+// names says whether the files of /etc come first for users, and whether they are the only source of groups.
 type names struct{ users, groups bool }
 
-// readNames reads nsswitch.conf(5). Where there is none, the files are all.
+// readNames reads nsswitch.conf(5). Without it the files are the only source.
 func readNames(root fs.FS) (names, error) {
 	services := make(map[string][]string)
 	err := eachLine(root, "etc/nsswitch.conf", func(line string) {

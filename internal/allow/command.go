@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/exec" // ignorecommand is a program of the administrator's: there is no other way to ask it
+	"os/exec" // ignorecommand is a program of the administrator: there is no other way to ask it
 	"strings"
 	"syscall"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"exile/internal/human"
 )
 
 const (
@@ -24,7 +26,7 @@ type Commands struct {
 	slots chan struct{}
 }
 
-// NewCommands returns one with nothing running.
+// NewCommands returns Commands with nothing running.
 func NewCommands() *Commands { return &Commands{slots: make(chan struct{}, maxCommands)} }
 
 // Command is the ignorecommand of one jail. It is safe for concurrent use.
@@ -40,8 +42,8 @@ type verdict struct {
 	until   time.Time
 }
 
-// Command returns the command with that argument vector, in which <ip> stands for the address. Its answers hold for
-// keep; 0: it is asked each time.
+// Command returns the command with that argument vector, in which <ip> stands for the address. Its answers are kept for that long; 0: it is
+// run each time.
 func (c *Commands) Command(argv []string, keep time.Duration) (*Command, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("ignorecommand: no program is named")
@@ -53,8 +55,8 @@ func (c *Commands) Command(argv []string, keep time.Duration) (*Command, error) 
 	return &Command{shared: c, argv: argv, keep: keep, answers: answers}, nil
 }
 
-// Ignored asks whether addr is not to be banned: the command ends with 0. It takes at most 5 seconds once one of the
-// four places is free. An error means that there is no answer: the address is then banned as if it were no.
+// Ignored asks whether addr is to be spared: the command exits with 0. It takes at most 5 seconds once one of the four slots is free. An error
+// means that there is no answer; the address is then banned, as if the answer were no.
 func (c *Command) Ignored(ctx context.Context, addr netip.Addr) (bool, error) {
 	if v, ok := c.answers.Get(addr); ok && time.Now().Before(v.until) {
 		return v.ignored, nil
@@ -75,9 +77,9 @@ func (c *Command) Ignored(ctx context.Context, addr netip.Addr) (bool, error) {
 	return ignored, nil
 }
 
-// run starts the program itself, without a shell, in an empty environment, and kills all that it started after the time.
+// run starts the program directly, without a shell and with an empty environment. When the time is over it kills everything that the program started.
 func (c *Command) run(ctx context.Context, addr netip.Addr) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("no answer after %v", commandTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("no answer after %s", human.Span(commandTimeout)))
 	defer cancel()
 	argv := make([]string, len(c.argv))
 	for i, arg := range c.argv {

@@ -22,25 +22,34 @@ type listFile struct {
 	changed time.Time
 	size    int64
 	friends []jail.Friend
+	bad     error // lines that are not addresses
+	err     error // why it cannot be read; its last content stays in use
+}
+
+// trouble says what is wrong with the file.
+func (f *listFile) trouble() error {
+	if err := errors.Join(f.err, f.bad); err != nil {
+		return fmt.Errorf("file:%s: %w", f.path, err)
+	}
+	return nil
 }
 
 // maxListFile is 64 MiB: millions of prefixes.
 const maxListFile = 64 << 20
 
-// readFiles reads the files that have changed, and reports whether any has. What cannot be read keeps its last content.
+// readFiles reads the files that have changed. It reports whether any has, has become unreadable, or readable again. An unreadable file keeps
+// its last content.
 func (l *List) readFiles() (changed bool) {
 	for _, f := range l.known.files {
-		changedAt, size := f.changed, f.size
-		if err := f.read(); err != nil {
-			l.cfg.Report(fmt.Errorf("read ignoreip file:%s: %w", f.path, err))
-		}
-		changed = changed || f.size != size || !f.changed.Equal(changedAt)
+		last := *f
+		f.err = f.read()
+		changed = changed || f.size != last.size || !f.changed.Equal(last.changed) || text(f.err) != text(last.err)
 	}
 	return changed
 }
 
 func (f *listFile) read() error {
-	file, err := os.OpenFile(f.path, os.O_RDONLY|unix.O_NONBLOCK, 0) // does not wait at a named pipe
+	file, err := os.OpenFile(f.path, os.O_RDONLY|unix.O_NONBLOCK, 0) // does not block on a named pipe
 	if err != nil {
 		return err
 	}
@@ -62,14 +71,14 @@ func (f *listFile) read() error {
 		return fmt.Errorf("larger than %d bytes", maxListFile)
 	}
 	f.changed, f.size = info.ModTime(), info.Size()
-	f.friends, err = parseList(data, "ignoreip file:"+f.path)
-	return err
+	f.friends, f.bad = parseList(data, "ignoreip file:"+f.path)
+	return nil
 }
 
-// maxBadLines bounds how many mistakes are told of one file.
+// maxBadLines is how many mistakes of one file are reported.
 const maxBadLines = 5
 
-// parseList reads what it can; the error tells the first of the lines that it could not.
+// parseList reads what it can; the error names the first lines that it could not read.
 func parseList(data []byte, why string) (friends []jail.Friend, err error) {
 	var bad []error
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -78,13 +87,10 @@ func parseList(data []byte, why string) (friends []jail.Friend, err error) {
 		text, _, _ := strings.Cut(lines.Text(), "#")
 		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\r' }) {
 			g, err := jail.ParseIgnore(word)
-			if err == nil && !g.Prefix.IsValid() {
-				err = fmt.Errorf("%q: a list has only addresses and prefixes", word)
-			}
-			if err == nil {
+			if err == nil && g.Prefix.IsValid() {
 				friends = append(friends, jail.Friend{Prefix: g.Prefix, Why: why})
-			} else if len(bad) < maxBadLines {
-				bad = append(bad, fmt.Errorf("line %d: %w", n, err))
+			} else if len(bad) < maxBadLines { // without the text: everybody can read the status, but perhaps not the file
+				bad = append(bad, fmt.Errorf("line %d: not an address or a network", n))
 			}
 		}
 	}

@@ -1,13 +1,12 @@
-// Package allow keeps up to date who is never banned: it reads the lists that ignoreip names, asks for the addresses of
-// its host names, follows the addresses of this host, and runs ignorecommand. What the answer is at any moment is a set
-// of package jail, which a decision looks up without waiting.
+// Package allow knows which addresses are never banned: it reads the lists that ignoreip names, resolves host names, follows the addresses of
+// this host, and runs ignorecommand. The current answer is a set of package jail, which a decision looks up without waiting.
 package allow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,57 +14,81 @@ import (
 	"exile/jail"
 )
 
-// Addresses follows the addresses that are this host's own.
+// Addresses follows the host's own addresses.
 type Addresses interface {
-	// Follow calls changed with all of them, at once and after each change, until ctx ends (then it returns nil) or it
-	// cannot go on.
+	// Follow calls changed with all of them, at once and after each change. It returns nil when ctx ends, or an error if it cannot
+	// go on.
 	Follow(ctx context.Context, changed func([]jail.Friend)) error
 }
 
-// Resolver asks for the addresses of host names.
+// Resolver resolves host names.
 type Resolver interface {
-	// Resolve returns the addresses of host, none if it has none, and how long they hold. The error means that nobody
-	// answered.
+	// Resolve returns the addresses of host, possibly none, and how long they are valid. An error means that there was no answer.
 	Resolve(ctx context.Context, host string) ([]netip.Addr, time.Duration, error)
 }
 
-// Config says who is never banned.
+// Config says which addresses are never banned.
 type Config struct {
 	Ignore   []jail.Ignore
-	Self     Addresses   // nil: own addresses are not protected
-	Resolver Resolver    // nil: host names protect nobody
-	Report   func(error) // is told, by any goroutine, what could not be read or asked; the last answer holds. nil: nobody
+	Self     Addresses // nil: own addresses are not protected
+	Resolver Resolver  // nil: host names protect nobody
+	// Last returns the addresses that a host name had before. They are valid until there is an answer. nil: nothing is known.
+	Last func(host string) []netip.Addr
 }
 
-// List is who is never banned. It is safe for concurrent use.
+// List is the set of addresses that are never banned. It is safe for concurrent use.
 type List struct {
 	cfg Config
-	// The one exception from one owner per state: Serve is the only writer, and readers must never wait for it.
-	current atomic.Pointer[jail.Friends]
-	known   known // New's, then Serve's alone
+	// An exception to the rule of one owner per state: Serve is the only writer, and readers must never wait for it.
+	current atomic.Pointer[current]
+	known   known // belongs to New, then to Serve alone
 }
 
-// known is what each part of the list says now.
+// current is what readers see.
+type current struct {
+	*jail.Friends
+	names   map[string][]netip.Addr
+	words   []string
+	trouble error
+}
+
+// known is the current content of each part of the list.
 type known struct {
 	files map[string]*listFile
-	names map[string][]netip.Addr
-	self  []jail.Friend
+	names map[string]answer
+	self  ownAddrs
 }
 
-// New returns the list as far as it is known without asking: addresses, prefixes, and files. Serve keeps it up to date.
+// ownAddrs are the addresses of this host, and the error that keeps us from following them.
+type ownAddrs struct {
+	list []jail.Friend
+	err  error
+}
+
+// New returns the list with what is known at once: addresses, prefixes, and files. Serve keeps it up to date.
 func New(cfg Config) *List {
-	if cfg.Report == nil {
-		cfg.Report = func(error) {}
-	}
-	l := &List{cfg: cfg, known: known{files: map[string]*listFile{}, names: map[string][]netip.Addr{}}}
+	l := &List{cfg: cfg, known: known{files: map[string]*listFile{}, names: map[string]answer{}}}
 	for _, g := range cfg.Ignore {
 		if g.File != "" {
 			l.known.files[g.File] = &listFile{path: g.File}
 		}
 	}
+	l.recall()
 	l.readFiles()
 	l.publish()
 	return l
+}
+
+// recall takes over the addresses that host names had before.
+func (l *List) recall() {
+	for _, g := range l.cfg.Ignore {
+		if g.Host == "" || l.cfg.Last == nil {
+			continue
+		}
+		if addrs := l.cfg.Last(g.Host); len(addrs) > 0 {
+			l.known.names[g.Host] = answer{host: g.Host, addrs: addrs}
+		}
+	}
 }
 
 // Allowed implements jail.Allow.
@@ -76,34 +99,50 @@ func (l *List) Allowed(addr netip.Addr, at time.Time) (why string, ok bool) {
 // Touches implements jail.Toucher.
 func (l *List) Touches(p netip.Prefix) (why string, ok bool) { return l.current.Load().Touches(p) }
 
-// publish makes what is known the answer. Where a prefix is named twice, the first in the order of ignoreip gives the
-// reason.
+// Protected returns the entries of ignoreip as configured, with the current addresses of each host name.
+func (l *List) Protected() []string { return l.current.Load().words }
+
+// Addresses returns the addresses of a host name of the list, as of the last answer.
+func (l *List) Addresses(host string) []netip.Addr { return l.current.Load().names[host] }
+
+// Trouble says which parts of the list do not work now; nil: all work.
+func (l *List) Trouble() error { return l.current.Load().trouble }
+
+// publish makes what is known visible to readers. If a prefix occurs twice, the first in the order of ignoreip gives the reason.
 func (l *List) publish() {
 	var all []jail.Friend
-	for _, g := range l.cfg.Ignore {
+	var troubles []error
+	words, names := make([]string, len(l.cfg.Ignore)), make(map[string][]netip.Addr)
+	for i, g := range l.cfg.Ignore {
+		words[i] = g.String()
 		switch {
 		case g.File != "":
-			all = append(all, l.known.files[g.File].friends...)
+			f := l.known.files[g.File]
+			all = append(all, f.friends...)
+			troubles = append(troubles, f.trouble())
 		case g.Host != "":
-			for _, a := range l.known.names[g.Host] {
-				all = append(all, friend(a, "ignoreip "+g.Host))
-			}
+			a := l.known.names[g.Host]
+			all = append(all, a.friends()...)
+			words[i] += a.String()
+			names[g.Host] = a.addrs
+			troubles = append(troubles, a.trouble())
 		default:
 			all = append(all, jail.Friend{Prefix: g.Prefix, Why: "ignoreip " + g.String()})
 		}
 	}
-	l.current.Store(jail.NewFriends(append(all, l.known.self...)))
+	all = append(all, l.known.self.list...)
+	l.current.Store(&current{jail.NewFriends(all), names, words, errors.Join(append(troubles, l.known.self.err)...)})
 }
 
-// fileCheck is how often the files are looked at.
+// fileCheck is how often the files are checked.
 const fileCheck = time.Minute
 
 // Serve keeps the list up to date until ctx ends. It is called once.
 func (l *List) Serve(ctx context.Context) {
 	var group sync.WaitGroup
-	self, names := make(chan []jail.Friend), make(chan answer)
+	self, names := make(chan ownAddrs), make(chan answer)
 	if l.cfg.Self != nil {
-		group.Go(func() { l.follow(ctx, func(list []jail.Friend) { send(ctx, self, list) }) })
+		group.Go(func() { l.follow(ctx, func(o ownAddrs) { send(ctx, self, o) }) })
 	}
 	if l.cfg.Resolver != nil {
 		group.Go(func() { l.resolve(ctx, func(a answer) { send(ctx, names, a) }) })
@@ -112,14 +151,19 @@ func (l *List) Serve(ctx context.Context) {
 	group.Wait()
 }
 
-// follow follows the addresses of this host, and begins again when that fails: what they were last stays protected.
-func (l *List) follow(ctx context.Context, changed func([]jail.Friend)) {
+// follow follows the addresses of this host, and starts again when that fails. Meanwhile the last known ones stay protected.
+func (l *List) follow(ctx context.Context, tell func(ownAddrs)) {
+	var last ownAddrs
 	for {
-		err := l.cfg.Self.Follow(ctx, changed)
+		err := l.cfg.Self.Follow(ctx, func(list []jail.Friend) {
+			last = ownAddrs{list: list}
+			tell(last)
+		})
 		if ctx.Err() != nil {
 			return
 		}
-		l.cfg.Report(fmt.Errorf("%w; what was known stays protected, and it is tried again", err))
+		last.err = fmt.Errorf("ignoreself: %w", err)
+		tell(last)
 		select {
 		case <-ctx.Done():
 			return
@@ -128,8 +172,8 @@ func (l *List) follow(ctx context.Context, changed func([]jail.Friend)) {
 	}
 }
 
-// merge is the one owner of what is known.
-func (l *List) merge(ctx context.Context, self <-chan []jail.Friend, names <-chan answer) {
+// merge owns what is known.
+func (l *List) merge(ctx context.Context, self <-chan ownAddrs, names <-chan answer) {
 	check := time.NewTicker(fileCheck)
 	defer check.Stop()
 	for {
@@ -139,8 +183,7 @@ func (l *List) merge(ctx context.Context, self <-chan []jail.Friend, names <-cha
 			return
 		case l.known.self = <-self:
 		case a := <-names:
-			changed = !slices.Equal(l.known.names[a.host], a.addrs)
-			l.known.names[a.host] = a.addrs
+			changed = l.learn(a)
 		case <-check.C:
 			changed = l.readFiles()
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -90,8 +91,7 @@ func TestNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &replies{}
 		r.say(10*time.Minute, nil, "192.0.2.1")
-		var reports atomic.Int32
-		l := New(Config{Ignore: ignore(t, "Host.Example."), Resolver: r, Report: func(error) { reports.Add(1) }})
+		l := New(Config{Ignore: ignore(t, "Host.Example."), Resolver: r})
 		if why(l, "192.0.2.1") != "" {
 			t.Error("known before anybody was asked")
 		}
@@ -114,12 +114,65 @@ func TestNames(t *testing.T) {
 		r.say(0, errors.New("dead"))
 		time.Sleep(5 * time.Minute) // a TTL of 0 is a minute, and so is the wait after an error
 		expect("dead", "2001:db8::1", "ignoreip host.example", 7)
-		if n := reports.Load(); n != 5 {
-			t.Errorf("%d reports", n)
-		}
+		checkState(t, l, "", "host.example (2001:db8::1)") // the last answer holds
 		r.say(0, nil)
 		time.Sleep(time.Minute)
 		expect("gone", "2001:db8::1", "", 8)
+		checkState(t, l, "host name host.example has no address", "host.example")
+	})
+}
+
+// checkState compares what the list says of itself.
+func checkState(t *testing.T, l *List, trouble string, protected ...string) {
+	t.Helper()
+	synctest.Wait()
+	if got := text(l.Trouble()); got != trouble {
+		t.Errorf("trouble %q, want %q", got, trouble)
+	}
+	if got := l.Protected(); !slices.Equal(got, protected) {
+		t.Errorf("protected %q, want %q", got, protected)
+	}
+}
+
+// TestNamesBefore: addresses from before a reload are valid until there is an answer, and a name without any is no trouble before it was looked
+// up.
+func TestNamesBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &replies{}
+		r.say(0, errors.New("dead"))
+		before := map[string][]netip.Addr{"host.example": {netip.MustParseAddr("192.0.2.1")}}
+		l := New(Config{Ignore: ignore(t, "host.example", "new.example"), Resolver: r, Last: func(host string) []netip.Addr { return before[host] }})
+		checkState(t, l, "", "host.example (192.0.2.1)", "new.example")
+		serve(t, l)
+		checkState(t, l, "host name new.example: dead", "host.example (192.0.2.1)", "new.example")
+		if got := why(l, "192.0.2.1"); got != "ignoreip host.example" {
+			t.Errorf("while nobody answers: %q", got)
+		}
+		next := New(Config{Ignore: ignore(t, "host.example"), Last: l.Addresses})
+		checkState(t, next, "", "host.example (192.0.2.1)")
+	})
+}
+
+// TestNameNeverResolved: a name without any known address protects nobody, and the list says so until it is resolved. It is soon looked up
+// again, because the network may be coming up.
+func TestNameNeverResolved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &replies{}
+		r.say(0, errors.New("network is unreachable"))
+		l := New(Config{Ignore: ignore(t, "192.0.2.9", "host.example"), Resolver: r})
+		checkState(t, l, "", "192.0.2.9/32", "host.example") // nobody was asked yet
+		serve(t, l)
+		checkState(t, l, "host name host.example: network is unreachable", "192.0.2.9/32", "host.example")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if n := r.asked.Load(); n != 3 { // at once, after 1 s and after 3 s
+			t.Errorf("asked %d times", n)
+		}
+		r.say(0, nil, "192.0.2.1", "2001:db8::1")
+		time.Sleep(4 * time.Second)
+		checkState(t, l, "", "192.0.2.9/32", "host.example (192.0.2.1, 2001:db8::1)")
 	})
 }
 
@@ -158,24 +211,25 @@ func (f *fails) Follow(ctx context.Context, changed func([]jail.Friend)) error {
 	return f.moves.Follow(ctx, changed)
 }
 
-// Where the addresses of the host cannot be followed, that is tried again, and names are resolved all the same.
+// If the addresses of the host cannot be followed, that is tried again, and names are still resolved.
 func TestSelfFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &replies{}
 		r.say(time.Minute, nil, "192.0.2.1")
-		var reports atomic.Int32
 		f := &fails{make(moves), 2}
-		l := New(Config{Ignore: ignore(t, "host.example"), Self: f, Resolver: r, Report: func(error) { reports.Add(1) }})
+		l := New(Config{Ignore: ignore(t, "host.example"), Self: f, Resolver: r})
 		serve(t, l)
+		checkState(t, l, "ignoreself: no buffer space available", "host.example (192.0.2.1)")
 		time.Sleep(5 * time.Minute)
 		r.say(time.Minute, nil, "192.0.2.2")
 		time.Sleep(time.Minute)
 		f.moves <- []jail.Friend{friend(netip.MustParseAddr("203.0.113.1"), "own address")}
 		synctest.Wait()
-		if a, b := why(l, "192.0.2.2"), why(l, "203.0.113.1"); a != "ignoreip host.example" || b != "own address" || reports.Load() != 2 {
-			t.Errorf("%q, %q after %d reports", a, b, reports.Load())
+		if a, b := why(l, "192.0.2.2"), why(l, "203.0.113.1"); a != "ignoreip host.example" || b != "own address" {
+			t.Errorf("%q, %q", a, b)
 		}
+		checkState(t, l, "", "host.example (192.0.2.2)")
 	})
 }
 
@@ -190,8 +244,7 @@ func TestFiles(t *testing.T) {
 	}
 	write("192.0.2.1, 198.51.100.0/24 # office\r\n\n# 203.0.113.1\n2001:db8::/32\nnonsense!\nhost.example\nfile:/etc/passwd\n")
 	synctest.Test(t, func(t *testing.T) {
-		var reports []string
-		l := New(Config{Ignore: ignore(t, "file:"+path, "file:/nowhere"), Report: func(err error) { reports = append(reports, err.Error()) }})
+		l := New(Config{Ignore: ignore(t, "file:"+path, "file:/nowhere")})
 		for addr, want := range map[string]string{
 			"192.0.2.1": "ignoreip file:" + path, "198.51.100.9": "ignoreip file:" + path,
 			"2001:db8::1": "ignoreip file:" + path, "203.0.113.1": "", "192.0.2.2": "",
@@ -200,10 +253,10 @@ func TestFiles(t *testing.T) {
 				t.Errorf("%s: %q, want %q", addr, got, want)
 			}
 		}
-		all := strings.Join(reports, "\n")
-		for _, want := range []string{`line 5: not an address`, `line 6: "host.example"`, `line 7: "file:/etc/passwd"`, "/nowhere: no such file"} {
+		all := text(l.Trouble())
+		for _, want := range []string{"line 5: not an address or a network", "line 6: not", "line 7: not", "/nowhere: no such file"} {
 			if !strings.Contains(all, want) {
-				t.Errorf("reports lack %q:\n%s", want, all)
+				t.Errorf("the trouble lacks %q:\n%s", want, all)
 			}
 		}
 		serve(t, l)
@@ -213,6 +266,8 @@ func TestFiles(t *testing.T) {
 		if why(l, "192.0.2.1") != "" || why(l, "203.0.113.7") == "" {
 			t.Error("the file has changed and the list has not")
 		}
+		gone := "file:/nowhere: open /nowhere: no such file or directory"
+		checkState(t, l, gone, "file:"+path, "file:/nowhere")
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
@@ -221,5 +276,9 @@ func TestFiles(t *testing.T) {
 		if why(l, "203.0.113.7") == "" {
 			t.Error("the file is gone, and with it what it said")
 		}
+		checkState(t, l, "file:"+path+": open "+path+": no such file or directory\n"+gone, "file:"+path, "file:/nowhere")
+		write("203.0.113.7\n")
+		time.Sleep(2 * fileCheck)
+		checkState(t, l, gone, "file:"+path, "file:/nowhere")
 	})
 }

@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// Loose returns an error that says who besides root can change what is at path: by writing it, or a folder or link on the way
-// to it. The path is absolute. A folder with a sticky bit, as /tmp has, protects the files of others. It returns nil when only
-// root can, or when nothing is there.
+// Loose returns an error if anybody besides root can change what is at path, by writing to it or to a folder or link on the way; the error says
+// who. The path is absolute. A folder with the sticky bit, such as /tmp, protects files of other users. It returns nil if only root can, or if
+// nothing is there.
 func Loose(path string) error {
 	at, rest := "/", strings.Split(path, "/")
 	for links := 0; links <= maxLinks; {
 		info, err := os.Lstat(at)
 		if err != nil {
-			return nil // whoever reads it will say what is wrong
+			return nil // reading it will show what is wrong
 		}
 		if info.Mode()&os.ModeSymlink == 0 {
 			if err := looseOne(at, info); err != nil || len(rest) == 0 {
@@ -44,7 +44,7 @@ func Loose(path string) error {
 // maxLinks is how many the kernel follows.
 const maxLinks = 40
 
-// looseOne is about what is there itself; a link's mode means nothing.
+// looseOne checks one file or folder; the mode of a link means nothing.
 func looseOne(path string, info os.FileInfo) error {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
 		return fmt.Errorf("%s: it belongs to user %d", path, owner.Uid)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whoever can write a program that is asked, a list that is read, or a folder above them, says who is never banned.
+// Anybody who can write to the ignorecommand, a list, or a folder above them can decide who is never banned.
 func TestLoose(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// wellKnown is the name that has two IPv4 addresses and no other; what else it has, DNS64 has made (RFC 7050).
+	// wellKnown is a name that has two IPv4 addresses and no others; DNS64 makes the others (RFC 7050).
 	wellKnown = "ipv4only.arpa"
-	// translatorsAge is how often it is asked for.
+	// translatorsAge is how often it is looked up.
 	translatorsAge = time.Hour
-	// maxTranslators is how many prefixes are believed.
+	// maxTranslators is how many prefixes are used.
 	maxTranslators = 8
 )
 
-// Translators asks by which prefixes the network of this host puts IPv4 into IPv6 (NAT64, SIIT), as its DNS64 shows them,
-// at most eight and none if there is no DNS64. The error means that nobody answered.
+// Translators returns the prefixes by which the network of this host embeds IPv4 in IPv6 (NAT64, SIIT), as its DNS64 shows them: at most
+// eight, and none if there is no DNS64. An error means that there was no answer.
 func Translators(ctx context.Context, r Resolver) ([]netip.Prefix, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
@@ -30,8 +30,8 @@ func Translators(ctx context.Context, r Resolver) ([]netip.Prefix, error) {
 	return translating(addrs), nil
 }
 
-// FollowTranslators asks at once and then from time to time, and calls told with each answer, until ctx ends. While nobody
-// answers, what was last told stays true.
+// FollowTranslators looks them up at once and then from time to time, and calls told with each answer, until ctx ends. Without an answer the last
+// one stays valid.
 func FollowTranslators(ctx context.Context, r Resolver, told func([]netip.Prefix)) {
 	for {
 		next := translatorsAge
@@ -48,7 +48,7 @@ func FollowTranslators(ctx context.Context, r Resolver, told func([]netip.Prefix
 	}
 }
 
-// translating returns the prefixes behind which both addresses of the well-known name are found: one alone may be chance.
+// translating returns the prefixes that embed both addresses of the well-known name: one alone may be chance.
 func translating(addrs []netip.Addr) []netip.Prefix {
 	found := make(map[netip.Prefix]int)
 	for _, addr := range addrs {
@@ -71,8 +71,8 @@ func translating(addrs []netip.Addr) []netip.Prefix {
 	return list[:min(len(list), maxTranslators)]
 }
 
-// embedded takes an address apart as a translator with a prefix of that length made it (RFC 6052, 2.2): the bits 64 to 71
-// and those behind the IPv4 address are zero. The zero Addr says that none did.
+// embedded returns the IPv4 address that a translator with a prefix of that length put into an address (RFC 6052, 2.2): bits 64 to 71 and those
+// behind the IPv4 address are zero. It returns the zero Addr if no translator did.
 func embedded(a netip.Addr, bits int) (p netip.Prefix, v4 netip.Addr) {
 	if !a.Is6() {
 		return p, v4

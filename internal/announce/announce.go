@@ -1,5 +1,4 @@
-// Package announce writes what happens into the journal, with the fields and message identifiers that the catalog and
-// journalctl EXILE_ADDRESS=... know.
+// Package announce writes events to the journal, with the fields and message identifiers that the catalog and journalctl EXILE_ADDRESS=... use.
 package announce
 
 import (
@@ -12,16 +11,17 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 
 	"exile/internal/control"
+	"exile/internal/human"
 )
 
-// message is how one kind of event is told: its identifier in units/catalog, its priority and its words.
+// message is how one kind of event is written: its identifier in units/catalog, its priority and its text.
 type message struct {
 	id       string
 	priority journal.Priority
 	text     func(e control.Event) string
 }
 
-// messageOf returns how an event is told.
+// messageOf returns how an event is written.
 func messageOf(k control.EventKind) message {
 	switch k {
 	case control.BanNew:
@@ -47,14 +47,14 @@ func messageOf(k control.EventKind) message {
 
 func banText(e control.Event) string {
 	b, done := e.Ban, "Banned"
-	if e.Simulated {
+	if e.Ban.Simulated {
 		done = "Simulated a ban of"
 	}
 	text := fmt.Sprintf("%s %s in jail %s %s", done, address(b), b.Jail, untilText(b))
 	if b.Origin == control.OriginManual {
 		text += " by hand"
 	} else {
-		text += fmt.Sprintf(" after %d attempts", b.Failures)
+		text += " after " + human.Count(b.Failures, "attempts")
 	}
 	if b.Reason != "" {
 		text += ": " + b.Reason
@@ -66,12 +66,12 @@ func untilText(b control.Ban) string {
 	if b.Until.IsZero() {
 		return "for ever"
 	}
-	return "for " + b.Until.Sub(b.Since).Round(time.Second).String()
+	return "for " + human.Span(b.Until.Sub(b.Since).Round(time.Second))
 }
 
 func unbanText(e control.Event) string {
 	kind := "ban"
-	if e.Simulated {
+	if e.Ban.Simulated {
 		kind = "simulated ban"
 	}
 	return fmt.Sprintf("Lifted the %s of %s in jail %s: %s", kind, address(e.Ban), e.Ban.Jail, e.Reason)
@@ -79,18 +79,18 @@ func unbanText(e control.Event) string {
 
 func unbansText(e control.Event) string {
 	kind := "bans"
-	if e.Simulated {
+	if e.Ban.Simulated {
 		kind = "simulated bans"
 	}
-	return fmt.Sprintf("Lifted %d %s in jail %s: %s", e.Count, kind, e.Ban.Jail, e.Reason)
+	return fmt.Sprintf("Lifted %s in jail %s: %s", human.Count(e.Count, kind), e.Ban.Jail, e.Reason)
 }
 
 func protectedText(e control.Event) string {
-	return fmt.Sprintf("Did not ban %s in jail %s after %d attempts: %s", address(e.Ban), e.Ban.Jail, e.Ban.Failures, e.Reason)
+	return fmt.Sprintf("Did not ban %s in jail %s after %s: %s", address(e.Ban), e.Ban.Jail, human.Count(e.Ban.Failures, "attempts"), e.Reason)
 }
 
 func repairedText(e control.Event) string {
-	return fmt.Sprintf("Repaired %d entries in the kernel that somebody else had changed", e.Count)
+	return "Repaired " + human.Count(e.Count, "entries") + " in the kernel that somebody else had changed"
 }
 
 func reasonText(what string) func(control.Event) string {
@@ -102,7 +102,7 @@ func reasonText(what string) func(control.Event) string {
 	}
 }
 
-// address is the ban's prefix, without the length when it is a single address.
+// address returns the prefix of a ban, without the length if it is a single address.
 func address(b control.Ban) string {
 	if b.Prefix.IsSingleIP() {
 		return b.Prefix.Addr().String()
@@ -110,14 +110,14 @@ func address(b control.Ban) string {
 	return b.Prefix.String()
 }
 
-// fields are the event for programs.
+// fields returns the event in a form for programs.
 func fields(e control.Event) map[string]string {
 	// Without an identifier, readers of the journal show a bare process id.
 	f := map[string]string{"SYSLOG_IDENTIFIER": "exiled", "EXILE_EVENT": string(e.Kind)}
 	if e.Reason != "" {
 		f["EXILE_REASON"] = e.Reason
 	}
-	if e.Simulated {
+	if e.Ban.Simulated {
 		f["EXILE_SIMULATED"] = "yes"
 	}
 	if e.Ban.Jail != "" {
@@ -150,15 +150,15 @@ func fields(e control.Event) map[string]string {
 	return f
 }
 
-// Journal writes events to the journal from a queue of its own, because journald may stall and the ban path may not.
+// Journal writes events to the journal from a queue, because journald may stall and banning must not.
 type Journal struct {
-	queue   chan *control.Event // an event is large, and as a rule none waits
+	queue   chan *control.Event // pointers, because an event is large and the queue is mostly empty
 	waiting atomic.Int64
 	dropped atomic.Uint64
 	send    func(text string, p journal.Priority, fields map[string]string) error
 }
 
-// NewJournal returns a Journal that keeps at most n events waiting. fallback is called where there is no journal.
+// NewJournal returns a Journal whose queue holds at most n events. fallback is called if there is no journal.
 func NewJournal(n int, fallback func(text string)) *Journal {
 	j := &Journal{queue: make(chan *control.Event, n), send: journal.Send}
 	if !journal.Enabled() {
@@ -178,10 +178,10 @@ func (j *Journal) Announce(e control.Event) {
 	}
 }
 
-// Waiting is how many events the journal does not have yet, of those that were not dropped.
+// Waiting returns how many events in the queue the journal does not have yet.
 func (j *Journal) Waiting() int { return int(j.waiting.Load()) }
 
-// Dropped is how many events were dropped because the journal was too slow.
+// Dropped returns how many events were dropped because the journal was too slow.
 func (j *Journal) Dropped() uint64 { return j.dropped.Load() }
 
 // Run writes until ctx ends and the queue is empty.
@@ -208,7 +208,7 @@ func (j *Journal) drain() {
 	}
 }
 
-// write sends one event. Its failure has no better place to be told than the journal, so it counts as dropped.
+// write sends one event. A failure could only be reported to the journal itself, so the event counts as dropped.
 func (j *Journal) write(e control.Event) {
 	m := messageOf(e.Kind)
 	f := fields(e)

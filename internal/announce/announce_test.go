@@ -52,7 +52,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	j.Run(ctx)
-	if want := `Banned 192.0.2.1 in jail sshd for 1h0m0s after 5 attempts: name "root"`; text != want {
+	if want := `Banned 192.0.2.1 in jail sshd for 1h after 5 attempts: name "root"`; text != want {
 		t.Errorf("text\n got %s\nwant %s", text, want)
 	}
 	want := map[string]string{
@@ -72,7 +72,7 @@ func TestBanBecomesAJournalEntry(t *testing.T) {
 // Whom a jail only simulates to ban is not called banned.
 func TestSimulatedBans(t *testing.T) {
 	t.Parallel()
-	e := control.Event{Simulated: true, Ban: control.Ban{Jail: "web", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Failures: 5}, Reason: "expired"}
+	e := control.Event{Ban: control.Ban{Simulated: true, Jail: "web", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Failures: 5}, Reason: "expired"}
 	for kind, want := range map[control.EventKind]string{
 		control.BanNew:     "Simulated a ban of 192.0.2.1 in jail web for ever after 5 attempts",
 		control.BanRemoved: "Lifted the simulated ban of 192.0.2.1 in jail web: expired",

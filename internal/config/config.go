@@ -1,5 +1,5 @@
-// Package config turns the files /etc/exile/exile.yaml and their like into one checked Config. It knows files, lines and
-// words, and nothing of what is done with the values.
+// Package config reads /etc/exile/exile.yaml and the other configuration files into one checked Config. It knows files, lines and keys, and
+// not what is done with the values.
 package config
 
 import (
@@ -16,10 +16,12 @@ import (
 
 	"exile/firewall"
 	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/jail/filter"
+	"exile/jail/filter/services"
 )
 
-// Config is all that the files say, complete: what they leave out has its default.
+// Config is the complete configuration: keys that the files leave out have their defaults.
 type Config struct {
 	Backend         string        // "auto", "ipset", "nftables", "route", "dry-run"
 	KillConnections bool          // cut the connections that a banned address has open
@@ -27,15 +29,16 @@ type Config struct {
 	StateDir        string        // of the state file
 	LookBack        time.Duration // how far the journal is read again when there is no state
 	PurgeAge        time.Duration // after this long an offence is forgotten
-	MaxBans         int           // more are not kept
+	MaxBans         int           // the maximum number of bans
 	NAT64           NAT64
 	Recidive        jail.Recidive
-	Jails           []Jail // by name, also the disabled ones
+	Jails           []Jail // by name, including disabled ones
 
-	tree *tree
+	tree  *tree
+	files []file // as they were read
 }
 
-// NAT64 says behind which prefixes IPv4 comes to this host over IPv6, besides those of standards.
+// NAT64 names the prefixes behind which IPv4 reaches this host over IPv6, besides the standard ones.
 type NAT64 struct {
 	Auto     bool // ask the resolver
 	Prefixes []netip.Prefix
@@ -44,23 +47,26 @@ type NAT64 struct {
 // Jail is one jail, complete.
 type Jail struct {
 	jail.Config
+	Adaptive      adaptive.Config // of the detector that Detection may name
 	Enabled       bool
-	ByHand        bool            // it reads nothing, because no jail is enabled: for bans by hand
-	Simulate      bool            // decide and announce, but ban nobody
-	Filter        string          // name of the filter; the jail's own name if none is given
-	Mode          string          // "normal", "ddos", "extra", "aggressive": what the filter counts
-	Publickey     string          // "invalid", "any", "ignore": which failed public keys count
-	Units         []string        // names and patterns of units; empty: those of the filter
-	Identifiers   []string        // syslog identifiers; empty: those of the filter
-	TrustStdout   bool            // lines that a unit printed count, too
-	LogPath       []string        // absolute paths and patterns of text logs, read where there is no journal; empty: the journal
-	LogTimeZone   string          // of their times that name no zone, for time.LoadLocation
-	TrustLogPath  bool            // they are read where there is one, too
-	Ports         []firewall.Port // what a ban closes; empty: everything
+	Auto          bool              // Enabled is whether one of its units or logs exists
+	ByHand        bool              // it reads nothing: for bans by hand, if no jail is enabled
+	Simulate      bool              // decide and announce, but do not ban
+	Filter        string            // name of the filter; the jail's own name if none is given
+	Mode          string            // "normal", "ddos", "extra", "aggressive": what the filter counts
+	Service       *services.Service // the filter, if it comes from a file
+	Publickey     string            // "invalid", "any", "ignore": which failed public keys count
+	Units         []string          // names and patterns of units; empty: those of the filter
+	Identifiers   []string          // syslog identifiers; empty: those of the filter
+	TrustStdout   bool              // lines that a unit printed count, too
+	LogPath       []string          // absolute paths and patterns of text logs, read where there is no journal; empty: the journal
+	LogTimeZone   string            // of their times that name no zone, for time.LoadLocation
+	TrustLogPath  bool              // they are read even if there is a journal
+	Ports         []firewall.Port   // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
-	IgnoreCache   time.Duration // how long its answer holds; 0: it is asked each time
+	IgnoreCache   time.Duration // how long its answer is kept; 0: it is run each time
 	Admins        []string      // accounts and, after an @, groups, beside whose open sessions nobody is banned
 
 	aggregate string // which fields of Aggregate count
@@ -69,10 +75,10 @@ type Jail struct {
 //go:embed builtin.yaml
 var builtin []byte
 
-// builtinName is the origin of what no file says.
+// builtinName is the origin of values that no file sets.
 const builtinName = "built-in"
 
-// recidive is the section that is a rule and no jail.
+// recidive is a section that is a rule and not a jail.
 const recidive = "recidive"
 
 // file is one file of the configuration.
@@ -81,29 +87,39 @@ type file struct {
 	data []byte
 }
 
-// Parse is the configuration that a single file of that name makes. The error joins all mistakes, each a *Problem.
+// Parse returns the configuration of a single file of that name. The error joins all mistakes, each a *Problem.
 func Parse(name string, data []byte) (*Config, error) {
 	return parse([]file{{name, data}})
 }
 
-// parse merges the files in their order over what is built in.
-func parse(files []file) (*Config, error) {
-	t := newTree(&tree{})
+// parse merges the files in order over the built-in values.
+func parse(files []file) (*Config, error) { return parseIn("", files) }
+
+// parseIn merges the files of a host whose root is there.
+func parseIn(root string, files []file) (*Config, error) {
+	t := newTree(&tree{root: root})
 	var ps problems
+	var own filters
 	for i, f := range append([]file{{builtinName, builtin}}, files...) {
-		root, err := decode(f.name, f.data)
+		if f.isFilter() {
+			own = append(own, f)
+			continue
+		}
+		top, err := decode(f.name, f.data)
 		ps.add(err)
-		ps = append(ps, t.merge(f.name, i, root)...)
+		ps = append(ps, t.merge(f.name, i, top)...)
 		if i == 0 {
 			t = newTree(t)
 		}
 	}
 	t.inherit()
+	ps = append(ps, t.use(own)...)
 	t.teach()
 	c, more := t.config()
 	if err := append(ps, more...).join(); err != nil {
 		return nil, err
 	}
+	c.files = files
 	return c, nil
 }
 
@@ -119,12 +135,17 @@ func (t *tree) config() (*Config, problems) {
 	for _, name := range slices.Sorted(maps.Keys(t.jails)) {
 		j, more := t.jail(name)
 		ps = append(ps, more...)
+		if j.Auto {
+			ps.add(t.decided(j))
+			j.Enabled = present(t.root, &j)
+		}
 		if name == recidive {
 			c.Recidive = jail.Recidive{Enabled: j.Enabled, MaxRetry: j.MaxRetry, FindTime: j.FindTime, BanTime: j.BanTime}
 			continue
 		}
 		c.Jails = append(c.Jails, j)
 		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j)))
+		ps.add(t.closable(c, j))
 	}
 	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
 		c.Jails = append(c.Jails, t.byHand())
@@ -132,17 +153,26 @@ func (t *tree) config() (*Config, problems) {
 	return c, ps
 }
 
-// byHand is the jail of a host on which nothing but bans by hand is wanted: it has what the defaults say, and reads nothing.
+// byHand returns the jail of a host that only wants bans by hand: it has the defaults and reads nothing.
 func (t *tree) byHand() Jail {
-	j, _ := t.jail(jail.ByHand) // what is wrong in the defaults other jails have told
+	j, _ := t.jail(jail.ByHand) // mistakes in the defaults were reported by other jails
 	j.Enabled, j.ByHand, j.Filter, j.Units, j.Identifiers, j.LogPath = true, true, "", nil, nil, nil
 	j.Detection = jail.Threshold
 	return j
 }
 
-// knownFilter tells of an enabled jail whose filter does not exist: where it is named, or else where the jail is.
+// decided reports a jail without a unit or log that is to run where these exist.
+func (t *tree) decided(j Jail) error {
+	if j.Name != recidive && len(j.Units)+len(j.LogPath) > 0 {
+		return nil
+	}
+	v, _ := t.lookup(j.Name, "enabled")
+	return v.explain("enabled", fmt.Errorf("%s has no unit or log: say yes or no", j.Name))
+}
+
+// knownFilter reports an enabled jail whose filter does not exist, at the place where the filter or else the jail is named.
 func (t *tree) knownFilter(j Jail) error {
-	if !j.Enabled {
+	if !j.Enabled || j.Service != nil || t.broken[j.Name] {
 		return nil
 	}
 	_, err := filter.New(j.Filter, filter.Options{Mode: j.Mode, Publickey: j.Publickey})
@@ -156,17 +186,26 @@ func (t *tree) knownFilter(j Jail) error {
 	return v.explain(fmt.Sprintf("jail %q", j.Name), err)
 }
 
-// watchful tells of an enabled jail that would read nothing.
+// watchful reports an enabled jail that would read nothing.
 func (t *tree) watchful(j Jail) error {
-	if !j.Enabled || len(j.Units) > 0 || len(j.LogPath) > 0 {
+	if !j.Enabled || len(j.Units) > 0 || len(j.LogPath) > 0 || j.Service != nil && j.Service.Sender != services.Unit {
 		return nil
 	}
 	return t.named[j.Name].explain(fmt.Sprintf("jail %q", j.Name),
 		errors.New("it watches nothing: name the service's units with units:, or its log with logpath: in the jail"))
 }
 
+// closable reports an enabled jail that closes ports, if the configured backend cannot do that.
+func (t *tree) closable(c *Config, j Jail) error {
+	if c.Backend != "route" || len(j.Ports) == 0 || !j.Enabled || j.Simulate {
+		return nil
+	}
+	v, _ := t.lookup(j.Name, "port") // without it all ports are closed
+	return v.explain("port", errors.New("backend: route cannot limit a ban to a port: set port: all, or backend: ipset or nftables"))
+}
+
 func (t *tree) jail(name string) (Jail, problems) {
-	j := Jail{Config: jail.Config{Name: name, Adaptive: jail.DefaultAdaptive()}, Filter: name}
+	j := Jail{Config: jail.Config{Name: name}, Adaptive: adaptive.Default(), Filter: name, Service: t.services[name]}
 	var ps problems
 	for _, w := range jailWords() {
 		if v, ok := t.lookup(name, w.name); ok {
@@ -206,8 +245,8 @@ func (t *tree) latest(name, key string, words ...string) (string, value, bool) {
 	return "", value{}, false
 }
 
-// teach has what people copy from a tutorial behave as the tutorial says: its words, named in a later file than the cleverer way,
-// win over it.
+// teach makes settings that people copy from a tutorial behave as the tutorial says: if they are in a later file than the choice of a better
+// detector, they win over it.
 func (t *tree) teach() {
 	for name := range t.jails {
 		if word, v, ok := t.latest(name, "detection", "maxretry", "findtime", "bantime"); ok && name != recidive {
@@ -217,7 +256,7 @@ func (t *tree) teach() {
 	}
 }
 
-// Why says, for people, by what the detection of a jail was chosen.
+// Why says for people which setting chose the detection of a jail.
 func (c *Config) Why(jailName string) string {
 	v, _ := c.tree.lookup(jailName, "detection")
 	if word := c.tree.taught[jailName]; word != "" {
@@ -226,7 +265,7 @@ func (c *Config) Why(jailName string) string {
 	return v.origin()
 }
 
-// Rule says, for people, what makes a ban in the jail and how long it is.
+// Rule says for people what leads to a ban in the jail and how long the ban lasts.
 func (j *Jail) Rule() string {
 	if j.Detection == jail.Adaptive {
 		a := j.Adaptive
@@ -247,7 +286,7 @@ func (j *Jail) Rule() string {
 	return rule
 }
 
-// RecidiveRule says the same of the rule for those who are banned again and again.
+// RecidiveRule says the same about the rule for addresses that are banned again and again.
 func RecidiveRule(r jail.Recidive) string { return ruleOf(r.MaxRetry, "ban", r.FindTime, r.BanTime) }
 
 func ruleOf(n int, of string, within, banned time.Duration) string {
@@ -261,7 +300,7 @@ func ruleOf(n int, of string, within, banned time.Duration) string {
 	return fmt.Sprintf("%d %s within %s; %s", n, of, FormatDuration(within), bans)
 }
 
-// fastWindow lets maxretry and findtime be the fast window of an adaptive jail that names them itself.
+// fastWindow makes maxretry and findtime the fast window of an adaptive jail that sets them itself.
 func (t *tree) fastWindow(name string, j *Jail) error {
 	if j.Detection != jail.Adaptive {
 		return nil
@@ -277,10 +316,10 @@ func (t *tree) fastWindow(name string, j *Jail) error {
 	return nil
 }
 
-// maxPoints is the most that the adaptive detector counts to.
+// maxPoints is the maximum that the adaptive detector counts to.
 const maxPoints = 500
 
-// explain says where and in what the mistake is.
+// explain adds the place and the key to a mistake.
 func (v value) explain(key string, err error) error {
 	if err == nil {
 		return nil
@@ -288,8 +327,8 @@ func (v value) explain(key string, err error) error {
 	return problem(v.file, v.line, "%s: %s", key, err)
 }
 
-// Origin is "file:line" of the value that key has in a jail ("" for the whole daemon), for messages about it; of the jail
-// itself when no file gives it that value.
+// Origin returns "file:line" of the value of a key in a jail ("" for the whole daemon), for messages about it; or of the jail itself if no file
+// sets the key.
 func (c *Config) Origin(jailName, key string) string {
 	v, ok := c.tree.globals[key]
 	if jailName != "" {
@@ -305,7 +344,7 @@ func (c *Config) Origin(jailName, key string) string {
 
 func (v value) origin() string {
 	if v.layer == 0 {
-		return builtinName
+		return cmp.Or(v.file, builtinName)
 	}
 	return (&Problem{File: path.Clean(v.file), Line: v.line}).position()
 }

@@ -13,6 +13,7 @@ import (
 
 	"exile/firewall"
 	"exile/jail"
+	"exile/jail/adaptive"
 )
 
 func jailNamed(t *testing.T, c *Config, name string) Jail {
@@ -67,8 +68,8 @@ func TestBuiltin(t *testing.T) {
 				MaxTracked:  1_000_000,
 				Escalation:  jail.Escalation{Increment: true, Factor: 1, MaxTime: 7 * 24 * time.Hour},
 				TrustLogins: 24 * time.Hour,
-				Adaptive:    jail.DefaultAdaptive(),
 			},
+			Adaptive:    adaptive.Default(),
 			Enabled:     true,
 			Filter:      "sshd",
 			Mode:        "normal",
@@ -229,30 +230,30 @@ jails:
 
 func TestAdaptive(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]func(*jail.AdaptiveConfig){
-		"":                            func(*jail.AdaptiveConfig) {},
-		"maxretry: 3\nfindtime: 1h":   func(*jail.AdaptiveConfig) {},
-		"sshd: {maxretry: 3}":         func(*jail.AdaptiveConfig) {},
-		"sshd: {detection: adaptive}": func(*jail.AdaptiveConfig) {},
-		"maxretry: 3\nsshd: {detection: adaptive}":  func(*jail.AdaptiveConfig) {},
-		"sshd: {detection: adaptive, maxretry: 3}":  func(c *jail.AdaptiveConfig) { c.MaxRetry = 3 },
-		"detection: adaptive\nfindtime: 1h":         func(*jail.AdaptiveConfig) {},
-		"detection: adaptive\nsshd: {findtime: 1h}": func(c *jail.AdaptiveConfig) { c.FindTime = time.Hour },
-		"detection: adaptive\nsshd: {maxretry: 7}":  func(c *jail.AdaptiveConfig) { c.MaxRetry = 7 },
-		"adaptive.maxretry: 2.5\nadaptive.slow_retry: 0": func(c *jail.AdaptiveConfig) {
+	for text, want := range map[string]func(*adaptive.Config){
+		"":                            func(*adaptive.Config) {},
+		"maxretry: 3\nfindtime: 1h":   func(*adaptive.Config) {},
+		"sshd: {maxretry: 3}":         func(*adaptive.Config) {},
+		"sshd: {detection: adaptive}": func(*adaptive.Config) {},
+		"maxretry: 3\nsshd: {detection: adaptive}":  func(*adaptive.Config) {},
+		"sshd: {detection: adaptive, maxretry: 3}":  func(c *adaptive.Config) { c.MaxRetry = 3 },
+		"detection: adaptive\nfindtime: 1h":         func(*adaptive.Config) {},
+		"detection: adaptive\nsshd: {findtime: 1h}": func(c *adaptive.Config) { c.FindTime = time.Hour },
+		"detection: adaptive\nsshd: {maxretry: 7}":  func(c *adaptive.Config) { c.MaxRetry = 7 },
+		"adaptive.maxretry: 2.5\nadaptive.slow_retry: 0": func(c *adaptive.Config) {
 			c.MaxRetry, c.SlowRetry = 2.5, 0
 		},
-		"adaptive.ladder: 1h 1d\nadaptive.name_ladder: [2d]\nadaptive.maxban: 3d": func(c *jail.AdaptiveConfig) {
+		"adaptive.ladder: 1h 1d\nadaptive.name_ladder: [2d]\nadaptive.maxban: 3d": func(c *adaptive.Config) {
 			c.Ladder, c.NameLadder, c.MaxBan = []time.Duration{time.Hour, day}, []time.Duration{2 * day}, 3*day
 		},
-		"adaptive.prefix_hosts: 0\nadaptive.name_hosts: 2\nadaptive.known_good: 1": func(c *jail.AdaptiveConfig) {
+		"adaptive.prefix_hosts: 0\nadaptive.name_hosts: 2\nadaptive.known_good: 1": func(c *adaptive.Config) {
 			c.PrefixHosts, c.NameHosts, c.KnownGood = 0, 2, 1
 		},
-		"adaptive.name_sure: 0\nadaptive.siege_hosts: 8\nadaptive.siege_time: 1d\nadaptive.stranger_retry: 2.5": func(c *jail.AdaptiveConfig) {
+		"adaptive.name_sure: 0\nadaptive.siege_hosts: 8\nadaptive.siege_time: 1d\nadaptive.stranger_retry: 2.5": func(c *adaptive.Config) {
 			c.NameSure, c.SiegeHosts, c.SiegeTime, c.StrangerRetry = 0, 8, day, 2.5
 		},
 	} {
-		expected := jail.DefaultAdaptive()
+		expected := adaptive.Default()
 		want(&expected)
 		if diff := cmp.Diff(expected, jailNamed(t, mustParse(t, text), "sshd").Adaptive); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)

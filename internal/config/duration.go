@@ -14,7 +14,7 @@ const (
 	year = 365*day + 6*time.Hour // as systemd.time(7) and fail2ban have it
 )
 
-// maxDuration is the longest time that a key may have; what is meant to be longer is permanent.
+// maxDuration is the longest time that a key may have; longer times have to be permanent.
 const maxDuration = 100 * year
 
 // ParseDuration reads a time as people write it: seconds ("600"), or numbers with a unit ("10m", "1h 30min", "1d12h",
@@ -38,8 +38,8 @@ func ParseDuration(s string) (time.Duration, error) {
 	return sum, nil
 }
 
-// FormatDuration writes a time in the largest unit of which it is a whole number ("4h", "90min"), so that ParseDuration reads it
-// back. Less than a second is cut off.
+// FormatDuration writes a time as a whole number of the largest possible unit ("4h", "90min"), so that ParseDuration reads it back. Fractions of a
+// second are cut off.
 func FormatDuration(d time.Duration) string {
 	for _, u := range []struct {
 		name   string
@@ -52,7 +52,7 @@ func FormatDuration(d time.Duration) string {
 	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
 }
 
-// cutTime cuts one number and its unit off s. Only a number that stands alone may be without a unit: it is seconds.
+// cutTime cuts one number and its unit off s. Only a number that stands alone may lack the unit: it means seconds.
 func cutTime(s string, alone bool) (d time.Duration, rest string, err error) {
 	digits := strings.IndexFunc(s+"s", func(r rune) bool { return r < '0' || r > '9' })
 	n, err := strconv.ParseInt(s[:digits], 10, 64)
@@ -75,7 +75,7 @@ func cutTime(s string, alone bool) (d time.Duration, rest string, err error) {
 	return time.Duration(n) * unit, rest[letters:], nil
 }
 
-// unitOf is the length of a unit, 0 for a word that is none.
+// unitOf returns the length of a unit, or 0 for any other word.
 func unitOf(word string) time.Duration {
 	for _, u := range []struct {
 		words  []string

@@ -15,8 +15,7 @@ type Setting struct {
 	Origin  string // "file:line", or "built-in"
 }
 
-// Explain lists every value of the merged files with its origin, in a steady order. Words that a jail does not have
-// come from the defaults.
+// Explain lists every value of the merged files with its origin, in a fixed order. Keys that a jail does not have come from the defaults.
 func (c *Config) Explain() []Setting {
 	out := c.tree.globals.explain("")
 	out = append(out, c.tree.defaults.explain("defaults")...)
@@ -36,8 +35,8 @@ func (s section) explain(name string) []Setting {
 	return out
 }
 
-// YAML prints the merged files as one, with the origin of each value behind it. It reads back as the same configuration,
-// but for what depends on the order of files: see detection in exile.yaml(5).
+// YAML prints the merged files as one, with the origin of each value as a comment. It reads back as the same configuration, except for what
+// depends on the order of files: see detection in exile.yaml(5).
 func (c *Config) YAML() string {
 	var b strings.Builder
 	c.tree.globals.print(&b, "")

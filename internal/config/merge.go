@@ -5,26 +5,31 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"exile/jail/filter/services"
 )
 
-// section is what one part of the files says, by key.
+// section holds the values of one part of the files, by key.
 type section map[string]value
 
-// tree is all files merged: of each key the value of the last file that names it.
+// tree is all files merged: each key has the value of the last file that sets it.
 type tree struct {
 	globals  section
 	defaults section
 	jails    map[string]section
-	named    map[string]value  // where each jail was named last
-	taught   map[string]string // by which word of a tutorial the detection of a jail was chosen
-	builtin  *tree             // what null falls back to; empty for the built-in tree itself
+	named    map[string]value             // the last place where each jail is named
+	taught   map[string]string            // the key of a tutorial that chose the detection of a jail
+	services map[string]*services.Service // the filters from files, by jail
+	broken   map[string]bool              // jails whose filter has mistakes, which were reported
+	root     string                       // of the host; empty: /
+	builtin  *tree                        // what null resets to; empty for the built-in tree itself
 }
 
-// maxJails bounds what a file can make the daemon do.
+// maxJails limits how much work a file can cause.
 const maxJails = 256
 
 func newTree(builtin *tree) *tree {
-	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, taught: map[string]string{}, builtin: builtin}
+	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, taught: map[string]string{}, services: map[string]*services.Service{}, broken: map[string]bool{}, root: builtin.root, builtin: builtin}
 	maps.Copy(t.globals, builtin.globals)
 	maps.Copy(t.defaults, builtin.defaults)
 	for name, s := range builtin.jails {
@@ -33,8 +38,8 @@ func newTree(builtin *tree) *tree {
 	return t
 }
 
-// merge puts a file over what is there. Words of a jail at the top of the file are defaults, and a mapping at the top is
-// a jail, so that a file can be as flat as the ones people know.
+// merge merges a file over the previous ones. Keys of a jail at the top of the file are defaults, and a mapping at the top is a jail, so that a
+// file can be as flat as those that people know.
 func (t *tree) merge(file string, layer int, root node) problems {
 	var ps problems
 	if root.kind == null {
@@ -44,17 +49,16 @@ func (t *tree) merge(file string, layer int, root node) problems {
 		return problems{problem(file, root.line, "a mapping of keys to values is wanted at the top")}
 	}
 	for _, p := range root.pairs {
-		v := value{node: p.value, file: file, layer: layer}
-		v.line = p.line
+		v := value{file: file, layer: layer}.at(p)
 		switch {
 		case p.key == "defaults" || p.key == "DEFAULT":
 			ps = append(ps, t.mergeDefaults(v)...)
 		case p.key == "jails":
 			ps = append(ps, t.mergeJails(v)...)
-		case p.value.kind == mapping && nearest(p.key, topWords()) == "", p.value.kind == null && t.jails[p.key] != nil:
+		case p.value.kind == mapping && nearest(p.key, topWords()) == "", p.value.kind != mapping && t.jails[p.key] != nil:
 			ps = append(ps, t.mergeJail(p.key, v)...)
 		default:
-			ps.add(t.setDefault(p.key, v, topWords()))
+			ps.add(t.setDefault(p.key, v, slices.AppendSeq(topWords(), maps.Keys(t.jails))))
 		}
 	}
 	return ps
@@ -73,7 +77,7 @@ func (t *tree) mergeDefaults(v value) (ps problems) {
 	return ps
 }
 
-// setDefault sets a word of the daemon or the default of a word of the jails.
+// setDefault sets a key of the daemon, or the default of a key of the jails.
 func (t *tree) setDefault(key string, v value, valid []string) error {
 	if slices.Contains(names(globalWords()), key) {
 		t.globals.set(key, v, t.builtin.globals)
@@ -92,14 +96,30 @@ func (t *tree) mergeJails(v value) (ps problems) {
 	pairs, err := v.mapping()
 	ps.add(err)
 	for _, p := range pairs {
-		ps = append(ps, t.mergeJail(p.key, v.at(p))...)
+		if inner := v.at(p); p.value.kind != mapping && slices.Contains(defaultWords(), p.key) {
+			ps.add(inner.misplaced(p.key))
+		} else {
+			ps = append(ps, t.mergeJail(p.key, inner)...)
+		}
 	}
 	return ps
 }
 
+// misplaced says where a key belongs that was found in the place of a jail.
+func (v value) misplaced(key string) error {
+	if slices.Contains(names(globalWords()), key) {
+		return problem(v.file, v.line, "%q is for the whole daemon: put it at the top of the file", key)
+	}
+	return problem(v.file, v.line, "%q is a word of a jail and stands beside jails: indent it below the name of its jail, or put it below defaults:", key)
+}
+
 func (t *tree) mergeJail(name string, v value) (ps problems) {
 	if !isName(name) {
-		return problems{problem(v.file, v.line, "%q is no name for a jail: at most 64 small letters, digits, and .-_ inside", name)}
+		meant := ""
+		if small := strings.ToLower(name); isName(small) {
+			meant = fmt.Sprintf("; did you mean %q?", small)
+		}
+		return problems{problem(v.file, v.line, "%q is no name for a jail: at most 64 small letters, digits, and .-_ inside%s", name, meant)}
 	}
 	if _, ok := t.jails[name]; !ok && len(t.jails) >= maxJails {
 		return problems{problem(v.file, v.line, "more than %d jails", maxJails)}
@@ -135,7 +155,7 @@ func (t *tree) setInJail(name, key string, v value) error {
 	return v.unknownWord(key, names(jailWords()), fmt.Sprintf(" in jail %q", name))
 }
 
-// set stores a value; null takes back what files have said.
+// set stores a value; null undoes what previous files have set.
 func (s section) set(key string, v value, builtin section) {
 	if v.kind != null {
 		s[key] = v
@@ -147,23 +167,30 @@ func (s section) set(key string, v value, builtin section) {
 	}
 }
 
-// mapping is the content of a section that may be empty.
+// mapping returns the content of a section, which may be empty.
 func (v value) mapping() ([]pair, error) {
-	if v.kind == mapping || v.kind == null {
+	switch v.kind {
+	case mapping, null:
 		return v.pairs, nil
+	case list:
+		return nil, problem(v.file, v.begins, "keys and values are wanted here, not a list: write names with a colon, and without a dash")
+	case scalar:
 	}
-	return nil, problem(v.file, v.line, "keys and values are wanted here, not one value or a list")
+	if err := habit(v.file, v.begins, v.text); err != nil {
+		return nil, err
+	}
+	return nil, problem(v.file, v.line, `keys and values are wanted here, not one value: write them below, indented, as in "enabled: yes"`)
 }
 
-// at is the value of a pair inside v.
+// at returns the value of a pair inside v.
 func (v value) at(p pair) value {
-	inner := value{node: p.value, file: v.file, layer: v.layer}
+	inner := value{node: p.value, file: v.file, layer: v.layer, begins: p.value.line}
 	inner.line = p.line
 	return inner
 }
 
-// inherit gives jails with the filter of a built-in jail that jail's service and detector, unless a file says something else of
-// the jail or of all jails.
+// inherit gives a jail with the filter of a built-in jail the service and detector of that jail, unless a file sets something else for the
+// jail or for all jails.
 func (t *tree) inherit() {
 	for _, s := range t.jails {
 		service := t.builtin.jails[s["filter"].text]
@@ -181,7 +208,7 @@ func (t *tree) inherit() {
 	}
 }
 
-// lookup is what holds for a jail: its own word, or the default.
+// lookup returns the value for a jail: its own, or the default.
 func (t *tree) lookup(name, key string) (value, bool) {
 	if v, ok := t.jails[name][key]; ok {
 		return v, true

@@ -242,6 +242,7 @@ func TestNotText(t *testing.T) {
 	for data, want := range map[string]string{
 		"\xff\xfeb\x00:\x00": "t.yaml: this is text in UTF-16: save it in UTF-8",
 		"\xfe\xff\x00b\x00:": "t.yaml: this is text in UTF-16: save it in UTF-8",
+		"b\x00:\x001\x00":    "t.yaml: this is text in UTF-16: save it in UTF-8",
 		"a: 1\nb: \xe4\n":    "t.yaml:2: this line is not text in UTF-8: save the file in that encoding",
 		"a: 1\nb\x00: 1\n":   "t.yaml:2: this line has a NUL byte: it is not text",
 	} {

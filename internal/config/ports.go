@@ -9,7 +9,7 @@ import (
 	"exile/firewall"
 )
 
-// maxPorts bounds what ranges expand to: every port of a jail is an element of its own in the kernel.
+// maxPorts limits what ranges expand to: every port of a jail is a separate element in the kernel.
 const maxPorts = 64
 
 // parsePorts reads "ssh", "22", "22,2222", "1000:1009", "53/udp" or a list of such. "all" alone is no limit: nil.
@@ -58,7 +58,7 @@ func parsePort(word string) (first, last uint16, proto uint8, err error) {
 	return first, last, proto, err
 }
 
-// portNumber looks a service name up in /etc/services; it asks no network.
+// portNumber looks up a service name in /etc/services, without the network.
 func portNumber(network, name string) (uint16, error) {
 	if n, err := strconv.ParseUint(name, 10, 16); err == nil && n > 0 {
 		return uint16(n), nil

@@ -11,7 +11,7 @@ import (
 // Problem is one mistake in a configuration file.
 type Problem struct {
 	File string
-	Line int // 0: the file as a whole
+	Line int // 0: the whole file
 	Text string
 }
 
@@ -31,10 +31,10 @@ func problem(file string, line int, format string, args ...any) *Problem {
 	return &Problem{File: file, Line: line, Text: fmt.Sprintf(format, args...)}
 }
 
-// maxProblems bounds what is shown of a file that is wrong from top to bottom.
+// maxProblems is how many mistakes of a file are shown.
 const maxProblems = 20
 
-// problems collects mistakes, so that one look at the error mends them all.
+// problems collects mistakes, so that all can be corrected at once.
 type problems []error
 
 func (ps *problems) add(err error) {
@@ -43,7 +43,7 @@ func (ps *problems) add(err error) {
 	}
 }
 
-// join sorts by place and drops doubles: a bad default is found again in every jail.
+// join sorts by place and drops duplicates: a bad default is found again in every jail.
 func (ps problems) join() error {
 	slices.SortStableFunc(ps, func(a, b error) int {
 		p, q := asProblem(a), asProblem(b)
@@ -63,18 +63,19 @@ func asProblem(err error) *Problem {
 	return &Problem{}
 }
 
-// unknown is the text for a key that nobody knows.
-func unknown(key string, valid []string) string {
+// unknown returns the text for an unknown key.
+func unknown(key, where string, valid []string) string {
+	text := fmt.Sprintf("unknown key %q%s", key, where)
 	if hint, ok := elsewhere[key]; ok {
-		return fmt.Sprintf("unknown key %q: %s", key, hint)
+		return text + ": " + hint
 	}
 	if near := nearest(key, valid); near != "" {
-		return fmt.Sprintf("unknown key %q, did you mean %q?", key, near)
+		return fmt.Sprintf("%s, did you mean %q?", text, near)
 	}
-	return fmt.Sprintf("unknown key %q", key)
+	return text
 }
 
-// elsewhere says for words of fail2ban what does their work here.
+// elsewhere names the equivalents of keys of fail2ban, and of keys that people may look for.
 var elsewhere = map[string]string{
 	"action":             "what a ban does is chosen by backend",
 	"action_":            "what a ban does is chosen by backend",
@@ -82,6 +83,24 @@ var elsewhere = map[string]string{
 	"action_mwl":         noMail,
 	"actionban":          "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
 	"actionunban":        "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"allow":              noBan,
+	"allowlist":          noBan,
+	"ban_count":          "use maxretry",
+	"blacklist":          "bans by hand: exilectl ban",
+	"blocklist":          "bans by hand: exilectl ban",
+	"denylist":           "bans by hand: exilectl ban",
+	"duration":           "use bantime",
+	"email":              noMail,
+	"filters":            "name one filter: in each jail",
+	"ignore":             noBan,
+	"mail":               noMail,
+	"maxfailures":        "use maxretry",
+	"notify":             noMail,
+	"service":            "name the units of the service with units",
+	"threshold":          "use maxretry, or detection: threshold",
+	"trusted":            noBan,
+	"webhook":            "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"whitelist":          noBan,
 	"after":              "files are read in the order of their names, see exile.yaml(5)",
 	"banaction":          "choose the firewall with backend: auto, ipset, nftables or route",
 	"banaction_allports": "bans are for all ports unless port says otherwise",
@@ -112,10 +131,13 @@ var elsewhere = map[string]string{
 	"usedns":             "names in log lines are never resolved",
 }
 
-const noMail = "no mail is sent; see exilectl statistics --daily and exilectl monitor"
+const (
+	noMail = "no mail is sent; see exilectl statistics --daily and exilectl monitor"
+	noBan  = "ignoreip names who is never banned"
+)
 
-// nearest is the valid word closest to key, the first of equals, or "" when none is near: at most two letters away, and
-// a third of the word.
+// nearest returns the valid key closest to key, or "" if none is near: at most two letters, and a third of the key, may differ. Of equals
+// the first wins.
 func nearest(key string, valid []string) string {
 	key = strings.ToLower(key)
 	best, word := min(2, (len(key)+1)/3)+1, ""
@@ -127,8 +149,8 @@ func nearest(key string, valid []string) string {
 	return word
 }
 
-// distance is the number of letters to insert, remove, replace or swap with the next to make b of a, as far as it is
-// below limit.
+// distance returns how many letters have to be inserted, removed, replaced or swapped with the next to turn a into b, as far as that is below
+// limit.
 func distance(a, b string, limit int) int {
 	if abs(len(a)-len(b)) >= limit {
 		return limit

@@ -14,17 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sources says where the files are. The zero value: where the system has them.
+// Sources says where the files are. The zero value means the usual places.
 type Sources struct {
 	Root string // put before every path; empty: /
-	File string // the only file to read, without Root; empty: the usual ones
-	Text string // read in place of the main file, or of File; empty: they are
+	File string // the only file to read besides filters, without Root; empty: the usual ones
+	Text string // replaces the main file, or File; empty: they are read
+	// Packaged asks only for the files of packages, without those of the administrator.
+	Packaged bool
 }
 
 // textName is the name of Text in messages.
 const textName = "configuration on trial"
 
-// Main is the path of the file that Text takes the place of, whether it exists or not.
+// Main returns the path of the file that Text replaces, whether it exists or not.
 func (s Sources) Main() string {
 	if s.File != "" {
 		return s.File
@@ -33,28 +35,52 @@ func (s Sources) Main() string {
 }
 
 const (
-	mainName = "exile.yaml"
-	// maxFile is the most that one file may hold: long lists belong into a file: of ignoreip.
+	mainName  = "exile.yaml"
+	dropInDir = mainName + ".d"
+	// maxFile is the maximum size of one file: long lists belong in a file: of ignoreip.
 	maxFile = 1 << 20
-	// maxDropIns bounds the number of files.
+	// maxTotal is the maximum size of all files together.
+	maxTotal = 4 << 20
+	// maxDropIns is the maximum number of files.
 	maxDropIns = 256
 )
 
 // Load reads the main file of the first of these directories that has one, and over it the *.yaml drop-ins of all,
 // by name: /etc/exile, /run/exile, /usr/local/lib/exile, /usr/lib/exile. A drop-in hides those of the same name in
-// directories behind; an empty file or a link to /dev/null takes the place and says nothing. No file at all is fine.
+// later directories; an empty file or a link to /dev/null only hides them. No file at all is fine. filters.d/*.yaml are read likewise.
 //
 // The error joins all mistakes in the files, each a *Problem, or says which file could not be read.
 func Load(s Sources) (*Config, error) {
 	files, err := s.files()
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w%s", err, permit(err))
 	}
-	return parse(files)
+	return parseIn(s.Root, files)
+}
+
+// permit says how to let the daemon read a file that it may not read.
+func permit(err error) string {
+	e, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(err, fs.ErrPermission) {
+		return ""
+	}
+	for i, r := range e.Path { // the first folder that cannot be searched, if it is one of these
+		if dir := e.Path[:i]; r == '/' && i > 0 && unix.Access(dir, unix.X_OK) != nil {
+			return fmt.Sprintf("; exiled reads it as the user exile: run chmod o+rx %s", dir)
+		}
+	}
+	mode := "o+r"
+	if info, err := os.Stat(e.Path); err == nil && info.IsDir() {
+		mode = "o+rx"
+	}
+	return fmt.Sprintf("; exiled reads it as the user exile: run chmod %s %s", mode, e.Path)
 }
 
 func (s Sources) directories() []string {
 	dirs := []string{"/etc/exile", "/run/exile", "/usr/local/lib/exile", "/usr/lib/exile"}
+	if s.Packaged {
+		dirs = dirs[2:]
+	}
 	for i, d := range dirs {
 		dirs[i] = filepath.Join("/", s.Root, d)
 	}
@@ -64,17 +90,28 @@ func (s Sources) directories() []string {
 func (s Sources) files() ([]file, error) {
 	switch {
 	case s.File != "" && s.Text != "":
-		return s.text(), nil
+		return s.withFilters(s.text())
 	case s.File != "":
 		f, err := readFile(s.File)
-		return []file{f}, err
+		if err != nil {
+			return nil, err
+		}
+		return s.withFilters([]file{f})
 	}
 	main, err := s.mainFile()
 	if err != nil {
 		return nil, err
 	}
-	dropIns, err := s.dropIns()
-	return append(main, dropIns...), err
+	dropIns, err := s.filesIn(dropInDir)
+	if err != nil {
+		return nil, err
+	}
+	return s.withFilters(append(main, dropIns...))
+}
+
+func (s Sources) withFilters(files []file) ([]file, error) {
+	filters, err := s.filterFiles()
+	return append(files, filters...), err
 }
 
 func (s Sources) text() []file { return []file{{name: textName, data: []byte(s.Text)}} }
@@ -93,37 +130,45 @@ func (s Sources) mainFile() ([]file, error) {
 	return nil, nil
 }
 
-func (s Sources) dropIns() ([]file, error) {
+// filesIn reads the *.yaml files in a folder of each of the directories, by name. A file hides those of the same name in later directories.
+func (s Sources) filesIn(folder string) ([]file, error) {
 	paths := map[string]string{}
 	for _, dir := range s.directories() {
-		dir = filepath.Join(dir, "exile.yaml.d")
+		dir = filepath.Join(dir, folder)
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		for _, e := range entries {
 			name := e.Name()
-			if strings.HasPrefix(name, ".") || filepath.Ext(name) != ".yaml" || paths[name] != "" {
-				continue
+			if isDropIn(name) && paths[name] == "" {
+				paths[name] = filepath.Join(dir, name)
 			}
-			paths[name] = filepath.Join(dir, name)
 		}
 	}
 	if len(paths) > maxDropIns {
-		return nil, fmt.Errorf("%d drop-in files in exile.yaml.d: at most %d", len(paths), maxDropIns)
+		return nil, fmt.Errorf("%d files in %s: at most %d", len(paths), folder, maxDropIns)
 	}
 	var files []file
+	total := 0
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		f, err := readFile(paths[name])
 		if err != nil {
 			return nil, err
+		}
+		if total += len(f.data); total > maxTotal-maxFile {
+			return nil, fmt.Errorf("the files hold more than %d bytes together; put long lists into a file and write ignoreip: file:/PATH", maxTotal)
 		}
 		files = append(files, f)
 	}
 	return files, nil
 }
 
-// readFile reads a regular file, or nothing from /dev/null. It does not wait at a named pipe.
+func isDropIn(name string) bool {
+	return !strings.HasPrefix(name, ".") && filepath.Ext(name) == ".yaml"
+}
+
+// readFile reads a regular file, or nothing from /dev/null. It does not block on a named pipe.
 func readFile(name string) (file, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

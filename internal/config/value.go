@@ -13,14 +13,15 @@ import (
 	"exile/jail"
 )
 
-// value is what a key is set to, and where.
+// value is the value of a key, and its place.
 type value struct {
 	node
-	file  string
-	layer int // files of higher layers win; 0 is what is built in
+	file   string
+	begins int // the line of the value, where line is that of its key
+	layer  int // files of higher layers win; 0 is built in
 }
 
-// scalar is the text of a value that is one word or number.
+// scalar returns the text of a value that is one word or number.
 func (v value) scalar() (string, error) {
 	if v.kind != scalar {
 		return "", errors.New("one value is wanted here, not a list or a mapping")
@@ -28,7 +29,7 @@ func (v value) scalar() (string, error) {
 	return strings.TrimSpace(v.text), nil
 }
 
-// words are the items of a list, or of one string in which they are separated by blanks and commas.
+// words returns the items of a list, or of one string in which blanks and commas separate them.
 func (v value) words() ([]string, error) {
 	switch v.kind {
 	case null:
@@ -53,7 +54,7 @@ func split(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
 }
 
-// The parsers below turn a value into what a field of the configuration holds.
+// The parsers below turn a value into the type of its field in the configuration.
 
 // parseZone reads the name of a time zone, as timedatectl list-timezones shows them, for time.LoadLocation.
 func parseZone(v value) (string, error) {
@@ -112,7 +113,7 @@ func numberIn(low, high float64) func(value) (float64, error) {
 	}
 }
 
-// parseMultipliers reads whole numbers, at most as many as a ban time can double.
+// parseMultipliers reads whole numbers, at most as many as a ban time can be doubled.
 func parseMultipliers(v value) ([]int, error) {
 	words, err := v.words()
 	if err != nil {
@@ -139,7 +140,7 @@ func parseTimes(v value) ([]time.Duration, error) {
 		return nil, err
 	}
 	if len(words) < 1 || len(words) > 64 {
-		return nil, fmt.Errorf("%d ban times: 1 to 64 are wanted", len(words))
+		return nil, fmt.Errorf("%d ban times: write 1 to 64", len(words))
 	}
 	times := make([]time.Duration, len(words))
 	for i, w := range words {
@@ -147,7 +148,7 @@ func parseTimes(v value) ([]time.Duration, error) {
 			return nil, err
 		}
 		if times[i] < time.Second {
-			return nil, fmt.Errorf("%q is shorter than %v", w, time.Second)
+			return nil, fmt.Errorf("%q is shorter than %s", w, FormatDuration(time.Second))
 		}
 	}
 	return times, nil
@@ -161,7 +162,7 @@ func timeFrom(low time.Duration) func(value) (time.Duration, error) {
 		}
 		d, err := ParseDuration(s)
 		if err == nil && d < low {
-			err = fmt.Errorf("%q is shorter than %v", s, low)
+			err = fmt.Errorf("%q is shorter than %s", s, FormatDuration(low))
 		}
 		return d, err
 	}
@@ -176,7 +177,7 @@ func IsForever(s string) bool {
 	return false
 }
 
-// parseBanTime also knows for ever.
+// parseBanTime also accepts the words for permanent.
 func parseBanTime(v value) (time.Duration, error) {
 	if s, err := v.scalar(); err == nil && IsForever(s) {
 		return jail.Permanent, nil
@@ -217,6 +218,9 @@ func parseName(v value) (string, error) {
 	return s, err
 }
 
+// IsJail reports whether that can be the name of a jail. Such a name is no path.
+func IsJail(name string) bool { return isName(name) }
+
 func isName(s string) bool {
 	return s != "" && len(s) <= 64 && !strings.HasPrefix(s, ".") && !strings.HasPrefix(s, "-") &&
 		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
@@ -242,7 +246,7 @@ func parsePaths(v value) ([]string, error) {
 
 func isPath(s string) bool { return filepath.IsAbs(s) && !strings.ContainsRune(s, 0) }
 
-// parseUnits accepts names and patterns of units ("ssh@*.service"); a name without suffix is a service.
+// parseUnits accepts names and patterns of units ("ssh@*.service"); a name without a suffix is a service.
 func parseUnits(v value) ([]string, error) {
 	units, err := parseEach(v, func(s string) error {
 		if len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '/' || r > '~' }) {
@@ -259,7 +263,7 @@ func parseUnits(v value) ([]string, error) {
 	return units, err
 }
 
-// parseAdmins takes names of accounts and, after an @, of groups.
+// parseAdmins reads names of accounts and, after an @, of groups.
 func parseAdmins(v value) ([]string, error) {
 	return parseEach(v, func(s string) error {
 		if name := strings.TrimPrefix(s, "@"); name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == ':' || r == ',' || r == 0x7f }) {
@@ -323,7 +327,7 @@ func parseNAT64(v value) (n NAT64, err error) {
 	return n, nil
 }
 
-// parseCommand is an argument vector: a list as it stands, a string cut at its blanks. No shell ever sees it.
+// parseCommand reads an argument vector: a list as it is, or a string that is split at blanks. No shell ever sees it.
 func parseCommand(v value) ([]string, error) {
 	argv := []string{}
 	switch v.kind {

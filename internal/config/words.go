@@ -6,13 +6,13 @@ import (
 	"exile/jail"
 )
 
-// word is a key of the configuration and how its value gets into T.
+// word is a key of the configuration and how its value is stored in T.
 type word[T any] struct {
 	name string
 	set  func(*T, value) error
 }
 
-// into makes a word that parses a value and stores it in a field.
+// into returns a word that parses a value and stores it in a field.
 func into[T, F any](name string, parse func(value) (F, error), field func(*T) *F) word[T] {
 	return word[T]{name, func(t *T, v value) error {
 		f, err := parse(v)
@@ -23,7 +23,7 @@ func into[T, F any](name string, parse func(value) (F, error), field func(*T) *F
 	}}
 }
 
-// globalWords stand at the top of the file, or in defaults.
+// globalWords are the keys at the top of the file, or in defaults.
 func globalWords() []word[Config] {
 	return []word[Config]{
 		into("backend", oneOf("auto", "ipset", "nftables", "route", "dry-run"), func(c *Config) *string { return &c.Backend }),
@@ -37,10 +37,10 @@ func globalWords() []word[Config] {
 	}
 }
 
-// jailWords stand in a jail, or in defaults, or, in a file as flat as a tutorial's, at the top.
+// jailWords are the keys of a jail, of defaults or, in a file as flat as that of a tutorial, at the top.
 func jailWords() []word[Jail] {
 	return []word[Jail]{
-		into("enabled", parseBool, func(j *Jail) *bool { return &j.Enabled }),
+		{"enabled", parseEnabled},
 		into("simulate", parseBool, func(j *Jail) *bool { return &j.Simulate }),
 		into("filter", parseName, func(j *Jail) *string { return &j.Filter }),
 		into("mode", oneOf("normal", "ddos", "extra", "aggressive"), func(j *Jail) *string { return &j.Mode }),

@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -23,7 +24,7 @@ const (
 	mapping
 )
 
-// node is a piece of YAML with the line that it stands on.
+// node is a piece of YAML with its line.
 type node struct {
 	kind  kind
 	text  string // of a scalar, as written, without quotes
@@ -41,8 +42,8 @@ type pair struct {
 // maxDepth is far more than any key needs: file, jails, a jail, a key, a list.
 const maxDepth = 8
 
-// decode reads one YAML document. Anchors, aliases and merge keys are refused: they are what makes a small file
-// expand without bound, and no key here is worth one.
+// decode reads one YAML document. Anchors, aliases and merge keys are refused: they let a small file expand without limit, and no key here needs
+// them.
 func decode(file string, data []byte) (node, error) {
 	if err := notText(file, data); err != nil {
 		return node{}, err
@@ -53,7 +54,7 @@ func decode(file string, data []byte) (node, error) {
 	case errors.Is(err, io.EOF):
 		return node{}, nil
 	case err != nil:
-		return node{}, cmp.Or(meant(file, data), syntaxError(file, err))
+		return node{}, cmp.Or(meant(file, data), syntaxError(file, data, err))
 	case len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode && doc.Content[0].ShortTag() != "!!null":
 		if err := meant(file, data); err != nil {
 			return node{}, err
@@ -61,7 +62,7 @@ func decode(file string, data []byte) (node, error) {
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		if err != nil {
-			return node{}, syntaxError(file, err)
+			return node{}, syntaxError(file, data, err)
 		}
 		return node{}, problem(file, more.Line, "a second YAML document: put everything in one, without a --- line")
 	}
@@ -123,16 +124,23 @@ func convertMapping(file string, y *yaml.Node, n node, depth int) (node, error) 
 // The library has the line only in its text: "yaml: line 3: did not find expected key".
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-func syntaxError(file string, err error) error {
+func syntaxError(file string, data []byte, err error) error {
 	m := yamlLine.FindStringSubmatch(err.Error())
 	if m == nil {
 		return problem(file, 0, "not YAML: %s", err)
 	}
-	line, _ := strconv.Atoi(m[1]) // 0 when the library names none
+	line, _ := strconv.Atoi(m[1]) // 0 if the library names no line
+	if quote := unclosed(data); quote > 0 && strings.Contains(m[2], "unexpected end of stream") {
+		return problem(file, quote, "not YAML: a quote in this line is not closed")
+	}
+	if hint, ok := hints[m[2]]; ok {
+		m[2] += " (" + hint + ")"
+		line = max(line, 1) // the library does not name the first
+	}
 	return problem(file, line, "not YAML: %s", m[2])
 }
 
-// flow prints a node on one line, so that decode reads it back.
+// flow prints a node on one line, in a form that decode reads back.
 func (n node) flow() string {
 	b, err := yaml.Marshal(n.yaml())
 	if err != nil { // a tree of scalars and lists always prints
@@ -161,5 +169,5 @@ func (n node) yaml() *yaml.Node {
 	return y
 }
 
-// plain is text that needs no quotes.
+// plain matches text that needs no quotes.
 var plain = regexp.MustCompile(`^[A-Za-z0-9./][A-Za-z0-9./@_-]*$`)

@@ -4,10 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"exile/internal/control"
 )
 
-// Who may read the system journal may ask for what is in it, and change nothing.
+// Users who may read the system journal may ask for its contents, but change nothing.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	const journal, adm, users = 101, 4, 100
@@ -42,6 +44,29 @@ func TestGate(t *testing.T) {
 	}
 	if (control.Gate{}).Opens(control.Peer{UID: 1000, Groups: []uint32{0}}, control.MayInspect) {
 		t.Error("a gate that knows no group opens")
+	}
+}
+
+// Everybody may see the status, but nobody's address and no account in it.
+func TestPublicStatus(t *testing.T) {
+	t.Parallel()
+	nobody := control.Reason{Word: "guessing", Remedy: "See sudo exilectl status."}
+	s := control.Status{
+		Version: "1", Degraded: []string{"guessing:alice", "guessing:root", "journal-gap", "max-startups:sshd", "state-failed"},
+		Remedies: []string{"alice from ::1", "root from ::1", "Look.", "Most come from ::1."}, // one is missing
+		Instead: map[string]control.Reason{
+			"guessing:alice": nobody, "guessing:root": nobody, "max-startups:sshd": {Word: "max-startups:sshd", Remedy: "Ban them."},
+		},
+	}
+	want := control.Status{
+		Version: "1", Degraded: []string{"guessing", "journal-gap", "max-startups:sshd", "state-failed"},
+		Remedies: []string{nobody.Remedy, "Look.", "Ban them.", ""},
+	}
+	if diff := cmp.Diff(want, s.Public()); diff != "" {
+		t.Errorf("public (-want +got)\n%s", diff)
+	}
+	if len(s.Degraded) != 5 || s.Degraded[0] != "guessing:alice" {
+		t.Errorf("the status itself is changed: %q", s.Degraded)
 	}
 }
 

@@ -1,8 +1,17 @@
 package control
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
-// EachBan calls f with every ban that p asks for and those behind it, p.Max at a time, until f fails.
+// PageMax is how many entries a page may have at most.
+const PageMax = 10_000
+
+// Size is the largest number of entries in the page.
+func (p Page) Size() int { return min(cmp.Or(max(p.Max, 0), 1000), PageMax) }
+
+// EachBan calls f for every ban from p on, p.Max at a time, until f fails.
 func EachBan(ctx context.Context, r Reader, p Page, f func(Ban) error) error {
 	for {
 		bans, next, err := r.Bans(ctx, p)

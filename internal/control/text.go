@@ -9,19 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// MaxText bounds every string that a caller hands in, in bytes.
+// This file has the texts that callers send and read: addresses, networks, names, and the errors about them.
+
+// MaxText limits every string from a caller, in bytes.
 const MaxText = 256
 
-// invalid is an ErrInvalid that says by itself what is wrong.
+// invalid is an ErrInvalid whose text says what is wrong.
 type invalid string
 
 // Error implements error.
 func (e invalid) Error() string { return string(e) }
 
-// Is is for errors.Is.
+// Is implements errors.Is.
 func (e invalid) Is(target error) bool { return target == ErrInvalid }
 
-// NoSuchJail is ErrNoSuchJail for a name, with the names that there are.
+// NoSuchJail is ErrNoSuchJail for a name; it lists the existing names.
 func NoSuchJail(name string, jails []string) error {
 	return fmt.Errorf("%w %q: the jails are %s", ErrNoSuchJail, name, strings.Join(jails, ", "))
 }
@@ -37,7 +39,7 @@ func FindJail(jails []JailStatus, name string) (JailStatus, error) {
 	return JailStatus{}, NoSuchJail(name, names)
 }
 
-// FormatPrefix writes a prefix as callers see it: an address alone without its length.
+// FormatPrefix writes a prefix for callers: a single address without its length.
 func FormatPrefix(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
@@ -64,7 +66,16 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// Widest is how few bits a ban may have: nobody exiles a /7 by a slip of the finger.
+// ParseAddr reads one address, as ParsePrefix does. Its errors are ErrInvalid.
+func ParseAddr(s string) (netip.Addr, error) {
+	p, err := ParsePrefix(s)
+	if err == nil && !p.IsSingleIP() {
+		err = invalid(fmt.Sprintf("%q is a network, not one address", s))
+	}
+	return p.Addr(), err
+}
+
+// Widest is how few bits a ban may have: nobody should exile a /7 by a slip of the finger.
 func Widest(p netip.Prefix) int {
 	if p.Addr().Is4() {
 		return 8
@@ -86,7 +97,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
-// CheckText refuses text that is too long or that could move a cursor; what names it. Its errors are ErrInvalid.
+// CheckText refuses text that is too long or could move a cursor; what is its name in the error. Its errors are ErrInvalid.
 func CheckText(what, s string) error {
 	if len(s) > MaxText {
 		return invalid(fmt.Sprintf("%s of %d bytes: at most %d", what, len(s), MaxText))
@@ -97,13 +108,26 @@ func CheckText(what, s string) error {
 	return nil
 }
 
-// QuoteName writes a user name, which may be of any bytes, as printable text that ParseName reads: as it is where that is
-// harmless, else quoted as Go does.
+// QuoteName writes a user name, which may hold any bytes, as printable text that ParseName reads: unchanged if it is
+// harmless, otherwise quoted as in Go.
 func QuoteName(name string) string {
 	if !strings.HasPrefix(name, `"`) && name != "" && CheckText("name", name) == nil {
 		return name
 	}
 	return strconv.QuoteToASCII(name)
+}
+
+// AnyText is text of any bytes, as it was sent. In JSON it is written by QuoteName.
+type AnyText string
+
+// MarshalText implements encoding.TextMarshaler.
+func (t AnyText) MarshalText() ([]byte, error) { return []byte(QuoteName(string(t))), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *AnyText) UnmarshalText(text []byte) error {
+	name, err := ParseName(string(text))
+	*t = AnyText(name)
+	return err
 }
 
 // ParseName reads what QuoteName wrote. Its errors are ErrInvalid.

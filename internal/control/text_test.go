@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzQuoteName: whatever an attacker calls himself, people can read it, and name it.
+// FuzzQuoteName: whatever name an attacker uses, people can read it and type it.
 func FuzzQuoteName(f *testing.F) {
 	for _, name := range []string{"root", "", `"`, `"root"`, "\xff", "a\x1b[2J", "ünï", "a\nb", strings.Repeat("x", MaxText+1), "\u202eabc", "-f"} {
 		f.Add(name)

@@ -10,13 +10,13 @@ import (
 	"exile/jail"
 )
 
-// adopt takes over the bans that the kernel holds, when the state file that told of them is lost. Whose they were is lost
-// with it, and how often they offended: the first jail that bans on that port answers for them from now on.
+// adopt takes over the bans that the kernel holds if the state file was lost. Which jails they belonged to is lost with it, and how often
+// their addresses offended: from now on they belong to the first jail that bans on that port.
 func (d *Daemon) adopt(have []firewall.Ban) {
-	if !d.orphans {
+	if !d.kernel.orphans {
 		return
 	}
-	d.orphans = false
+	d.kernel.orphans = false
 	now := time.Now()
 	for _, k := range have {
 		if j, origin := d.plan.guardian(k.Key); j != nil {
@@ -30,28 +30,27 @@ func (d *Daemon) adopt(have []firewall.Ban) {
 }
 
 func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
-	if old, ok := d.bans.get(j.Info.Name, b.Prefix); ok {
+	if old, ok := d.ledger.bans.get(j.Info.Name, b.Prefix); ok {
 		b.Until = longer(b.Until, old.Until)
 	}
-	if over(b, b.Since) { // a routing table does not know when a ban ends
+	if over(b, b.Since) { // a routing table does not store when a ban ends
 		b.Until = time.Time{}
-		if t := j.Sentence(1, b.Prefix); t != jail.Permanent {
+		if t := j.Length(1, b.Prefix); t != jail.Permanent {
 			b.Until = b.Since.Add(t)
 		}
 	}
-	d.bans.put(b)
-	d.pending.put(b)
-	// What was logged up to now had this for its consequence.
-	d.remember(whoOf(b), state.Past{Cleared: b.Since})
+	d.ledger.put(b)
+	// What was logged up to now has led to this ban.
+	d.ledger.remember(whoOf(b), state.Past{Cleared: b.Since})
 }
 
-// guardian is the first jail that could have made that ban, or nil, and where the ban would come from.
+// guardian returns the first jail that could have made that ban, or nil, and the origin that the ban would have.
 func (p *Plan) guardian(k firewall.Key) (*Jail, control.Origin) {
 	for _, j := range p.Jails {
 		if j.Simulate {
 			continue
 		}
-		for _, origin := range []control.Origin{j.origin(k.Prefix, j.Origin), j.Origin} { // not as a group: by hand, perhaps
+		for _, origin := range []control.Origin{j.origin(k.Prefix, j.Origin), j.Origin} { // a prefix that is no group: perhaps by hand
 			if j.has(origin, k.Port) {
 				return j, origin
 			}
@@ -60,8 +59,8 @@ func (p *Plan) guardian(k firewall.Key) (*Jail, control.Origin) {
 	return nil, ""
 }
 
-// checkFriend lifts the ban of somebody who is protected by now: the configuration may have changed while nobody ran, and a
-// name its address. A ban by hand was made knowingly, and stays.
+// checkFriend lifts the ban of an address that is protected now: the configuration may have changed while no daemon ran, or a host name
+// may have a new address. A ban by hand was made deliberately and stays.
 func (d *Daemon) checkFriend(e *entry) {
 	b := e.ban()
 	j := d.plan.jail(b.Jail)
@@ -73,8 +72,8 @@ func (d *Daemon) checkFriend(e *entry) {
 	}
 }
 
-// protects says who is never banned and would be hit by a ban of p in that jail. The recidive rule bans from everywhere, so
-// it spares the friends of all jails.
+// protects reports whether a ban of the prefix in that jail would hit an address that is never banned, and why it is not. The recidive rule
+// bans from everywhere, so it respects the allowlists of all jails.
 func (p *Plan) protects(j *Jail, prefix netip.Prefix, now time.Time) (why string, ok bool) {
 	jails := []*Jail{j}
 	if j == p.Recidive {

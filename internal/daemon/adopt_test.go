@@ -15,7 +15,7 @@ import (
 	"exile/internal/daemon"
 )
 
-// endless is a kernel that has one ban more when it is first asked, of which it does not know the end.
+// endless is a kernel that has another ban at the first look, without knowing its end.
 type endless struct {
 	*firewalltest.Fake
 	more firewall.Ban
@@ -30,7 +30,7 @@ func (e *endless) List(ctx context.Context) ([]firewall.Ban, error) {
 	return bans, err
 }
 
-// A state file that was damaged while nobody ran costs no ban: the kernel has them all, and gives each the end that it had.
+// A state file that was damaged while no daemon ran costs no ban: the kernel has them all, with their ends.
 func TestDamagedStateIsRebuilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -60,8 +60,7 @@ func TestDamagedStateIsRebuilt(t *testing.T) {
 	})
 }
 
-// What was flushed is known to the state alone. Where that is damaged afterwards, the log makes the bans again, which are
-// then no bans of the kernel's, and the remedy says so.
+// Only the state knows what was flushed. If it is damaged afterwards, the log leads to the bans again, and the remedy says so.
 func TestDamagedStateAfterFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -87,8 +86,31 @@ func TestDamagedStateAfterFlush(t *testing.T) {
 	})
 }
 
-// Whoever is protected by a new configuration, or by a name that has another address by now, is free: at a start, at a
-// reload, and a minute later at most. A ban by hand stays.
+// A ban that is lost in the state and in the kernel is made again from the log, however old it is: reading a log because the state was lost is
+// not a first look.
+func TestDamagedStateMakesOldBansAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			j := w.jail("sshd", nil)
+			j.LookBack, j.Length = 24*time.Hour, func(int, netip.Prefix) time.Duration { return 24 * time.Hour }
+			return []*daemon.Jail{j}
+		}
+		d := w.start()
+		w.attack("192.0.2.1", 3)
+		w.end(d)
+		w.damage()
+		w.kernel = firewalltest.NewFake() // the host was booted
+		time.Sleep(time.Hour)
+		d = w.start()
+		defer w.end(d)
+		w.expectBanned("an hour later", "192.0.2.1/32")
+		w.expectNotice("an hour later", "")
+	})
+}
+
+// An address that a new configuration protects, or a host name with a new address, is unbanned: at a start, at a reload, and within a minute
+// otherwise. A ban by hand stays.
 func TestProtectedAreReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -11,7 +11,7 @@ import (
 	"exile/internal/daemon"
 )
 
-// TestNothingToRead: a host without a log to read bans by hand, and clears the kernel of what nobody wants.
+// TestNothingToRead: a host without a log bans by hand, and removes unknown bans from the kernel.
 func TestNothingToRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -36,8 +36,8 @@ func TestNothingToRead(t *testing.T) {
 	})
 }
 
-// TestBansByHandStay: a ban by hand stays where the last jail is disabled, and where one is enabled again; what jails decided goes
-// with them, and so does everything of a jail that another one takes the place of.
+// TestBansByHandStay: a ban by hand stays when the last jail is disabled, and when one is enabled again. Bans that a jail made go with the
+// jail, and so do all bans of a jail that another one replaces.
 func TestBansByHandStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -44,14 +44,14 @@ func TestProtectedAndManual(t *testing.T) {
 			{Jail: "nginx", Prefix: netip.MustParsePrefix("192.0.2.1/32")},
 			{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Duration: -1},
 		} {
-			if _, err := d.Ban(t.Context(), bad); err == nil {
+			if _, err := control.Checked(d).Ban(t.Context(), bad); err == nil {
 				t.Errorf("Ban(%+v) did not fail", bad)
 			}
 		}
 	})
 }
 
-// Whoever bans by hand makes a ban longer, never shorter, and many at once fail each for itself.
+// A ban by hand makes a ban longer, never shorter. Of many at once each fails on its own.
 func TestBanByHandNeverShortens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -74,7 +74,7 @@ func TestBanByHandNeverShortens(t *testing.T) {
 				t.Errorf("Ban(%+v) until %s, %v; want until %s", step.request, b.Until, err, step.want)
 			}
 		}
-		errs, err := d.BanMany(t.Context(), []control.BanRequest{{Prefix: one, Duration: time.Hour}, {}, {Prefix: other, Duration: time.Hour}, {Jail: "nginx", Prefix: other}})
+		errs, err := control.Checked(d).BanMany(t.Context(), []control.BanRequest{{Prefix: one, Duration: time.Hour}, {}, {Prefix: other, Duration: time.Hour}, {Jail: "nginx", Prefix: other}})
 		if err != nil || len(errs) != 4 || errs[0] != nil || !errors.Is(errs[1], control.ErrInvalid) || errs[2] != nil || !errors.Is(errs[3], control.ErrNoSuchJail) {
 			t.Errorf("BanMany: %v, %v", errs, err)
 		}
@@ -105,8 +105,7 @@ func TestReloadKeepsBansAndCounters(t *testing.T) {
 	})
 }
 
-// TestPause: in a pause no ban is in force and nobody is banned, and when it is over, or ended, the bans are there again that
-// have not ended.
+// TestPause: during a pause no ban is in force and none is made. After it, the bans that have not ended are in force again.
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -142,7 +141,7 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// A pause lasts as long as it was asked for, whatever happens to the daemon.
+// A pause lasts as long as requested, whatever happens to the daemon.
 func TestPauseSurvivesRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -14,8 +14,8 @@ import (
 	"exile/internal/daemon"
 )
 
-// Old sessions with very many connections, of an attacker's cheap account for one, take nothing from the session of somebody
-// else. That not all can be left alone is said.
+// Old sessions with very many connections, such as those of an attacker with a cheap account, do not affect the session of somebody else. The
+// status says that not all can pass.
 func TestTooManyToSpare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hosts, connections, other = 100, 70, "203.0.113.250"

@@ -43,7 +43,7 @@ func TestIgnoreCommand(t *testing.T) {
 	})
 }
 
-// A command that does not answer, or whose turn does not come, puts a ban off by ten seconds, however many wait.
+// A command that does not answer, or does not get its turn, delays a ban by ten seconds, however many are waiting.
 func TestIgnoreCommandIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

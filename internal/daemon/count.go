@@ -8,8 +8,8 @@ import (
 	"exile/internal/control"
 )
 
-// count returns how many bans the kernel has to hold at least and at most: those that are about to end it may have dropped,
-// since it counts in seconds. It is asked each minute, so it looks at no ban that it need not look at.
+// count returns how many bans the kernel has to hold at least and at most: it may have dropped those that are about to end, since it counts
+// in seconds. It is called each minute, so it looks at as few bans as possible.
 func (p *Plan) count(t *table, now time.Time) (least, most int) {
 	soon := now.Add(3 * time.Second)
 	if p.overlap() {
@@ -20,7 +20,7 @@ func (p *Plan) count(t *table, now time.Time) (least, most int) {
 		if j.Simulate {
 			continue
 		}
-		all, groups := t.count[j.Info.Name], t.groups[j.Info.Name]
+		all, groups := t.count(j.Info.Name), t.groups(j.Info.Name)
 		most += (all-groups)*j.width(control.OriginJournal) + groups*j.width(control.OriginGroup)
 	}
 	t.endingBy(soon, func(e *entry) {
@@ -31,7 +31,7 @@ func (p *Plan) count(t *table, now time.Time) (least, most int) {
 	return most - ending, most
 }
 
-// countEach is count where a ban of one jail may be in the kernel for another one.
+// countEach is count for jails that may share bans in the kernel.
 func (p *Plan) countEach(t *table, soon time.Time) (least, most int) {
 	bans := p.wanted(t)
 	for _, b := range bans {
@@ -42,10 +42,10 @@ func (p *Plan) countEach(t *table, soon time.Time) (least, most int) {
 	return least, len(bans)
 }
 
-// width is how many bans of the kernel a ban of that origin is.
+// width returns how many kernel bans a ban of that origin needs.
 func (j *Jail) width(o control.Origin) int { return max(len(j.closes(o)), 1) }
 
-// overlap reports whether two jails may close the same.
+// overlap reports whether two jails may close the same port.
 func (p *Plan) overlap() bool {
 	seen := make(map[firewall.Port]bool)
 	for _, j := range p.Jails {
@@ -63,7 +63,7 @@ func (p *Plan) overlap() bool {
 	return false
 }
 
-// doors is all that bans of the jail close, some for everybody; the zero Port is everything.
+// doors returns all ports that bans of the jail may close; the zero Port is everything.
 func (j *Jail) doors() []firewall.Port {
 	var all []firewall.Port
 	for _, o := range []control.Origin{control.OriginJournal, control.OriginGroup} {

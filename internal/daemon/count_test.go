@@ -12,7 +12,7 @@ import (
 	"exile/jail"
 )
 
-// What is counted without a look at each ban is what the kernel is told.
+// The fast count equals the number of bans that the kernel gets.
 func TestCount(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)

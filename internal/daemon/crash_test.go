@@ -87,7 +87,7 @@ func (m mortalStore) Commit(b state.Batch) error {
 	return err
 }
 
-// outcome is what is left of a run when a second process has taken over.
+// outcome is the result of a run after a second process has taken over.
 type outcome struct {
 	Kernel  []string
 	Disk    []string
@@ -125,7 +125,7 @@ func (w *world) outcome() outcome {
 	return o
 }
 
-// settings are the worlds of those changes that need another one than the usual.
+// settings prepares the world for changes that need more than the usual one.
 func settings() map[string]func(w *world) {
 	return map[string]func(w *world){
 		"repeated ban":    func(w *world) { w.recidive(2) },
@@ -137,7 +137,7 @@ func settings() map[string]func(w *world) {
 	}
 }
 
-// changes are the kinds of changes that a crash may hit. Each waits until the daemon has done with it, or is dead.
+// changes are the kinds of changes that a crash may hit. Each waits until the daemon is done with it, or dead.
 func changes() map[string]func(w *world, d *running) {
 	prefix := netip.MustParsePrefix("192.0.2.1/32")
 	return map[string]func(w *world, d *running){
@@ -244,9 +244,8 @@ func crash(t *testing.T, f *fuse, name string) (outcome, bool) {
 	return w.outcome(), crashed
 }
 
-// checkAnnounced compares what was announced, before the crash and after, with a run without one. Everything is announced,
-// and nothing else. Only what the last batch before the crash held may be told again, because nobody can know whether it
-// was: with the same time.
+// checkAnnounced compares what was announced, before the crash and after, with a run without a crash. Exactly that is announced. Only events of
+// the last batch before the crash may be announced twice, with the same time, because it is unknown whether they were.
 func checkAnnounced(t *testing.T, want, got []string) {
 	t.Helper()
 	if diff := cmp.Diff(want, firsts(got)); diff != "" {
@@ -254,7 +253,7 @@ func checkAnnounced(t *testing.T, want, got []string) {
 	}
 }
 
-// firsts is each that is in the list, where it is first.
+// firsts returns the list without repetitions.
 func firsts(list []string) []string {
 	var first []string
 	for _, s := range list {
@@ -265,8 +264,8 @@ func firsts(list []string) []string {
 	return first
 }
 
-// Whatever the step of whatever commit at which the process dies, its successor ends up where a process that does not
-// die ends up. Commands that were never answered may have been carried out or not, but the kernel and the disk agree.
+// At whatever step of whatever commit the process dies, the next process ends up in the same state as one that does not die. Commands that were
+// never answered may have been carried out or not, but the kernel and the disk agree.
 func TestCrashTable(t *testing.T) {
 	t.Parallel()
 	for name := range changes() {
@@ -289,7 +288,7 @@ func TestCrashTable(t *testing.T) {
 	}
 }
 
-// crashAndCompare reports whether the process died at all: the last cell of a step is the first where it does not.
+// crashAndCompare reports whether the process died at all: a step ends with the first cell in which it does not.
 func crashAndCompare(t *testing.T, name string, f *fuse, want outcome) bool {
 	got, crashed := crash(t, f, name)
 	enforced := got.Disk
@@ -309,9 +308,8 @@ func crashAndCompare(t *testing.T, name string, f *fuse, want outcome) bool {
 	return crashed
 }
 
-// A process dies when the kernel has a ban and the disk has not. Its successor leaves the ban there until it has read the
-// log again, which takes a while here, and wants it by then. What nobody wants goes then, and whom it knows to be protected
-// at once.
+// A process dies when the kernel has a ban and the disk does not. The next process keeps the ban until it has read the log again, which takes a
+// while here and leads to the ban. Unknown bans go then; those of protected addresses go at once.
 func TestBanOutlivesCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -343,7 +341,7 @@ func TestBanOutlivesCrash(t *testing.T) {
 	})
 }
 
-// Where the log cannot be read to its end, what nobody wants leaves the kernel after five minutes all the same.
+// If the log cannot be read to its end, unknown bans leave the kernel after five minutes.
 func TestPatienceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

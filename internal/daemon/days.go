@@ -1,18 +1,15 @@
 package daemon
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"time"
 
-	"exile/firewall"
 	"exile/internal/control"
 	"exile/internal/state"
 )
 
-// What got through, what was prevented and whom it hit by mistake is counted by day, so that people can see whether it is
-// worth it.
+// What got through, what was prevented and who was banned by mistake is counted by day, so that people can see whether it is worth it.
 
 // keepDays is how many days are kept, today among them.
 const keepDays = 31
@@ -25,8 +22,8 @@ type days struct {
 	changed bool // since they were written
 }
 
-// on is the day of that time, to be changed. What happened too long ago, or is said to happen in the future, is counted
-// nowhere: a log may be older, and a clock wrong.
+// on returns the counts of a day, to be changed. What is too old or in the future is counted nowhere: a log may be older, or a clock
+// wrong.
 func (d *days) on(at, now time.Time) *control.Day {
 	date, today := at.UTC().Truncate(day), now.UTC().Truncate(day)
 	oldest, newest := today.Add(-(keepDays-1)*day), today.Add(day)
@@ -42,7 +39,7 @@ func (d *days) on(at, now time.Time) *control.Day {
 	return &d.list[i]
 }
 
-// unwritten are the days, if they changed since they were asked for last; else nil.
+// unwritten returns the days if they changed since the last call, else nil.
 func (d *days) unwritten() *[]control.Day {
 	if !d.changed {
 		return nil
@@ -52,68 +49,29 @@ func (d *days) unwritten() *[]control.Day {
 	return &list
 }
 
-// pass counts the guesses that a jail has seen since it was asked last. What is read again has been counted.
-func (d *Daemon) pass(j *Jail, at time.Time, again bool) {
+// countAttempts counts the attempts that a jail has seen since the last call. What is read again has been counted before.
+func (d *Daemon) countAttempts(j *Jail, at time.Time, again bool) {
 	n := j.Counters().Attempts
 	if n > j.passed && !again {
-		d.days.on(at, time.Now()).Passed += n - j.passed
+		d.ledger.day(at).Passed += n - j.passed
 	}
 	j.passed = n
 }
 
-// welcome notes that somebody logged in from an address. Where it was banned before, the ban kept an owner out, or what
-// looks like one; each ban counts once.
-func (d *Daemon) welcome(j *Jail, a netip.Addr, at time.Time) {
+// countDeniedLogin counts a login from an address that was banned before: that ban seems to have kept an owner out. Each ban counts
+// once.
+func (d *Daemon) countDeniedLogin(j *Jail, a netip.Addr, at time.Time) {
 	all := netip.PrefixFrom(a, a.BitLen())
 	for bits := a.BitLen(); bits >= control.Widest(all); bits-- {
 		p, _ := a.Prefix(bits) // valid
 		who := state.Who{Jail: j.Info.Name, Prefix: p}
-		past := d.past.get(who)
+		past := d.ledger.past.get(who)
 		if past.Offences == 0 || past.Welcome || at.Before(past.Last) {
 			continue
 		}
 		past.Welcome = true
-		d.remember(who, past)
+		d.ledger.remember(who, past)
 		j.counters.denied++
-		d.days.on(at, time.Now()).Denied++
-	}
-}
-
-// measure asks the kernel what it has dropped, where it counts that. What it had counted before we first asked is not ours.
-func (d *Daemon) measure(ctx context.Context) {
-	meter, ok := d.plan.Backend.(firewall.Meter)
-	if !ok {
-		return
-	}
-	dropped, err := meter.Dropped(ctx)
-	if err != nil {
-		d.log.Debug("The kernel does not say what it has dropped", "error", err)
-		return
-	}
-	first := d.kernel.dropped == nil
-	if first {
-		d.kernel.dropped = make(map[string]uint64)
-	}
-	for set, n := range dropped {
-		fresh := n
-		if was := d.kernel.dropped[set]; n >= was { // or the rule was made anew
-			fresh -= was
-		}
-		if first {
-			fresh = 0
-		}
-		d.kernel.dropped[set] = n
-		d.drop(set, fresh)
-	}
-}
-
-// drop counts packets that the kernel dropped.
-func (d *Daemon) drop(set string, n uint64) {
-	if d.stats.dropped == nil {
-		d.stats.dropped = make(map[string]uint64)
-	}
-	d.stats.dropped[set] += n
-	if now := time.Now(); n > 0 {
-		d.days.on(now, now).Dropped += n
+		d.ledger.day(at).Denied++
 	}
 }

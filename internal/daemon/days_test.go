@@ -38,7 +38,7 @@ func (w *world) status() control.Status {
 // The bubble begins at midnight of 2000-01-01.
 func date(n int) time.Time { return time.Date(2000, 1, n, 0, 0, 0, 0, time.UTC) }
 
-// What passed, what was prevented and whom it hit is counted by day, once, over a crash too.
+// What got through, what was prevented and who was hit is counted by day, once, also across a crash.
 func TestDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -103,7 +103,7 @@ func TestDays(t *testing.T) {
 	})
 }
 
-// Who is forgotten because there are too many is counted, for exile_jail_evicted_total.
+// Addresses that are forgotten because there are too many are counted, for exile_jail_evicted_total.
 func TestEvictedAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

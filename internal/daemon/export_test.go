@@ -1,4 +1,8 @@
 package daemon
 
-// RoundStep is for tests that count steps.
-const RoundStep = roundStep
+const (
+	// RoundStep is for tests that count steps.
+	RoundStep = roundStep
+	// KeepPast is for tests that count what is remembered.
+	KeepPast = keepPast
+)

@@ -43,7 +43,7 @@ func longBans(many int) []control.Ban {
 	return bans
 }
 
-// A full table lifts the ban that ends soonest, those for ever after it, and those by hand last. It says so.
+// A full table lifts the ban that ends soonest, then permanent ones, and bans by hand last. The status says so.
 func TestFullTableLiftsWhatEndsSoonest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -81,7 +81,7 @@ func TestFullTableLiftsWhatEndsSoonest(t *testing.T) {
 	})
 }
 
-// Where a full table has long bans only, short ones do not lift each other: a sixteenth of it is for the newest.
+// If a full table has only long bans, short ones do not lift each other: a sixteenth of it is reserved for the newest.
 func TestFullTableKeepsNewBans(t *testing.T) {
 	for name, origin := range map[string]control.Origin{"by the log": control.OriginJournal, "by hand": control.OriginManual} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestFullTableKeepsNewBans(t *testing.T) {
 	}
 }
 
-// What is restored obeys the bound, and so does what a reload finds.
+// Restored bans obey the limit, and so do bans at a reload.
 func TestBoundOfRestoreAndReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

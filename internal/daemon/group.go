@@ -9,11 +9,12 @@ import (
 
 	"exile/firewall"
 	"exile/internal/control"
+	"exile/internal/human"
 	"exile/internal/state"
 	"exile/jail"
 )
 
-// group replaces many bans of a jail by the one around them, when b made them enough.
+// group replaces many bans of a jail by one around them, if b made them enough.
 func (d *Daemon) group(j *Jail, b control.Ban) {
 	if j.Aggregator == nil {
 		return
@@ -23,46 +24,62 @@ func (d *Daemon) group(j *Jail, b control.Ban) {
 	}
 }
 
-// widen bans the wider prefix for as long as the longest ban that it stands for, and then lifts those.
+// widen bans the wider prefix for as long as the longest ban that it replaces, and then lifts those.
 func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
 	wide := last
 	wide.Prefix, wide.Failures, wide.Origin = w.Prefix, 0, control.OriginGroup
-	wide.Reason = fmt.Sprintf("prefix: stands for %d bans in it", w.Count)
+	wide.Reason = fmt.Sprintf("prefix: stands for %s in it", human.Count(w.Count, "bans"))
 	var covered []control.Ban
 	for _, p := range w.Members {
-		if b, ok := d.bans.get(j.Info.Name, p); ok {
+		if b, ok := d.ledger.bans.get(j.Info.Name, p); ok {
 			wide.Until = longer(wide.Until, b.Until)
 			wide.Failures += b.Failures
 			covered = append(covered, b)
 		}
 	}
-	if old, ok := d.bans.get(j.Info.Name, w.Prefix); ok {
+	if old, ok := d.ledger.bans.get(j.Info.Name, w.Prefix); ok {
 		wide.Until = longer(wide.Until, old.Until)
 		if old.Origin == control.OriginManual {
-			wide.Origin = old.Origin // who bans by hand means everything, and everybody in it
+			wide.Origin = old.Origin // a ban by hand means everything and everybody in it
 		}
 	}
-	d.enter(j, wide)
+	d.putBan(j, wide)
 	for _, b := range covered {
 		d.lift(b, "covered")
 	}
 }
 
-// explainGroup is a line for people on a ban of a group: what it closes, and whom it hits for what others did.
+// explainGroup returns a line for people about a ban of a group: what it closes, and whom it hits for what others did.
 func (d *Daemon) explainGroup(j *Jail, b control.Ban) string {
-	guilty := d.past.within(state.Who{Jail: b.Jail, Prefix: b.Prefix})
+	guilty := d.ledger.past.within(state.Who{Jail: b.Jail, Prefix: b.Prefix})
 	from := portsText(j.closes(b.Origin))
-	text := fmt.Sprintf("%s is banned as a group, from %s: %d in it were banned before", b.Prefix, from, len(guilty))
 	failing := 0
 	for _, h := range j.within(b.Prefix) {
 		if !guilty[h.Prefix] {
 			failing++
 		}
 	}
-	if failing > 0 {
-		text += fmt.Sprintf(", %d more failed", failing)
+	return fmt.Sprintf("%s is banned as a group, from %s: %s", b.Prefix, from, blame(len(guilty), failing))
+}
+
+// blame says how many addresses of a network were banned before, and how many others failed.
+func blame(guilty, failing int) string {
+	var said []string
+	switch {
+	case guilty == 1:
+		said = append(said, "1 in it was banned before")
+	case guilty > 1:
+		said = append(said, fmt.Sprintf("%d in it were banned before", guilty))
 	}
-	return text + "; nothing is known of others in it"
+	switch {
+	case failing > 0 && guilty > 0:
+		said = append(said, fmt.Sprintf("%d more failed", failing))
+	case failing > 0:
+		said = append(said, fmt.Sprintf("%d in it failed", failing))
+	case guilty == 0:
+		return "nothing is known of anybody in it"
+	}
+	return strings.Join(said, ", ") + "; nothing is known of others in it"
 }
 
 func portsText(ports []firewall.Port) string {
@@ -76,27 +93,27 @@ func portsText(ports []firewall.Port) string {
 	return strings.Join(words, ", ")
 }
 
-// regroup tells the jails of a new plan which bans there are.
+// regroup gives the aggregators of a new plan the current bans.
 func (d *Daemon) regroup() {
 	for _, j := range d.plan.Jails {
 		if j.Aggregator == nil {
 			continue
 		}
-		bans := make([]control.Ban, 0, d.bans.count[j.Info.Name])
-		d.bans.every(j.Info.Name, func(b control.Ban) { bans = append(bans, b) })
+		bans := make([]control.Ban, 0, d.ledger.bans.count(j.Info.Name))
+		d.ledger.bans.every(j.Info.Name, func(b control.Ban) { bans = append(bans, b) })
 		for _, b := range bans {
 			d.group(j, b)
 		}
 	}
 }
 
-// relapse bans those from everywhere who are banned again and again. The ban of a network around several is nobody's offence.
-func (d *Daemon) relapse(j *Jail, b control.Ban) {
+// applyRecidive bans an address from everywhere if it is banned again and again. The ban of a group is no offence of an address.
+func (d *Daemon) applyRecidive(j *Jail, b control.Ban) {
 	if d.plan.Recidive == nil || b.Prefix.Bits() < j.Unit(b.Prefix.Addr()).Bits() {
 		return
 	}
 	v, ok := d.plan.Recidivists.Observe(b.Prefix, b.Since)
-	d.pending.repeat(d.plan.Recidivists.Counted(b.Prefix))
+	d.ledger.repeat(d.plan.Recidivists.Counted(b.Prefix))
 	if !ok {
 		return
 	}
@@ -111,15 +128,15 @@ func (d *Daemon) relapse(j *Jail, b control.Ban) {
 		d.spare(again, why)
 		return
 	}
-	d.impose(d.plan.Recidive, again)
+	d.addBan(d.plan.Recidive, again)
 }
 
-// forgetRepeats forgets the bans of everybody in p that the recidive rule counts, and reports whether there were any.
+// forgetRepeats forgets the bans of addresses in p that the recidive rule counts, and reports whether there were any.
 func (d *Daemon) forgetRepeats(p netip.Prefix) bool {
 	known := false
 	for prefix := range d.plan.repeats() {
 		if prefix.Overlaps(p) {
-			d.pending.repeat(prefix, nil)
+			d.ledger.repeat(prefix, nil)
 			d.plan.Recidivists.Forget(prefix)
 			known = true
 		}
@@ -127,7 +144,7 @@ func (d *Daemon) forgetRepeats(p netip.Prefix) bool {
 	return known
 }
 
-// repeats are the bans that the recidive rule counts, if there is one.
+// repeats returns the bans that the recidive rule counts, if there is such a rule.
 func (p *Plan) repeats() map[netip.Prefix][]time.Time {
 	if p.Recidivists == nil {
 		return nil
@@ -135,7 +152,7 @@ func (p *Plan) repeats() map[netip.Prefix][]time.Time {
 	return maps.Collect(p.Recidivists.All())
 }
 
-// recount tells the recidive rule of a new plan what was counted before.
+// recount gives the recidive rule of a new plan what was counted before.
 func (p *Plan) recount(repeats map[netip.Prefix][]time.Time) {
 	if p.Recidivists != nil {
 		p.Recidivists.Remind(repeats)

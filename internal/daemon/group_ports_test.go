@@ -69,8 +69,8 @@ func (w *world) attackFromGroup() {
 	}
 }
 
-// A ban of a group closes the port of the service, that of a single address everything, and both of one by hand. It stays
-// so through a restart, and where nothing but the kernel is left.
+// A ban of a group closes the port of the service; a ban of a single address, or by hand, closes everything. That survives a restart, also if
+// only the kernel is left.
 func TestGroupClosesItsPortsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -96,7 +96,7 @@ func TestGroupClosesItsPortsOnly(t *testing.T) {
 	})
 }
 
-// By hand everything is closed, whichever ban is made first and whichever lasts longer.
+// A ban by hand closes everything, whichever ban is made first and whichever lasts longer.
 func TestGroupAndBanByHand(t *testing.T) {
 	group := netip.MustParsePrefix("2001:db8::/56")
 	for name, length := range map[string]time.Duration{"longer": 24 * time.Hour, "shorter": time.Minute} {
@@ -120,7 +120,7 @@ func TestGroupAndBanByHand(t *testing.T) {
 	}
 }
 
-// What groups close follows what the service listens on. That is no repair.
+// Bans of groups follow the ports of the service. That is no repair.
 func TestGroupFollowsItsPorts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -151,7 +151,7 @@ func TestGroupFollowsItsPorts(t *testing.T) {
 	})
 }
 
-// What is said of an address names the network that it is banned with, what others there did, and what is closed.
+// The answer about an address names the network that it is banned with, what others there did, and what is closed.
 func TestGroupIsExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

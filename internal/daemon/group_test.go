@@ -41,7 +41,7 @@ func TestManyBansBecomeOne(t *testing.T) {
 	})
 }
 
-// recidive makes plans with the rule that who is banned so often in a day is banned for a week, from everywhere.
+// recidive makes plans with the rule that an address that is banned that often in a day is banned for a week, from everywhere.
 func (w *world) recidive(bans int) {
 	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil), w.jail("recidive", nil)} }
 	w.change = func(p *daemon.Plan) {
@@ -62,8 +62,7 @@ func (w *world) grouped(bans int) {
 	}
 }
 
-// The bans of a day are counted through a restart and a reload. What is counted starts over after a ban for a
-// week, and when it is forgotten by hand.
+// The bans of a day are counted across a restart and a reload. Counting starts over after a ban for a week, and after a forget by hand.
 func TestRecidivistIsRemembered(t *testing.T) {
 	for name, interrupt := range map[string]func(w *world) *running{
 		"restart": func(w *world) *running { w.end(w.d); return w.start() },
@@ -107,7 +106,7 @@ func TestRecidivistIsRemembered(t *testing.T) {
 	}
 }
 
-// Who is banned twice in a day is banned for a week, from everywhere.
+// An address that is banned twice in a day is banned for a week, from everywhere.
 func TestRecidivist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -135,8 +134,9 @@ func (neighbours) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
 }
 
 func (neighbours) Forget(netip.Prefix) {}
+func (neighbours) ForgetAll()          {}
 
-// The bans of a network are nobody's: its first address is not banned for a week, nor is the network.
+// Bans of a network are no offences: neither its first address nor the network is banned for a week.
 func TestNetworkIsNoRecidivist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -158,7 +158,7 @@ func TestNetworkIsNoRecidivist(t *testing.T) {
 	})
 }
 
-// A ban for a week, from everywhere, spares whom any jail protects, and ends when somebody is protected from now on.
+// A ban for a week, from everywhere, spares addresses that any jail protects, and ends when the address becomes protected.
 func TestRecidivistWhoIsProtected(t *testing.T) {
 	friend := allowList{netip.MustParsePrefix("192.0.2.1/32")}
 	synctest.Test(t, func(t *testing.T) {

@@ -10,20 +10,20 @@ import (
 	"exile/jail"
 )
 
-// reasonGuessing is a reason for being degraded: somebody guesses who cannot be banned. The account that was tried follows.
+// reasonGuessing is a reason for being degraded: the source of guesses cannot be banned. The account that was tried follows.
 const reasonGuessing = "guessing:"
 
 const (
-	// maxGuessing bounds the accounts of which that is told at once.
+	// maxGuessing limits how many accounts are named at once.
 	maxGuessing = 8
-	// someNames stands for names that are no accounts of this host: they may be anything, passwords among them.
+	// someNames stands for names that are no accounts of this host: they may be anything, even passwords.
 	someNames = "unknown-names"
 )
 
 // accountName is what the name of an account looks like, see useradd(8).
 var accountName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?$`)
 
-// guessing degrades the daemon, for as long as it lasts, while somebody guesses whom no ban can stop.
+// guessing degrades the daemon while passwords are guessed from an address that no ban can stop.
 func (d *Daemon) guessing(dec *jail.Decision) {
 	if !dec.Unstoppable {
 		return
@@ -33,8 +33,10 @@ func (d *Daemon) guessing(dec *jail.Decision) {
 		account = dec.Account
 	}
 	reason := reasonGuessing + account
-	if _, known := d.health.reasons[reason]; known || d.health.count(reasonGuessing) < maxGuessing {
-		d.degradeWith(reason, guessingRemedy(account, dec.Prefix.Addr(), dec.Protected), time.Now().Add(transient), nil)
+	if d.health.room(reason, reasonGuessing, maxGuessing) {
+		d.health.degradeWith(reason, guessingRemedy(account, dec.Prefix.Addr(), dec.Protected), time.Now().Add(transient), nil)
+		d.health.restrict(reason, strings.TrimSuffix(reasonGuessing, ":"), "Somebody guesses passwords from an address that is never banned: "+
+			"sudo exilectl status names it and the account, and says what to do.")
 	}
 }
 

@@ -21,10 +21,10 @@ func BenchmarkVerify(b *testing.B) {
 			}
 			now := time.Now()
 			for i, ban := range firewalltest.Many(100_000, false, now.Add(time.Hour)) {
-				d.bans.put(control.Ban{Jail: fmt.Sprint("jail", i%jails), Prefix: ban.Prefix, Until: ban.Until})
+				d.ledger.bans.put(control.Ban{Jail: fmt.Sprint("jail", i%jails), Prefix: ban.Prefix, Until: ban.Until})
 			}
 			for b.Loop() {
-				if least, most := d.plan.count(d.bans, now); least != 100_000 || most != 100_000 {
+				if least, most := d.plan.count(d.ledger.bans, now); least != 100_000 || most != 100_000 {
 					b.Fatal(least, most)
 				}
 			}

@@ -17,8 +17,8 @@ import (
 	"exile/internal/daemon"
 )
 
-// A reload that exchanges the backend fills the new one first; what the old one left goes only when the new one has every
-// ban, and is tried again until it is gone.
+// A reload that changes the backend fills the new one first. What the old one left is removed once the new one has every ban, and the removal is
+// tried until it succeeds.
 func TestReloadExchangesTheBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -68,8 +68,8 @@ func TestReloadExchangesTheBackend(t *testing.T) {
 	})
 }
 
-// Each minute the bans are counted, which costs nothing, and only what the count cannot show waits to be compared: a minute
-// where a list is to be had at once, an hour at most where it takes seconds.
+// Each minute the bans are counted, which costs next to nothing. A comparison finds what counting does not: after a minute if listing is fast,
+// after an hour at most if it takes seconds.
 func TestVerifyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -128,7 +128,7 @@ func TestVerifyCounts(t *testing.T) {
 	})
 }
 
-// Whoever asks how many bans the kernel has is not told what it had a minute ago.
+// The number of bans in the kernel that Status reports is not a minute old.
 func TestStatusAsksTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -166,8 +166,8 @@ func TestStatusAsksTheKernel(t *testing.T) {
 	})
 }
 
-// A jail that simulates decides and tells, and the kernel hears nothing of it: neither of its bans nor of connections to
-// cut, not even when a comparison repairs what others did.
+// A jail that simulates decides and announces, but the kernel gets neither its bans nor connections to cut, not even when a comparison repairs
+// what others did.
 func TestSimulate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -199,7 +199,7 @@ func TestSimulate(t *testing.T) {
 	})
 }
 
-// A ban cuts the connections that it closes the way for, on its ports only; so does a repair, for those who got in before.
+// A ban cuts open connections on its ports; so does a repair, for connections that were made before it.
 func TestKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

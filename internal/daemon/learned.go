@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -22,7 +21,7 @@ func (d *Daemon) Names(ctx context.Context, name string) (names []control.Name, 
 				continue
 			}
 			for _, n := range j.Names.Names(time.Now()) {
-				names = append(names, control.Name{Jail: j.Info.Name, Name: n.Name, Hosts: n.Hosts, Last: n.Last})
+				names = append(names, control.Name{Jail: j.Info.Name, Name: control.AnyText(n.Name), Hosts: n.Hosts, Last: n.Last})
 			}
 		}
 	})
@@ -32,7 +31,7 @@ func (d *Daemon) Names(ctx context.Context, name string) (names []control.Name, 
 	return names, unknown
 }
 
-// named returns the jail of that name, or all jails ("").
+// named returns the jail of that name as a list, or all jails ("").
 func (d *Daemon) named(name string) []*Jail {
 	if name == "" {
 		return d.plan.Jails
@@ -55,7 +54,7 @@ func (d *Daemon) ForgetName(ctx context.Context, name, user string) (known bool,
 			}
 		}
 		if known {
-			d.memorized = time.Time{} // or the name would be back after a crash
+			d.ledger.memorizeSoon() // otherwise the name would be back after a crash
 		}
 		return nil
 	})
@@ -64,9 +63,6 @@ func (d *Daemon) ForgetName(ctx context.Context, name, user string) (known bool,
 
 // ForgetAddress implements control.Learner.
 func (d *Daemon) ForgetAddress(ctx context.Context, name string, p netip.Prefix) (known bool, err error) {
-	if !p.IsValid() {
-		return false, fmt.Errorf("%w: no address", control.ErrInvalid)
-	}
 	err = d.change(ctx, func() error {
 		if err := d.known(name); err != nil {
 			return err
@@ -79,15 +75,15 @@ func (d *Daemon) ForgetAddress(ctx context.Context, name string, p netip.Prefix)
 			known = d.forgetRepeats(p.Masked()) || known
 		}
 		if known {
-			d.memorized = time.Time{}
+			d.ledger.memorizeSoon()
 		}
 		return nil
 	})
 	return known, err
 }
 
-// clearCounted forgets the attempts from everywhere in p, for good, and reports whether there were any. What is counted is
-// a whole prefix, which may be wider than p, or narrower.
+// clearCounted forgets the attempts from addresses in p for good, and reports whether there were any. Attempts are counted by prefix, which
+// may be wider than p or narrower.
 func (d *Daemon) clearCounted(j *Jail, p netip.Prefix) bool {
 	if whole := j.Unit(p.Addr()); whole.Bits() <= p.Bits() {
 		any := j.failures(p.Addr()) > 0
@@ -105,16 +101,16 @@ func (d *Daemon) clearCounted(j *Jail, p netip.Prefix) bool {
 	return any
 }
 
-// absolve forgets the offences of everybody in p, and reports whether there were any.
+// absolve forgets the offences of all addresses in p, and reports whether there were any.
 func (d *Daemon) absolve(j *Jail, p netip.Prefix) bool {
 	var guilty []state.Who
-	d.past.every(j.Info.Name, func(who state.Who, past state.Past) {
+	d.ledger.past.every(j.Info.Name, func(who state.Who, past state.Past) {
 		if past.Offences > 0 && who.Prefix.Overlaps(p) {
 			guilty = append(guilty, who)
 		}
 	})
 	for _, who := range guilty {
-		d.remember(who, state.Past{Cleared: d.past.get(who).Cleared})
+		d.ledger.remember(who, state.Past{Cleared: d.ledger.past.get(who).Cleared})
 	}
 	return len(guilty) > 0
 }

@@ -10,7 +10,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/daemon"
-	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/journal"
 )
 
@@ -19,7 +19,7 @@ func learner(t *testing.T) *world {
 	w := newWorld(t)
 	w.jails = func() []*daemon.Jail {
 		j := w.adaptive()
-		j.Names = j.Memory.(*jail.AdaptiveDetector)
+		j.Names = j.Memory.(*adaptive.Detector)
 		return []*daemon.Jail{j}
 	}
 	return w
@@ -34,7 +34,7 @@ func (w *world) names() []string {
 	}
 	var names []string
 	for _, n := range list {
-		names = append(names, n.Jail+" "+n.Name)
+		names = append(names, n.Jail+" "+string(n.Name))
 	}
 	return names
 }
@@ -49,7 +49,7 @@ func (w *world) tries(name string, strangers ...string) {
 	}
 }
 
-// A name that is forgotten stays so, also when the power fails at once.
+// A forgotten name stays forgotten, even if the power fails at once.
 func TestForgetName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := learner(t)
@@ -118,7 +118,7 @@ func TestForgetAddress(t *testing.T) {
 	})
 }
 
-// The attempts of an IPv6 network count together, so whoever is forgotten in it takes the network along.
+// The attempts of an IPv6 network count together, so forgetting an address forgets the network.
 func TestForgetIPv6(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

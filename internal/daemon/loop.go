@@ -2,14 +2,10 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
-	"exile/firewall"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -33,7 +29,8 @@ func (d *Daemon) loop(ctx context.Context) {
 	defer due.Stop()
 	for {
 		kills, kill := d.nextKill()
-		questions, question := d.nextQuestion()
+		questions, question := d.asker.next()
+		ticked := false
 		select {
 		case <-ctx.Done():
 			return
@@ -41,50 +38,59 @@ func (d *Daemon) loop(ctx context.Context) {
 			d.handle(ctx, dl)
 		case ask := <-d.requests:
 			ask(ctx)
-		case f := <-d.failures:
+		case f := <-d.sources.failures:
 			d.sourceFailed(f)
-		case w := <-d.written:
+		case w := <-d.ledger.written:
 			d.settle(w)
-		case <-d.touched:
-			d.reconcile(ctx)
+		case <-d.kernel.changed:
+			d.kernel.compareSoon()
 		case <-verify.C:
 			d.verify(ctx)
 		case <-tick.C:
-			d.tick(ctx)
+			d.tick()
+			ticked = true
 		case <-due.C:
 		case <-d.roundDue():
 			d.goOn(ctx)
 		case kills <- kill:
-			d.condemned = nil
+			d.killer.sent()
 		case questions <- question:
-			d.asked = d.asked[1:]
-		case a := <-d.answers:
+			d.asker.sent()
+		case a := <-d.asker.answers:
 			d.answer(a)
-			d.enforce(ctx)
 		}
-		d.endTrial(ctx)
-		d.endPause(ctx)
-		d.expire(ctx)
-		d.forgetPast(time.Now())
-		d.show()
-		d.flush()
+		d.read(ctx)
+		d.kernel.endPause()
+		d.expire()
+		d.enforce(ctx)
+		d.endRound(ctx)
+		d.ledger.forgetPast(time.Now())
+		d.announceState()
+		d.commit()
+		d.replan(ctx, ticked)
 		due.Reset(d.untilDue())
 	}
 }
 
-// maxUntold is how many announcements may wait for the disk before the logs do, without those of lifted bans: a flush is no
-// reason to ban later.
-const maxUntold = 5000
-
-// readable is where batches come from; nil while the disk is that far behind.
+// readable is where batches come from; nil while the disk is too far behind.
 func (d *Daemon) readable() <-chan delivery {
-	if d.writing && len(d.pending.events)-len(d.pending.batch.Lifted) >= maxUntold {
+	if d.ledger.full() {
 		return nil
 	}
-	return d.batches
+	return d.sources.batches
 }
 
-// handle handles a batch and lets its source go on.
+// read handles a batch that waits, whatever the turn is for: while very many bans end, other channels are ready all the time, and an attack must
+// not wait until the select happens to choose it.
+func (d *Daemon) read(ctx context.Context) {
+	select {
+	case dl := <-d.readable():
+		d.handle(ctx, dl)
+	default:
+	}
+}
+
+// handle shows a batch to the jails and lets its source go on.
 func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	defer close(dl.done)
 	r, b := dl.from, dl.batch
@@ -97,53 +103,57 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	d.undated(r, b.Undated)
 	if !b.Position.IsZero() {
 		r.move(b.Position)
-		d.pending.move()
+		d.ledger.move()
 	}
-	d.enforce(ctx)
 	d.standing(r, b.Trouble)
 	d.lookInstead(r)
 	if b.CaughtUp && !r.caughtUp {
 		r.caughtUp = true
-		d.recountAll(r)
-		d.introduce()
-		d.inform(ctx)
-	}
-}
-
-// move notes that everything up to p was handled.
-func (r *running) move(p journal.Position) {
-	r.position = p
-	if at := p.Time(); !at.IsZero() {
-		if r.first.IsZero() {
-			r.first = at
+		for _, j := range r.Jails {
+			j.goLive()
 		}
-		r.low = r.Source.low(at)
+		d.noteFirstLook(r)
+		d.recountAll(r)
+		d.sources.announceSessions()
+		d.inform(ctx)
 	}
 }
 
 // observe shows an entry to the jails that read its source.
 func (d *Daemon) observe(r *running, e *journal.Entry) {
 	r.boot = e.Boot
+	if r.first.IsZero() {
+		r.first = e.Time
+	}
 	if !e.Replayed {
 		d.stats.entries++
 		d.stats.lastEntry, d.stats.lag = e.Time, time.Since(e.Time)
 	}
+	accepted := false
 	for _, j := range r.Jails {
 		d.recount(j, e.Time)
 		if !j.Accepts(e) {
 			continue
 		}
+		accepted = true
 		decisions := j.Observe(e)
-		d.pass(j, e.Time, e.Replayed)
+		d.countAttempts(j, e.Time, e.Replayed)
 		if e.Replayed {
 			continue
 		}
 		for a := range j.Logins {
-			d.welcome(j, a, e.Time)
+			d.countDeniedLogin(j, a, e.Time)
 		}
 		for _, dec := range decisions {
+			if r.stale(j, dec.At) {
+				j.Release(dec.Prefix)
+				continue
+			}
 			d.decide(j, dec, j.Origin)
 		}
+	}
+	if !accepted {
+		d.checkElsewhere(r, e)
 	}
 }
 
@@ -158,12 +168,12 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 		d.spare(b, dec.Protected)
 		d.guessing(&dec)
 	case d.served(b):
-	case d.pausing():
+	case d.kernel.pausing():
 		j.Release(b.Prefix)
 	case j.Ignored != nil:
 		d.consult(j, b, dec.Ladder)
 	default:
-		d.convict(j, b, dec.Ladder)
+		d.banOffender(j, b, dec.Ladder)
 	}
 }
 
@@ -179,77 +189,76 @@ func evidence(traces []jail.Trace) string {
 	return b.String()
 }
 
-// spare tells that a ban is not made.
+// spare announces that an address was not banned.
 func (d *Daemon) spare(b control.Ban, why string) {
 	d.stats.protected++
-	d.days.on(b.Since, time.Now()).Protected++
-	d.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
+	d.ledger.day(b.Since).Protected++
+	d.ledger.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
 }
 
-// served reports whether the prefix is banned already, or was for what it is to be banned for: entries that are read again
-// lead to the same decisions. A past that lies in the future says only that the clock was put back.
+// served reports whether the prefix is banned already, or was banned for these same attempts: entries that are read again lead to the
+// same decisions. A past in the future only means that the clock was set back.
 func (d *Daemon) served(b control.Ban) bool {
-	cleared := d.past.get(whoOf(b)).Cleared
-	if !b.Since.After(cleared) && !cleared.After(time.Now()) {
+	cleared := d.ledger.past.get(whoOf(b)).Cleared
+	if !b.Since.After(cleared) && !cleared.After(time.Now()) || !b.Since.After(d.ledger.pardoned(b.Jail)) {
 		return true
 	}
 	covering := d.covering(b.Jail, b.Prefix)
-	if jail.AmidSessions(b.Reason) { // who was spared until now is not any more
+	if jail.AmidSessions(b.Reason) { // this ban hits those who were spared until now
 		return slices.ContainsFunc(covering, strict)
 	}
 	return len(covering) > 0
 }
 
-// convict gives a ban its length, at most that of its offence in the ladder, and bans.
-func (d *Daemon) convict(j *Jail, b control.Ban, ladder []time.Duration) {
+// banOffender makes a ban for what an address did: it sets the length, remembers the offence, and applies the recidive rule.
+func (d *Daemon) banOffender(j *Jail, b control.Ban, ladder []time.Duration) {
 	if b.Offence == 0 {
-		d.sentence(j, &b, ladder)
+		d.setLength(j, &b, ladder)
 	}
-	d.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
-	d.impose(j, b)
-	d.relapse(j, b)
+	d.ledger.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
+	d.addBan(j, b)
+	d.applyRecidive(j, b)
 }
 
-// sentence sets the offence number and the end of a ban by the history of its prefix.
-func (d *Daemon) sentence(j *Jail, b *control.Ban, ladder []time.Duration) {
+// setLength sets the offence number and the end of a ban by the history of its prefix. The ladder caps the length.
+func (d *Daemon) setLength(j *Jail, b *control.Ban, ladder []time.Duration) {
 	b.Offence = 1 + d.offences(j, *b)
 	b.Until = time.Time{}
-	if t := jail.Capped(ladder, b.Offence, j.Sentence(b.Offence, b.Prefix)); t != jail.Permanent {
+	if t := jail.Capped(ladder, b.Offence, j.Length(b.Offence, b.Prefix)); t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
 }
 
-// impose bans, and more than was asked for when that makes a group. Where the log was read late and the time is served
-// already, it does not.
-func (d *Daemon) impose(j *Jail, b control.Ban) {
-	if over(b, time.Now()) {
+// addBan makes a ban, extends the one that stands, and bans the group around it if that is due. A ban that would be over already,
+// because the log was read late, is not made.
+func (d *Daemon) addBan(j *Jail, b control.Ban) {
+	now := time.Now()
+	if b, _ = begun(b, now); over(b, now) {
 		return
 	}
-	if stands, ok := d.bans.get(b.Jail, b.Prefix); ok {
+	if stands, ok := d.ledger.bans.get(b.Jail, b.Prefix); ok {
 		b.Until = longer(stands.Until, b.Until)
 	}
-	d.enter(j, b)
+	d.putBan(j, b)
 	d.group(j, b)
-	d.makeRoom(2) // for this one, and for one of those that a new bound left over
+	d.makeRoom(2) // one for this ban, one to work off what a lower bound left over
 }
 
-// enter puts a ban into the table and on its way to the kernel, the disk and the world.
-func (d *Daemon) enter(j *Jail, b control.Ban) {
+// putBan puts a ban into the table and on its way to the kernel, the disk and the world.
+func (d *Daemon) putBan(j *Jail, b control.Ban) {
 	told := b
 	b.Evidence = "" // many bans are kept, and for long
-	if old, ok := d.bans.get(b.Jail, b.Prefix); ok && old.Origin != b.Origin {
+	if old, ok := d.ledger.bans.get(b.Jail, b.Prefix); ok && old.Origin != b.Origin {
 		d.kernel.touch(j.keys(&old)...) // it may have closed something else
 	}
-	d.bans.put(b)
-	d.past.note(whoOf(b), true)
-	d.pending.put(b)
+	d.ledger.put(b)
 	d.kernel.touch(j.keys(&b)...)
-	d.condemn(j.keys(&b)...)
+	d.queueKill(j.keys(&b)...)
 	d.stats.bans++
-	d.days.on(b.Since, time.Now()).Bans++
+	d.ledger.day(b.Since).Bans++
 	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
-	d.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: told})
+	d.ledger.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: told})
 }
 
 // lift takes a ban off, wherever it is.
@@ -263,126 +272,74 @@ func (d *Daemon) lift(b control.Ban, reason string) {
 			j.Aggregator.Remove(b.Prefix)
 		}
 	}
-	d.bans.remove(b.Jail, b.Prefix)
-	d.past.note(whoOf(b), false)
-	d.pending.lift(b)
+	d.ledger.lift(b, reason)
 	d.stats.unbans++
-	d.later(control.Event{Kind: control.BanRemoved, Time: time.Now(), Ban: b, Reason: reason})
 }
 
-// expire lifts bans whose time is served. Where there are more of them the next turn comes at once.
-func (d *Daemon) expire(ctx context.Context) {
-	if d.liftServed() && d.kernel.doubt {
-		d.reconcile(ctx)
-	}
+// expire lifts bans whose time is over. If more are left, the next turn follows at once.
+func (d *Daemon) expire() {
+	d.liftServed()
 	d.makeRoom(roundStep)
-	d.enforce(ctx)
 }
 
 // tick does what time brings.
-func (d *Daemon) tick(ctx context.Context) {
+func (d *Daemon) tick() {
 	now := time.Now()
-	for _, s := range d.sources {
+	for _, j := range d.plan.Jails {
+		j.Pardon(d.ledger.pardoned(j.Info.Name)) // the clock may have been put back
+	}
+	for _, s := range d.sources.running {
 		if !s.caughtUp {
-			continue // its own entries are the clock while it reads the past
+			continue // while it reads the past, its entries are the clock
 		}
 		for _, j := range s.Jails {
 			decisions := j.Advance(now)
-			d.pass(j, now, false)
+			d.countAttempts(j, now, false)
 			for _, dec := range decisions {
 				d.decide(j, dec, j.Origin)
 			}
 		}
 	}
-	d.enforce(ctx)
-	for _, reason := range d.health.expire(now) {
-		d.announceRecovered(reason)
-	}
-	d.tell()
+	d.checkAllowlists()
+	d.checkClock(now)
+	d.health.expire(now)
+	d.notify()
 }
 
-// gap notes entries that will never be read.
-func (d *Daemon) gap(g journal.Gap) {
-	d.stats.gaps++
-	reason := reasonGap
-	switch g.Kind {
-	case journal.GapSuppressed:
-		reason = reasonSuppressed
-		d.stats.suppressed += max(g.Entries, 1)
-	case journal.GapUnreadable:
-		d.stats.skipped++
-	}
-	d.log.Warn("Log entries are missing", "kind", g.Kind, "entries", g.Entries, "file", g.File, "unit", g.Unit,
-		"since", g.Since, "until", g.Until, "error", g.Err)
-	if !errors.Is(g.Err, fs.ErrPermission) { // of these the source says how long they last
-		d.degrade(reason, time.Now().Add(transient), g.Err)
+// replan changes the plan where it is due. That may open and stop things, so it comes last in a turn: no ban waits for it.
+func (d *Daemon) replan(ctx context.Context, ticked bool) {
+	d.endTrial(ctx)
+	d.retryFiles(ctx)
+	if ticked {
+		d.improve(ctx)
 	}
 }
 
-// undated counts lines whose time cannot be read, and tells of the first.
-func (d *Daemon) undated(r *running, n int) {
-	if n > 0 && !r.undated {
-		r.undated = true
-		d.log.Warn("Lines have no time that can be read; they count as of the line before", "source", r.Name)
-	}
-	d.stats.undated += uint64(n)
-}
-
-// lookInstead notes whether the source reads as it should.
-func (d *Daemon) lookInstead(r *running) {
-	if r.Instead == nil {
+// improve switches to a plan that carries out the configuration better, if there is one.
+func (d *Daemon) improve(ctx context.Context) {
+	if d.plan.Better == nil {
 		return
 	}
-	if err := r.Instead(); err != nil {
-		d.degrade(reasonFormat, time.Time{}, err)
-	} else {
-		d.recovered(reasonFormat)
+	next, err := d.plan.Better(ctx)
+	if err != nil {
+		d.cfg.Log.Debug("The plan in force cannot be improved yet", "reason", err)
 	}
-}
-
-func (d *Daemon) sourceFailed(f failure) { d.standing(f.from, f.err) }
-
-// standing notes what keeps a source from reading all that it should, and degrades the daemon for as long as there is such a
-// source: its error says what helps.
-func (d *Daemon) standing(r *running, trouble error) {
-	r.trouble = trouble
-	var all []string
-	for _, s := range d.plan.Sources {
-		if one := d.sources[s.Name]; one != nil && one.trouble != nil {
-			all = append(all, fmt.Sprintf("%s: %v", s.Name, one.trouble))
-		}
-	}
-	if len(all) == 0 {
-		d.recovered(reasonSource)
+	if next == nil || err != nil {
 		return
 	}
-	d.degradeWith(reasonSource, "A log cannot be read, and is tried again. "+strings.Join(all, "; "), time.Time{}, trouble)
-}
-
-// condemn has the connections cut that the keys ban, if that is asked for.
-func (d *Daemon) condemn(keys ...firewall.Key) {
-	if d.plan.Kill != nil && !d.pausing() {
-		d.condemned = append(d.condemned, keys...)
+	d.cfg.Log.Info("What the configuration asks for works now; switching to it")
+	if err := d.exchange(ctx, next, func() {}); err != nil {
+		d.cfg.Log.Warn("Failed to close the previous backend", "error", err)
 	}
 }
 
-// nextKill returns the channel of the killer and the work for it; both nil when there is none, and until it is known who is
-// logged in.
-func (d *Daemon) nextKill() (chan<- func(context.Context) error, func(context.Context) error) {
-	if len(d.condemned) == 0 || d.plan.Kill == nil || !d.allCaughtUp() && time.Since(d.started) < patience {
-		return nil, nil
-	}
-	kill, keys, spared := d.plan.Kill, slices.Clone(d.condemned), slices.Clone(d.connected.spared)
-	return d.kills, func(ctx context.Context) error { return kill(ctx, keys, spared) }
-}
-
-// untilDue is how long nothing has to be done.
+// untilDue returns how long the loop may sleep.
 func (d *Daemon) untilDue() time.Duration {
-	if d.bans.full() {
+	if d.ledger.bans.full() || d.kernel.doubt {
 		return 0
 	}
 	wait := verifyEvery
-	for _, at := range []time.Time{d.bans.nextEnd(), d.kernel.retry, d.writeAt(), d.paused, d.trial.Until} {
+	for _, at := range []time.Time{d.ledger.bans.nextEnd(), d.kernel.backend.retry, d.ledger.writeAt(), d.kernel.paused, d.trial.running.Until, d.fallback.retry} {
 		if !at.IsZero() {
 			wait = min(wait, time.Until(at))
 		}

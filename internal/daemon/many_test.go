@@ -32,13 +32,14 @@ func (w *world) keepMany(many int, length time.Duration) {
 	w.t.Helper()
 	now := time.Now()
 	batch := state.Batch{Bans: make(map[state.Who]control.Ban), Past: make(map[state.Who]state.Past)}
-	for _, b := range firewalltest.Many(many, false, now.Add(length)) {
+	for i, b := range firewalltest.Many(many, false, now.Add(length)) {
+		since := now.Add(-time.Duration(i*7919%many) * time.Millisecond) // in another order than that of the addresses
 		who := state.Who{Jail: "sshd", Prefix: b.Prefix}
 		batch.Bans[who] = control.Ban{
-			Jail: "sshd", Prefix: b.Prefix, Since: now, Until: b.Until, Offence: 1, Origin: control.OriginJournal,
+			Jail: "sshd", Prefix: b.Prefix, Since: since, Until: b.Until, Offence: 1, Origin: control.OriginJournal,
 			Reason: "count: 5 of 5 points in 1d, offence 1, step 1",
 		}
-		batch.Past[who] = state.Past{Offences: 1, Last: now, Cleared: now}
+		batch.Past[who] = state.Past{Offences: 1, Last: since, Cleared: since}
 	}
 	w.keep(batch)
 }

@@ -10,7 +10,7 @@ func BenchmarkMemory(b *testing.B) {
 	const many = 300_000
 	for range b.N {
 		before := heap()
-		_, stop := flushable(b, many)
+		_, _, stop := flushable(b, many)
 		b.ReportMetric(float64(heap()-before)/many, "B/ban")
 		stop()
 	}

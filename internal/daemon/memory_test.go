@@ -16,6 +16,7 @@ import (
 	"exile/internal/daemon"
 	"exile/internal/state"
 	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/jail/filter"
 	"exile/journal"
 )
@@ -27,7 +28,7 @@ func (w *world) adaptive() *daemon.Jail {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d := jail.NewAdaptive(jail.DefaultAdaptive())
+	d := adaptive.New(adaptive.Default())
 	cfg := jail.Config{
 		Name: "sshd", Detection: jail.Adaptive, MaxRetry: 5, FindTime: 24 * time.Hour, BanTime: time.Hour,
 		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1000,
@@ -113,7 +114,7 @@ func TestTornMemory(t *testing.T) {
 	})
 }
 
-// A ban that came after the last snapshot is an offence all the same after a crash.
+// A ban that came after the last snapshot still is an offence after a crash.
 func TestBanBehindTheSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -142,8 +143,8 @@ func TestBanBehindTheSnapshot(t *testing.T) {
 	})
 }
 
-// A first start reads the past month before it is up to date, and says how far it is: names and owners are known at once,
-// and who would be banned still is banned, as often as he would have been.
+// A first start reads the past month before it is up to date, and says how far it is. Names and owners are known at once, and addresses whose
+// bans would still run are banned, with their offences.
 func TestFirstStartLearns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := learner(t)
@@ -172,7 +173,7 @@ func TestFirstStartLearns(t *testing.T) {
 		if s := w.status(); s.State != "catching-up" {
 			t.Errorf("after a minute of 210 s the state is %s", s.State)
 		}
-		const status = "STATUS=Catching-up: 1 jails, 0 bans, backend fake; journal read to 2000-01-03 00:00 (19 %)"
+		const status = "STATUS=Catching-up: 1 jail, 0 bans, backend fake; journal read to 2000-01-03 00:00 (19 %)"
 		w.hand() // said is the loop's
 		if !said[status] {
 			t.Errorf("said %q, want among it %q", slices.Collect(maps.Keys(said)), status)
@@ -194,7 +195,7 @@ func TestFirstStartLearns(t *testing.T) {
 	})
 }
 
-// A reload keeps the memory of a jail that goes on.
+// A reload keeps the memory of a jail that stays.
 func TestReloadKeepsTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -211,13 +212,13 @@ func TestReloadKeepsTheMemory(t *testing.T) {
 	})
 }
 
-// Whoever asks about an address is told what the detector knows of it.
+// The answer about an address has what the detector knows about it.
 func TestAddressIsExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.jails = func() []*daemon.Jail {
 			j := w.adaptive()
-			j.Explain = j.Memory.(*jail.AdaptiveDetector).Explain
+			j.Explain = j.Memory.(*adaptive.Detector).Explain
 			return []*daemon.Jail{j}
 		}
 		d := w.start()

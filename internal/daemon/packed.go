@@ -23,7 +23,7 @@ type place struct {
 	six       bool // IPv6
 }
 
-// placeOf packs a prefix. The one that is not valid comes before all others.
+// placeOf packs a prefix. An invalid one sorts before all others.
 func placeOf(jail string, p netip.Prefix) place {
 	if !p.IsValid() {
 		return place{jail: jail}
@@ -36,7 +36,7 @@ func placeOf(jail string, p netip.Prefix) place {
 	return place{jail, binary.BigEndian.Uint64(six[:8]), binary.BigEndian.Uint64(six[8:]), uint8(p.Bits()), true}
 }
 
-// keep returns the place with a jail that it shares with others.
+// keep returns the place with a jail name that is shared with others.
 func (p place) keep() place {
 	p.jail = unique.Make(p.jail).Value()
 	return p
@@ -96,7 +96,7 @@ func (s stamp) time() time.Time {
 	return time.UnixMicro(int64(s)).UTC()
 }
 
-// endOf is when a ban ends.
+// endOf packs the end of a ban.
 func endOf(until time.Time) stamp {
 	if until.IsZero() {
 		return never
@@ -104,5 +104,5 @@ func endOf(until time.Time) stamp {
 	return stampOf(until)
 }
 
-// clamp makes a number fit.
+// clamp limits a number to 32 bits.
 func clamp(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }

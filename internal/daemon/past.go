@@ -11,30 +11,30 @@ import (
 	"exile/internal/state"
 )
 
-// Offenders are remembered when their ban has ended: the next one is longer, and what banned them does not count again.
-// That ends after Plan.PurgeAge; an attacker with many addresses sees to it that it ends earlier.
+// Offenders are remembered after their ban has ended: the next ban is longer, and what led to a ban does not count again. They are forgotten
+// after Plan.PurgeAge, or earlier when there are too many of them.
 
 const (
 	purgeEvery = time.Hour
-	keepPast   = 100_000 // who are not banned: 20 MB
-	// purgeStep is how many are forgotten in one turn of the loop.
+	keepPast   = 100_000 // of addresses that are not banned: 20 MB
+	// purgeStep is how many are forgotten in one turn of the loop at most.
 	purgeStep = 2 * roundStep
 )
 
-// pasts are what is remembered, in order of (jail, prefix), and those who are not banned also in the order in which they
-// are forgotten.
+// pasts are the pasts of all addresses, in order of jail and prefix. Those of addresses that are not banned are also in the order in which
+// they are forgotten.
 type pasts struct {
 	all   *btree.BTreeG[*record]
 	idle  idle
-	probe record // to look for; nobody keeps it
+	probe record // for look-ups; nothing keeps it
 }
 
-// record is the past of somebody.
+// record is the past of an address.
 type record struct {
 	place
 	last, cleared stamp
 	offences      int32
-	idle          int32 // its place among those who are not banned; -1: it is banned
+	idle          int32 // its place in the heap of those that are not banned; -1: it is banned
 	welcome       bool
 }
 
@@ -53,7 +53,7 @@ func (p *pasts) find(who state.Who) (*record, bool) {
 	return p.all.Get(&p.probe)
 }
 
-// get returns what is known of somebody; nothing is the zero Past.
+// get returns the past of an address, or the zero Past.
 func (p *pasts) get(who state.Who) state.Past {
 	if r, ok := p.find(who); ok {
 		return r.past()
@@ -72,8 +72,7 @@ func (p *pasts) put(who state.Who, past state.Past, banned bool) {
 	p.idle.note(r, banned)
 }
 
-// clear notes that the attempts of somebody of whom something is known have had their consequences up to then, and returns
-// what is known now.
+// clear pardons the attempts of an address up to then, if it has a past, and returns the new past.
 func (p *pasts) clear(who state.Who, then time.Time) (past state.Past, known bool) {
 	r, ok := p.find(who)
 	if !ok {
@@ -84,15 +83,27 @@ func (p *pasts) clear(who state.Who, then time.Time) (past state.Past, known boo
 	return r.past(), true
 }
 
-// note notes that somebody of whom something is known is banned now, or is not any more.
+// note notes that an address that has a past is banned now, or is not any more.
 func (p *pasts) note(who state.Who, banned bool) {
 	if r, ok := p.find(who); ok {
 		p.idle.note(r, banned)
 	}
 }
 
-// forget drops the one of those who are not banned whose last ban or pardon was longest ago, if that was before then or if
-// there are more than keep of them.
+// leave notes that an address is not banned any more, and forgets its past if that is older than a time.
+func (p *pasts) leave(at place, before stamp) {
+	p.probe.place = at
+	r, ok := p.all.Get(&p.probe)
+	switch {
+	case !ok:
+	case r.idle < 0 && r.latest() < before:
+		p.all.Delete(r)
+	default:
+		p.idle.note(r, false)
+	}
+}
+
+// forget drops the oldest past of an address that is not banned, if it is older than then or if there are more than keep of them.
 func (p *pasts) forget(then time.Time, keep int) (state.Who, bool) {
 	if len(p.idle) == 0 || len(p.idle) <= keep && p.idle[0].latest() >= stampOf(then) {
 		return state.Who{}, false
@@ -102,7 +113,7 @@ func (p *pasts) forget(then time.Time, keep int) (state.Who, bool) {
 	return oldest.who(), true
 }
 
-// every calls f for everybody of a jail, or of all jails (""). f must not change p.
+// every calls f for all pasts of a jail, or of all jails (""). f must not change p.
 func (p *pasts) every(jail string, f func(state.Who, state.Past)) {
 	p.all.AscendGreaterOrEqual(&record{place: place{jail: jail}}, func(r *record) bool {
 		if jail != "" && r.jail != jail {
@@ -113,7 +124,7 @@ func (p *pasts) every(jail string, f func(state.Who, state.Past)) {
 	})
 }
 
-// within returns the others in somebody's prefix who were banned before.
+// within returns the other prefixes in a prefix that were banned before.
 func (p *pasts) within(who state.Who) map[netip.Prefix]bool {
 	offenders := make(map[netip.Prefix]bool)
 	p.all.AscendGreaterOrEqual(&record{place: placeOf(who.Jail, who.Prefix)}, func(r *record) bool {
@@ -129,10 +140,10 @@ func (p *pasts) within(who state.Who) map[netip.Prefix]bool {
 	return offenders
 }
 
-// idle is a heap of those who are not banned, the one to be forgotten next first.
+// idle is a heap of the pasts of addresses that are not banned; the first is forgotten next.
 type idle []*record
 
-// note sees to it that a record of which something has changed is where it belongs.
+// note moves a record that has changed to its place.
 func (h *idle) note(r *record, banned bool) {
 	switch {
 	case banned && r.idle >= 0:
@@ -176,71 +187,17 @@ func (h *idle) Pop() any {
 	return last
 }
 
-// remember keeps what is known of somebody's past.
-func (d *Daemon) remember(who state.Who, past state.Past) {
-	_, banned := d.bans.get(who.Jail, who.Prefix)
-	d.past.put(who, past, banned)
-	d.pending.batch.Past[who] = past
-	d.pending.urgent = true
-}
-
-// restorePast takes over what was known, when the bans are known.
-func (d *Daemon) restorePast(known map[state.Who]state.Past) {
-	for who, past := range known {
-		_, banned := d.bans.get(who.Jail, who.Prefix)
-		d.past.put(who, past, banned)
-	}
-}
-
-// knownPast is all that is remembered.
-func (d *Daemon) knownPast() map[state.Who]state.Past {
-	known := make(map[state.Who]state.Past, d.past.all.Len())
-	d.past.every("", func(who state.Who, past state.Past) { known[who] = past })
-	return known
-}
-
-// offences is how often the prefix was banned before, in this jail or in all.
+// offences returns how often the prefix was banned before, in this jail or in all.
 func (d *Daemon) offences(j *Jail, b control.Ban) int {
 	n := 0
 	for _, other := range d.plan.Jails {
 		if other != j && !j.Overall {
 			continue
 		}
-		past := d.past.get(state.Who{Jail: other.Info.Name, Prefix: b.Prefix})
+		past := d.ledger.past.get(state.Who{Jail: other.Info.Name, Prefix: b.Prefix})
 		if b.Since.Sub(past.Last) <= j.Remember {
 			n += past.Offences
 		}
 	}
 	return n
-}
-
-// forgetPast forgets some of the past that no longer counts. The disk forgets it with what is written next.
-func (d *Daemon) forgetPast(now time.Time) {
-	then := d.outdated(now)
-	for range purgeStep {
-		who, ok := d.past.forget(then, keepPast)
-		if !ok {
-			return
-		}
-		d.pending.batch.Past[who] = state.Past{}
-		d.pending.move()
-	}
-}
-
-// outdated is up to when the past does not count any more; zero: all of it does.
-func (d *Daemon) outdated(now time.Time) time.Time {
-	if d.plan.PurgeAge <= 0 {
-		return time.Time{}
-	}
-	return now.Add(-d.plan.PurgeAge)
-}
-
-// purge returns what has the disk forget the repeats that no longer count, now and then.
-func (d *Daemon) purge(now time.Time) func() error {
-	if now.Sub(d.purged) < purgeEvery {
-		return func() error { return nil }
-	}
-	d.purged = now
-	then := d.outdated(now)
-	return func() error { return d.cfg.Store.Purge(then) }
 }

@@ -10,8 +10,8 @@ import (
 	"exile/internal/state"
 )
 
-// However many were banned, no more than a fixed number who are not any more are remembered, in memory as on disk. The
-// longest ago are forgotten first; whoever is banned is not.
+// Of the addresses that are not banned any more, a limited number is remembered, in memory and on disk. The oldest are forgotten first; banned
+// addresses are not forgotten.
 func TestPastIsBounded(t *testing.T) {
 	t.Parallel()
 	store, err := state.Open(t.TempDir())
@@ -22,34 +22,34 @@ func TestPastIsBounded(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	d := New(Config{Store: store})
 	d.plan = new(Plan) // an offence counts for ever
-	d.purged = now
+	d.ledger.purged = now
 	who := func(i int) state.Who {
 		return state.Who{Jail: "sshd", Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)}
 	}
 	const banned, many = 10, keepPast
 	for i := range banned {
-		d.bans.put(control.Ban{Jail: "sshd", Prefix: who(i).Prefix})
+		d.ledger.bans.put(control.Ban{Jail: "sshd", Prefix: who(i).Prefix})
 	}
 	for i := range banned + many {
-		d.remember(who(i), state.Past{Offences: 1, Last: now.Add(time.Duration(i) * time.Second)})
+		d.ledger.remember(who(i), state.Past{Offences: 1, Last: now.Add(time.Duration(i) * time.Second)})
 	}
 	commit := func() {
 		t.Helper()
-		d.forgetPast(now)
-		if err := store.Commit(d.pending.batch); err != nil {
+		d.ledger.forgetPast(now)
+		if err := store.Commit(d.ledger.pending.batch); err != nil {
 			t.Fatal(err)
 		}
-		d.pending = newPending()
+		d.ledger.pending = newPending()
 	}
 	commit()
-	if n := d.past.all.Len(); n != banned+many {
+	if n := d.ledger.past.all.Len(); n != banned+many {
 		t.Errorf("%d are remembered, want all %d: they are not yet too many", n, banned+many)
 	}
 	const more = 2 * purgeStep
 	for i := range more {
-		d.remember(who(banned+many+i), state.Past{Offences: 2, Last: now})
+		d.ledger.remember(who(banned+many+i), state.Past{Offences: 2, Last: now})
 	}
-	want := d.knownPast()
+	want := d.ledger.knownPast()
 	for i := range more { // the oldest of those who are not banned
 		delete(want, who(banned+many+i))
 	}
@@ -59,7 +59,7 @@ func TestPastIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if have := d.knownPast(); len(have) != banned+keepPast || !maps.Equal(want, have) {
+	if have := d.ledger.knownPast(); len(have) != banned+keepPast || !maps.Equal(want, have) {
 		t.Errorf("%d are remembered, want %d, the youngest", len(have), banned+keepPast)
 	}
 	if !maps.EqualFunc(want, contents.Past, func(a, b state.Past) bool { return a.Offences == b.Offences && a.Last.Equal(b.Last) }) {

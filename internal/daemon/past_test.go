@@ -49,7 +49,7 @@ func TestOverallJails(t *testing.T) {
 	}
 }
 
-// After dbpurgeage, two days here, an offence is forgotten, in memory and on disk; who is banned for longer is not.
+// After dbpurgeage, two days here, an offence is forgotten, in memory and on disk, unless the address is still banned.
 func TestPastIsPurged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

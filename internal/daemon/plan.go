@@ -10,10 +10,11 @@ import (
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/journal"
 )
 
-// Plan is what a configuration asks for. The daemon runs one at a time; Reload exchanges it.
+// Plan is what a configuration asks for. The daemon runs one at a time; Reload replaces it.
 type Plan struct {
 	Jails   []*Jail
 	Sources []Source
@@ -21,36 +22,46 @@ type Plan struct {
 	File    string // the main file of the configuration
 	Name    string // of the backend
 	Why     string // it was chosen
-	// Sweep removes what other backends left in the kernel, once this one holds every ban; nil: there is nothing to remove.
-	// It is called again after an error.
+	// Sweep removes what other backends left in the kernel, once this one holds every ban. It is called again after an error. nil: there is
+	// nothing to remove.
 	Sweep func(ctx context.Context) error
-	// Recidive is the jail, one of Jails, of those whom Recidivists find; both nil: there is none.
+	// Recidive is the jail, one of Jails, for addresses that Recidivists finds; both are nil if there is no such rule.
 	Recidive    *Jail
 	Recidivists *jail.Recidivists
-	// MaxBans is how many bans there are at most; 0: any number.
+	// Shelter says that the plan is the fallback for bad files: at the start it gets a jail for each name that has bans and no jail, whose bans
+	// would be lifted otherwise.
+	Shelter bool
+	// MaxBans is the maximum number of bans; 0: no limit.
 	MaxBans int
-	// PurgeAge is how long the past of an offender is kept; 0: for ever.
+	// PurgeAge is how long the past of an offender is kept; 0: forever.
 	PurgeAge time.Duration
-	// Kill cuts the established connections that the keys ban, but not those that are spared; nil: they are left alone.
+	// Kill cuts the established connections that the keys ban, except those that are spared; nil: none is cut.
 	Kill func(ctx context.Context, keys []firewall.Key, spared []firewall.Spared) error
-	// Connections returns the connections that come from the addresses; nil: nobody can be asked, and no session is spared.
+	// Connections returns the connections from the addresses; nil: they cannot be listed, and no session is spared.
 	Connections func(ctx context.Context, from []netip.Addr) ([]firewall.Spared, error)
-	// Sessions asks who is logged in from elsewhere, for sessions that began before the log; nil: nobody is asked.
+	// Sessions lists remote sessions, for those that began before the log; nil: they cannot be listed.
 	Sessions func(ctx context.Context) ([]control.Session, error)
-	// Service asks what units do, by their names and patterns; nil: nobody can be asked, and no jail is known to be blind.
+	// Service says what units do, by their names and patterns; nil: nothing is known, and no jail is found to be blind.
 	Service func(ctx context.Context, units []string) (control.Service, error)
-	// Serve does the plan's background work (names to resolve, accounts to follow) until ctx ends; nil: there is none. What
-	// changes a jail goes through do, which runs it in the loop and returns an error when that is ending.
+	// Better returns a better plan for the same configuration as soon as there is one, and nil before. It is called often. nil: there will
+	// never be one.
+	Better func(ctx context.Context) (*Plan, error)
+	// Services lists the services of the kind that jails watch, watched or not; nil: they cannot be listed.
+	Services func(ctx context.Context) ([]control.Program, error)
+	// Serve does the background work of the plan (resolve names, follow accounts) until ctx ends; nil: there is none. Changes of a jail
+	// go through do, which runs them in the loop and returns an error when the loop is ending.
 	Serve func(ctx context.Context, do func(change func()) error) error
 }
 
 // Jail is the arithmetic of one jail and what the daemon must know around it.
 type Jail struct {
 	*jail.Jail
-	Info     control.JailStatus                              // the part that does not change
-	Accepts  func(e *journal.Entry) bool                     // whether an entry is this jail's and to be believed
-	Sentence func(offence int, p netip.Prefix) time.Duration // ban time of the how-manieth offence; jail.Permanent is for ever
-	// Ignored asks a command of the admin whether the address is not to be banned; nil: there is none. It may take seconds.
+	Info    control.JailStatus          // the part that does not change
+	Accepts func(e *journal.Entry) bool // whether an entry belongs to this jail and can be trusted
+	// Unwatched returns the unit of a line that would count if the jail watched that unit, or nothing. It may be nil.
+	Unwatched func(e *journal.Entry) string
+	Length    func(offence int, p netip.Prefix) time.Duration // ban time by the number of the offence; jail.Permanent is for ever
+	// Ignored asks the ignorecommand whether the address is to be spared. It may take seconds. nil: there is no such command.
 	Ignored     func(ctx context.Context, a netip.Addr) (bool, error)
 	Overall     bool                                             // offences in all jails count
 	Remember    time.Duration                                    // how long an offence counts
@@ -66,9 +77,10 @@ type Jail struct {
 	Names       Names                                            // nil: it learns none
 	Memory      Memory                                           // nil: the counters are rebuilt by reading the log again
 	Watched     []string                                         // units that are looked after; none: nobody looks
+	Allowlist   Allowlist                                        // nil: the jail names nobody who is never banned
 	Talks       bool                                             // the units log a line at least for each connection
 	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
-	sight       sight
+	visibility  visibility
 	startups    startups
 	remembers   time.Time // up to when the memory is on disk; zero: nothing of it
 	counters    counters
@@ -77,21 +89,28 @@ type Jail struct {
 	again       []state.Report // that are still to be counted again, in order
 }
 
-// Memory is a detector that remembers more than can be read again: its memory is stored from time to time, with the
-// position.
+// Memory is a detector that remembers more than can be read again: its memory is stored from time to time, together with the position.
 type Memory interface {
 	Snapshot() (version uint32, data []byte, err error)
 	// Restore takes a snapshot. After an error the memory is empty.
 	Restore(version uint32, data []byte) error
 }
 
+// Allowlist knows the addresses that a jail never bans, and is kept up to date outside the loop.
+type Allowlist interface {
+	// Protected returns what the configuration names, and the current addresses of each host name.
+	Protected() []string
+	// Trouble says what of that does not work now, one line each; nil: everything works.
+	Trouble() error
+}
+
 // Names is a detector that learns which names only attackers try.
 type Names interface {
-	Names(at time.Time) []jail.AttackName
+	Names(at time.Time) []adaptive.AttackName
 	ForgetName(name string) bool
 }
 
-// counters are what a jail has done since the statistics were reset.
+// counters count what a jail has done since the statistics were reset.
 type counters struct {
 	bans    uint64
 	origins map[control.Origin]uint64 // of those bans
@@ -109,10 +128,10 @@ func (c *counters) ban(from control.Origin) {
 	c.origins[from]++
 }
 
-// attempts is how many were counted since the statistics were reset.
+// attempts returns how many were counted since the statistics were reset.
 func (j *Jail) attempts() uint64 { return j.Counters().Attempts - j.counters.before }
 
-// failures is how many attempts of the address count now.
+// failures returns how many attempts of the address count now.
 func (j *Jail) failures(a netip.Addr) int {
 	p := j.Unit(a)
 	if !p.IsValid() {
@@ -127,7 +146,7 @@ func (j *Jail) failures(a netip.Addr) int {
 	return 0
 }
 
-// within is who is counted now in p, up to a thousand.
+// within returns the addresses in p that have attempts now, up to a thousand.
 func (j *Jail) within(p netip.Prefix) []jail.Host {
 	unit := j.Unit(p.Addr())
 	before := netip.PrefixFrom(p.Addr().Prev(), unit.Bits()).Masked()
@@ -144,12 +163,12 @@ type Source struct {
 	Name string // its key in the state
 	journal.Source
 	Jails []*Jail
-	// Instead says why the source reads in another way than it should, and more slowly; nil, or returning nil: it does not.
-	// It is called from another goroutine than Follow.
+	// Instead returns why the source has to be read in a slower way; nil, or returning nil: it does not. It is called from another goroutine
+	// than Follow.
 	Instead func() error
 }
 
-// low is the oldest entry that the jails of the source need again, when it stands at that time.
+// low returns the time of the oldest entry that the jails of the source need again, when it is at that time.
 func (s *Source) low(at time.Time) time.Time {
 	low := at
 	for _, j := range s.Jails {
@@ -174,10 +193,10 @@ func (p *Plan) jail(name string) *Jail {
 	return nil
 }
 
-// closes is what a ban of that origin closes; none: everything.
+// closes returns the ports that a ban of that origin closes; none: everything.
 func (j *Jail) closes(o control.Origin) []firewall.Port {
 	if len(j.Ports) == 0 && o == control.OriginGroup && !j.Whole {
-		return j.GroupPorts // what strangers beside the guilty lose is no more than what they might attack
+		return j.GroupPorts // strangers beside offenders lose no more than what they might attack
 	}
 	return j.Ports
 }
@@ -191,7 +210,7 @@ func (j *Jail) has(o control.Origin, port firewall.Port) bool {
 	return slices.Contains(ports, port)
 }
 
-// keys returns what a ban is in the kernel.
+// keys returns the kernel keys of a ban.
 func (j *Jail) keys(b *control.Ban) []firewall.Key {
 	if j.Simulate {
 		return nil
@@ -207,7 +226,7 @@ func (j *Jail) keys(b *control.Ban) []firewall.Key {
 	return keys
 }
 
-// origin is where a ban comes from that a jail has decided upon because of what it was told by that source.
+// origin returns the origin of a ban that a jail decided on because of that source: the source, or a group if the prefix is one.
 func (j *Jail) origin(p netip.Prefix, source control.Origin) control.Origin {
 	if unit := j.Unit(p.Addr()); unit.IsValid() && p.Bits() < unit.Bits() {
 		return control.OriginGroup
@@ -215,7 +234,7 @@ func (j *Jail) origin(p netip.Prefix, source control.Origin) control.Origin {
 	return source
 }
 
-// groupPorts is what bans of groups close, by jail.
+// groupPorts returns the ports that bans of groups close, by jail.
 func (p *Plan) groupPorts() [][]firewall.Port {
 	all := make([][]firewall.Port, len(p.Jails))
 	for i, j := range p.Jails {
@@ -224,7 +243,7 @@ func (p *Plan) groupPorts() [][]firewall.Port {
 	return all
 }
 
-// want returns until when the kernel has to hold the key, by all bans that ask for it.
+// want returns until when the kernel has to hold the key, by all bans that need it.
 func (p *Plan) want(t *table, k firewall.Key) (until time.Time, ok bool) {
 	for _, j := range p.Jails {
 		if j.Simulate {
@@ -242,7 +261,7 @@ func (p *Plan) want(t *table, k firewall.Key) (until time.Time, ok bool) {
 	return until, ok
 }
 
-// wanted returns everything that the kernel has to hold, each key once, until the last ban that asks for it ends.
+// wanted returns everything that the kernel has to hold, each key once, until the last ban that needs it ends.
 func (p *Plan) wanted(t *table) []firewall.Ban {
 	bans := make([]firewall.Ban, 0, t.len())
 	at := make(map[firewall.Key]int) // not filled by the last jail: 100,000 keys in a map take 20 ms
@@ -264,7 +283,7 @@ func (p *Plan) wanted(t *table) []firewall.Ban {
 	return bans
 }
 
-// longer returns the later of two ends, of which zero is never.
+// longer returns the later of two ends; zero is never.
 func longer(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && a.After(b) {
 		return a

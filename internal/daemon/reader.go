@@ -8,41 +8,12 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
 )
-
-// errStopped is the answer to questions that come too late.
-var errStopped = errors.New("exiled is stopping")
-
-// stats count since the start, or since they were reset.
-type stats struct {
-	entries, bans, unbans, protected, repairs, gaps uint64
-	suppressed, skipped, evicted, undated           uint64
-	kernelErrors, diskErrors, reloadFailures        uint64
-	lastEntry, lastRepair                           time.Time
-	lag                                             time.Duration
-	dropped                                         map[string]uint64 // packets, by set
-}
-
-// ask runs f in the loop and waits for it. What f does is not to end half done when the caller goes away: f gets the
-// context of the loop.
-func (d *Daemon) ask(ctx context.Context, f func(life context.Context)) error {
-	done := make(chan struct{})
-	select {
-	case d.requests <- func(life context.Context) { f(life); close(done) }:
-		<-done
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.closed:
-		return errStopped
-	}
-}
 
 // Status implements control.Reader.
 func (d *Daemon) Status(ctx context.Context) (s control.Status, err error) {
@@ -56,14 +27,14 @@ func (d *Daemon) Status(ctx context.Context) (s control.Status, err error) {
 func (d *Daemon) status() control.Status {
 	reasons, remedy := d.health.list()
 	s := control.Status{
-		Version: d.cfg.Version, State: d.state(), Degraded: reasons, Remedies: remedy,
-		Backend: d.plan.Name, Why: d.plan.Why, Started: d.started, PausedTo: d.paused, TrialTo: d.trial.Until,
+		Version: d.cfg.Version, State: d.state(), Notice: d.health.notice.at(time.Now()), Degraded: reasons, Remedies: remedy,
+		Backend: d.plan.Name, Why: d.plan.Why, Started: d.stats.started, PausedTo: d.kernel.paused, TrialTo: d.trial.running.Until,
 		Jails: len(d.plan.Jails), Banned: d.wanted(), Enforced: d.enforced(),
 		Entries: d.stats.entries, Bans: d.stats.bans, Unbans: d.stats.unbans, Evicted: d.stats.evicted, Repairs: d.stats.repairs,
 		Gaps: d.stats.gaps, Suppressed: d.stats.suppressed, Skipped: d.stats.skipped, Undated: d.stats.undated,
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
-		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: d.stats.lag, Position: d.position(),
-		Dropped: maps.Clone(d.stats.dropped), Days: slices.Clone(d.days.list),
+		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: max(d.stats.lag, 0), Position: d.sources.position(d.plan.Sources),
+		Dropped: maps.Clone(d.stats.dropped), Days: slices.Clone(d.ledger.days.list), Instead: d.health.instead(),
 	}
 	for _, j := range d.plan.Jails {
 		s.Failing += j.Failing()
@@ -74,46 +45,33 @@ func (d *Daemon) status() control.Status {
 
 func (d *Daemon) state() string {
 	switch {
-	case len(d.health.reasons) > 0:
+	case d.health.degraded():
 		return "degraded"
-	case d.pausing():
+	case d.kernel.pausing():
 		return control.Paused
-	}
-	for _, r := range d.sources {
-		if !r.caughtUp {
-			return "catching-up"
-		}
+	case !d.sources.caughtUp():
+		return "catching-up"
 	}
 	return "running"
 }
 
-// enforced is how many of the bans the kernel has: none in a pause. One that is in the kernel for several ports is one only.
+// enforced returns how many of the bans the kernel has: none during a pause. A ban of several ports counts once.
 func (d *Daemon) enforced() int {
-	if d.pausing() {
+	if d.kernel.pausing() {
 		return 0
 	}
-	return max(d.wanted()-d.kernel.lacking, 0)
+	return max(d.wanted()-d.kernel.backend.lacking, 0)
 }
 
-// wanted is how many bans the kernel should have: all but those of jails that simulate.
+// wanted returns how many bans the kernel should have: all except those of jails that simulate.
 func (d *Daemon) wanted() int {
-	n := d.bans.len()
+	n := d.ledger.bans.len()
 	for _, j := range d.plan.Jails {
 		if j.Simulate {
-			n -= d.bans.count[j.Info.Name]
+			n -= d.ledger.bans.count(j.Info.Name)
 		}
 	}
 	return n
-}
-
-// position is where the journal source stands; that of a text log when there is no journal.
-func (d *Daemon) position() string {
-	for _, s := range d.plan.Sources {
-		if r := d.sources[s.Name]; r != nil && !r.position.IsZero() {
-			return r.position.String()
-		}
-	}
-	return ""
 }
 
 // ExportState implements control.Archiver.
@@ -121,28 +79,29 @@ func (d *Daemon) ExportState(ctx context.Context, w io.Writer) error {
 	var c state.Contents
 	var failed error
 	asked := d.ask(ctx, func(context.Context) {
-		c = d.contents()
+		c = d.ledger.contents()
+		d.addContents(&c)
 		failed = d.addMemories(c.Snapshots)
 		excludeReports(c) // in the memories
 	})
 	if err := errors.Join(asked, failed); err != nil {
 		return err
 	}
-	return c.Export(w) // away from the loop: it may be long
+	return c.Export(w) // outside the loop, because it may take long
 }
 
-// addMemories adds what the detectors remember now. What is on disk of it stays as it is.
+// addMemories adds the current memories of the detectors. Those on disk stay as they are.
 func (d *Daemon) addMemories(to map[string]state.Snapshot) error {
-	for _, r := range d.sources {
+	for _, r := range d.sources.running {
 		at := r.position.Time()
 		if !r.caughtUp || at.IsZero() {
-			continue // it remembers a part
+			continue // its memory is incomplete
 		}
 		for _, j := range r.Jails {
 			if j.Memory == nil {
 				continue
 			}
-			s, err := j.snapshot(at)
+			s, err := j.snapshot(d.knownUntil(j, at))
 			if err != nil {
 				return fmt.Errorf("export the memory of jail %q: %w", j.Info.Name, err)
 			}
@@ -164,7 +123,10 @@ func (d *Daemon) Jails(ctx context.Context) (jails []control.JailStatus, err err
 
 func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 	s := j.Info
-	s.Banned = d.bans.count[s.Name]
+	if j.Allowlist != nil {
+		s.Protected = j.Allowlist.Protected()
+	}
+	s.Banned = d.ledger.bans.count(s.Name)
 	s.Failing = j.Failing()
 	s.Failures = j.attempts()
 	s.Total, s.LastBan, s.Origins = j.counters.bans, j.counters.lastBan, maps.Clone(j.counters.origins)
@@ -181,15 +143,40 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 func (d *Daemon) Bans(ctx context.Context, p control.Page) (bans []control.Ban, next string, err error) {
 	var unknown error
 	var all snapshot
-	err = d.ask(ctx, func(context.Context) { unknown, all = d.known(p.Jail), d.bans.snapshot() })
+	var simulated map[string]bool
+	err = d.ask(ctx, func(context.Context) {
+		unknown, all, simulated = d.known(p.Jail), d.ledger.bans.snapshot(p.Jail), d.simulating()
+	})
 	if err := errors.Join(unknown, err); err != nil {
 		return nil, "", err
 	}
-	bans, next = all.page(p) // away from the loop: a long page takes milliseconds
+	bans, next = all.page(p) // outside the loop, because a long page takes milliseconds
+	for i := range bans {
+		bans[i].Simulated = simulated[bans[i].Jail]
+	}
 	return bans, next, nil
 }
 
-// known is the error for a jail that does not exist; no name is every jail.
+// simulating returns the names of the jails that simulate.
+func (d *Daemon) simulating() map[string]bool {
+	names := make(map[string]bool)
+	for _, j := range d.plan.Jails {
+		if j.Simulate {
+			names[j.Info.Name] = true
+		}
+	}
+	return names
+}
+
+// asShown returns a ban as others see it. Whether it is simulated follows from the configuration, which may change, so neither the table nor
+// the disk has it.
+func (d *Daemon) asShown(b control.Ban) control.Ban {
+	j := d.plan.jail(b.Jail)
+	b.Simulated = j != nil && j.Simulate
+	return b
+}
+
+// known returns an error for a jail that does not exist; an empty name means all jails.
 func (d *Daemon) known(name string) error {
 	if name == "" || d.plan.jail(name) != nil {
 		return nil
@@ -213,7 +200,7 @@ func (d *Daemon) Hosts(ctx context.Context, p control.Page) (hosts []control.Hos
 }
 
 func (d *Daemon) hosts(p control.Page) (hosts []control.Host, next string) {
-	limit := pageSize(p.Max)
+	limit := p.Size()
 	from, after := parsePageKey(p.After)
 	for _, j := range d.plan.Jails {
 		name := j.Info.Name
@@ -236,22 +223,23 @@ func (d *Daemon) hosts(p control.Page) (hosts []control.Host, next string) {
 
 // Address implements control.Reader.
 func (d *Daemon) Address(ctx context.Context, p netip.Prefix) (a control.Address, err error) {
-	if !p.IsValid() {
-		return a, fmt.Errorf("%w: no address", control.ErrInvalid)
-	}
 	err = d.ask(ctx, func(context.Context) { a = d.address(p.Masked()) })
 	return a, err
 }
 
 func (d *Daemon) address(p netip.Prefix) control.Address {
 	a := control.Address{Prefix: p, Bans: d.covering("", p), Failures: make(map[string]int)}
+	for i, b := range a.Bans {
+		a.Bans[i] = d.asShown(b)
+		a.Banned = a.Banned || !a.Bans[i].Simulated
+	}
 	for _, j := range d.plan.Jails {
 		if why, ok := j.Allowed(p.Addr(), time.Now()); ok && a.Protected == "" {
 			a.Protected = why
 		}
 		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
 			wider, _ := p.Addr().Prefix(bits)
-			a.Offences = max(a.Offences, d.past.get(state.Who{Jail: j.Info.Name, Prefix: wider}).Offences)
+			a.Offences = max(a.Offences, d.ledger.past.get(state.Who{Jail: j.Info.Name, Prefix: wider}).Offences)
 		}
 		for _, b := range a.Bans {
 			if b.Jail == j.Info.Name && b.Origin == control.OriginGroup {
@@ -270,21 +258,9 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 }
 
 // covering returns the bans of a jail, or of all jails (""), that stop all of p.
-func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
-	var bans []control.Ban
-	for _, j := range d.plan.Jails {
-		if name != "" && name != j.Info.Name {
-			continue
-		}
-		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
-			if d.bans.wide[bits] == 0 {
-				continue
-			}
-			wider, _ := p.Addr().Prefix(bits)
-			if b, ok := d.bans.get(j.Info.Name, wider); ok {
-				bans = append(bans, b)
-			}
-		}
+func (d *Daemon) covering(name string, p netip.Prefix) (bans []control.Ban) {
+	for _, j := range d.named(name) {
+		bans = append(bans, d.ledger.covering(j.Info.Name, p)...)
 	}
 	return bans
 }
@@ -293,36 +269,7 @@ func (d *Daemon) covering(name string, p netip.Prefix) []control.Ban {
 func (d *Daemon) within(name string, p netip.Prefix) []control.Ban {
 	var bans []control.Ban
 	for _, j := range d.named(name) {
-		bans = append(bans, d.bans.within(j.Info.Name, p)...)
+		bans = append(bans, d.ledger.bans.within(j.Info.Name, p)...)
 	}
 	return bans
-}
-
-// progress is how much of what lies between its first entry and now a source has read, in percent.
-func (r *running) progress(now time.Time) int {
-	whole := now.Sub(r.first)
-	if whole <= 0 {
-		return 100
-	}
-	return int(min(max(100*r.position.Time().Sub(r.first)/whole, 0), 100))
-}
-
-// tell renews STATUS= and the watchdog.
-func (d *Daemon) tell() {
-	s := d.state()
-	var text strings.Builder
-	fmt.Fprintf(&text, "STATUS=%s: %d jails, %d bans, backend %s", strings.ToUpper(s[:1])+s[1:], len(d.plan.Jails), d.bans.len(), d.plan.Name)
-	for _, r := range d.sources {
-		if !r.caughtUp && !r.first.IsZero() {
-			fmt.Fprintf(&text, "; %s read to %s (%d %%)", r.Name, r.position.Time().Format("2006-01-02 15:04"), r.progress(time.Now()))
-		}
-	}
-	reasons, remedies := d.health.list()
-	for i, reason := range reasons {
-		text.WriteString("; " + reason + ": " + remedies[i])
-	}
-	d.cfg.Notify(text.String())
-	if d.cfg.Watchdog > 0 {
-		d.cfg.Notify("WATCHDOG=1")
-	}
 }

@@ -11,7 +11,7 @@ import (
 	"exile/internal/daemon"
 )
 
-// Somebody who logged in before the log begins is connected: whatever fails from that address does not ban it.
+// A session that began before the log is open: failures from its address do not ban it.
 func TestSessionsBeforeTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

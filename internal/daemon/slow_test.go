@@ -20,7 +20,7 @@ func (s slow) Commit(b state.Batch) error {
 	return s.Store.Commit(b)
 }
 
-// While a disk is slow bans go on, and the daemon rests: if it turned round and round, no time would pass in this test.
+// While a disk is slow banning goes on and the loop sleeps: if it spun, no time would pass in this test.
 func TestSlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -8,8 +8,8 @@ import (
 	"exile/internal/daemon"
 )
 
-// What waits for a stalled journal when the process ends, killed or in order, the next process announces; and what it told
-// and the journal took, nobody announces again.
+// Events that wait for a stalled journal when the process ends, killed or orderly, are announced by the next process. Events that the journal
+// took are not announced again.
 func TestStalledJournal(t *testing.T) {
 	t.Parallel()
 	for name, killed := range map[string]bool{"killed": true, "stopped": false} {

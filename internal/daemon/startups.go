@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"exile/internal/control"
+	"exile/internal/human"
 )
 
 // reasonStartups is a reason for being degraded that concerns one jail: its name follows.
@@ -18,15 +19,14 @@ const reasonStartups = "max-startups:"
 // shownHolders is how many holders of connections are named, those with most of them.
 const shownHolders = 3
 
-// startups is what was last known of the connections to the service of a jail.
+// startups is the last look at the connections to the service of a jail.
 type startups struct {
 	since map[netip.AddrPort]time.Time // when each was first seen
-	lines uint64                       // that said that the service refuses, when it had no reason to
+	lines uint64                       // that reported refused connections, as of the last look without a reason for them
 }
 
-// checkStartups degrades the daemon while so many connections wait for a login that the service refuses others. Lines about
-// it are no proof, since sshd writes the same when a single source has too many; but they are needed where its limits are
-// not known.
+// checkStartups degrades the daemon while so many connections wait for a login that the service refuses others. Log lines about it are no
+// proof, since sshd writes the same when a single source has too many; but they are needed if the limits of the service are unknown.
 func (d *Daemon) checkStartups(j *Jail, s *control.Startups, now time.Time) {
 	waiting := j.withoutLogin(s, now)
 	lines := j.Counters().Throttled
@@ -34,11 +34,13 @@ func (d *Daemon) checkStartups(j *Jail, s *control.Startups, now time.Time) {
 		j.startups.lines = lines
 	}
 	refuses := len(waiting) >= s.Begin && (s.Known || lines > j.startups.lines)
-	d.concern(refuses, reasonStartups+j.Info.Name, startupsRemedy(j, s, waiting))
+	reason := reasonStartups + j.Info.Name
+	d.health.concern(refuses, reason, startupsRemedy(j, s, waiting, "Most come from "+holders(j, waiting)+". Ban these with exilectl ban"))
+	d.health.restrict(reason, reason, startupsRemedy(j, s, waiting, "Ban those with most of them, whom sudo exilectl status names"))
 }
 
-// withoutLogin are the connections that wait for a login: not those of known sessions, and none that is older than the
-// service lets it wait.
+// withoutLogin returns the connections that wait for a login: not those of known sessions, and none that is older than the login grace
+// time.
 func (j *Jail) withoutLogin(s *control.Startups, now time.Time) (waiting []netip.AddrPort) {
 	sessions := newFarEnds(j, now)
 	since := make(map[netip.AddrPort]time.Time, len(s.From))
@@ -56,7 +58,7 @@ func (j *Jail) withoutLogin(s *control.Startups, now time.Time) (waiting []netip
 	return waiting
 }
 
-// farEnds counts sessions by where they come from; port 0: unknown.
+// farEnds counts sessions by their far end; port 0: unknown.
 type farEnds map[netip.AddrPort]int
 
 func newFarEnds(j *Jail, now time.Time) farEnds {
@@ -67,7 +69,7 @@ func newFarEnds(j *Jail, now time.Time) farEnds {
 	return ends
 }
 
-// take reports whether a session has the connection, and takes it from those whose port is not known.
+// take reports whether a session has the connection. A session whose port is unknown is used up by that.
 func (e farEnds) take(from netip.AddrPort) bool {
 	if e[from] > 0 {
 		return true
@@ -80,13 +82,13 @@ func (e farEnds) take(from netip.AddrPort) bool {
 	return true
 }
 
-func startupsRemedy(j *Jail, s *control.Startups, waiting []netip.AddrPort) string {
-	return fmt.Sprintf("%d connections to the service of jail %s have not logged in: it refuses some of the others from %d on, and all from "+
-		"%d on, owners too. Most come from %s. Ban these with exilectl ban, or set mode: ddos in exile.yaml; and set PerSourceMaxStartups "+
-		"(5, say) and a LoginGraceTime of 30 in sshd_config.", len(waiting), j.Info.Name, s.Begin, s.Full, holders(j, waiting))
+func startupsRemedy(j *Jail, s *control.Startups, waiting []netip.AddrPort, ban string) string {
+	return fmt.Sprintf("%s to the service of jail %s have not logged in: it refuses some of the others from %d on, and all from "+
+		"%d on, owners too. %s, or set mode: ddos in exile.yaml; and set PerSourceMaxStartups (5, say) and a LoginGraceTime of 30 in "+
+		"sshd_config.", human.Count(len(waiting), "connections"), j.Info.Name, s.Begin, s.Full, ban)
 }
 
-// holders names who has most of the connections: "192.0.2.1 (60), 2001:db8::/64 (40)".
+// holders names the addresses with most connections: "192.0.2.1 (60), 2001:db8::/64 (40)".
 func holders(j *Jail, waiting []netip.AddrPort) string {
 	counts := make(map[netip.Prefix]int)
 	for _, from := range waiting {

@@ -62,8 +62,8 @@ func (w *world) said(message string) {
 	w.source.live <- []journal.Entry{e}
 }
 
-// TestMaxStartups: as long as so many wait for a login that the owner may be refused, the status says so, who holds most
-// connections, and what helps.
+// TestMaxStartups: while so many connections wait for a login that owners may be refused, the status says so, who holds most connections, and
+// what helps.
 func TestMaxStartups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, door := crowded(t, &service{is: control.Service{Exists: true}}, true, 0)
@@ -88,6 +88,8 @@ func TestMaxStartups(t *testing.T) {
 				t.Errorf("remedy %q, want %q in it", remedy, words)
 			}
 		}
+		time.Sleep(time.Minute)
+		w.public([]string{"max-startups:sshd"}, "192.0.2.9", "2001:db8::", "198.51.100.1")
 		time.Sleep(time.Hour)
 		w.expect("it lasts")
 		door.closes()
@@ -96,7 +98,7 @@ func TestMaxStartups(t *testing.T) {
 	})
 }
 
-// TestSessionsAreNoStartups: who is logged in does not wait, whether the log told so or the service would have closed it.
+// TestSessionsAreNoStartups: an open session does not wait for a login, whether the log shows it or the grace time is over.
 func TestSessionsAreNoStartups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, door := crowded(t, &service{is: control.Service{Exists: true}}, true, 2*time.Minute)
@@ -117,7 +119,7 @@ func TestSessionsAreNoStartups(t *testing.T) {
 	})
 }
 
-// TestUnknownStartups: where the limits are not known it is the log that says that they are reached.
+// TestUnknownStartups: if the limits are unknown, the log shows that they are reached.
 func TestUnknownStartups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := service{is: control.Service{Exists: true}}

@@ -6,24 +6,24 @@ import (
 	"exile/internal/control"
 )
 
-// sumAbove is how many bans that are lifted together, in one jail and for one reason, the journal hears of one by one. A flush
-// of 300,000 bans would be as many entries, a gigabyte, and push out what else is in the journal.
+// sumAbove is how many bans that are lifted together, in one jail and for one reason, get a journal entry each. A flush of 300,000 bans would
+// otherwise write as many entries, a gigabyte, and push everything else out of the journal.
 const sumAbove = 100
 
 // lifting is what bans that are lifted together have in common.
 type lifting struct{ jail, reason string }
 
-// sum adds one announcement, for the journal alone, where many bans were lifted together, and marks those that it stands for.
+// sum adds one announcement, for the journal only, for many bans that were lifted together, and marks those that it replaces.
 func sum(events []control.Event) []control.Event {
 	counts := make(map[lifting]int)
 	for i := range events {
-		if e := &events[i]; e.Kind == control.BanRemoved {
+		if e := &events[i]; e.Kind == control.BanRemoved && !e.Summed {
 			counts[lifting{e.Ban.Jail, e.Reason}]++
 		}
 	}
 	for i := range events {
 		e := &events[i]
-		e.Summed = e.Kind == control.BanRemoved && counts[lifting{e.Ban.Jail, e.Reason}] > sumAbove
+		e.Summed = e.Summed || e.Kind == control.BanRemoved && counts[lifting{e.Ban.Jail, e.Reason}] > sumAbove
 	}
 	for of, n := range counts {
 		if n > sumAbove {
@@ -35,7 +35,7 @@ func sum(events []control.Event) []control.Event {
 	return events
 }
 
-// forJournal are the announcements that the journal hears of.
+// forJournal returns the announcements that go to the journal.
 func forJournal(events []control.Event) (heard []control.Event) {
 	for i := range events {
 		if !events[i].Summed {

@@ -12,8 +12,8 @@ import (
 	"exile/internal/control"
 )
 
-// Very many bans that end together are a few entries in the journal, one by one on the bus, and few bans one by one on both.
-// What the journal did not take before a crash is told by the next process, as a sum again.
+// Very many bans that end together make few entries in the journal and single signals on the bus; few bans are announced one by one on both. What
+// the journal did not take before a crash is announced by the next process, again as a sum.
 func TestManyEndsAreSummed(t *testing.T) {
 	for name, many := range map[string]int{"few": 50, "many": manyBans} {
 		t.Run(name, func(t *testing.T) {

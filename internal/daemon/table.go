@@ -1,10 +1,10 @@
 package daemon
 
 import (
-	"cmp"
 	"container/heap"
+	"maps"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 	"unique"
 
@@ -13,21 +13,25 @@ import (
 	"exile/internal/control"
 )
 
-// table holds every ban that is wanted, in order of (jail, prefix), with the next one to expire at hand. One goroutine
-// owns it. A ban that is in it does not change: another takes its place. By value the tree would hold twice the memory,
-// because its leaves are half empty.
+// table holds all current bans, by jail and in order of the prefix, and knows the next one to expire. One goroutine owns it. A ban in it does
+// not change: it is replaced. The tree holds pointers, because by value it would take twice the memory: its leaves are half empty.
 type table struct {
-	bans   *btree.BTreeG[*entry]
-	ends   [classes]ends
-	fresh  []*entry       // the newest, oldest first; some are not in the table any more
-	most   int            // how many bans it is to hold; 0: any number
-	count  map[string]int // by jail
-	groups map[string]int // of these, those of groups
-	wide   [129]int       // by the length of the prefix
-	probe  entry          // to look for; one is enough, as nobody keeps it
+	parts map[string]*part // by jail
+	fresh []*entry         // the newest, oldest first; some are not in the table any more
+	most  int              // the maximum number of bans; 0: no limit
+	probe entry            // for look-ups; nothing keeps it
 }
 
-// class says which bans are lifted first when there are too many: those of the least class.
+// part holds the bans of a jail.
+type part struct {
+	jail   string
+	bans   *btree.BTreeG[*entry]
+	ends   [classes]ends
+	groups int      // how many are bans of groups
+	wide   [129]int // how many, by the length of the prefix
+}
+
+// class says which bans are lifted first when there are too many: those of the lowest class.
 type class uint8
 
 const (
@@ -37,8 +41,8 @@ const (
 	classes = iota
 )
 
-// freshShare is the part of a full table that is for the newest bans: among long ones a short one would otherwise be
-// lifted by the next.
+// freshShare is the fraction of a full table that is reserved for the newest bans: otherwise the next ban would lift a short one among long
+// ones.
 const freshShare = 16
 
 // entry is a ban in the table.
@@ -48,7 +52,7 @@ type entry struct {
 	reason            unique.Handle[string]
 	origin            unique.Handle[string]
 	failures, offence int32
-	end               int32 // its place among the ends of its class; -1: it is in the table no more
+	end               int32 // its place among the ends of its class; -1: it was removed
 	class             class
 }
 
@@ -59,7 +63,7 @@ func newEntry(b *control.Ban) *entry {
 	}
 }
 
-// ban is the entry as others see it.
+// ban returns the entry as others see it.
 func (e *entry) ban() control.Ban {
 	return control.Ban{
 		Jail: e.jail, Prefix: e.prefix(), Since: e.since.time(), Until: e.until.time(), Failures: int(e.failures),
@@ -67,69 +71,105 @@ func (e *entry) ban() control.Ban {
 	}
 }
 
-func newTable() *table {
-	return &table{bans: btree.NewG(32, lessBan), count: make(map[string]int), groups: make(map[string]int)}
-}
+func newTable() *table { return &table{parts: make(map[string]*part)} }
+
+func newPart(jail string) *part { return &part{jail: jail, bans: btree.NewG(32, lessBan)} }
 
 func lessBan(a, b *entry) bool { return a.compare(&b.place) < 0 }
 
-// keyOf is an entry to look for.
+// keyOf returns an entry for look-ups.
 func keyOf(jail string, p netip.Prefix) *entry { return &entry{place: placeOf(jail, p)} }
 
-// at is keyOf for the owner of the table, until it is called again.
-func (t *table) at(jail string, p netip.Prefix) *entry {
+// find returns the ban of a jail and prefix, or nil.
+func (t *table) find(jail string, p netip.Prefix) *entry {
+	part := t.parts[jail]
+	if part == nil {
+		return nil
+	}
 	t.probe.place = placeOf(jail, p)
-	return &t.probe
+	e, _ := part.bans.Get(&t.probe)
+	return e
 }
 
-func (t *table) len() int { return t.bans.Len() }
+func (t *table) len() (n int) {
+	for _, part := range t.parts {
+		n += part.bans.Len()
+	}
+	return n
+}
+
+// count returns how many bans a jail has.
+func (t *table) count(jail string) int {
+	if part := t.parts[jail]; part != nil {
+		return part.bans.Len()
+	}
+	return 0
+}
+
+// groups returns how many of the bans of a jail are of groups.
+func (t *table) groups(jail string) int {
+	if part := t.parts[jail]; part != nil {
+		return part.groups
+	}
+	return 0
+}
+
+// wide reports whether a jail has a ban of a prefix of that length.
+func (t *table) wide(jail string, bits int) bool {
+	part := t.parts[jail]
+	return part != nil && part.wide[bits] > 0
+}
 
 func (t *table) get(jail string, p netip.Prefix) (control.Ban, bool) {
-	e, ok := t.bans.Get(t.at(jail, p))
-	if !ok {
-		return control.Ban{}, false
+	if e := t.find(jail, p); e != nil {
+		return e.ban(), true
 	}
-	return e.ban(), true
+	return control.Ban{}, false
 }
+
+func (t *table) has(jail string, p netip.Prefix) bool { return t.find(jail, p) != nil }
 
 // until returns when a ban ends and where it came from.
 func (t *table) until(jail string, p netip.Prefix) (time.Time, control.Origin, bool) {
-	e, ok := t.bans.Get(t.at(jail, p))
-	if !ok {
-		return time.Time{}, "", false
+	if e := t.find(jail, p); e != nil {
+		return e.until.time(), control.Origin(e.origin.Value()), true
 	}
-	return e.until.time(), control.Origin(e.origin.Value()), true
+	return time.Time{}, "", false
 }
 
 // put adds the ban, or replaces the one of the same jail and prefix.
 func (t *table) put(b control.Ban) {
 	e := newEntry(&b)
-	if old, replaced := t.bans.ReplaceOrInsert(e); replaced {
-		t.drop(old)
-		t.tally(old, -1)
+	part := t.parts[e.jail]
+	if part == nil {
+		part = newPart(e.jail)
+		t.parts[e.jail] = part
 	}
-	t.tally(e, 1)
-	heap.Push(&t.ends[newest], e)
+	if old, replaced := part.bans.ReplaceOrInsert(e); replaced {
+		part.drop(old)
+		part.tally(old, -1)
+	}
+	part.tally(e, 1)
+	heap.Push(&part.ends[newest], e)
 	t.fresh = append(t.fresh, e)
 	t.age()
 }
 
 // tally counts a ban in or out.
-func (t *table) tally(e *entry, n int) {
-	t.count[e.jail] += n
-	t.wide[e.bits] += n
+func (p *part) tally(e *entry, n int) {
+	p.wide[e.bits] += n
 	if e.origin.Value() == string(control.OriginGroup) {
-		t.groups[e.jail] += n
+		p.groups += n
 	}
 }
 
-// bound sets how many bans the table is to hold; 0: any number. What is too much stays until it is evicted.
+// bound sets the maximum number of bans; 0: no limit. Bans above it stay until they are evicted.
 func (t *table) bound(most int) {
 	t.most = most
 	t.age()
 }
 
-// age moves the oldest of the newest to the others, where there are more of them than their share.
+// age moves the oldest of the newest bans to the others, if there are more of them than their share.
 func (t *table) age() {
 	for len(t.fresh) > t.most/freshShare {
 		e := t.fresh[0]
@@ -138,44 +178,71 @@ func (t *table) age() {
 		if !e.there() {
 			continue
 		}
-		t.drop(e)
+		part := t.parts[e.jail]
+		part.drop(e)
 		e.class = made
 		if e.origin.Value() == string(control.OriginManual) {
 			e.class = byHand
 		}
-		heap.Push(&t.ends[e.class], e)
+		heap.Push(&part.ends[e.class], e)
 	}
 }
 
 // drop takes an entry out of the ends.
-func (t *table) drop(e *entry) { heap.Remove(&t.ends[e.class], int(e.end)) }
+func (p *part) drop(e *entry) { heap.Remove(&p.ends[e.class], int(e.end)) }
 
-// full reports whether the table has more bans than it is to hold.
+// full reports whether the table has more bans than the maximum.
 func (t *table) full() bool { return t.most > 0 && t.len() > t.most }
 
-// surplus is a ban of a full table that is to make room: the one that ends soonest, of the first class that has any.
+// surplus returns the ban of a full table that has to make room: the one that ends soonest, of the lowest class that has any.
 func (t *table) surplus() (control.Ban, bool) {
 	if !t.full() {
 		return control.Ban{}, false
 	}
-	for _, ends := range t.ends {
-		if len(ends) > 0 {
-			return ends[0].ban(), true
+	for c := range classes {
+		if first := t.first(c); first != nil {
+			return first.ban(), true
 		}
 	}
 	return control.Ban{}, false
 }
 
-func (t *table) remove(jail string, p netip.Prefix) {
-	e, ok := t.bans.Delete(t.at(jail, p))
-	if !ok {
-		return
+// first returns the ban of a class that ends first, or nil.
+func (t *table) first(c int) (first *entry) {
+	for _, part := range t.parts {
+		if ends := part.ends[c]; len(ends) > 0 && (first == nil || endsBefore(ends[0], first)) {
+			first = ends[0]
+		}
 	}
-	t.drop(e)
-	t.tally(e, -1)
+	return first
 }
 
-// nextEnd is when the next ban expires, or zero when none does.
+func (t *table) remove(jail string, p netip.Prefix) {
+	e := t.find(jail, p)
+	if e == nil {
+		return
+	}
+	part := t.parts[jail]
+	part.bans.Delete(e)
+	part.drop(e)
+	part.tally(e, -1)
+}
+
+// detach removes all bans of a jail at once, however many there are, and returns them, or nil.
+func (t *table) detach(jail string) *part {
+	part := t.parts[jail]
+	if part == nil {
+		return nil
+	}
+	delete(t.parts, jail)
+	t.fresh = slices.DeleteFunc(t.fresh, func(e *entry) bool { return e.jail == jail })
+	return part
+}
+
+// jails returns the names of the jails that have or had bans, sorted.
+func (t *table) jails() []string { return slices.Sorted(maps.Keys(t.parts)) }
+
+// nextEnd returns when the next ban expires, or zero if none does.
 func (t *table) nextEnd() time.Time {
 	if next := t.next(); next != nil {
 		return next.until.time()
@@ -183,18 +250,17 @@ func (t *table) nextEnd() time.Time {
 	return time.Time{}
 }
 
-// next is the ban that ends first; one for ever where there are no others, and nil where there is none.
-func (t *table) next() *entry {
-	var next *entry
-	for _, ends := range t.ends {
-		if len(ends) > 0 && (next == nil || endsBefore(ends[0], next)) {
-			next = ends[0]
+// next returns the ban that ends first, or nil if there is none. A permanent one comes last.
+func (t *table) next() (next *entry) {
+	for c := range classes {
+		if first := t.first(c); first != nil && (next == nil || endsBefore(first, next)) {
+			next = first
 		}
 	}
 	return next
 }
 
-// expire removes the bans that are over at now, at most limit of them, and returns them. Those that ended first come first.
+// expire removes bans that are over, at most limit of them, and returns them in the order of their ends.
 func (t *table) expire(now time.Time, limit int) []control.Ban {
 	var over []control.Ban
 	for len(over) < limit && t.overdue(now) {
@@ -205,18 +271,24 @@ func (t *table) expire(now time.Time, limit int) []control.Ban {
 	return over
 }
 
-// endingBy calls f for all bans that end by then. It looks at few others.
+// endingBy calls f for all bans that end by then. It visits few others.
 func (t *table) endingBy(then time.Time, f func(*entry)) {
-	for _, ends := range t.ends {
-		for todo := []int{0}; len(todo) > 0; {
-			i := todo[len(todo)-1]
-			todo = todo[:len(todo)-1]
-			if i >= len(ends) || ends[i].until > stampOf(then) {
-				continue
-			}
-			f(ends[i])
-			todo = append(todo, 2*i+1, 2*i+2)
+	for _, part := range t.parts {
+		for _, ends := range part.ends {
+			ends.by(stampOf(then), f)
 		}
+	}
+}
+
+func (e ends) by(then stamp, f func(*entry)) {
+	for todo := []int{0}; len(todo) > 0; {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if i >= len(e) || e[i].until > then {
+			continue
+		}
+		f(e[i])
+		todo = append(todo, 2*i+1, 2*i+2)
 	}
 }
 
@@ -226,52 +298,29 @@ func (t *table) overdue(now time.Time) bool {
 	return !next.IsZero() && !next.After(now)
 }
 
-// snapshot is the bans as they were at a moment, for whoever reads them while the table changes.
-type snapshot struct{ bans *btree.BTreeG[*entry] }
-
-// snapshot costs the loop next to nothing: what changes in the table later is copied then.
-func (t *table) snapshot() snapshot { return snapshot{t.bans.Clone()} }
-
-// page returns the bans that p asks for and the key of the page after it, empty when there is none.
-func (s snapshot) page(p control.Page) ([]control.Ban, string) {
-	next, limit := "", pageSize(p.Max)
-	bans := make([]control.Ban, 0, min(limit, s.bans.Len()))
-	jail, prefix := parsePageKey(p.After)
-	after := keyOf(cmp.Or(jail, p.Jail), prefix)
-	s.bans.AscendGreaterOrEqual(after, func(e *entry) bool {
-		if p.Jail != "" && e.jail != p.Jail {
-			return false
-		}
-		if jail != "" && e.place == after.place {
-			return true
-		}
-		if len(bans) == limit {
-			next = pageKey(bans[limit-1])
-			return false
-		}
-		bans = append(bans, e.ban())
-		return true
-	})
-	return bans, next
-}
-
 // every calls f for all bans of a jail, or of all jails (""). f must not change the table.
 func (t *table) every(jail string, f func(control.Ban)) {
-	t.bans.AscendGreaterOrEqual(keyOf(jail, netip.Prefix{}), func(e *entry) bool {
-		if jail != "" && e.jail != jail {
-			return false
+	for _, name := range t.jails() {
+		if jail != "" && jail != name {
+			continue
 		}
-		f(e.ban())
-		return true
-	})
+		t.parts[name].bans.Ascend(func(e *entry) bool {
+			f(e.ban())
+			return true
+		})
+	}
 }
 
-// within returns the bans of a jail that are of something inside p, but not of p itself. It looks at no others.
+// within returns the bans of a jail inside p, but not of p itself. It visits no others.
 func (t *table) within(jail string, p netip.Prefix) []control.Ban {
+	part := t.parts[jail]
+	if part == nil {
+		return nil
+	}
 	var bans []control.Ban
-	t.bans.AscendGreaterOrEqual(keyOf(jail, p), func(e *entry) bool {
+	part.bans.AscendGreaterOrEqual(keyOf(jail, p), func(e *entry) bool {
 		b := e.ban()
-		if b.Jail != jail || !p.Contains(b.Prefix.Addr()) {
+		if !p.Contains(b.Prefix.Addr()) {
 			return false
 		}
 		if b.Prefix != p {
@@ -282,39 +331,16 @@ func (t *table) within(jail string, p netip.Prefix) []control.Ban {
 	return bans
 }
 
-// there reports whether e is still in the table, and no other ban in its place.
+// there reports whether e is still in the table and was not replaced.
 func (e *entry) there() bool { return e.end >= 0 }
 
-func pageSize(limit int) int {
-	switch {
-	case limit <= 0:
-		return 1000
-	case limit > 10_000:
-		return 10_000
-	}
-	return limit
-}
-
-func pageKey(b control.Ban) string { return b.Jail + " " + b.Prefix.String() }
-
-// parsePageKey reads what pageKey made. What it did not make starts the list anew: the worst that a caller can do to
-// itself.
-func parsePageKey(s string) (jail string, p netip.Prefix) {
-	jail, text, _ := strings.Cut(s, " ")
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return "", netip.Prefix{}
-	}
-	return jail, p
-}
-
-// ends is a heap of bans, the one that ends next first. Each knows its place, so that one that is lifted leaves nothing behind.
+// ends is a heap of bans; the first ends next. Each knows its place, so that it can be removed.
 type ends []*entry
 
 func (e ends) Len() int           { return len(e) }
 func (e ends) Less(i, j int) bool { return endsBefore(e[i], e[j]) }
 
-// endsBefore puts, of those that end together, the oldest first: those for ever are such.
+// endsBefore orders bans by their end, and those that end together, such as permanent ones, by their age.
 func endsBefore(a, b *entry) bool {
 	if a.until == b.until {
 		return a.since < b.since

@@ -44,7 +44,7 @@ func (w *world) expectTrial(what string, d *running, left time.Duration) {
 	}
 }
 
-// A trial that nobody confirms ends by itself, and with it the bans that it made, which count as if they had never been.
+// A trial that is not confirmed ends by itself. The bans that it made end with it, and do not count.
 // Bans from before and by hand stay.
 func TestTrialIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestTrialIsConfirmed(t *testing.T) {
 	})
 }
 
-// Another trial before the end of the first is of the same kind, and goes back to the files: both are taken back.
+// A second trial before the end of the first goes back to the files, too: both are taken back.
 func TestTrialOverTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := trial(t)
@@ -104,7 +104,7 @@ func TestTrialOverTrial(t *testing.T) {
 	})
 }
 
-// A trial goes on after a restart, orderly or not, and ends when it would have; also when nobody runs at the end.
+// A trial continues after a restart, orderly or not, and ends in time, even if no daemon runs at the end.
 func TestTrialSurvivesRestart(t *testing.T) {
 	for name, away := range map[string]time.Duration{"meanwhile": 0, "at the end": 2 * time.Minute} {
 		for _, killed := range []bool{false, true} {
@@ -144,7 +144,7 @@ func TestTrialSurvivesRestart(t *testing.T) {
 	}
 }
 
-// What is bad is not put in force, and a trial whose text fails after a restart is over.
+// A bad text is not put in force, and a trial whose text fails after a restart is over.
 func TestBadTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := trial(t)
@@ -161,7 +161,7 @@ func TestBadTrial(t *testing.T) {
 			{"maxretry: 1", 0, control.ErrInvalid},
 			{"maxretry: 1", 25 * time.Hour, control.ErrInvalid},
 		} {
-			if err := d.Try(t.Context(), tt.text, tt.length); !errors.Is(err, tt.want) {
+			if err := control.Checked(d).Try(t.Context(), tt.text, tt.length); !errors.Is(err, tt.want) {
 				t.Errorf("Try(%q, %s): %v, want %v", tt.text, tt.length, err, tt.want)
 			}
 		}
@@ -178,7 +178,7 @@ func TestBadTrial(t *testing.T) {
 	})
 }
 
-// Where the files are bad when a trial ends, it goes on, the daemon says so, and it ends when they are mended.
+// If the files are bad when a trial ends, the trial continues, the daemon says so, and it ends once they are corrected.
 func TestTrialIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := trial(t)

@@ -75,7 +75,7 @@ func TestFullDiskDoesNotStopBanning(t *testing.T) {
 	})
 }
 
-// losing is a store whose file was lost, on a disk that has no room for all of it at first.
+// losing is a store whose file was lost, on a disk that is too full to write all of it at first.
 type losing struct {
 	daemon.Store
 	lost, refused *bool
@@ -97,7 +97,7 @@ func (l losing) Replace(c state.Contents) error {
 	return l.Store.Replace(c)
 }
 
-// When the file is lost while the daemon runs, everything is written anew, also when that fails at first.
+// If the file is lost while the daemon runs, everything is written again, even if that fails at first.
 func TestLostFileIsWrittenAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,7 +75,7 @@ func later(a, b journal.Position) journal.Position {
 	return b
 }
 
-// world is what a daemon of these tests lives in, and what outlives it.
+// world is the environment of a daemon in these tests; it outlives the daemon.
 type world struct {
 	t       *testing.T
 	dir     string
@@ -93,12 +94,16 @@ type world struct {
 	onTrial func() []*daemon.Jail   // the jails of a configuration on trial
 	refuse  func(trial string) bool // whether a configuration is bad; "" is the files
 	notify  func(string)
-	change  func(*daemon.Plan)              // the plan before it is run
-	store   func(daemon.Store) daemon.Store // what stands between the daemon and its file
-	revive  func()                          // called often; nil: nobody is there to start another process
-	fuse    *fuse                           // what stands between the daemon and the world; nil: nothing
-	stalled bool                            // the journal takes nothing
-	waiting []control.Event                 // for the journal
+	line    string // the last STATUS=
+	mistake string // what is wrong with it
+	// fallback returns what a start uses in place of bad files; nil: there is nothing.
+	fallback func(context.Context) (*daemon.Plan, string, error)
+	change   func(*daemon.Plan)              // the plan before it is run
+	store    func(daemon.Store) daemon.Store // what stands between the daemon and its file
+	revive   func()                          // called often; nil: nobody is there to start another process
+	fuse     *fuse                           // what stands between the daemon and the world; nil: nothing
+	stalled  bool                            // the journal takes nothing
+	waiting  []control.Event                 // for the journal
 }
 
 func newWorld(t *testing.T) *world {
@@ -106,7 +111,12 @@ func newWorld(t *testing.T) *world {
 		t: t, dir: t.TempDir(), kernel: firewalltest.NewFake(),
 		source: &script{live: make(chan []journal.Entry), gaps: make(chan journal.Gap), fail: make(chan error)},
 		store:  func(s daemon.Store) daemon.Store { return s },
-		change: func(*daemon.Plan) {}, notify: func(string) {},
+		change: func(*daemon.Plan) {}, mistake: "maxretyr is no key",
+	}
+	w.notify = func(said string) {
+		if strings.HasPrefix(said, "STATUS=") {
+			w.line = said
+		}
 	}
 	w.jails = func() []*daemon.Jail { return []*daemon.Jail{w.jail("sshd", nil)} }
 	return w
@@ -141,13 +151,13 @@ func (w *world) jail(name string, allow allowList) *daemon.Jail {
 func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail {
 	w.t.Helper()
 	return &daemon.Jail{
-		Jail: w.detection(name, allow, maxRetry, nil), Info: control.JailStatus{Name: name, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
-		Sentence: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
+		Jail: w.detection(name, allow, maxRetry, nil), Info: control.JailStatus{Name: name, FindTime: 10 * time.Minute, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
+		Length:   func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
 		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
 	}
 }
 
-// detection is what decides in a jail, by that detector or, without one, by maxretry.
+// detection decides in a jail by that detector or, without one, by maxretry.
 func (w *world) detection(name string, allow allowList, maxRetry int, d jail.Detector) *jail.Jail {
 	w.t.Helper()
 	f, err := filter.New("sshd", filter.Options{})
@@ -171,7 +181,7 @@ type running struct {
 	stop func() error
 }
 
-// start starts a daemon; stop ends it in order.
+// start starts a daemon; stop stops it orderly.
 func (w *world) start() *running {
 	w.t.Helper()
 	store, err := state.Open(w.dir)
@@ -182,24 +192,16 @@ func (w *world) start() *running {
 	d := daemon.New(daemon.Config{
 		Plan: func(_ context.Context, trial string) (*daemon.Plan, error) {
 			if w.refuse != nil && w.refuse(trial) {
-				return nil, errors.New("maxretyr is no key")
+				return nil, errors.New(w.mistake)
 			}
 			jails := w.jails()
 			if trial != "" {
 				jails = w.onTrial()
 			}
-			var backend firewall.Backend = w.kernel
-			if w.backend != nil {
-				backend = w.backend
-			}
-			plan := &daemon.Plan{
-				Jails: jails, Backend: backend, Name: "fake", PurgeAge: 48 * time.Hour,
-				Sources: []daemon.Source{{Name: "journal", Source: w.source, Jails: jails}},
-			}
-			w.change(plan)
-			return plan, nil
+			return w.plan(jails), nil
 		},
-		Store: w.store(store), Announce: w.announce, Waiting: func() int { return len(w.waiting) },
+		Fallback: w.fallback,
+		Store:    w.store(store), Announce: w.announce, Waiting: func() int { return len(w.waiting) },
 		Notify: w.notify, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
 	})
 	done := make(chan error)
@@ -213,7 +215,20 @@ func (w *world) start() *running {
 	return w.d
 }
 
-// hand gives what the test looked at or changed back to the loop: an answer from it is what the race detector believes.
+func (w *world) plan(jails []*daemon.Jail) *daemon.Plan {
+	var backend firewall.Backend = w.kernel
+	if w.backend != nil {
+		backend = w.backend
+	}
+	plan := &daemon.Plan{
+		Jails: jails, Backend: backend, Name: "fake", PurgeAge: 48 * time.Hour,
+		Sources: []daemon.Source{{Name: "journal", Source: w.source, Jails: jails}},
+	}
+	w.change(plan)
+	return plan
+}
+
+// hand orders what the test looked at or changed before what the loop does next, for the race detector: the loop answers a call.
 func (w *world) hand() {
 	w.t.Helper()
 	if _, err := w.d.Status(context.Background()); err != nil && w.d.stop != nil {
@@ -250,8 +265,8 @@ func (w *world) announce(e control.Event) {
 }
 
 func tell(e control.Event) string {
-	if e.Simulated {
-		e.Simulated = false
+	if e.Ban.Simulated {
+		e.Ban.Simulated = false
 		return "simulated " + tell(e)
 	}
 	switch e.Kind {
@@ -284,7 +299,7 @@ func (w *world) attack(addr string, guesses int) {
 	}
 }
 
-// pass lets time pass, and a process that dies be followed by another one soon.
+// pass lets time pass. A process that dies is soon followed by another one.
 func (w *world) pass(t time.Duration) {
 	for step := max(t/60, time.Second); t > 0; t -= step {
 		time.Sleep(min(t, step))

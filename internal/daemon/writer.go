@@ -12,7 +12,7 @@ import (
 	"exile/jail"
 )
 
-// change runs f in the loop, puts what it did into the kernel, and returns when it is on disk and announced.
+// change runs f in the loop, and returns when what it did is in the kernel, on disk and announced.
 func (d *Daemon) change(ctx context.Context, f func() error) error {
 	return d.changeIn(ctx, func(context.Context) error { return f() })
 }
@@ -22,23 +22,18 @@ func (d *Daemon) changeIn(ctx context.Context, f func(life context.Context) erro
 	return d.await(ctx, func(life context.Context, done func()) error {
 		err := f(life)
 		if err == nil {
-			d.enforce(life)
 			done()
 		}
 		return err
 	})
 }
 
-// changeLater is change for an f whose change goes on in later turns of the loop, until it calls done.
-func (d *Daemon) changeLater(ctx context.Context, f func(done func()) error) error {
-	return d.await(ctx, func(_ context.Context, done func()) error { return f(done) })
-}
-
-// await runs f in the loop, and waits until what was changed before done was called is on disk and announced.
+// await runs f in the loop, and waits until everything that changed before done was called, now or in a later turn, is on disk and
+// announced.
 func (d *Daemon) await(ctx context.Context, f func(life context.Context, done func()) error) error {
 	stored := make(chan error, 1)
 	asked := d.ask(ctx, func(life context.Context) {
-		err := f(life, func() { d.pending.done = append(d.pending.done, func() { stored <- nil }) })
+		err := f(life, func() { d.ledger.whenStored(func() { stored <- nil }) })
 		if err != nil {
 			stored <- err
 		}
@@ -46,30 +41,14 @@ func (d *Daemon) await(ctx context.Context, f func(life context.Context, done fu
 	if asked != nil {
 		return asked
 	}
-	select {
-	case err := <-stored:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.closed:
-		return stoppedUnless(stored)
-	}
-}
-
-// stoppedUnless is for changes whose end comes together with the daemon's.
-func stoppedUnless(stored <-chan error) error {
-	select {
-	case err := <-stored:
-		return err
-	default:
-		return errStopped
-	}
+	return d.wait(ctx, stored)
 }
 
 // Ban implements control.Writer.
 func (d *Daemon) Ban(ctx context.Context, r control.BanRequest) (b control.Ban, err error) {
 	err = d.change(ctx, func() (err error) {
 		b, err = d.banByHand(r)
+		b = d.asShown(b)
 		return err
 	})
 	return b, err
@@ -87,21 +66,9 @@ func (d *Daemon) BanMany(ctx context.Context, requests []control.BanRequest) ([]
 	return errs, err
 }
 
-func checkRequest(r control.BanRequest) error {
-	switch {
-	case !r.Prefix.IsValid():
-		return fmt.Errorf("%w: no address", control.ErrInvalid)
-	case r.Prefix.Bits() < control.Widest(r.Prefix):
-		return fmt.Errorf("%w: %s is too wide: at least /%d", control.ErrInvalid, r.Prefix, control.Widest(r.Prefix))
-	case r.Duration < 0:
-		return fmt.Errorf("%w: a ban of %s", control.ErrInvalid, r.Duration)
-	}
-	return nil
-}
-
-// banByHand leaves a ban alone that stands for longer: whoever bans does not want to set free.
+// banByHand makes a ban. It does not shorten one that lasts longer.
 func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
-	if err := errors.Join(checkRequest(r), d.known(r.Jail)); err != nil {
+	if err := d.known(r.Jail); err != nil {
 		return control.Ban{}, err
 	}
 	j := d.plan.Jails[0]
@@ -121,15 +88,15 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 	if t != jail.Permanent {
 		b.Until = b.Since.Add(t)
 	}
-	stands, ok := d.bans.get(b.Jail, p)
+	stands, ok := d.ledger.bans.get(b.Jail, p)
 	if ok && longer(stands.Until, b.Until).Equal(stands.Until) && stands.Origin != control.OriginGroup {
 		return stands, nil
 	}
-	d.impose(j, b)
+	d.addBan(j, b)
 	return b, nil
 }
 
-// BanTime is how long a ban by hand lasts.
+// BanTime returns how long a ban by hand lasts.
 func (j *Jail) BanTime(r control.BanRequest) time.Duration {
 	switch {
 	case r.Permanent:
@@ -155,25 +122,6 @@ func (d *Daemon) Unban(ctx context.Context, name string, p netip.Prefix) (n int,
 	return n, err
 }
 
-// flushBans lifts every ban of a jail, or of all jails, that there is now.
-func (d *Daemon) flushBans(ctx context.Context, name string) (n int, err error) {
-	lifted := 0
-	err = d.changeLater(ctx, func(done func()) error {
-		if err := d.known(name); err != nil {
-			return err
-		}
-		d.pardonAll(name, "flush", func(n int) {
-			lifted = n
-			done()
-		})
-		return nil
-	})
-	if err != nil {
-		return 0, err // and lifted may still be the loop's
-	}
-	return lifted, nil
-}
-
 // pardon lifts every ban that touches p, and forgets the failures in it.
 func (d *Daemon) pardon(name string, p netip.Prefix) int {
 	bans := append(d.covering(name, p), d.within(name, p)...)
@@ -186,71 +134,35 @@ func (d *Daemon) pardon(name string, p netip.Prefix) int {
 	return len(bans)
 }
 
-// pardonBan forgets the failures behind a ban and lifts it. In this order the past is put among those of the idle once.
+// pardonBan forgets the failures behind a ban and lifts it. In this order the past moves only once.
 func (d *Daemon) pardonBan(b control.Ban, reason string) {
 	d.clearFailures(b.Jail, b.Prefix)
 	d.lift(b, reason)
 }
 
-// clearFailures forgets the attempts from p, for good: reading them again does not bring them back.
+// clearFailures forgets the attempts from p for good: reading them again does not bring them back.
 func (d *Daemon) clearFailures(name string, p netip.Prefix) {
 	j := d.plan.jail(name)
 	if j == nil {
 		return
 	}
 	j.Forget(p)
-	who := state.Who{Jail: name, Prefix: p}
-	now := time.Now()
-	past, known := d.past.clear(who, now)
-	if !known {
-		d.remember(who, state.Past{Cleared: now})
-		return
-	}
-	d.pending.batch.Past[who] = past
-	d.pending.urgent = true
+	d.ledger.pardon(state.Who{Jail: name, Prefix: p})
 }
-
-// longestPause is where a pause would be better called a stop.
-const longestPause = 24 * time.Hour
 
 // Pause implements control.Writer.
 func (d *Daemon) Pause(ctx context.Context, t time.Duration) error {
-	if t < 0 || t > longestPause {
-		return fmt.Errorf("%w: a pause of %s: at most a day", control.ErrInvalid, t)
-	}
-	return d.changeIn(ctx, func(life context.Context) error {
-		d.paused = time.Time{}
-		if t > 0 {
-			d.paused = time.Now().Add(t)
-		}
-		d.pending.pause(d.paused)
-		d.remake(life)
+	return d.change(ctx, func() error {
+		d.kernel.pause(t)
+		d.ledger.pause(d.kernel.paused)
 		return nil
 	})
-}
-
-// pausing reports whether no ban is in force, and nobody is banned.
-func (d *Daemon) pausing() bool { return time.Now().Before(d.paused) }
-
-// endPause has the bans in force again when the time of a pause is over.
-func (d *Daemon) endPause(ctx context.Context) {
-	if d.paused.IsZero() || d.pausing() {
-		return
-	}
-	d.paused = time.Time{}
-	d.remake(ctx)
-}
-
-// remake has the kernel hold what is wanted of it now, which is another thing than before.
-func (d *Daemon) remake(ctx context.Context) {
-	d.kernel.filled = false // nobody has changed what is ours
-	d.reconcile(ctx)
 }
 
 // ResetStatistics implements control.Writer.
 func (d *Daemon) ResetStatistics(ctx context.Context) error {
 	return d.ask(ctx, func(context.Context) {
-		d.stats = stats{lastEntry: d.stats.lastEntry, lag: d.stats.lag}
+		d.stats.reset()
 		for _, j := range d.plan.Jails {
 			j.counters = counters{before: j.Counters().Attempts}
 		}
@@ -262,10 +174,10 @@ func (d *Daemon) ResetFirewall(ctx context.Context) error {
 	var failed error
 	asked := d.ask(ctx, func(life context.Context) {
 		failed = d.plan.Backend.Destroy(life)
-		d.connected = connected{stale: true}
-		d.kernel.filled = false
+		d.sparer.reset()
+		d.kernel.remake()
 		d.reconcile(life)
-		if failed == nil && !d.kernel.retry.IsZero() {
+		if failed == nil && d.kernel.failing() {
 			failed = control.ErrBackend
 		}
 	})
@@ -277,8 +189,8 @@ func (d *Daemon) Reconcile(ctx context.Context) error {
 	return d.ask(ctx, d.reconcile)
 }
 
-// Reload implements control.Writer. The new plan reads the log again from as far back as its counters reach, as a
-// restart would; the kernel is not touched but where bans or backends differ.
+// Reload implements control.Writer. The new plan reads the log again from as far back as its counters reach, as a restart would; the kernel
+// only changes where bans or backends differ.
 func (d *Daemon) Reload(ctx context.Context) error {
 	var failed error
 	asked := d.ask(ctx, func(life context.Context) { failed = d.reload(life) })
@@ -291,10 +203,10 @@ func (d *Daemon) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.exchange(ctx, next, func() { d.setTrial(control.Trial{}) })
+	return d.exchange(ctx, next, func() { d.setTrial(control.Trial{}); d.filesGood() })
 }
 
-// newPlan reads the configuration, and counts it when it is bad.
+// newPlan reads the configuration, and counts failures.
 func (d *Daemon) newPlan(ctx context.Context, trial string) (*Plan, error) {
 	next, err := d.cfg.Plan(ctx, trial)
 	if err != nil {
@@ -304,52 +216,53 @@ func (d *Daemon) newPlan(ctx context.Context, trial string) (*Plan, error) {
 	return next, nil
 }
 
-// exchange goes over to another plan. also is called when the sources stand still and the new plan knows its bans.
+// exchange switches to another plan. also is called while the sources stand still, when the new plan knows its bans.
 func (d *Daemon) exchange(ctx context.Context, next *Plan, also func()) error {
-	d.stop()
-	d.memorized = time.Time{}
-	memories, marks := d.memorize(time.Now()), d.marks()
+	d.sources.stop()
+	d.ledger.memorizeSoon()
+	memories, marks := d.memorize(time.Now()), d.sources.marks()
 	old := d.plan
 	d.plan = next
-	d.bans.bound(next.MaxBans)
+	d.ledger.bound(next.MaxBans, next.PurgeAge)
 	d.plan.recount(old.repeats())
-	d.remind(memories, d.reports.last)
-	d.goRound("", d.checkOrphan, func() {})
-	d.goRound("", d.checkFriend, func() {})
+	d.remind(memories, d.ledger.reports.last)
+	d.goRound(d.orphaned(old.Shelter), func() {})
+	d.goRound(d.checkFriend, func() {})
 	d.regroup()
 	also()
-	for _, r := range d.sources {
-		r.caughtUp = false // the new jails know nobody yet
-	}
+	d.sources.readAgain() // the new jails know nobody yet
 	err := d.refill(ctx, old)
 	d.launch(ctx, marks)
 	d.announce(control.Event{Kind: control.Reloaded, Time: time.Now()})
 	return err
 }
 
-// checkOrphan lifts a ban of a jail that the plan does not have. A ban by hand stays where no jail is enabled, or was.
-func (d *Daemon) checkOrphan(e *entry) {
-	if d.plan.jail(e.jail) != nil {
-		return
-	}
-	b := e.ban()
-	d.lift(b, "reload")
-	j := d.plan.Jails[0]
-	if b.Origin == control.OriginManual && (b.Jail == jail.ByHand || j.Info.Name == jail.ByHand) {
-		b.Jail = j.Info.Name
-		d.impose(j, b)
+// orphaned returns a function that lifts a ban if the plan does not have its jail. The ban moves to the first jail if the previous plan was the
+// fallback for bad files (sheltered), or if it is a ban by hand and no jail is or was enabled.
+func (d *Daemon) orphaned(sheltered bool) func(e *entry) {
+	return func(e *entry) {
+		if d.plan.jail(e.jail) != nil {
+			return
+		}
+		b := e.ban()
+		d.lift(b, "reload")
+		j := d.plan.Jails[0]
+		if sheltered || b.Origin == control.OriginManual && (b.Jail == jail.ByHand || j.Info.Name == jail.ByHand) {
+			b.Jail = j.Info.Name
+			d.addBan(j, b)
+		}
 	}
 }
 
-// refill fills the new backend before what the old one left is swept away, so that no gate stands open meanwhile.
+// refill fills the new backend before what the old one left is removed, so that no gate is open in between.
 func (d *Daemon) refill(ctx context.Context, old *Plan) error {
 	if d.plan.Backend == old.Backend {
-		d.connected.stale = true
-		d.kernel.filled = false
+		d.sparer.changed()
+		d.kernel.remake()
 		d.reconcile(ctx)
 		return nil
 	}
-	d.kernel = keeper{}
+	d.kernel.exchange()
 	err := old.Backend.Close() // leaves the bans in place
 	d.handOver(ctx)
 	d.reconcile(ctx)

@@ -215,3 +215,4 @@ func (w whole) Observe(_ jail.Attempt, out []jail.Verdict) []jail.Verdict {
 }
 
 func (whole) Forget(netip.Prefix) {}
+func (whole) ForgetAll()          {}

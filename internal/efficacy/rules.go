@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"exile/jail"
+	"exile/jail/adaptive"
 )
 
 // Rule is a detector with a name, made anew for each host.
@@ -65,42 +66,42 @@ func Rules() []Rule {
 		{"threshold 5/10m/10m, lines", rate(5, 10*time.Minute, 10*time.Minute), lines},
 		{"threshold 4/10m/1h", rate(4, 10*time.Minute, time.Hour), attempts},
 		{"threshold 5/1d/1d", rate(5, day, day), attempts},
-		{adaptiveName, adaptive(jail.DefaultAdaptive()), attempts},
-		{"adaptive, a login forgives its connection's guesses", adaptive(jail.DefaultAdaptive()), forgiven},
+		{adaptiveName, learning(adaptive.Default()), attempts},
+		{"adaptive, a login forgives its connection's guesses", learning(adaptive.Default()), forgiven},
 		{asReferenceName, passwords(withoutTallies()), attempts},
-		{noTalliesName, adaptive(withoutTallies()), attempts},
-		what("as few points ban a network as an address", func(c *jail.AdaptiveConfig) { c.PrefixRetry = 1 }),
-		what("no siege", func(c *jail.AdaptiveConfig) { c.SiegeHosts = 0 }),
-		what("strangers as everybody", func(c *jail.AdaptiveConfig) { c.StrangerRetry = 0 }),
-		what("a name never bans for 30d at once", func(c *jail.AdaptiveConfig) { c.NameSure = 0 }),
-		what("a name bans for 30d at once", func(c *jail.AdaptiveConfig) { c.NameSure = c.NameHosts }),
-		what("two networks make a name evidence", func(c *jail.AdaptiveConfig) { c.NameHosts = 2 }),
-		what("no names", func(c *jail.AdaptiveConfig) { c.NameHosts = 0 }),
-		what("no slow window", func(c *jail.AdaptiveConfig) { c.SlowRetry = 0 }),
-		what("findtime 10m, no slow window", func(c *jail.AdaptiveConfig) { c.FindTime, c.SlowRetry = 10*time.Minute, 0 }),
-		what("maxretry 10, slow 20", func(c *jail.AdaptiveConfig) { c.MaxRetry, c.SlowRetry = 10, 20 }),
-		what("bans do not grow", func(c *jail.AdaptiveConfig) { c.Ladder, c.NameLadder = c.Ladder[:1], c.NameLadder[:1] }),
-		what("no known-good", func(c *jail.AdaptiveConfig) { c.KnownGood, c.KnownTime = 1, 0 }),
-		what("/24 off", func(c *jail.AdaptiveConfig) { c.PrefixHosts = 0 }),
-		what("slow window 7d", func(c *jail.AdaptiveConfig) { c.SlowTime = 7 * day }),
-		what("names for 7d", func(c *jail.AdaptiveConfig) { c.NameTime = 7 * day }),
-		what("known for 7d", func(c *jail.AdaptiveConfig) { c.KnownTime = 7 * day }),
-		what("names ban no longer than points", func(c *jail.AdaptiveConfig) { c.NameLadder, c.NameSure = c.Ladder, 0 }),
-		what("no ban above 7d", func(c *jail.AdaptiveConfig) { c.MaxBan = 7 * day }),
-		what("/24 for 7d at once", func(c *jail.AdaptiveConfig) { c.PrefixLadder = []time.Duration{7 * day, 28 * day} }),
-		what("a quarter of the memory", func(c *jail.AdaptiveConfig) {
+		{noTalliesName, learning(withoutTallies()), attempts},
+		what("as few points ban a network as an address", func(c *adaptive.Config) { c.PrefixRetry = 1 }),
+		what("no siege", func(c *adaptive.Config) { c.SiegeHosts = 0 }),
+		what("strangers as everybody", func(c *adaptive.Config) { c.StrangerRetry = 0 }),
+		what("a name never bans for 30d at once", func(c *adaptive.Config) { c.NameSure = 0 }),
+		what("a name bans for 30d at once", func(c *adaptive.Config) { c.NameSure = c.NameHosts }),
+		what("two networks make a name evidence", func(c *adaptive.Config) { c.NameHosts = 2 }),
+		what("no names", func(c *adaptive.Config) { c.NameHosts = 0 }),
+		what("no slow window", func(c *adaptive.Config) { c.SlowRetry = 0 }),
+		what("findtime 10m, no slow window", func(c *adaptive.Config) { c.FindTime, c.SlowRetry = 10*time.Minute, 0 }),
+		what("maxretry 10, slow 20", func(c *adaptive.Config) { c.MaxRetry, c.SlowRetry = 10, 20 }),
+		what("bans do not grow", func(c *adaptive.Config) { c.Ladder, c.NameLadder = c.Ladder[:1], c.NameLadder[:1] }),
+		what("no known-good", func(c *adaptive.Config) { c.KnownGood, c.KnownTime = 1, 0 }),
+		what("/24 off", func(c *adaptive.Config) { c.PrefixHosts = 0 }),
+		what("slow window 7d", func(c *adaptive.Config) { c.SlowTime = 7 * day }),
+		what("names for 7d", func(c *adaptive.Config) { c.NameTime = 7 * day }),
+		what("known for 7d", func(c *adaptive.Config) { c.KnownTime = 7 * day }),
+		what("names ban no longer than points", func(c *adaptive.Config) { c.NameLadder, c.NameSure = c.Ladder, 0 }),
+		what("no ban above 7d", func(c *adaptive.Config) { c.MaxBan = 7 * day }),
+		what("/24 for 7d at once", func(c *adaptive.Config) { c.PrefixLadder = []time.Duration{7 * day, 28 * day} }),
+		what("a quarter of the memory", func(c *adaptive.Config) {
 			c.MaxNames, c.MaxAddrs, c.MaxKnown = c.MaxNames/4, c.MaxAddrs/4, c.MaxKnown/4
 		}),
-		{"adaptive, policy: root has no password", adaptive(jail.DefaultAdaptive(), "root"), attempts},
-		{"adaptive, policy, no password is as good as a refused one", passwords(jail.DefaultAdaptive(), "root"), attempts},
+		{"adaptive, policy: root has no password", learning(adaptive.Default(), "root"), attempts},
+		{"adaptive, policy, no password is as good as a refused one", passwords(adaptive.Default(), "root"), attempts},
 	}
 }
 
 // what is the adaptive detector with a setting changed.
-func what(name string, change func(*jail.AdaptiveConfig)) Rule {
-	cfg := jail.DefaultAdaptive()
+func what(name string, change func(*adaptive.Config)) Rule {
+	cfg := adaptive.Default()
 	change(&cfg)
-	return Rule{"adaptive, " + name, adaptive(cfg), attempts}
+	return Rule{"adaptive, " + name, learning(cfg), attempts}
 }
 
 // forgiven counts as the daemon does, which takes the guesses of a connection back when it logs in. The reference counts
@@ -112,9 +113,9 @@ func forgiven(r Row) int {
 	return attempts(r)
 }
 
-func adaptive(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detector {
+func learning(cfg adaptive.Config, locked ...string) func(Host) jail.Detector {
 	return func(h Host) jail.Detector {
-		d := jail.NewAdaptive(cfg)
+		d := adaptive.New(cfg)
 		d.SetAccounts(accountsOf(h), locked)
 		return d
 	}
@@ -122,13 +123,13 @@ func adaptive(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detecto
 
 // passwords is the adaptive detector that takes connections without a password for refused passwords, as the reference
 // simulation does.
-func passwords(cfg jail.AdaptiveConfig, locked ...string) func(Host) jail.Detector {
-	return func(h Host) jail.Detector { return asPasswords{adaptive(cfg, locked...)(h)} }
+func passwords(cfg adaptive.Config, locked ...string) func(Host) jail.Detector {
+	return func(h Host) jail.Detector { return asPasswords{learning(cfg, locked...)(h)} }
 }
 
 // withoutTallies has the points of no network added up, as the reference simulation has not.
-func withoutTallies() jail.AdaptiveConfig {
-	cfg := jail.DefaultAdaptive()
+func withoutTallies() adaptive.Config {
+	cfg := adaptive.Default()
 	cfg.PrefixRetry = 0
 	return cfg
 }
@@ -164,6 +165,8 @@ func (atOnce) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
 }
 
 func (atOnce) Forget(netip.Prefix) {}
+
+func (atOnce) ForgetAll() {}
 
 // rate is the rule of the tutorial: so many attempts within a time ban for a time.
 func rate(maxRetry int, findTime, banTime time.Duration) func(Host) jail.Detector {

@@ -13,10 +13,10 @@ var bounds = [...]time.Duration{
 	2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
 }
 
-// latency is a histogram of durations. It has one writer and any number of readers: a reader may see a duration in its
-// bucket before it sees it in the sum, which the next page makes up for.
+// latency is a histogram of durations, with one writer and any number of readers. A reader may see a duration in its bucket
+// before it is in the sum; the next page corrects that.
 type latency struct {
-	buckets [len(bounds) + 1]atomic.Uint64 // not cumulative; the last is for what no bound holds
+	buckets [len(bounds) + 1]atomic.Uint64 // not cumulative; the last is for durations above all bounds
 	sum     atomic.Int64                   // nanoseconds
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -22,13 +23,14 @@ import (
 
 var update = flag.Bool("update", false, "write the expected pages anew")
 
-// collector shows every metric with a value of its own.
+// collector shows every metric, each with a different value.
 func collector() *Collector {
 	var f controltest.Fake
 	f.Set(control.Status{
-		State: "degraded", Degraded: []string{"journal-suppressed"}, Backend: "nftables", Started: time.Unix(1_700_000_000, 0),
+		State: "degraded", Degraded: []string{"guessing:alice", "guessing:root", "journal-suppressed"}, Backend: "nftables", Started: time.Unix(1_700_000_000, 0),
 		Entries: 1001, Unbans: 1002, Evicted: 1010, Repairs: 1003, Gaps: 1004, Suppressed: 1005, Skipped: 1006, Undated: 1011, KernelErrors: 1007,
 		DiskErrors: 1008, ReloadFailures: 1009, LastEntry: time.UnixMicro(1_700_000_100_250_000), Lag: 3 * time.Millisecond,
+		Instead:    map[string]control.Reason{"guessing:alice": {Word: "guessing"}, "guessing:root": {Word: "guessing"}},
 		LastRepair: time.UnixMicro(1_700_000_050_500_000), Dropped: map[string]uint64{"exile4": 1010, "exile6": 1011},
 	}, []control.JailStatus{
 		{
@@ -49,7 +51,7 @@ func collector() *Collector {
 	return c
 }
 
-// get asks for the page.
+// get requests the page.
 func get(t *testing.T, accept string) (kind, page string) {
 	t.Helper()
 	kind, text, err := collector().page(t.Context(), accept)
@@ -86,7 +88,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// promtool runs Prometheus's own judge, in the folder of the rules.
+// promtool runs Prometheus's own checker in the folder of the rules.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
@@ -110,7 +112,7 @@ func TestPromtool(t *testing.T) {
 	promtool(t, "", "test", "rules", "alerts_test.yaml")
 }
 
-// TestDocuments finds every metric that the dashboard and the alerts name on the page.
+// TestDocuments checks that the page has every metric named by the dashboard and the alerts.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	_, page := get(t, "")
@@ -132,7 +134,7 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestDashboardSaysWhatItIsWorth: what exilectl statistics shows of it, the dashboard shows.
+// TestDashboardSaysWhatItIsWorth checks that the dashboard shows the same values as exilectl statistics.
 func TestDashboardSaysWhatItIsWorth(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(monitoring, "grafana.json"))
@@ -156,7 +158,7 @@ func (deaf) Status(ctx context.Context) (control.Status, error) {
 	return control.Status{}, ctx.Err()
 }
 
-// half answers one question and not the other.
+// half answers one question but not the other.
 type half struct{ control.Reader }
 
 func (half) Jails(context.Context) ([]control.JailStatus, error) {
@@ -171,6 +173,26 @@ func TestUnavailable(t *testing.T) {
 		a := New(Config{Reader: r}).answer(ctx, request{method: "GET", path: "/metrics"}, nil)
 		if !strings.HasPrefix(a.status, "503 ") || strings.Contains(string(a.body), "exile_") {
 			t.Errorf("%s: status %q and %q", name, a.status, a.body)
+		}
+	}
+}
+
+// TestLabels: a label has the name that the records use, or stands for something that no record has.
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"goversion": true, "to": true, "le": true, // the metrics' own
+		"set": true, // what a Status has its dropped packets by
+	}
+	for _, r := range control.Records() {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(r)) {
+			known[f.Tag.Get("json")] = true
+		}
+	}
+	_, page := get(t, "")
+	for _, m := range regexp.MustCompile(`[{,]([a-z_]+)="`).FindAllStringSubmatch(page, -1) {
+		if !known[m[1]] {
+			t.Errorf("no record has a %s", m[1])
 		}
 	}
 }

@@ -18,28 +18,30 @@ import (
 	"exile/internal/crowd"
 )
 
-// Limits on what clients may cost: a page is some kilobytes and is asked for every few seconds by one or two scrapers.
+// This file is a small HTTP server for one page.
+
+// Limits on what clients may cost: a page has a few kilobytes, and one or two scrapers request it every few seconds.
 const (
 	maxConnections = 32
 	maxHeader      = 8 << 10 // bytes
 	readTime       = 5 * time.Second
 	writeTime      = askTime + 5*time.Second
-	scarce         = 100 * time.Millisecond // to wait when there is nothing left to accept a connection with
+	scarce         = 100 * time.Millisecond // how long to wait when resources for a new connection run out
 )
 
-// ErrGone is what an Owner says of a connection that nobody has any more.
+// ErrGone is an Owner's error for a connection that no process holds any more.
 var ErrGone = errors.New("no process has the connection")
 
-// Owner finds the user who made a connection. Its errors are ErrGone, and that the user cannot be found. It is called from
+// Owner finds the user who made a connection. It fails with ErrGone, or because the user cannot be found. It is called from
 // one goroutine.
 type Owner func(conn net.Conn) (uid uint32, err error)
 
-// Serve answers HTTP/1 on the listener until ctx ends, and closes it. Each connection serves one request, so that none is
-// held for longer than the time limits. With more connections than it serves at once, the user who has the most of them
-// loses the oldest: a crowd of one user holds up no other, and root no user.
+// Serve answers HTTP/1 on the listener until ctx ends, then closes it. Each connection serves one request, so the time limits
+// bound all of them. When all slots are taken, the user with the most connections loses the oldest: one user's crowd blocks
+// no other user, and no user blocks root.
 //
-// It is our own because the standard library's server brings TLS and HTTP/2 along, a fifth of the daemon, for one page
-// that is read on this host.
+// It is our own because the standard library's server brings TLS and HTTP/2 along, a fifth of the daemon, for one page that
+// is read on this host.
 func Serve(ctx context.Context, l net.Listener, c *Collector, owner Owner) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
@@ -67,7 +69,7 @@ type client struct {
 	net.Conn
 }
 
-// accept passes on those who connect until ctx ends.
+// accept passes on new connections until ctx ends.
 func accept(ctx context.Context, l net.Listener, owner Owner, arrived chan<- *client) error {
 	for {
 		conn, err := l.Accept()
@@ -121,7 +123,7 @@ func receive(ctx context.Context, arrived, left <-chan *client, serve func(*clie
 	}
 }
 
-// serve answers one request. What a client does wrong is not worth a line of the log.
+// serve answers one request. A client's mistakes are not worth a log line.
 func (c *Collector) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -138,15 +140,15 @@ func (c *Collector) serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// request is what matters of one.
+// request holds the parts of a request that matter.
 type request struct {
 	method, path, accept string
 }
 
-// errRequest is that of a request which is no HTTP/1.
+// errRequest is returned for a request that is not HTTP/1.
 var errRequest = errors.New("bad request")
 
-// readRequest reads the head of a request; a body is not looked at.
+// readRequest reads the head of a request and ignores the body.
 func readRequest(conn io.Reader) (request, error) {
 	in := textproto.NewReader(bufio.NewReader(&io.LimitedReader{R: conn, N: maxHeader}))
 	line, err := in.ReadLine()
@@ -159,7 +161,7 @@ func readRequest(conn io.Reader) (request, error) {
 	}
 	header, err := in.ReadMIMEHeader()
 	if err != nil {
-		return request{}, errRequest // too large as well: what is left is not worth reading
+		return request{}, errRequest // also if it is too large: the rest is not worth reading
 	}
 	path, _, _ := strings.Cut(words[1], "?")
 	return request{method: words[0], path: path, accept: strings.Join(header.Values("Accept"), ",")}, nil
@@ -176,15 +178,15 @@ func plain(status, text string) answer {
 	return answer{status, "text/plain; charset=utf-8", []byte(text + "\n")}
 }
 
-// answer finds the page, which is the only thing there is.
+// answer returns the page, the only resource there is.
 func (c *Collector) answer(ctx context.Context, r request, err error) answer {
 	switch {
 	case err != nil:
-		return plain("400 Bad Request", "This is no HTTP.")
+		return plain("400 Bad Request", "This is not HTTP.")
 	case r.path != "/metrics":
-		return plain("404 Not Found", "There is only /metrics.")
+		return plain("404 Not Found", "Only /metrics exists.")
 	case r.method != "GET" && r.method != "HEAD":
-		return plain("405 Method Not Allowed", "There is only GET.")
+		return plain("405 Method Not Allowed", "Only GET and HEAD are allowed.")
 	}
 	kind, page, err := c.page(ctx, r.accept)
 	if err != nil {
@@ -193,7 +195,7 @@ func (c *Collector) answer(ctx context.Context, r request, err error) answer {
 	return answer{"200 OK", kind, page}
 }
 
-// bytes are the response on the wire.
+// bytes returns the response as sent on the wire.
 func (a answer) bytes(headOnly bool) []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 " + a.status + "\r\n")

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// serve serves a collector on a socket in a folder of the test, and returns how to connect and what ends it.
+// serve serves a collector on a socket in a folder of the test, and returns functions to connect and to stop it.
 func serve(t *testing.T, owner Owner) (dial func() net.Conn, stop func() error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "metrics")
@@ -38,10 +38,10 @@ func serve(t *testing.T, owner Owner) (dial func() net.Conn, stop func() error) 
 	}, stop
 }
 
-// ask sends a request as it stands and returns the answer's status and body.
+// ask sends a request verbatim and returns the answer's status and body.
 func ask(t *testing.T, conn net.Conn, request string) (int, string) {
 	t.Helper()
-	go func() { _, _ = io.WriteString(conn, request) }() // the server may answer, and hang up, before it has read all
+	go func() { _, _ = io.WriteString(conn, request) }() // the server may answer, and hang up, before it has read everything
 	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestServe(t *testing.T) {
 // mine is the owner of every connection of a test.
 func mine(net.Conn) (uint32, error) { return 1000, nil }
 
-// TestCrowd: a user who opens many connections and says nothing keeps no other user waiting, nor root, however many they are.
+// TestCrowd: a user who opens many silent connections, however many, keeps neither other users nor root waiting.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	owners := make(chan uint32, 1)
@@ -121,7 +121,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestOwners: where the kernel does not know the user all such are one, and who has left is not served.
+// TestOwners: connections of unknown users share one quota, and a connection that its client has left is not served.
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	unknown := errors.New("no inet_diag")
@@ -130,7 +130,7 @@ func TestOwners(t *testing.T) {
 	owners <- ErrGone
 	gone := dial()
 	if _, err := gone.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("who has left is served: %v", err)
+		t.Errorf("a client that has left is served: %v", err)
 	}
 	owners <- nil
 	root := dial()
@@ -146,7 +146,7 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// TestSilence: who does not ask within seconds is hung up on, and so is who asks slowly.
+// TestSilence: a client that sends no request within seconds is disconnected, also if it sends one slowly.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for name, drip := range map[string]string{"silent": "", "slow": "G"} {
@@ -177,7 +177,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestStop: the end does not wait for those who say nothing.
+// TestStop: stopping does not wait for silent clients.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	dial, stop := serve(t, mine)
@@ -193,7 +193,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// FuzzRequest: no request makes the server read more than it will, or answer anything but HTTP.
+// FuzzRequest: no request makes the server read more than its limit, or answer anything but HTTP.
 func FuzzRequest(f *testing.F) {
 	f.Add(scrape)
 	f.Add("HEAD /metrics HTTP/1.0\r\nAccept: application/openmetrics-text\r\n\r\n")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// known are the licenses that exile's dependencies may have, each by what it grants and on which condition. White space
-// counts as one blank.
+// known are the licenses that exile's dependencies may have, each with the words that grant rights and set conditions. White
+// space counts as one blank.
 var known = []struct {
 	name string
 	says *regexp.Regexp
@@ -21,7 +21,7 @@ var known = []struct {
 	{"CC0-1.0", regexp.MustCompile(`CC0 1\.0 Universal.* Affirmer hereby overtly, fully, permanently, irrevocably and unconditionally waives`)},
 }
 
-// unwanted are conditions beyond these licenses, and licenses that are none of them.
+// unwanted matches conditions beyond these licenses, and other licenses.
 var unwanted = regexp.MustCompile(`(?i)Commons Clause|non-?commercial|All advertising materials|Good, not Evil|` +
 	`TERMS AND CONDITIONS FOR USE, REPRODUCTION|GNU (AFFERO |LESSER |LIBRARY )?GENERAL PUBLIC LICENSE (as published|Version|v[23])`)
 
@@ -30,7 +30,7 @@ func kindsOf(text string) (kinds []string, err error) {
 	text = strings.Join(strings.Fields(text), " ")
 	for _, k := range known {
 		if k.name == "BSD-2-clause" && len(kinds) > 0 && kinds[len(kinds)-1] == "BSD-3-clause" {
-			continue // the same words and a clause more
+			continue // the same words plus one more clause
 		}
 		if k.says.MatchString(text) {
 			kinds = append(kinds, k.name)
@@ -45,12 +45,12 @@ func kindsOf(text string) (kinds []string, err error) {
 	return kinds, nil
 }
 
-// terms finds the terms of the Apache License, of which one copy is installed, in the text of others.
+// terms finds the terms of the Apache License in other texts; one copy of it is installed.
 type terms struct{ text *regexp.Regexp }
 
 const apacheIsIn = "[The Apache License 2.0: see /usr/share/doc/exile/Apache-2.0]"
 
-// newTerms takes the text of the license. Others break its lines elsewhere, and some leave the letters of its list away.
+// newTerms takes the text of the license. Other copies break lines elsewhere, and some lack the letters of its list.
 func newTerms(license string) terms {
 	body, _, _ := strings.Cut(license, "END OF TERMS AND CONDITIONS")
 	var b strings.Builder
@@ -64,7 +64,7 @@ func newTerms(license string) terms {
 	return terms{regexp.MustCompile(b.String() + `(\s*END OF TERMS AND CONDITIONS)?`)}
 }
 
-// cut puts a reference in place of the terms.
+// cut replaces the terms by a reference.
 func (t terms) cut(text string) string {
 	return t.text.ReplaceAllLiteralString(text, "\n\n"+apacheIsIn)
 }

@@ -1,9 +1,9 @@
-// Notices writes the copyright file of the packages, in Debian's machine-readable format: exile's own terms, and the notices of
-// everything that is linked into its programs. It reads what the programs are made of from its standard input:
+// Notices writes the copyright file of the packages, in Debian's machine-readable format: exile's own terms, and the notices
+// of everything linked into its programs. It reads the list of linked packages from standard input:
 //
 //	go list -deps -json ./cmd/... | notices >copyright
 //
-// It fails at a module without a license file, and at a license that it does not know.
+// It fails on a module without a license file, and on an unknown license.
 package main
 
 import (
@@ -40,7 +40,7 @@ License: Apache-2.0
 Comment: The shell completions are made by github.com/spf13/cobra.
 `
 
-// write writes the copyright file of the packages that go list lists. The sources of exile are in root.
+// write writes the copyright file for the packages that go list lists. exile's sources are in root.
 func write(w io.Writer, list io.Reader, root string) error {
 	apache, err := os.ReadFile(root + "/LICENSE")
 	if err != nil {
@@ -70,7 +70,7 @@ func write(w io.Writer, list io.Reader, root string) error {
 	return nil
 }
 
-// panel returns the stanza of the style sheet that is not exile's own.
+// panel returns the stanza for the style sheet that is not exile's own.
 func panel(root string) (string, error) {
 	const name = "cockpit/exile/patternfly.css"
 	data, err := os.ReadFile(root + "/" + name)
@@ -100,7 +100,7 @@ func stanza(files string, holders, kinds []string, text, comment string) string 
 	return b.String()
 }
 
-// holders returns what the lines of a text that begin with a copyright say, once each.
+// holders returns the lines of a text that begin with a copyright, each once.
 func holders(text string) (all []string) {
 	for _, m := range holder.FindAllStringSubmatch(text, -1) {
 		if name := strings.TrimSpace(m[1]); !slices.Contains(all, name) {

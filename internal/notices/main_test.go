@@ -27,8 +27,8 @@ func goList(t *testing.T) []byte {
 	return out
 }
 
-// TestWrite finds in the copyright file each module that is linked and, word for word, each license and notice that lies in
-// its folder: in full, but for the terms of the Apache License.
+// TestWrite checks that the copyright file lists each linked module with each license and notice in its folder, word for
+// word, except for the terms of the Apache License.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	list := goList(t)
@@ -58,12 +58,12 @@ func TestWrite(t *testing.T) {
 	for path, dir := range folders {
 		said, ok := stanzas[path+"/*"]
 		if !ok {
-			t.Errorf("%s is linked, and nothing is said of it", path)
+			t.Errorf("%s is linked but not mentioned", path)
 			continue
 		}
 		for _, text := range texts(t, dir) {
 			if !strings.Contains(said, text) {
-				t.Errorf("%s: of the notices in %s these words are missing:\n%s", path, dir, text)
+				t.Errorf("%s: these words of the notices in %s are missing:\n%s", path, dir, text)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// paragraphs returns the words of each paragraph of a copyright file by its files, and finds its form good.
+// paragraphs returns the words of each paragraph of a copyright file by its files, and checks the file's form.
 func paragraphs(t *testing.T, text string) map[string]string {
 	t.Helper()
 	field := regexp.MustCompile(`^(Format|Upstream-Name|Files|Copyright|License|Comment): \S`)
@@ -108,7 +108,7 @@ func paragraphs(t *testing.T, text string) map[string]string {
 	return byFiles
 }
 
-// texts returns the words of the license files in a folder; the terms of the Apache License are left out.
+// texts returns the words of the license files in a folder, without the terms of the Apache License.
 func texts(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	for _, pattern := range []string{"LICEN[CS]E*", "COPYING*", "NOTICE*", "PATENTS*"} {
@@ -147,7 +147,7 @@ portions of the Software.
 THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY.
 `
 
-// TestRefuse: nothing is packaged of which the terms are missing, or are not those that were looked at.
+// TestRefuse: nothing is packaged if its terms are missing or unknown.
 func TestRefuse(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ file, text, want string }{
@@ -179,7 +179,7 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-// TestList: a list that is cut short, or has what no text speaks for, is no list.
+// TestList: a list that is cut short, or contains something without a license text, is rejected.
 func TestList(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string]string{
@@ -194,7 +194,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestSources: a source with terms of its own is quoted with its name, and one that points at the license file is not.
+// TestSources: a file with terms of its own is quoted by name; one that points at the license file is not.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -14,7 +14,7 @@ import (
 	"unicode"
 )
 
-// pkg is what go list tells of a package.
+// pkg is what go list says about a package.
 type pkg struct {
 	ImportPath, Dir, Root              string
 	Standard                           bool
@@ -25,13 +25,13 @@ type pkg struct {
 	}
 }
 
-// module is one that is linked, or Go's own library.
+// module is a linked module, or Go's own library.
 type module struct {
 	path, version, dir string
-	packages           []pkg // those that are linked
+	packages           []pkg // only linked ones
 }
 
-// linked returns the modules of the listed packages but exile's own, sorted by path, Go's library last.
+// linked returns the modules of the listed packages except exile's own, sorted by path, with Go's library last.
 func linked(list io.Reader) ([]*module, error) {
 	byPath := map[string]*module{}
 	for d := json.NewDecoder(list); ; {
@@ -64,7 +64,7 @@ func linked(list io.Reader) ([]*module, error) {
 	return all, nil
 }
 
-// of returns the module that a package is part of; nil for exile's.
+// of returns the package's module; nil for exile's.
 func of(p pkg) *module {
 	switch {
 	case p.Standard:
@@ -75,7 +75,7 @@ func of(p pkg) *module {
 	return &module{path: p.Module.Path, version: p.Module.Version, dir: p.Module.Dir}
 }
 
-// stanza returns the notices of a module: all license files above its linked packages, and what their sources say.
+// stanza returns the notices of a module: all license files above its linked packages, and the notices in their sources.
 func (m *module) stanza(t terms) (string, error) {
 	names, err := m.files()
 	if err != nil {
@@ -120,11 +120,11 @@ var (
 	notices = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense|notice|copyright|patents)`)
 )
 
-// boring is the license of object files beside a linked package of Go's, which linked refuses.
+// boring is the license of object files beside a package of Go's; linked rejects these.
 const boring = "src/crypto/internal/boring/LICENSE"
 
-// files returns the names of the license files and notices in the folders of the linked packages and above them, those of
-// the module first.
+// files returns the names of the license files and notices in the folders of the linked packages and above them, the module's
+// own first.
 func (m *module) files() ([]string, error) {
 	var names []string
 	seen := map[string]bool{}
@@ -153,7 +153,7 @@ func (m *module) files() ([]string, error) {
 	return names, nil
 }
 
-// origin says which version is linked, and where its source is for everybody.
+// origin says which version is linked, and where anybody can get its source.
 func (m *module) origin() string {
 	if m.path == "std" {
 		return fmt.Sprintf("Go's library and runtime, %s.\n The source is at https://go.dev/dl/%[1]s.src.tar.gz", m.version)
@@ -161,7 +161,7 @@ func (m *module) origin() string {
 	return fmt.Sprintf("Version %s, unchanged. The source is at\n https://proxy.golang.org/%s/@v/%s.zip", m.version, escape(m.path), escape(m.version))
 }
 
-// escape writes a path or a version as the Go module proxy wants it: an exclamation mark before a capital.
+// escape writes a path or version in the form of the Go module proxy: an exclamation mark before a capital.
 func escape(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -19,8 +19,8 @@ var (
 	ruler   = regexp.MustCompile(`(?m)^\s*=+\s*$\n?`)
 )
 
-// sources returns the notices in the comments of the linked sources with the names of the files that have them, and who holds
-// the copyright of the sources. A source that points at the license file has no notice of its own.
+// sources returns the notices in comments of the linked source files, with the names of those files, and the copyright
+// holders. A file that points at the license file has no notice of its own.
 func (m *module) sources() (text string, holds []string, err error) {
 	files := map[string][]string{} // by notice
 	var order []string
@@ -32,7 +32,7 @@ func (m *module) sources() (text string, holds []string, err error) {
 				if err != nil {
 					return "", nil, err
 				}
-				name, _ := filepath.Rel(m.dir, path) // it is below
+				name, _ := filepath.Rel(m.dir, path) // the path is below the folder
 				for _, c := range comments(data) {
 					holds = append(holds, holders(c)...)
 					n := notice(c)
@@ -53,7 +53,7 @@ func (m *module) sources() (text string, holds []string, err error) {
 	return text, unique(holds), nil
 }
 
-// comments returns the comments of // in a source that speak of a copyright, without their marks.
+// comments returns the // comments in a source file that mention a copyright, without the slashes.
 func comments(source []byte) (all []string) {
 	for _, c := range comment.FindAll(source, -1) {
 		if bytes.Contains(bytes.ToLower(c), []byte("copyright")) {
@@ -63,7 +63,8 @@ func comments(source []byte) (all []string) {
 	return all
 }
 
-// notice returns the part of a comment from the first copyright to the last paragraph of its license; empty without a license.
+// notice returns the part of a comment from the first copyright to the last paragraph of its license; empty without a
+// license.
 func notice(comment string) string {
 	comment = ruler.ReplaceAllString(comment, "\n")
 	from := holder.FindStringIndex(comment)

@@ -6,57 +6,47 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// packageFiles makes both packages in a folder of its own and returns what is in them, by file name.
-func packageFiles(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	cmd := exec.Command("make", "-s", "-C", root, "package", "VERSION=v1.2.3", "DIST="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make package: %v\n%s", err, out)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := make(map[string][]byte)
-	for _, e := range entries {
-		if files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
-}
-
-// TestPackages makes the packages twice, and has Debian's judge look at one.
+// TestPackages builds a release twice and inspects it: lintian checks a package, and another architecture runs the programs.
 func TestPackages(t *testing.T) {
 	t.Parallel()
+	arches := []string{"amd64", "arm64"}
+	if testing.Short() {
+		arches = []string{runtime.GOARCH}
+	}
+	tree := clone(t)
 	dir := t.TempDir()
-	files, again := packageFiles(t, dir), packageFiles(t, t.TempDir())
-	if len(files) != 2 || len(again) != 2 {
-		t.Fatalf("%d and %d packages, want a .deb and a .rpm", len(files), len(again))
+	files, again := release(t, tree, dir, arches), release(t, tree, t.TempDir(), arches)
+	if want := 2 + 3*len(arches); len(files) != want || len(again) != want {
+		t.Fatalf("%d and %d files, want a tarball, sums, and for %q a .deb, an .rpm and a bill of materials", len(files), len(again), arches)
 	}
 	for name, data := range files {
 		if !bytes.Equal(data, again[name]) {
 			t.Errorf("two builds of %s are not identical", name)
 		}
 	}
-	debs, _ := filepath.Glob(filepath.Join(dir, "exile_1.2.3_*.deb")) // the pattern is well formed
-	rpms, _ := filepath.Glob(filepath.Join(dir, "exile-1.2.3-1.*.rpm"))
-	if len(debs) != 1 || len(rpms) != 1 {
-		t.Fatalf("the packages are not named as Debian and Fedora name them: %q, %q", debs, rpms)
-	}
-	t.Run("lintian", func(t *testing.T) { judge(t, debs[0]) })
-	t.Run("content", func(t *testing.T) { sameContent(t, debs[0], rpms[0]) })
-	t.Run("notices", func(t *testing.T) { noticed(t, debs[0], rpms[0]) })
+	list(t, "sh", "-c", `cd "$1" && sha256sum --quiet --strict -c SHA256SUMS && [ $(wc -l <SHA256SUMS) = $(ls | grep -vc SHA) ]`, "sh", dir)
+	deb := filepath.Join(dir, "exile_1.2.3_"+runtime.GOARCH+".deb")
+	rpm := filepath.Join(dir, "exile-1.2.3-1."+map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]+".rpm")
+	t.Run("lintian", func(t *testing.T) { judge(t, deb) })
+	t.Run("content", func(t *testing.T) { sameContent(t, deb, rpm) })
+	t.Run("once", func(t *testing.T) { once(t, deb) })
+	t.Run("version", func(t *testing.T) { sameVersion(t, deb, rpm) })
+	t.Run("notices", func(t *testing.T) { noticed(t, deb, rpm) })
+	t.Run("bill", func(t *testing.T) { billed(t, deb, strings.TrimSuffix(deb, ".deb")+".cdx.json") })
+	t.Run("source", func(t *testing.T) { complete(t, tree, filepath.Join(dir, "exile-1.2.3.tar.gz")) })
+	t.Run("arm64", func(t *testing.T) { sameOnARM(t, dir) })
 }
 
-// judge has lintian look at a .deb: neither an error nor a warning.
+// judge runs lintian on a .deb: it must report neither errors nor warnings.
 func judge(t *testing.T, deb string) {
 	t.Helper()
 	lintian, err := exec.LookPath("lintian")
@@ -69,7 +59,7 @@ func judge(t *testing.T, deb string) {
 	}
 }
 
-// sameContent finds the same files in both packages, but for Debian's own.
+// sameContent checks that both packages hold the same files, except for Debian's own.
 func sameContent(t *testing.T, deb, rpm string) {
 	t.Helper()
 	for _, tool := range []string{"dpkg-deb", "rpm"} {
@@ -82,7 +72,7 @@ func sameContent(t *testing.T, deb, rpm string) {
 	var want []string
 	for _, name := range inDeb {
 		if name != "./usr/share/lintian/overrides/exile" {
-			want = append(want, strings.TrimPrefix(name, "."))
+			want = append(want, strings.Replace(strings.TrimPrefix(name, "."), "/zsh/vendor-completions/", "/zsh/site-functions/", 1))
 		}
 	}
 	if len(want) < 20 {
@@ -93,8 +83,74 @@ func sameContent(t *testing.T, deb, rpm string) {
 	}
 }
 
-// noticed finds what is linked into the programs of a .deb, at its version, in the .deb's copyright file, and that file among
-// the licenses of the .rpm.
+// sameVersion checks that both packages and their programs state the same version.
+func sameVersion(t *testing.T, deb, rpm string) {
+	t.Helper()
+	for _, tool := range []string{"dpkg-deb", "rpm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("SKIPPED, NOTHING WAS TESTED:", tool, "is not here (make deps)")
+		}
+	}
+	dir := t.TempDir()
+	list(t, "dpkg-deb", "-x", deb, dir)
+	for _, said := range []struct {
+		want    string
+		command []string
+	}{
+		{"1.2.3", []string{"dpkg-deb", "-f", deb, "Version"}},
+		{"1.2.3 1", []string{"rpm", "-qp", "--queryformat", "%{VERSION} %{RELEASE}", rpm}},
+		{"exile 1.2.3", []string{dir + "/usr/bin/exilectl", "--version"}},
+		{"exile 1.2.3", []string{dir + "/usr/lib/exile/exiled", "--version"}},
+	} {
+		if got := strings.Join(list(t, said.command...), " "); got != said.want {
+			t.Errorf("%q says %q, want %q", said.command, got, said.want)
+		}
+	}
+}
+
+// once checks that a .deb has no name and no content twice, and that everything people look for is in its place.
+func once(t *testing.T, deb string) {
+	t.Helper()
+	dir := t.TempDir()
+	list(t, "dpkg-deb", "-x", deb, dir)
+	names := list(t, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar t | grep -v '/$' | sort`, "sh", deb)
+	if twice := len(names) - len(slices.Compact(slices.Clone(names))); twice > 0 {
+		t.Errorf("%d names are twice in %q", twice, names)
+	}
+	if same := list(t, "sh", "-c", `cd "$1" && find . -type f -exec sha256sum {} + | sort | uniq -w 64 -D`, "sh", dir); len(same) > 0 {
+		t.Errorf("these are the same: %q", same)
+	}
+	for _, want := range []string{
+		"./usr/share/zsh/vendor-completions/_exilectl", "./usr/share/man/man8/exiled.8.gz", "./usr/share/man/man7/exile.7.gz",
+		"./usr/share/bash-completion/completions/exilectl", "./usr/share/fish/vendor_completions.d/exilectl.fish",
+		"./usr/share/doc/exile/README.md", "./usr/share/doc/exile/examples/auth-log.conf", "./usr/share/exile/exile.schema.json",
+		"./usr/share/doc/exile/monitoring/alerts.yaml", "./usr/share/doc/exile/monitoring/grafana.json",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("the .deb has no %s", want)
+		}
+	}
+}
+
+// TestUninstall: make uninstall removes everything that make install put below DESTDIR, except what belongs to the
+// administrator.
+func TestUninstall(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, verb := range []string{"install", "uninstall"} {
+		cmd := exec.Command("make", "-s", "-C", root, verb, "BIN="+t.TempDir(), "DESTDIR="+dir, "PREFIX=/usr/local")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("make %s: %v\n%s", verb, err, out)
+		}
+	}
+	left := list(t, "sh", "-c", `cd "$1" && find . ! -type d -o -name '*exile*'`, "sh", dir)
+	if diff := cmp.Diff([]string{"./etc/exile"}, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// noticed checks that the copyright file of a .deb lists everything linked into its programs, with its version, and that the
+// .rpm marks that file as a license.
 func noticed(t *testing.T, deb, rpm string) {
 	t.Helper()
 	for _, tool := range []string{"dpkg-deb", "rpm"} {
@@ -113,7 +169,7 @@ func noticed(t *testing.T, deb, rpm string) {
 		files, text, _ := strings.Cut(p, "\n")
 		stanzas[files] = text
 	}
-	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "bin/exilectl"} {
+	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "bin/exilectl"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, "usr", program))
 		if err != nil {
 			t.Fatal(err)
@@ -123,7 +179,7 @@ func noticed(t *testing.T, deb, rpm string) {
 				m = m.Replace
 			}
 			if text := stanzas["Files: "+m.Path+"/*"]; !strings.Contains(text, m.Version) {
-				t.Errorf("%s is linked with %s %s, of which the copyright file says %q", program, m.Path, m.Version, text)
+				t.Errorf("%s is linked with %s %s, but the copyright file says %q", program, m.Path, m.Version, text)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -37,14 +38,15 @@ func dataBuckets(schema uint32) []string {
 
 // The keys of the bucket about the file.
 const (
-	schemaKey = "exile schema"
-	pausedKey = "paused until"
-	trialKey  = "configuration on trial"
-	daysKey   = "days"
-	untoldKey = "announcements"
+	schemaKey        = "exile schema"
+	pausedKey        = "paused until"
+	trialKey         = "configuration on trial"
+	daysKey          = "days"
+	announcementsKey = "announcements"
+	flushedKey       = "flushed"
 )
 
-// schema is how many migrations a file has seen.
+// schema is the number of migrations that a file has had.
 const schema = 3
 
 // migrations lead from each schema to the next; 0 is an empty file.
@@ -80,7 +82,7 @@ func migrateWith(tx *bolt.Tx, steps []func(*bolt.Tx) error) error {
 	return tx.Bucket([]byte(aboutBucket)).Put([]byte(schemaKey), binary.BigEndian.AppendUint32(nil, uint32(len(steps))))
 }
 
-// schemaOf is 0 for an empty file.
+// schemaOf returns the schema of a file; 0 for an empty one.
 func schemaOf(tx *bolt.Tx, newest uint32) (uint32, error) {
 	if first, _ := tx.Cursor().First(); first == nil {
 		return 0, nil
@@ -104,6 +106,8 @@ func schemaOf(tx *bolt.Tx, newest uint32) (uint32, error) {
 func (b *Batch) write(tx *bolt.Tx) error {
 	lifted := slices.Collect(maps.Keys(b.Lifted))
 	return errors.Join(
+		flushAll(tx, b.Flushed),
+		forgetAll(tx, b.Forgotten),
 		deleteAll(tx, bansBucket, lifted, Who.key),
 		putAll(tx, marksBucket, b.Marks, nameKey, encodeMark),
 		putAll(tx, bansBucket, b.Bans, Who.key, encodeBan),
@@ -114,11 +118,98 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		writeAbout(tx, pausedKey, b.Paused, encodeTime),
 		writeAbout(tx, trialKey, b.Trial, encodeTrial),
 		writeAbout(tx, daysKey, b.Days, encodeDays),
-		writeAbout(tx, untoldKey, b.Untold, encodeEvents),
+		writeAbout(tx, announcementsKey, b.Announcements, encodeEvents),
 	)
 }
 
-// writeAbout writes a value of which there is one, if it has changed.
+// flushAll deletes all bans of some jails, and notes when that was.
+func flushAll(tx *bolt.Tx, jails map[string]time.Time) error {
+	if len(jails) == 0 {
+		return nil
+	}
+	flushed := readFlushed(tx)
+	for jail, at := range jails {
+		flushed[jail] = at
+		ofJail := func(k, _ []byte) bool { return bytes.HasPrefix(k, jailKey(jail)) }
+		if err := deleteWhere(tx, bansBucket, ofJail); err != nil {
+			return err
+		}
+	}
+	return writeAbout(tx, flushedKey, &flushed, encodeFlushed)
+}
+
+// forgetAll deletes the past of some jails before a time.
+func forgetAll(tx *bolt.Tx, jails map[string]time.Time) error {
+	for jail, before := range jails {
+		old := func(k, sealed []byte) bool {
+			if !bytes.HasPrefix(k, jailKey(jail)) {
+				return false
+			}
+			v, _ := unseal(k, sealed)
+			d := &decoder{data: v}
+			return decodePast(d).Latest().Before(before) && !d.bad // what is damaged is found when it is read
+		}
+		if err := deleteWhere(tx, pastBucket, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFlushed returns nothing if the value is damaged: then pardoned addresses are banned again for what is in the log.
+func readFlushed(tx *bolt.Tx) map[string]time.Time {
+	flushed := make(map[string]time.Time)
+	if readAbout(tx, flushedKey, &flushed, decodeFlushed) != nil || flushed == nil {
+		return make(map[string]time.Time)
+	}
+	return flushed
+}
+
+// deleteWhere deletes the selected keys. If few others are left, these are written to a new bucket: deleting a million keys one by one takes
+// the database seconds.
+func deleteWhere(tx *bolt.Tx, bucket string, goes func(k, v []byte) bool) error {
+	var going [][]byte
+	var staying []*pair
+	err := tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
+		if goes(k, v) {
+			going = append(going, k)
+		} else {
+			staying = append(staying, &pair{k, v})
+		}
+		return nil
+	})
+	if err != nil || len(going) == 0 {
+		return err
+	}
+	if len(staying) < len(going) {
+		return rewrite(tx, bucket, staying)
+	}
+	for _, k := range going {
+		if err := tx.Bucket([]byte(bucket)).Delete(bytes.Clone(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewrite replaces the contents of a bucket by the pairs, which are sorted and sealed.
+func rewrite(tx *bolt.Tx, bucket string, pairs []*pair) error {
+	for _, p := range pairs {
+		p.key, p.value = bytes.Clone(p.key), bytes.Clone(p.value)
+	}
+	b, err := emptied(tx, bucket)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if err := b.Put(p.key, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeAbout writes a single value, if it has changed.
 func writeAbout[V any](tx *bolt.Tx, key string, v *V, encode func(V) []byte) error {
 	if v == nil {
 		return nil
@@ -129,25 +220,27 @@ func writeAbout[V any](tx *bolt.Tx, key string, v *V, encode func(V) []byte) err
 // pair is what is to be written; without a value the key is deleted.
 type pair struct{ key, value []byte }
 
-// putAll writes, or deletes what is encoded as nothing.
+// putAll writes the pairs, and deletes those without a value.
 func putAll[K comparable, V any](tx *bolt.Tx, bucket string, m map[K]V, keyOf func(K) []byte, encode func(V) []byte) error {
 	pairs := make([]*pair, 0, len(m))
 	for k, v := range m {
+		makeWay(len(pairs))
 		key := keyOf(k)
 		pairs = append(pairs, &pair{key, encode(v)})
 	}
 	return writeAll(tx, bucket, pairs)
 }
 
-// sortPairs sorts pointers, as others do: a sort for a type of its own is 20 kB of the program.
+// sortPairs sorts pointers, because sorting another type would add 20 kB to the program.
 func sortPairs(pairs []*pair) {
 	slices.SortFunc(pairs, func(a, b *pair) int { return bytes.Compare(a.key, b.key) })
 }
 
-// writeAll writes in the order of the keys: in any other the database moves half of a large batch for each new key.
+// writeAll writes in the order of the keys: otherwise the database moves half of a large batch for each new key.
 func writeAll(tx *bolt.Tx, bucket string, pairs []*pair) error {
 	sortPairs(pairs)
-	for _, p := range pairs {
+	for i, p := range pairs {
+		makeWay(i)
 		if err := putOne(tx.Bucket([]byte(bucket)), p.key, p.value); err != nil {
 			return err
 		}
@@ -172,23 +265,31 @@ func deleteAll[K any](tx *bolt.Tx, bucket string, keys []K, keyOf func(K) []byte
 
 func clearBuckets(tx *bolt.Tx) error {
 	for _, name := range dataBuckets(schema) {
-		if err := tx.DeleteBucket([]byte(name)); err != nil {
+		if _, err := emptied(tx, name); err != nil {
 			return err
 		}
-		b, err := tx.CreateBucket([]byte(name))
-		if err != nil {
-			return err
-		}
-		b.FillPercent = fullPages
 	}
-	return nil
+	return tx.Bucket([]byte(aboutBucket)).Delete([]byte(flushedKey)) // else it would be added to
+}
+
+// emptied recreates a bucket, to be filled in order.
+func emptied(tx *bolt.Tx, name string) (*bolt.Bucket, error) {
+	if err := tx.DeleteBucket([]byte(name)); err != nil {
+		return nil, err
+	}
+	b, err := tx.CreateBucket([]byte(name))
+	if err != nil {
+		return nil, err
+	}
+	b.FillPercent = fullPages
+	return b, nil
 }
 
 // fullPages is how full the pages are of what is written at once, and in order.
 const fullPages = 0.95
 
-// read fills c with what the file holds; a map that is nil stays so. What it cannot read is ErrCorrupt, but a snapshot, which its detector can do
-// without, is left out.
+// read fills c with the contents of the file; a map that is nil stays nil. What it cannot read is ErrCorrupt, except a snapshot, which is left
+// out because its detector can do without.
 func (c *Contents) read(tx *bolt.Tx) error {
 	have, err := schemaOf(tx, schema)
 	if err != nil || have == 0 {
@@ -200,15 +301,16 @@ func (c *Contents) read(tx *bolt.Tx) error {
 		}
 	}
 	if readAbout(tx, daysKey, &c.Days, decodeDays) != nil {
-		c.Days = nil // people can do without what is damaged
+		c.Days = nil // damaged, but not essential
 	}
-	if readAbout(tx, untoldKey, &c.Untold, decodeEvents) != nil {
-		c.Untold = nil // likewise
+	if readAbout(tx, announcementsKey, &c.Announcements, decodeEvents) != nil {
+		c.Announcements = nil // likewise
 	}
+	c.Flushed = readFlushed(tx)
 	return errors.Join(readAbout(tx, pausedKey, &c.Paused, (*decoder).time), readAbout(tx, trialKey, &c.Trial, decodeTrial))
 }
 
-// readAbout reads a value of which there is one, if it was ever written.
+// readAbout reads a single value, if it was ever written.
 func readAbout[V any](tx *bolt.Tx, key string, into *V, decode func(*decoder) V) error {
 	sealed := tx.Bucket([]byte(aboutBucket)).Get([]byte(key))
 	if sealed == nil {

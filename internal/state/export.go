@@ -15,13 +15,13 @@ import (
 	"exile/journal"
 )
 
-// ErrFormat is the error for text that is no exported state.
+// ErrFormat is the error for text that is not an exported state.
 var ErrFormat = errors.New("not a state that exile has exported")
 
 const (
 	exportFormat  = "exile-state"
 	exportVersion = 1
-	// maxImport bounds what an import reads.
+	// maxImport limits what an import reads.
 	maxImport = 1 << 30
 )
 
@@ -31,6 +31,7 @@ type document struct {
 	Marks     []documentMark     `json:"positions"`
 	Bans      []documentBan      `json:"bans"`
 	Past      []documentPast     `json:"history"`
+	Flushed   []documentFlush    `json:"flushed,omitempty"`
 	Repeats   []documentRepeats  `json:"repeats,omitempty"`
 	Reports   []documentReport   `json:"reports,omitempty"`
 	Paused    time.Time          `json:"paused_until,omitzero"`
@@ -64,18 +65,22 @@ type documentPast struct {
 	Welcome  bool         `json:"welcome,omitempty"` // logged in since
 }
 
+type documentFlush struct {
+	Jail string    `json:"jail"`
+	At   time.Time `json:"at"`
+}
+
 type documentRepeats struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Bans   []time.Time  `json:"bans"` // when they began
 }
 
-// documentReport has no number: reports come in the order of theirs, and a number far from the others would have the daemon
-// count up to it.
+// documentReport has no number: reports are listed in order, and a number far from the others would make the daemon count up to it.
 type documentReport struct {
 	Time    time.Time  `json:"time"`
 	Jail    string     `json:"jail"`
 	Address netip.Addr `json:"address"`
-	User    []byte     `json:"user"` // base64: it may be of any bytes
+	User    []byte     `json:"user"` // base64, because it may have any bytes
 	Success bool       `json:"success,omitempty"`
 }
 
@@ -123,6 +128,9 @@ func (c Contents) document() document {
 	for _, w := range sortedWho(c.Past) {
 		p := c.Past[w]
 		doc.Past = append(doc.Past, documentPast{w.Jail, w.Prefix, p.Offences, p.Last, p.Cleared, p.Welcome})
+	}
+	for _, jail := range slices.Sorted(maps.Keys(c.Flushed)) {
+		doc.Flushed = append(doc.Flushed, documentFlush{jail, c.Flushed[jail]})
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(c.Repeats), netip.Prefix.Compare) {
 		doc.Repeats = append(doc.Repeats, documentRepeats{p, c.Repeats[p]})
@@ -200,6 +208,12 @@ func (doc document) contents() (Contents, error) {
 		}
 		c.Past[Who{p.Jail, p.Prefix}] = Past{Offences: p.Offences, Last: p.Last, Cleared: p.Cleared, Welcome: p.Welcome}
 	}
+	for _, f := range doc.Flushed {
+		if !isName(f.Jail) {
+			return c, fmt.Errorf("flush of jail %q: %w", f.Jail, errKey)
+		}
+		c.Flushed[f.Jail] = f.At
+	}
 	for _, r := range doc.Repeats {
 		if !valid("recidive", r.Prefix) || len(r.Bans) == 0 {
 			return c, fmt.Errorf("repeats of %q: %w", r.Prefix, errKey)
@@ -225,7 +239,7 @@ func (doc document) contents() (Contents, error) {
 	return c, nil
 }
 
-// check refuses what the daemon would not have written: a ban that no backend takes would keep all others from the kernel.
+// check refuses what the daemon would not have written: a ban that no backend accepts would keep all others out of the kernel.
 func (b documentBan) check() error {
 	switch {
 	case !valid(b.Jail, b.Prefix) || b.Failures < 0 || b.Offence < 0:

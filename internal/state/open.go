@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockWait is how long a daemon that is just ending may take to let go of the file.
+// lockWait is how long a daemon that is stopping may take to release the file.
 const lockWait = 5 * time.Second
 
-// open makes s.db a file that has been read from end to end, if need be a new one.
+// open opens s.db and reads the file from end to end. If necessary it makes a new file.
 func (s *Store) open() error {
 	err := s.tryOpen()
 	if !errors.Is(err, ErrCorrupt) {
@@ -29,7 +29,7 @@ func (s *Store) open() error {
 	return s.tryOpen()
 }
 
-// tryOpen leaves s.db open for reading where nothing can be written, and says why.
+// tryOpen opens s.db, for reading only if it cannot be written, and returns why.
 func (s *Store) tryOpen() error {
 	if err := s.verify(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -52,8 +52,8 @@ func (s *Store) tryOpen() error {
 	return nil
 }
 
-// verify reads the file without changing it: a missing file is fs.ErrNotExist, one that is not ours or not whole is
-// ErrCorrupt. The database itself would trust every page and fault where the file is too short.
+// verify reads the file without changing it. A missing file is fs.ErrNotExist; one that is damaged or not ours is ErrCorrupt. The database
+// itself would trust every page and fault if the file is too short.
 func (s *Store) verify() error {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -84,8 +84,8 @@ func checkFile(path string, size int64) error {
 	return checkPages(f, size)
 }
 
-// openFile opens the database; whatever the file holds ends in an error. A process that had it before may have put another in
-// its place while we waited: then it is opened anew.
+// openFile opens the database; no contents of the file cause a panic. A process that had it before may have replaced the file while we waited:
+// then the new one is opened.
 func openFile(path string, readOnly bool) (*bolt.DB, error) {
 	for {
 		db, file, err := openLocked(path, readOnly)
@@ -98,11 +98,11 @@ func openFile(path string, readOnly bool) (*bolt.DB, error) {
 	}
 }
 
-// isAt reports whether an open file is the one of that name.
+// isAt reports whether an open file still has that name.
 func isAt(file *os.File, path string) bool {
 	opened, err := file.Stat()
 	if err != nil {
-		return true // nothing can be told
+		return true // unknown
 	}
 	named, err := os.Stat(path)
 	return err != nil && !isMissing(err) || err == nil && os.SameFile(opened, named)
@@ -110,7 +110,7 @@ func isAt(file *os.File, path string) bool {
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// openLocked opens the file that has the name, and returns it when its lock is to be had.
+// openLocked opens the file of that name and waits for its lock.
 func openLocked(path string, readOnly bool) (*bolt.DB, *os.File, error) {
 	var db *bolt.DB
 	var file *os.File
@@ -147,7 +147,7 @@ func isErrno(err error) bool {
 	return ok
 }
 
-// prepare brings a file to the newest schema and its name to disk.
+// prepare migrates a file to the newest schema and syncs its directory.
 func prepare(db *bolt.DB) error {
 	if err := db.Update(migrate); err != nil {
 		return err
@@ -158,7 +158,7 @@ func prepare(db *bolt.DB) error {
 	return syncDir(filepath.Dir(db.Path()))
 }
 
-// checkUse compares the pages in use with those that are free: one that is both would be overwritten.
+// checkUse compares the pages in use with the free ones: a page that is both would be overwritten.
 func checkUse(tx *bolt.Tx) error {
 	var first error
 	for err := range tx.Check() { // to the end: a goroutine sends
@@ -169,8 +169,7 @@ func checkUse(tx *bolt.Tx) error {
 	return first
 }
 
-// moveAside keeps one damaged file for whoever wants to look at it. A second one takes its place, so that a disk that
-// damages files is not filled by them.
+// moveAside keeps one damaged file for inspection. A second one replaces it, so that a disk that damages files is not filled with them.
 func (s *Store) moveAside(why error) error {
 	aside := s.path + ".damaged"
 	if err := os.Rename(s.path, aside); err != nil {
@@ -180,7 +179,7 @@ func (s *Store) moveAside(why error) error {
 	return nil
 }
 
-// guard turns the panics of the database into ErrCorrupt, also the fault of a page that the file does not have.
+// guard turns panics of the database into ErrCorrupt, including the fault for a page that the file does not have.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -9,10 +9,10 @@ import (
 	"math"
 )
 
-// The database believes every page: a page that leads back to itself it follows for ever, and a list of free pages that says
-// it is long it makes room for. So the pages of a file that may be damaged are looked at first, in the form in which
-// go.etcd.io/bbolt writes them (internal/common/page.go and meta.go there): numbers in the order of this machine, and each
-// page with a head of its number, kind, count of elements and how many pages it is longer than one.
+// The database trusts every page: it follows a page that leads back to itself forever, and allocates memory for a list of free pages of any
+// claimed length. So the pages of a file that may be damaged are checked first, in the format of go.etcd.io/bbolt (internal/common/page.go
+// and meta.go there): numbers in native byte order, and each page with a header of its number, kind, count of elements and number of
+// overflow pages.
 
 const (
 	pageHead    = 16
@@ -29,7 +29,7 @@ const (
 	metaMagic     = uint32(0xED0CDAED) // of version 2, the only one
 )
 
-// pages are those of a file, as far as its meta page says.
+// pages are the pages of a file, as its meta page describes them.
 type pages struct {
 	file  io.ReaderAt
 	size  uint64 // of one page, bytes
@@ -40,8 +40,8 @@ type pages struct {
 	known map[uint64]bool
 }
 
-// checkPages follows every page once from the root, and finds that no page is reached twice, lies outside the file, or is
-// not of a kind that its place allows. It reads each page once.
+// checkPages follows all pages from the root, and checks that no page is reached twice, lies outside the file, or is of a kind that its place
+// does not allow. It reads each page once.
 func checkPages(file io.ReaderAt, size int64) error {
 	p, err := openPages(file)
 	if err != nil {
@@ -65,10 +65,10 @@ func checkPages(file io.ReaderAt, size int64) error {
 	return p.checkFree()
 }
 
-// openPages reads the meta page that the database would choose: the newer one that is whole.
+// openPages reads the meta page that the database would choose: the newer intact one.
 func openPages(file io.ReaderAt) (*pages, error) {
 	var newest *pages
-	for at := int64(0); at <= 64<<10; at = max(2*at, 1<<10) { // the second one is as far behind the first as a page is long
+	for at := int64(0); at <= 64<<10; at = max(2*at, 1<<10) { // the second one follows at the distance of a page
 		m, ok := readMeta(file, at)
 		if ok && (at == 0 || m.size == uint64(at)) && (newest == nil || m.txid > newest.txid) {
 			newest = m
@@ -97,7 +97,7 @@ func (p *pages) wrong(id uint64) error {
 	return fmt.Errorf("%w: page %d is not what it should be", ErrCorrupt, id)
 }
 
-// read reads a page that was not read before.
+// read reads a page that has not been read yet.
 func (p *pages) read(id uint64) (kind uint16, count int, data []byte, err error) {
 	head := make([]byte, pageHead)
 	if id < 2 || id >= p.n {
@@ -131,7 +131,7 @@ func (p *pages) failed(err error) error {
 	return err
 }
 
-// childrenOf returns the pages that a page leads to; false: it is broken.
+// childrenOf returns the pages that a page leads to; false if it is damaged.
 func childrenOf(kind uint16, count int, data []byte) (children []uint64, ok bool) {
 	if pageHead+count*elementSize > len(data) {
 		return nil, false
@@ -166,7 +166,7 @@ func childrenOf(kind uint16, count int, data []byte) (children []uint64, ok bool
 	return children, kind == branchPage && count > 0 || kind == leafPage
 }
 
-// isInline reports whether a bucket that lies in the value itself is one: a leaf in small, without buckets.
+// isInline reports whether a bucket inside a value is valid: a small leaf without buckets.
 func isInline(data []byte) bool {
 	if len(data) < pageHead || binary.NativeEndian.Uint16(data[8:]) != leafPage {
 		return false
@@ -181,13 +181,13 @@ func isInline(data []byte) bool {
 	return ok
 }
 
-// checkFree looks at the list of free pages, which must fit where it is.
+// checkFree checks the list of free pages, which must fit into its pages.
 func (p *pages) checkFree() error {
 	_, err := p.freePages()
 	return err
 }
 
-// freePages is how many pages are listed as free.
+// freePages returns how many pages are listed as free.
 func (p *pages) freePages() (uint64, error) {
 	if p.free == noFreePages {
 		return 0, nil

@@ -9,23 +9,22 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The database never gives space back: a file that once had a million bans stays as large, and is read from end to end at
-// each start.
+// The database never returns space: a file that once had a million bans stays that large, and is read from end to end at each start.
 
 const (
-	// worthwhile is how large a file has to be to be made smaller, bytes.
+	// worthwhile is the size from which on a file is made smaller, in bytes.
 	worthwhile = 4 << 20
-	// shrinkStep is how much is copied in one transaction, bytes.
+	// shrinkStep is how much is copied in one transaction, in bytes.
 	shrinkStep = 16 << 20
-	// newSuffix is what the file is called while it is not whole.
+	// newSuffix is the suffix of a file that is not complete yet.
 	newSuffix = ".new"
 )
 
-// shrink puts what is stored into a new file, which takes the place of the old one when it is on disk, if more than half of the
-// old one is free. What goes wrong before that leaves the old one in use.
+// shrink copies what is stored into a new file, if more than half of the old one is free. The new file replaces the old one when it is on
+// disk; after an error before that, the old one stays in use.
 //
-// The new file is locked before it has the name, so that no other process can begin to use it. One that waits for the lock of
-// the old file finds that this has no name any more, see openFile.
+// The new file is locked before it gets the name, so that no other process can start to use it. A process that waits for the lock of the old
+// file finds that it has lost its name, see openFile.
 func (s *Store) shrink() error {
 	mostly, err := mostlyFree(s.path)
 	if err != nil || !mostly {
@@ -73,7 +72,7 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// syncDir brings the names in a directory to disk.
+// syncDir syncs a directory.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

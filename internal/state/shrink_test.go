@@ -13,7 +13,7 @@ import (
 	"exile/internal/control"
 )
 
-// swollen makes a file large by bans that it has no more, and returns its size and what it has.
+// swollen makes a file large with bans that are deleted afterwards, and returns its size and contents.
 func swollen(t *testing.T, s *Store) (size int64, want Contents) {
 	t.Helper()
 	commit(t, s, sample(1))
@@ -37,8 +37,8 @@ func sizeOf(t *testing.T, s *Store) int64 {
 	return info.Size()
 }
 
-// What was flushed gives its space back, when the file is opened and while it is in use, and nothing is lost. What another
-// attempt left behind is no obstacle.
+// The space of flushed bans is returned when the file is opened and while it is in use, and nothing is lost. Leftovers of another attempt do not
+// matter.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	for name, shrink := range map[string]func(t *testing.T, s *Store) *Store{
@@ -84,7 +84,7 @@ func TestShrink(t *testing.T) {
 	}
 }
 
-// Whoever waited for the lock while the file was exchanged does not take the old one for the state.
+// A process that waited for the lock while the file was replaced does not use the old one.
 func TestShrinkKeepsOthersOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestShrinkKeepsOthersOut(t *testing.T) {
 	})
 }
 
-// A disk without room for the copy costs nothing but the room.
+// A disk without room for the copy only means that the file stays large.
 func TestShrinkWithoutRoom(t *testing.T) {
 	t.Parallel()
 	dir := ownMounts(t, "40m")

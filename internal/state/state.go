@@ -24,7 +24,7 @@ var (
 	ErrSetAside = errors.New("the state file was damaged and has been set aside")
 )
 
-// Mark says how far a source has been read.
+// Mark is how far a source has been read.
 type Mark struct {
 	Position journal.Position // everything up to here has been acted upon
 	Low      time.Time        // the oldest entry that still counts: where reading begins after a restart
@@ -36,15 +36,15 @@ type Who struct {
 	Prefix netip.Prefix // masked
 }
 
-// Past is what is remembered of one who was banned, or pardoned, before.
+// Past is what is remembered of an address that was banned, or pardoned, before.
 type Past struct {
 	Offences int
 	Last     time.Time // when the last ban began
-	Cleared  time.Time // attempts up to then have had their consequences: a ban, or a pardon
+	Cleared  time.Time // attempts up to then do not count any more: they led to a ban, or were pardoned
 	Welcome  bool      // somebody behind the last ban has logged in since
 }
 
-// Latest is when p last meant something.
+// Latest returns the time of the last ban or pardon.
 func (p Past) Latest() time.Time {
 	if p.Cleared.After(p.Last) {
 		return p.Cleared
@@ -52,7 +52,7 @@ func (p Past) Latest() time.Time {
 	return p.Last
 }
 
-// Report is an attempt that another daemon saw and no log tells of.
+// Report is an attempt that another daemon saw and that is in no log.
 type Report struct {
 	Time    time.Time
 	Jail    string
@@ -69,52 +69,58 @@ type Snapshot struct {
 
 // Contents is everything that is stored. Its maps are never nil.
 type Contents struct {
-	Marks     map[string]Mark // by name of the source
-	Bans      map[Who]control.Ban
-	Past      map[Who]Past
-	Repeats   map[netip.Prefix][]time.Time // when the bans began that the recidive rule counts, oldest first
-	Reports   map[uint64]Report            // that may have to be counted again, in the order of their numbers
-	Snapshots map[string]Snapshot          // by jail; damaged ones are missing
-	Paused    time.Time                    // nobody is banned until then; zero: everybody is who deserves it
-	Trial     control.Trial                // the configuration that waits for its confirmation, without the name of its file
-	Days      []control.Day                // what happened on the last days, oldest first
-	Untold    []control.Event              // what the last batch told the world, perhaps
+	Marks         map[string]Mark // by name of the source
+	Bans          map[Who]control.Ban
+	Past          map[Who]Past
+	Flushed       map[string]time.Time         // by jail: when all its bans were lifted at once, and everybody's attempts pardoned
+	Repeats       map[netip.Prefix][]time.Time // when the bans began that the recidive rule counts, oldest first
+	Reports       map[uint64]Report            // that may have to be counted again, in the order of their numbers
+	Snapshots     map[string]Snapshot          // by jail; damaged ones are missing
+	Paused        time.Time                    // banning is paused until then; zero: it is not
+	Trial         control.Trial                // the configuration that waits for its confirmation, without the name of its file
+	Days          []control.Day                // what happened on the last days, oldest first
+	Announcements []control.Event              // of the last batch; they may have been made or not
 }
 
 // Batch is what changes at once. What it does not name stays as it is.
 type Batch struct {
-	Marks     map[string]Mark
-	Bans      map[Who]control.Ban          // new and changed ones
-	Lifted    map[Who]bool                 // bans that have ended; in Bans as well: the ban wins
-	Past      map[Who]Past                 // the zero Past: nothing is known any more
-	Repeats   map[netip.Prefix][]time.Time // empty: none any more
-	Reports   map[uint64]Report            // no address: none any more
-	Snapshots map[string]Snapshot
-	Paused    *time.Time
-	Trial     *control.Trial
-	Days      *[]control.Day   // all of them
-	Untold    *[]control.Event // what is announced once the batch is on disk; the next one takes its place
+	Marks         map[string]Mark
+	Bans          map[Who]control.Ban          // new and changed ones
+	Lifted        map[Who]bool                 // bans that have ended; in Bans as well: the ban wins
+	Flushed       map[string]time.Time         // jails all of whose bans have ended but those in Bans, and when
+	Forgotten     map[string]time.Time         // jails, and the time before which their past is forgotten, except what is in Past
+	Past          map[Who]Past                 // the zero Past: forgotten
+	Repeats       map[netip.Prefix][]time.Time // empty: forgotten
+	Reports       map[uint64]Report            // no address: forgotten
+	Snapshots     map[string]Snapshot
+	Paused        *time.Time
+	Trial         *control.Trial
+	Days          *[]control.Day   // all of them
+	Announcements *[]control.Event // to be made once the batch is on disk; the next batch replaces them
 }
 
-// NewContents is nothing stored yet.
+// NewContents returns empty contents.
 func NewContents() Contents {
 	return Contents{
 		Marks:     map[string]Mark{},
 		Bans:      map[Who]control.Ban{},
 		Past:      map[Who]Past{},
+		Flushed:   map[string]time.Time{},
 		Repeats:   map[netip.Prefix][]time.Time{},
 		Reports:   map[uint64]Report{},
 		Snapshots: map[string]Snapshot{},
 	}
 }
 
-// add puts a later batch over b.
+// add merges a later batch into b.
 func (b *Batch) add(next Batch) {
 	merge(&b.Marks, next.Marks)
 	merge(&b.Past, next.Past)
 	merge(&b.Repeats, next.Repeats)
 	merge(&b.Reports, next.Reports)
 	merge(&b.Snapshots, next.Snapshots)
+	b.flush(next.Flushed)
+	merge(&b.Forgotten, next.Forgotten)
 	for who := range next.Lifted {
 		delete(b.Bans, who)
 	}
@@ -129,9 +135,25 @@ func (b *Batch) add(next Batch) {
 	if next.Days != nil {
 		b.Days = next.Days
 	}
-	if next.Untold != nil {
-		b.Untold = next.Untold
+	if next.Announcements != nil {
+		b.Announcements = next.Announcements
 	}
+}
+
+// Flush notes that a jail has only the bans that are put into b from now on, and that its past before a time is forgotten; zero: nothing is.
+func (b *Batch) Flush(jail string, at, forgotten time.Time) {
+	b.flush(map[string]time.Time{jail: at})
+	if !forgotten.IsZero() {
+		merge(&b.Forgotten, map[string]time.Time{jail: forgotten})
+	}
+}
+
+func (b *Batch) flush(jails map[string]time.Time) {
+	for jail := range jails {
+		maps.DeleteFunc(b.Bans, func(w Who, _ control.Ban) bool { return w.Jail == jail })
+		maps.DeleteFunc(b.Lifted, func(w Who, _ bool) bool { return w.Jail == jail })
+	}
+	merge(&b.Flushed, jails)
 }
 
 func merge[K comparable, V any](into *map[K]V, from map[K]V) {

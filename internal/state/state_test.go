@@ -53,13 +53,14 @@ func sample(n int) Batch {
 		Marks:     map[string]Mark{"journal": mark(n), "text": {}},
 		Bans:      map[Who]control.Ban{w: ban(w, n), permanent: forEver},
 		Past:      map[Who]Past{w: {Offences: n + 1, Last: at(n), Cleared: at(2 * n), Welcome: n%2 == 0}},
+		Flushed:   map[string]time.Time{"old": at(n), fmt.Sprint(n): at(n)},
 		Repeats:   map[netip.Prefix][]time.Time{w.Prefix: {at(n), at(n + 1)}, permanent.Prefix: {at(n)}},
 		Reports:   map[uint64]Report{uint64(n): {Time: at(n), Jail: "sshd", Addr: w.Prefix.Addr(), User: "ro\xff\x00ot", Success: n%2 == 0}},
 		Snapshots: map[string]Snapshot{"sshd": {Version: 3, Data: bytes.Repeat([]byte{byte(n)}, 2000)}},
 		Paused:    &paused,
 		Trial:     &control.Trial{Text: fmt.Sprintf("defaults: {maxretry: %d}\n", n+1), Since: at(n), Until: at(n + 60)},
 		Days:      &[]control.Day{{Date: at(0).Truncate(time.Hour), Passed: 1}, {Date: at(n).Truncate(time.Second), Passed: 2, Dropped: 3, Bans: 4, Protected: 5, Denied: uint64(n)}},
-		Untold: &[]control.Event{
+		Announcements: &[]control.Event{
 			{Kind: control.BanNew, Time: at(n), Ban: evident, Latency: time.Duration(n)},
 			{Kind: control.Repaired, Time: at(n + 1), Count: n, Reason: "\xff"},
 		},
@@ -98,9 +99,12 @@ func commit(t *testing.T, s *Store, b Batch) {
 
 // apply is what a commit should do, on plain maps.
 func apply(c *Contents, b Batch) {
-	for w := range b.Lifted {
-		delete(c.Bans, w)
-	}
+	maps.DeleteFunc(c.Bans, func(w Who, _ control.Ban) bool {
+		_, flushed := b.Flushed[w.Jail]
+		return flushed || b.Lifted[w]
+	})
+	merge(&c.Flushed, b.Flushed)
+	maps.DeleteFunc(c.Past, func(w Who, p Past) bool { return p.Latest().Before(b.Forgotten[w.Jail]) })
 	merge(&c.Marks, b.Marks)
 	merge(&c.Bans, b.Bans)
 	merge(&c.Past, b.Past)
@@ -118,8 +122,8 @@ func apply(c *Contents, b Batch) {
 	if b.Days != nil {
 		c.Days = *b.Days
 	}
-	if b.Untold != nil {
-		c.Untold = *b.Untold
+	if b.Announcements != nil {
+		c.Announcements = *b.Announcements
 	}
 }
 
@@ -132,8 +136,11 @@ func TestCommitAndReopen(t *testing.T) {
 		{Lifted: map[Who]bool{who(1): true}},
 		{Lifted: map[Who]bool{who(2): true}, Bans: map[Who]control.Ban{who(2): ban(who(2), 9)}}, // lifted and banned again
 		{Marks: map[string]Mark{"journal": mark(99)}},
+		{Bans: map[Who]control.Ban{{"web", who(1).Prefix}: ban(Who{"web", who(1).Prefix}, 1)}},
+		{Flushed: map[string]time.Time{"sshd": at(100)}, Bans: map[Who]control.Ban{who(3): ban(who(3), 101)}}, // banned since
+		{Flushed: map[string]time.Time{"web": at(101)}},
 		{Repeats: map[netip.Prefix][]time.Time{who(1).Prefix: nil}, Paused: new(time.Time), Trial: new(control.Trial)},
-		{Untold: new([]control.Event), Reports: map[uint64]Report{1: {}}},
+		{Announcements: new([]control.Event), Reports: map[uint64]Report{1: {}}},
 		{},
 	} {
 		s := open(t, dir)
@@ -149,6 +156,44 @@ func TestCommitAndReopen(t *testing.T) {
 		if err := errors.Join(s.SetAside(), s.Err(), s.Close()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A flush of one of several jails leaves the bans of the others alone, be they few or many, and what was banned after it. It
+// reaches the disk as well where that refused it at first.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 10, 3000} {
+		t.Run(fmt.Sprint(others), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := open(t, dir)
+			want := NewContents()
+			all := Batch{Bans: map[Who]control.Ban{}, Past: map[Who]Past{}}
+			for i := range 1000 {
+				all.Bans[who(i)] = ban(who(i), i)
+				all.Past[who(i)] = Past{Offences: 1, Last: at(i), Cleared: at(i - i%2)}
+			}
+			for i := range others {
+				w := Who{[]string{"ssh", "sshd-2"}[i%2], who(i).Prefix}
+				all.Bans[w] = ban(w, i)
+				all.Past[w] = Past{Offences: 1, Last: at(i)}
+			}
+			commit(t, s, all)
+			apply(&want, all)
+			s.pending.add(Batch{Bans: map[Who]control.Ban{who(5): ban(who(5), 5), who(6): ban(who(6), 6)}}) // the disk was full
+			flush := Batch{Bans: map[Who]control.Ban{who(5): ban(who(5), 5)}, Lifted: map[Who]bool{who(7): true}}
+			flush.Flush("sshd", at(2000), at(500))
+			flush.Bans[who(7)] = ban(who(7), 8)
+			commit(t, s, flush)
+			apply(&want, flush)
+			if diff := cmp.Diff(want, load(t, s), compare); diff != "" {
+				t.Errorf("flushed (-want +got):\n%s", diff)
+			}
+			if len(want.Bans) != others+1 || len(want.Past) != others+500 {
+				t.Errorf("%d bans and %d pasts are left, want %d and %d", len(want.Bans), len(want.Past), others+1, others+500)
+			}
+		})
 	}
 }
 
@@ -194,7 +239,7 @@ func TestExportImport(t *testing.T) {
 	want := NewContents()
 	apply(&want, sample(1))
 	apply(&want, sample(2))
-	want.Trial, want.Untold = control.Trial{}, nil // belong to this host
+	want.Trial, want.Announcements = control.Trial{}, nil // belong to this host
 	want.Reports[3], want.Reports[math.MaxUint64] = want.Reports[1], want.Reports[2]
 	var once, twice bytes.Buffer
 	if err := want.Export(&once); err != nil {
@@ -239,7 +284,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// Every file that is not ours or not whole is set aside, and the store works.
+// Every damaged or foreign file is set aside, and the store works.
 func TestSetAside(t *testing.T) {
 	t.Parallel()
 	good := t.TempDir()
@@ -305,7 +350,7 @@ func edit(path string, do func(*bolt.Tx) error) error {
 	return errors.Join(db.Update(do), db.Close())
 }
 
-// What people can do without costs nothing else when it is damaged.
+// Damage to what is not essential affects nothing else.
 func TestDamagedSnapshotIsDropped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -327,8 +372,8 @@ func TestDamagedSnapshotIsDropped(t *testing.T) {
 	}
 	s = open(t, dir)
 	c := load(t, s)
-	if s.SetAside() != nil || len(c.Snapshots) != 0 || len(c.Untold) != 0 || len(c.Bans) != 2 {
-		t.Errorf("set aside %v, %d snapshots, %d announcements, %d bans", s.SetAside(), len(c.Snapshots), len(c.Untold), len(c.Bans))
+	if s.SetAside() != nil || len(c.Snapshots) != 0 || len(c.Announcements) != 0 || len(c.Bans) != 2 {
+		t.Errorf("set aside %v, %d snapshots, %d announcements, %d bans", s.SetAside(), len(c.Snapshots), len(c.Announcements), len(c.Bans))
 	}
 }
 
@@ -356,7 +401,7 @@ func TestFirstSchema(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")
 	b := sample(1)
-	b.Repeats, b.Reports, b.Paused, b.Trial, b.Days, b.Untold = nil, nil, nil, nil, nil, nil
+	b.Flushed, b.Repeats, b.Reports, b.Paused, b.Trial, b.Days, b.Announcements = nil, nil, nil, nil, nil, nil, nil
 	if err := edit(path, func(tx *bolt.Tx) error {
 		old := func(tx *bolt.Tx) error {
 			return errors.Join(
@@ -390,7 +435,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodePast(Past{Offences: 1, Last: at(1)}))
 	f.Add(encodeDays(*sample(1).Days))
 	f.Add(encodeReport(sample(1).Reports[1]))
-	f.Add(encodeEvents(*sample(1).Untold))
+	f.Add(encodeEvents(*sample(1).Announcements))
+	f.Add(encodeFlushed(sample(1).Flushed))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bans, marks := map[int]control.Ban{}, map[int]Mark{}
 		if store(bans, 0, data, decodeBan) == nil {
@@ -418,6 +464,13 @@ func FuzzDecode(f *testing.F) {
 			same := map[int][]control.Event{}
 			if err := store(same, 0, encodeEvents(events[0]), decodeEvents); err != nil || !slices.Equal(same[0], events[0]) {
 				t.Errorf("%v read back as %v, error %v", events[0], same[0], err)
+			}
+		}
+		flushed := map[int]map[string]time.Time{}
+		if store(flushed, 0, data, decodeFlushed) == nil {
+			same := map[int]map[string]time.Time{}
+			if err := store(same, 0, encodeFlushed(flushed[0]), decodeFlushed); err != nil || !maps.Equal(same[0], flushed[0]) {
+				t.Errorf("%v read back as %v, error %v", flushed[0], same[0], err)
 			}
 		}
 		times, again := map[int][]time.Time{}, map[int][]time.Time{}

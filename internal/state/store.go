@@ -21,13 +21,13 @@ type Store struct {
 	path     string
 	db       *bolt.DB // nil while the file cannot be opened
 	setAside error
-	pending  Batch // what the disk did not take yet
+	pending  Batch // what could not be written yet
 	trouble  error
 }
 
-// Open opens or makes the state file in dir, which must exist. A disk that is full or read-only is no error: what can
-// be read is read, Err says what is wrong, and each Commit tries again. A damaged or foreign file is renamed aside and
-// a new one begun: SetAside says so. The only error is ErrLocked.
+// Open opens or creates the state file in dir, which must exist. A disk that is full or read-only is not an error: what can be read is read, Err
+// says what is wrong, and each Commit tries again. A damaged or foreign file is renamed and a new one created: SetAside says so. The only
+// error is ErrLocked.
 func Open(dir string) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName)}
 	err := s.open()
@@ -38,13 +38,13 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// SetAside says which file was set aside when the file was last opened, under which name and why; nil: none.
+// SetAside says which file was set aside at the last open, under which name and why; nil: none.
 func (s *Store) SetAside() error { return s.setAside }
 
-// Err says why the disk is behind what was committed; nil: it is not.
+// Err says why the disk lacks something that was committed; nil: it does not.
 func (s *Store) Err() error { return s.trouble }
 
-// Close closes the file. What the disk did not take is lost.
+// Close closes the file. What could not be written is lost.
 func (s *Store) Close() error {
 	if s.db == nil {
 		return nil
@@ -54,7 +54,7 @@ func (s *Store) Close() error {
 	return db.Close()
 }
 
-// Load reads everything that is on disk. ErrSetAside says that this is nothing, because a damaged file was set aside.
+// Load reads everything that is on disk. ErrSetAside means that there is nothing, because a damaged file was set aside.
 func (s *Store) Load() (Contents, error) {
 	if s.db == nil {
 		return NewContents(), nil
@@ -68,17 +68,17 @@ func (s *Store) Load() (Contents, error) {
 	return c, s.setAside
 }
 
-// remap lets go of the pages that were read: as long as the file is mapped they count as the memory of the process. Where the
-// file cannot be opened again, the next write tries it, and says so.
+// remap releases the pages that were read: as long as the file is mapped they count as memory of the process. If the file cannot be opened
+// again, the next write tries it and reports the error.
 func (s *Store) remap() {
 	readOnly := s.db.IsReadOnly()
 	_ = s.Close() // nothing is under way
 	s.db, _ = openFile(s.path, readOnly)
 }
 
-// Commit writes b in one transaction and returns when it is on disk. When the disk does not take it, the error is
-// ErrFull, ErrReadOnly or another, and b waits, merged with what follows, for the next Commit; an empty batch retries.
-// ErrSetAside means that only what was committed since is left: call Replace with everything.
+// Commit writes b in one transaction and returns when it is on disk. If that fails, the error is ErrFull, ErrReadOnly or another, and b is merged
+// into the next Commit; an empty batch retries. ErrSetAside means that everything committed before is lost: call Replace with
+// everything.
 // Names of jails and sources are not empty and have no zero byte.
 func (s *Store) Commit(b Batch) error {
 	s.pending.add(b)
@@ -89,7 +89,7 @@ func (s *Store) Commit(b Batch) error {
 	return s.fail("commit", err)
 }
 
-// Replace makes c all that is stored.
+// Replace replaces everything that is stored by c.
 func (s *Store) Replace(c Contents) error {
 	err := s.write(func(tx *bolt.Tx) error {
 		if err := clearBuckets(tx); err != nil {
@@ -105,12 +105,12 @@ func (s *Store) Replace(c Contents) error {
 
 func (c Contents) batch() *Batch {
 	return &Batch{
-		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Repeats: c.Repeats, Reports: c.Reports, Snapshots: c.Snapshots,
-		Paused: &c.Paused, Trial: &c.Trial, Days: &c.Days, Untold: &c.Untold,
+		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Flushed: c.Flushed, Repeats: c.Repeats, Reports: c.Reports, Snapshots: c.Snapshots,
+		Paused: &c.Paused, Trial: &c.Trial, Days: &c.Days, Announcements: &c.Announcements,
 	}
 }
 
-// Purge forgets the repeats of those whose last one was before then, and gives back to the disk what is free in the file.
+// Purge forgets the repeats of addresses whose last one was before then, and returns free space in the file to the disk.
 func (s *Store) Purge(then time.Time) error {
 	err := s.write(func(tx *bolt.Tx) error {
 		c := NewContents()
@@ -135,7 +135,7 @@ func (c Contents) outdatedRepeats(then time.Time) []netip.Prefix {
 	return old
 }
 
-// write runs one transaction that changes the file, and opens the file first where that failed before.
+// write runs one transaction that changes the file. It opens the file first if that failed before.
 func (s *Store) write(do func(*bolt.Tx) error) error {
 	if s.db == nil || s.db.IsReadOnly() {
 		if err := s.reopen(); err != nil {
@@ -144,7 +144,7 @@ func (s *Store) write(do func(*bolt.Tx) error) error {
 	}
 	err := guard(func() error { return s.db.Update(do) })
 	if errors.Is(err, ErrCorrupt) {
-		// The next write opens the file anew, which finds the damage and sets it aside.
+		// The next write opens the file again, finds the damage and sets it aside.
 		_ = s.Close()
 	}
 	return err

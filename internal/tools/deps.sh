@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building, testing and the demo need and this machine lacks. Silent and offline when nothing is missing.
-# Nothing that it installs is started, and the servers that it brings are not enabled either: the tests only want the files.
+# Installs what building, testing and the demo need and this machine lacks. It is silent and works offline when nothing is
+# missing. It starts nothing that it installs, and does not enable the new servers: the tests only want the files.
 set -eu
 
 # A file that shows that the package is there, the package's name in Debian, in Fedora.
@@ -20,6 +20,8 @@ need='
 /usr/sbin/iptables                        iptables               iptables-nft
 /usr/sbin/firewalld                       firewalld              firewalld
 /usr/sbin/ufw                             ufw                    ufw
+/usr/sbin/vsftpd                          vsftpd                 vsftpd
+/usr/sbin/nginx                           nginx                  nginx
 /usr/bin/mandoc                           mandoc                 mandoc
 /usr/share/bash-completion/bash_completion bash-completion       bash-completion
 /usr/bin/zsh                              zsh                    zsh
@@ -31,6 +33,7 @@ need='
 /usr/sbin/debootstrap                     debootstrap            debootstrap
 /usr/share/cockpit/static/login.html      cockpit-ws             cockpit-ws
 /usr/bin/cockpit-bridge                   cockpit-bridge         cockpit-bridge
+/usr/bin/qemu-s390x                       qemu-user              qemu-user
 '
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
 
@@ -38,7 +41,7 @@ missing() { # COLUMN
 	echo "$need" | while read -r file deb rpm; do
 		[ -z "$file" ] || [ -e "$file" ] || [ -e "${file#/usr}" ] || eval "echo \$$1"
 	done
-	# What judges a .deb is Debian's.
+	# Only Debian has a checker of .deb files.
 	[ "$1" != deb ] || [ -e /usr/bin/lintian ] || echo lintian
 	[ -e /usr/bin/chromium ] || [ -e /usr/bin/chromium-browser ] || echo chromium
 	[ -n "$pam_systemd" ] || case $1 in deb) echo libpam-systemd ;; rpm) echo systemd-pam ;; esac
@@ -50,7 +53,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
 	exit 1
 fi
-servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket'
+servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket vsftpd.service nginx.service'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
@@ -75,5 +78,5 @@ fi
 
 for s in $off; do
 	systemctl disable "$s" >/dev/null 2>&1 || :
-	systemctl --global disable "$s" >/dev/null 2>&1 || : # the bus of users, too
+	systemctl --global disable "$s" >/dev/null 2>&1 || : # also for the users' buses
 done

@@ -1,9 +1,9 @@
 #!/bin/sh
 # install.sh install|uninstall DESTDIR PREFIX SOURCE:DESTINATION...
 #
-# Puts the files below DESTDIR/PREFIX, or removes them. Only a live system (no DESTDIR, systemd running) is told about it, in
-# the way that the packages do.
-# Nothing here ever writes a file to /etc/exile or /var/lib/exile: those are the administrator's and the daemon's.
+# Puts the files below DESTDIR/PREFIX, or removes them. On a live system only (no DESTDIR, systemd running) it also tells
+# systemd, as the packages do. Nothing here ever writes to a file in /etc/exile or /var/lib/exile: those belong to the
+# administrator and the daemon.
 set -eu
 verb=$1 dest=$2 prefix=$3
 shift 3
@@ -30,7 +30,9 @@ install)
 uninstall)
 	! live || EXILED="$prefix/lib/exile/exiled" sh units/package/preremove.sh 0
 	for f; do rm -f "$dest$prefix/${f#*:}"; done
-	rmdir "$dest$prefix/lib/exile" "$dest$prefix/share/exile" "$dest$prefix/share/cockpit/exile" "$dest$prefix/share/cockpit" 2>/dev/null || :
+	for d in lib/systemd/system/ssh.service.d lib/systemd/system/sshd.service.d lib/exile share/exile share/doc/exile/examples share/doc/exile/monitoring share/doc/exile share/cockpit/exile share/cockpit; do
+		rmdir "$dest$prefix/$d" 2>/dev/null || :
+	done
 	! live || sh units/package/postremove.sh 0
 	;;
 esac

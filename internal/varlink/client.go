@@ -6,9 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,25 +15,26 @@ import (
 	"exile/internal/control"
 )
 
-// Path is where systemd listens for the daemon.
+// Path is the socket on which systemd listens for the daemon.
 const Path = "/run/exile/org.exile1"
 
-// maxReply is how many bytes of a reply a Client reads.
+// maxReply is the largest reply that a Client reads, in bytes.
 const maxReply = 4 << 20
 
-// Client is a daemon at the other end of a socket: a control.Reader and a control.Writer, safe for concurrent use. Each
-// call is a connection of its own, so there is nothing to close.
+// Client is a daemon at the other end of a socket: a control.Reader and a control.Writer, safe for concurrent use. Each call
+// has its own connection, so there is nothing to close.
 type Client struct {
-	path string
-	wait time.Duration // for the answer to a call
+	path    string
+	wait    time.Duration // for the answer to a call
+	restart time.Duration // for a restarting daemon
 }
 
-// answerTime is a little more than the daemon takes for an answer.
+// answerTime is a little longer than the daemon takes for an answer.
 const answerTime = workTime + messageTime
 
-// Dial looks for the daemon behind the socket, which starts it if it does not run.
+// Dial looks for the daemon behind the socket, which starts it if it is not running.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	c := &Client{path, answerTime}
+	c := &Client{path, answerTime, restartTime}
 	var info serviceInfo
 	if err := c.call(ctx, service+".GetInfo", nil, &info); err != nil {
 		return nil, fmt.Errorf("reach exiled at %s: %w", path, err)
@@ -46,15 +45,16 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	return c, nil
 }
 
-// replies is a connection with a call under way.
+// replies is a connection with a call in progress.
 type replies struct {
 	method string
+	unsent error // why the call did not reach the daemon, which may have sent its reason
 	conn   net.Conn
 	in     *bufio.Scanner
 	stop   func() bool
 }
 
-// start makes a connection and calls. Close the replies.
+// start makes a connection and sends the call. Close the replies.
 func (c *Client) start(ctx context.Context, name string, parameters any, more bool) (*replies, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", c.path)
@@ -73,13 +73,11 @@ func (c *Client) start(ctx context.Context, name string, parameters any, more bo
 		Parameters any    `json:"parameters"`
 		More       bool   `json:"more,omitempty"`
 	}{name, parameters, more})
-	if err == nil {
-		_, err = conn.Write(text)
-	}
 	if err != nil {
 		r.close()
 		return nil, fmt.Errorf("call %s: %w", name, err)
 	}
+	_, r.unsent = conn.Write(text)
 	return r, nil
 }
 
@@ -96,10 +94,10 @@ func splitNUL(data []byte, _ bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-// next reads a reply and reports whether another follows.
+// next reads a reply and reports whether another one follows.
 func (r *replies) next(out any) (bool, error) {
 	if !r.in.Scan() {
-		return false, cmp.Or(r.in.Err(), io.ErrUnexpectedEOF)
+		return false, cmp.Or(r.in.Err(), r.unsent, unanswered(r.method))
 	}
 	var m struct {
 		Parameters json.RawMessage
@@ -123,20 +121,19 @@ func (r *replies) next(out any) (bool, error) {
 	return m.Continues, nil
 }
 
-// call calls a method that answers once.
+// call calls a method that replies once.
 func (c *Client) call(ctx context.Context, name string, parameters, out any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, fmt.Errorf("no answer within %s", c.wait))
 	defer cancel()
-	r, err := c.start(ctx, name, parameters, false)
+	r, _, err := c.ask(ctx, name, parameters, false, out)
 	if err != nil {
-		return because(ctx, err)
+		return err
 	}
-	defer r.close()
-	_, err = r.next(out)
-	return because(ctx, err)
+	r.close()
+	return nil
 }
 
-// because is the error of a connection that ctx has closed.
+// because returns the error of a connection closed by ctx.
 func because(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -148,14 +145,14 @@ func because(ctx context.Context, err error) error {
 func (c *Client) Status(ctx context.Context) (control.Status, error) {
 	var out statusReply
 	err := c.call(ctx, Interface+".GetStatus", nil, &out)
-	return out.Status.status(), err
+	return out.Status, err
 }
 
 // Jails implements control.Reader.
 func (c *Client) Jails(ctx context.Context) ([]control.JailStatus, error) {
 	var out jailsReply
 	err := c.call(ctx, Interface+".ListJails", nil, &out)
-	return each(out.Jails, jailRecord.jail), err
+	return out.Jails, err
 }
 
 // Bans implements control.Reader.
@@ -163,8 +160,7 @@ func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, strin
 	return gather(p, func(in pageCall) ([]control.Ban, string, error) {
 		var out bansReply
 		err := c.call(ctx, Interface+".ListBans", in, &out)
-		bans, wrong := parse(out.Bans, banRecord.ban)
-		return bans, out.Next, errors.Join(err, wrong)
+		return out.Bans, out.Next, err
 	})
 }
 
@@ -173,14 +169,13 @@ func (c *Client) Hosts(ctx context.Context, p control.Page) ([]control.Host, str
 	return gather(p, func(in pageCall) ([]control.Host, string, error) {
 		var out hostsReply
 		err := c.call(ctx, Interface+".ListHosts", in, &out)
-		hosts, wrong := parse(out.Hosts, hostRecord.host)
-		return hosts, out.Next, errors.Join(err, wrong)
+		return out.Hosts, out.Next, err
 	})
 }
 
-// gather makes a page out of the socket's, which are smaller.
+// gather builds a page from the smaller pages of the socket.
 func gather[T any](p control.Page, get func(pageCall) ([]T, string, error)) (all []T, next string, err error) {
-	limit := min(cmp.Or(p.Max, 1000), 10_000)
+	limit := p.Size()
 	for next = p.After; ; {
 		list, after, err := get(pageCall{p.Jail, next, limit - len(all)})
 		all = append(all, list...)
@@ -194,42 +189,41 @@ func gather[T any](p control.Page, get func(pageCall) ([]T, string, error)) (all
 // Address implements control.Reader.
 func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, error) {
 	var out addressReply
-	if err := c.call(ctx, Interface+".DescribeAddress", addressCall{control.FormatPrefix(p)}, &out); err != nil {
-		return control.Address{}, err
-	}
-	return out.Address.address()
+	err := c.call(ctx, Interface+".DescribeAddress", addressCall{control.FormatPrefix(p)}, &out)
+	return out.Address, err
 }
 
-// Monitor calls event with what happens until ctx ends (then it returns nil), event fails (then it returns that error) or
-// the connection does. ready, which may be nil, is called when from now on nothing is missed.
+// Monitor calls event for every event until ctx ends (then it returns nil), event fails (then it returns that error) or the
+// connection fails. ready, which may be nil, is called once no further event can be missed.
 func (c *Client) Monitor(ctx context.Context, ready func(), event func(control.Event) error) error {
-	r, err := c.start(ctx, Interface+".Monitor", nil, true)
+	r, _, err := c.ask(ctx, Interface+".Monitor", nil, true, &monitorReply{}) // has no event
 	if err != nil {
-		return err
+		return monitorEnd(ctx, err)
 	}
 	defer r.close()
+	if ready != nil {
+		ready()
+	}
 	for {
 		var out monitorReply
 		if _, err := r.next(&out); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("monitor exiled: %w", err)
+			return monitorEnd(ctx, err)
 		}
 		if out.Event == nil {
-			if ready != nil {
-				ready()
-			}
 			continue
 		}
-		e, err := out.Event.event()
-		if err == nil {
-			err = event(e)
-		}
-		if err != nil {
+		if err := event(*out.Event); err != nil {
 			return err
 		}
 	}
+}
+
+// monitorEnd is the result of Monitor after the connection has ended; a connection ended by ctx is no error.
+func monitorEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("monitor exiled: %w", err)
 }
 
 // Ban implements control.Writer.
@@ -239,13 +233,10 @@ func (c *Client) Ban(ctx context.Context, r control.BanRequest) (control.Ban, er
 		Jail: r.Jail, Address: control.FormatPrefix(r.Prefix), Duration: r.Duration.Microseconds(), Permanent: r.Permanent,
 		Reason: r.Reason, Force: r.Force,
 	}, &out)
-	if err != nil {
-		return control.Ban{}, err
-	}
-	return out.Ban.ban()
+	return out.Ban, err
 }
 
-// BanMany implements control.Writer, but for that it is as many changes: long lists are for the bus.
+// BanMany implements control.Writer, but with one change per ban: long lists belong on the bus.
 func (c *Client) BanMany(ctx context.Context, requests []control.BanRequest) ([]error, error) {
 	errs := make([]error, len(requests))
 	for i, r := range requests {

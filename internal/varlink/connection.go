@@ -37,10 +37,10 @@ type reply struct {
 	Error      string `json:"error,omitempty"`
 }
 
-// none is the parameters of a reply that has none.
+// none is the empty parameters of a reply.
 type none struct{}
 
-// encode writes a message as it goes over the socket.
+// encode encodes a message for the wire.
 func encode(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *connection) refuse() {
 	_ = c.conn.Close()
 }
 
-// serve answers calls one after the other until the caller leaves, breaks the protocol or stops reading, or ctx ends.
+// serve answers calls one by one until the caller leaves, breaks the protocol or stops reading, or ctx ends.
 func (c *connection) serve(ctx context.Context) {
 	defer c.conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
@@ -104,7 +104,7 @@ func (c *connection) read() (m message, err error) {
 	return m, nil
 }
 
-// answer carries out a call. Its error is the end of the connection.
+// answer carries out a call. An error ends the connection.
 func (c *connection) answer(ctx context.Context, m message) error {
 	out, err := c.call(ctx, m)
 	if errors.Is(err, errGone) {
@@ -120,7 +120,7 @@ func (c *connection) answer(ctx context.Context, m message) error {
 	return c.send(r)
 }
 
-// call finds the method, looks whether the caller may, and does it.
+// call finds the method, checks the caller's permission, and runs it.
 func (c *connection) call(ctx context.Context, m message) (any, error) {
 	do, needs, err := find(m.Method)
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *connection) call(ctx context.Context, m message) (any, error) {
 	return do.serve(&call{connection: c, ctx: ctx, message: m})
 }
 
-// allow returns why the caller may not.
+// allow returns why the caller may not do it.
 func (c *connection) allow(ctx context.Context, a control.Action) error {
 	switch {
 	case c.server.cfg.Gate.Opens(c.peer, a):
@@ -155,7 +155,7 @@ func (c *connection) inspects(ctx context.Context) bool {
 	return c.allow(ctx, control.MayInspect) == nil
 }
 
-// errGone is that the caller does not read any more.
+// errGone means that the caller no longer reads.
 var errGone = errors.New("the caller is gone")
 
 func (c *connection) send(r reply) error {
@@ -176,14 +176,14 @@ func (c *connection) write(text []byte) error {
 	return nil
 }
 
-// call is one call under way.
+// call is one call in progress.
 type call struct {
 	*connection
-	ctx     context.Context // ends with the time for the call
+	ctx     context.Context // ends when the time for the call is up
 	message message
 }
 
-// decode reads the parameters. Those that the method does not have are refused.
+// decode reads the parameters. It refuses unknown ones.
 func (c *call) decode(parameters any) error {
 	if len(c.message.Parameters) == 0 {
 		return nil
@@ -194,13 +194,16 @@ func (c *call) decode(parameters any) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return invalidParameter(wrong.Field)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, control.ErrInvalid): // its text says what is wrong
+		return err
+	case err != nil:
 		return invalidParameter("parameters")
 	}
 	return nil
 }
 
-// more sends a reply that is not the last.
+// more sends a reply that is not the last one.
 func (c *call) more(out any) error {
 	if c.message.Oneway {
 		return nil
@@ -208,7 +211,7 @@ func (c *call) more(out any) error {
 	return c.send(reply{Parameters: out, Continues: true})
 }
 
-// left tells when the caller has hung up. Nothing more may come from it: this is for the last call of a connection.
+// left reports when the caller has hung up. The caller may send nothing more: this is for the last call of a connection.
 func (c *call) left() <-chan struct{} {
 	left := make(chan struct{})
 	_ = c.conn.SetReadDeadline(time.Time{})

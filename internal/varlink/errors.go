@@ -21,7 +21,7 @@ type text struct {
 	Message string `json:"message"`
 }
 
-// denied is who may not.
+// denied is the error for callers without the permission.
 const denied = service + ".PermissionDenied"
 
 func invalidParameter(name string) error {
@@ -45,7 +45,7 @@ func errorNames() []errorName {
 	}
 }
 
-// errorReply is how any error goes over the wire.
+// errorReply turns any error into a reply.
 func errorReply(err error) reply {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return reply{Error: f.name, Parameters: f.parameters}
@@ -59,10 +59,10 @@ func errorReply(err error) reply {
 	return reply{Error: name, Parameters: text{err.Error()}}
 }
 
-// replyError is the error that a reply to a call of method stands for: what errorReply was given, as errors.Is sees it.
+// replyError turns a reply to a call of method back into an error: the one given to errorReply, as seen by errors.Is.
 func replyError(method, name, message string) error {
 	switch {
-	case name == denied: // has no message, says org.varlink.service
+	case name == denied: // org.varlink.service gives it no message
 		message = "access denied: " + control.Denied(needed(method))
 	case message == "":
 		message = name
@@ -75,7 +75,7 @@ func replyError(method, name, message string) error {
 	return &remote{message: message}
 }
 
-// remote is an error that the daemon told; its text is the daemon's.
+// remote is an error from the daemon; its text is the daemon's.
 type remote struct {
 	message string
 	is      error

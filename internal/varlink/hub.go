@@ -7,15 +7,15 @@ import (
 	"exile/internal/crowd"
 )
 
-// Limits on what users may have open. What root may is its own, so that nobody keeps it out.
+// Limits on open connections. Root has its own, so that nobody can keep it out.
 const (
 	maxConnections = 128 // of all users but root
 	maxPerUser     = 16
 	maxRoot        = 64
-	queueLength    = 1024 // announcements that may wait for the hub, and replies for a monitor
+	queueLength    = 1024 // announcements waiting for the hub, and replies waiting for a monitor
 )
 
-// hub knows who is connected and who monitors. All of it belongs to the goroutine in run; others hand it functions.
+// hub knows all connections and monitors. The goroutine in run owns all of it; others hand it functions.
 type hub struct {
 	do       chan func()
 	events   chan control.Event
@@ -31,7 +31,7 @@ type guest struct {
 	close func() error
 }
 
-// monitor is one who is told of what happens. Its queue is closed when it was too slow.
+// monitor is a caller that receives events. Its queue is closed if it was too slow.
 type monitor struct{ queue chan []byte }
 
 func newHub() *hub {
@@ -55,7 +55,7 @@ func (h *hub) run(ctx context.Context) {
 	}
 }
 
-// own runs f in the goroutine of run; it reports false when that has ended, or is about to.
+// own runs f in the goroutine of run; it returns false if that has ended, or is about to.
 func (h *hub) own(ctx context.Context, f func()) bool {
 	done := make(chan struct{})
 	select {
@@ -67,8 +67,8 @@ func (h *hub) own(ctx context.Context, f func()) bool {
 	}
 }
 
-// enter lets a connection in, or reports that its user has enough. Where all users but root have too many, the user who has
-// the most loses the oldest.
+// enter admits a connection, or reports that its user has enough. When users other than root have too many in total, the user
+// with the most loses the oldest.
 func (h *hub) enter(ctx context.Context, g *guest) (ok bool) {
 	h.own(ctx, func() {
 		room, most := h.users, maxPerUser
@@ -87,7 +87,7 @@ func (h *hub) enter(ctx context.Context, g *guest) (ok bool) {
 	return ok
 }
 
-// leave ends what enter began.
+// leave undoes enter.
 func (h *hub) leave(ctx context.Context, g *guest) {
 	h.own(ctx, func() {
 		h.users.Leave(&g.Guest)
@@ -96,7 +96,7 @@ func (h *hub) leave(ctx context.Context, g *guest) {
 	})
 }
 
-// subscribe makes a monitor; nil when ctx ended.
+// subscribe makes a monitor; nil if ctx has ended.
 func (h *hub) subscribe(ctx context.Context) *monitor {
 	m := &monitor{queue: make(chan []byte, queueLength)}
 	if !h.own(ctx, func() { h.monitors[m] = struct{}{} }) {
@@ -109,12 +109,12 @@ func (h *hub) unsubscribe(ctx context.Context, m *monitor) {
 	h.own(ctx, func() { delete(h.monitors, m) })
 }
 
-// tell writes the reply once for all who monitor; whose queue is full is one no longer.
+// tell encodes the reply once for all monitors; a monitor with a full queue is dropped.
 func (h *hub) tell(e control.Event) {
 	if len(h.monitors) == 0 {
 		return
 	}
-	message, err := encode(reply{Parameters: monitorReply{Event: toEvent(e)}, Continues: true})
+	message, err := encode(reply{Parameters: monitorReply{Event: &e}, Continues: true})
 	if err != nil {
 		return // events are plain data: it cannot fail
 	}

@@ -2,16 +2,20 @@ package varlink
 
 import (
 	"maps"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"exile/internal/control"
 )
 
-// TestDescription: the text of the interface has the methods, records and errors that the code has.
+// TestDescription: the text of the interface has the same methods, records and errors as the code.
 func TestDescription(t *testing.T) {
 	t.Parallel()
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(methods())), names(`(?m)^method (\w+)`)); diff != "" {
@@ -27,16 +31,41 @@ func TestDescription(t *testing.T) {
 	}
 	members := names(`(?m)^(?:type|method|error) (\w+)`)
 	if once := slices.Compact(slices.Clone(members)); len(once) != len(members) {
-		t.Errorf("a name is there twice, which Varlink does not allow: %q", members)
+		t.Errorf("a name occurs twice, which Varlink does not allow: %q", members)
 	}
-	for name, record := range map[string]any{
-		"BanRecord": banRecord{}, "Host": hostRecord{}, "Jail": jailRecord{}, "Status": statusRecord{},
-		"Address": addressRecord{}, "Event": eventRecord{}, "Day": dayRecord{}, "Name": nameRecord{},
-	} {
-		if diff := cmp.Diff(fields(record), written(name)); diff != "" {
-			t.Errorf("type %s (-code +text):\n%s", name, diff)
+	shown := []any{
+		control.Ban{}, control.Host{}, control.JailStatus{}, control.Status{}, control.Day{}, control.Address{}, control.Event{}, control.Name{},
+	}
+	for _, record := range shown {
+		of := reflect.TypeOf(record)
+		if diff := cmp.Diff(fields(of), written(typeName(of))); diff != "" {
+			t.Errorf("type %s (-code +text):\n%s", typeName(of), diff)
 		}
 	}
+	if diff := cmp.Diff(control.Origins(), values[control.Origin]("Origin")); diff != "" {
+		t.Errorf("origins (-code +text):\n%s", diff)
+	}
+}
+
+// typeName is the name of a Go type in the text: Ban is also the name of a method.
+func typeName(of reflect.Type) string {
+	switch of {
+	case reflect.TypeFor[control.Ban]():
+		return "BanRecord"
+	case reflect.TypeFor[control.JailStatus]():
+		return "Jail"
+	}
+	return of.Name()
+}
+
+// values are the values of an enumeration in the text.
+func values[T ~string](name string) (all []T) {
+	_, body, _ := strings.Cut(description, "\ntype "+name+" (")
+	body, _, _ = strings.Cut(body, ")")
+	for word := range strings.SplitSeq(body, ", ") {
+		all = append(all, T(word))
+	}
+	return all
 }
 
 func names(pattern string) []string {
@@ -48,26 +77,48 @@ func names(pattern string) []string {
 	return all
 }
 
-// fields are the names of a record's fields, with a ? where they are optional.
-func fields(record any) []string {
-	var all []string
-	for f := range reflect.TypeOf(record).Fields() {
-		name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if rest != "" {
-			name += "?"
+// fields are the fields of a record, as written in the text.
+func fields(record reflect.Type) (all []string) {
+	for f := range record.Fields() {
+		if name := f.Tag.Get("json"); name != "-" {
+			all = append(all, name+": "+typeText(f.Type))
 		}
-		all = append(all, name)
 	}
 	return all
 }
 
-// written are the same of a type in the text.
-func written(name string) []string {
-	_, body, _ := strings.Cut(description, "\ntype "+name+" (")
+// typeText is a Go type as written in the text.
+func typeText(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration]():
+		return "?int"
+	case reflect.TypeFor[netip.Prefix](), reflect.TypeFor[control.AnyText]():
+		return "string"
+	case reflect.TypeFor[control.Ban]():
+		return "?BanRecord"
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return "[]" + strings.TrimPrefix(typeText(t.Elem()), "?")
+	case reflect.Map:
+		return "?[string]" + typeText(t.Elem())
+	case reflect.Int, reflect.Uint64:
+		return "int"
+	case reflect.Struct:
+		return typeName(t)
+	}
+	if t.PkgPath() != "" {
+		return t.Name() // an enumeration
+	}
+	return t.Kind().String()
+}
+
+// written are the fields of a type in the text.
+func written(name string) (all []string) {
+	_, body, _ := strings.Cut(description, "\ntype "+name+" (\n")
 	body, _, _ = strings.Cut(body, "\n)")
-	var all []string
-	for _, m := range regexp.MustCompile(`(?m)^  (\w+): (\??)`).FindAllStringSubmatch(body, -1) {
-		all = append(all, m[1]+m[2])
+	for line := range strings.SplitSeq(body, "\n") {
+		all = append(all, strings.Trim(line, " ,"))
 	}
 	return all
 }

@@ -5,15 +5,14 @@ import (
 	"context"
 	_ "embed" // the texts of the interfaces
 	"errors"
-	"fmt"
 	"maps"
-	"math"
 	"net/netip"
 	"strings"
-	"time"
 
 	"exile/internal/control"
 )
+
+// This file has the methods of org.exile1 and org.varlink.service, and the permissions that their callers need.
 
 //go:embed org.exile1.varlink
 var description string
@@ -24,7 +23,8 @@ var serviceDescription string
 // service is the interface that every Varlink service has.
 const service = "org.varlink.service"
 
-// method is how a call is carried out. Who may make it says control.ActionOf; the interface of every service is everybody's.
+// method is how a call is carried out. control.ActionOf says who may make it; everybody may use the interface of every
+// service.
 type method struct {
 	endless bool // has no time limit
 	serve   func(c *call) (any, error)
@@ -52,7 +52,7 @@ func methods() map[string]method {
 	return all
 }
 
-// find finds a method by its full name, and what a caller has to be let do.
+// find finds a method by its full name, and the action that its caller needs.
 func find(name string) (m method, needs control.Action, err error) {
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
@@ -74,7 +74,7 @@ func find(name string) (m method, needs control.Action, err error) {
 	return m, needs, nil
 }
 
-// needed is what a caller of a method of our interface has to be let do. A method that is not listed is nobody's but root's.
+// needed is the action that a caller of our interface needs. Only root may call a method that is not listed.
 func needed(name string) control.Action {
 	needs, ok := control.ActionOf(name[strings.LastIndexByte(name, '.')+1:])
 	if !ok {
@@ -114,25 +114,27 @@ func getStatus(c *call) (any, error) {
 	if err := c.decode(&none{}); err != nil {
 		return nil, err
 	}
-	s, err := c.server.cfg.Reader.Status(c.ctx)
+	s, err := c.server.cfg.Daemon.Status(c.ctx)
 	if !c.inspects(c.ctx) {
 		s = s.Public()
 	}
-	return statusReply{toStatus(s)}, err
+	return statusReply{s}, err
 }
 
 func listJails(c *call) (any, error) {
 	if err := c.decode(&none{}); err != nil {
 		return nil, err
 	}
-	jails, err := c.server.cfg.Reader.Jails(c.ctx)
+	jails, err := c.server.cfg.Daemon.Jails(c.ctx)
 	if !c.inspects(c.ctx) {
-		jails = each(jails, control.JailStatus.Public)
+		for i, j := range jails {
+			jails[i] = j.Public()
+		}
 	}
-	return jailsReply{each(jails, toJail)}, err
+	return jailsReply{list(jails)}, err
 }
 
-// maxPage is how many records a reply has at most: it fits into what the kernel keeps for a slow reader.
+// maxPage is the largest number of records in a reply: it fits into the kernel's buffer for a slow reader.
 const maxPage = 500
 
 // page reads the parameters of a list.
@@ -141,9 +143,6 @@ func (c *call) page() (control.Page, error) {
 	if err := c.decode(&in); err != nil {
 		return control.Page{}, err
 	}
-	if len(in.Jail) > control.MaxText || len(in.After) > 2*control.MaxText {
-		return control.Page{}, fmt.Errorf("%w: the name of a jail or the start of a page is too long", control.ErrInvalid)
-	}
 	if in.Max < 0 {
 		return control.Page{}, invalidParameter("max")
 	}
@@ -151,18 +150,18 @@ func (c *call) page() (control.Page, error) {
 }
 
 func listBans(c *call) (any, error) {
-	return pages(c, c.server.cfg.Reader.Bans, func(bans []control.Ban, next string) any {
-		return bansReply{each(bans, toBan), next}
+	return pages(c, c.server.cfg.Daemon.Bans, func(bans []control.Ban, next string) any {
+		return bansReply{list(bans), next}
 	})
 }
 
 func listHosts(c *call) (any, error) {
-	return pages(c, c.server.cfg.Reader.Hosts, func(hosts []control.Host, next string) any {
-		return hostsReply{each(hosts, toHost), next}
+	return pages(c, c.server.cfg.Daemon.Hosts, func(hosts []control.Host, next string) any {
+		return hostsReply{list(hosts), next}
 	})
 }
 
-// pages answers with one page, or with all of them when the caller wants more.
+// pages answers with one page, or with all of them if the caller wants more.
 func pages[T any](c *call, get func(context.Context, control.Page) ([]T, string, error), out func([]T, string) any) (any, error) {
 	p, err := c.page()
 	if err != nil {
@@ -192,11 +191,11 @@ func describeAddress(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.server.cfg.Reader.Address(c.ctx, p)
-	return addressReply{toAddress(a)}, err
+	a, err := c.server.cfg.Daemon.Address(c.ctx, p)
+	return addressReply{a}, err
 }
 
-// watch is Monitor.
+// watch implements Monitor.
 func watch(c *call) (any, error) {
 	if err := c.decode(&none{}); err != nil {
 		return nil, err
@@ -215,7 +214,7 @@ func watch(c *call) (any, error) {
 	return nil, c.forward(m)
 }
 
-// forward sends what the hub has to say until the caller hangs up or is too slow. Either is the end of the connection.
+// forward sends events from the hub until the caller hangs up or is too slow. Either ends the connection.
 func (c *call) forward(m *monitor) error {
 	left := c.left()
 	for {
@@ -234,34 +233,20 @@ func (c *call) forward(m *monitor) error {
 	}
 }
 
-// target reads the address of a command and checks the text beside it.
-func target(address, jail, reason string) (netip.Prefix, error) {
-	p, err := control.ParsePrefix(address)
-	return p, errors.Join(err, control.CheckText("jail", jail), control.CheckText("reason", reason))
-}
-
-// duration turns microseconds into a duration.
-func duration(us int64) (time.Duration, error) {
-	if us < 0 || us > math.MaxInt64/int64(time.Microsecond) {
-		return 0, fmt.Errorf("%w: a duration of %d microseconds", control.ErrInvalid, us)
-	}
-	return time.Duration(us) * time.Microsecond, nil
-}
-
 func ban(c *call) (any, error) {
 	var in banCall
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	p, err := target(in.Address, in.Jail, in.Reason)
-	d, wrong := duration(in.Duration)
+	p, err := control.ParsePrefix(in.Address)
+	d, wrong := control.Micros(in.Duration)
 	if err := errors.Join(err, wrong); err != nil {
 		return nil, err
 	}
-	b, err := c.server.cfg.Writer.Ban(c.ctx, control.BanRequest{
+	b, err := c.server.cfg.Daemon.Ban(c.ctx, control.BanRequest{
 		Jail: in.Jail, Prefix: p, Duration: d, Permanent: in.Permanent, Reason: in.Reason, Force: in.Force,
 	})
-	return banReply{toBan(b)}, err
+	return banReply{b}, err
 }
 
 func unban(c *call) (any, error) {
@@ -269,11 +254,11 @@ func unban(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	p, err := target(in.Address, in.Jail, "")
+	p, err := control.ParsePrefix(in.Address)
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.server.cfg.Writer.Unban(c.ctx, in.Jail, p)
+	n, err := c.server.cfg.Daemon.Unban(c.ctx, in.Jail, p)
 	return removedReply{n}, err
 }
 
@@ -282,10 +267,7 @@ func flush(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := control.CheckText("jail", in.Jail); err != nil {
-		return nil, err
-	}
-	n, err := c.server.cfg.Writer.Unban(c.ctx, in.Jail, netip.Prefix{})
+	n, err := c.server.cfg.Daemon.Unban(c.ctx, in.Jail, netip.Prefix{})
 	return removedReply{n}, err
 }
 
@@ -294,17 +276,12 @@ func report(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	p, err := target(in.Address, in.Jail, "")
-	switch {
-	case err != nil:
+	a, err := control.ParseAddr(in.Address)
+	if err != nil {
 		return nil, err
-	case !p.IsSingleIP():
-		return nil, fmt.Errorf("%w: %s is a network; a report is about one address", control.ErrInvalid, p)
-	case len(in.User) > control.MaxText:
-		return nil, fmt.Errorf("%w: a user name of %d bytes", control.ErrInvalid, len(in.User))
 	}
-	return none{}, c.server.cfg.Writer.Report(c.ctx, control.Report{
-		Jail: in.Jail, Addr: p.Addr(), User: in.User, Success: in.Success,
+	return none{}, c.server.cfg.Daemon.Report(c.ctx, control.Report{
+		Jail: in.Jail, Addr: a, User: in.User, Success: in.Success,
 	})
 }
 
@@ -313,14 +290,14 @@ func pause(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	if in.Duration == nil { // a pause that was asked for by mistake would open the gate
-		return nil, invalidParameter("durationUSec")
+	if in.Duration == nil { // a pause requested by mistake would open the gate
+		return nil, invalidParameter("duration_usec")
 	}
-	d, err := duration(*in.Duration)
+	d, err := control.Micros(*in.Duration)
 	if err != nil {
 		return nil, err
 	}
-	return none{}, c.server.cfg.Writer.Pause(c.ctx, d)
+	return none{}, c.server.cfg.Daemon.Pause(c.ctx, d)
 }
 
 // command is a method without parameters.
@@ -329,6 +306,6 @@ func command(do func(control.Writer, context.Context) error) func(*call) (any, e
 		if err := c.decode(&none{}); err != nil {
 			return nil, err
 		}
-		return none{}, do(c.server.cfg.Writer, c.ctx)
+		return none{}, do(c.server.cfg.Daemon, c.ctx)
 	}
 }

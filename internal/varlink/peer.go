@@ -11,10 +11,10 @@ import (
 	"exile/internal/control"
 )
 
-// maxGroups is how many groups the kernel lets a process have: NGROUPS_MAX.
+// maxGroups is how many groups a process may have: NGROUPS_MAX.
 const maxGroups = 65536
 
-// Peer is who connected, with the groups that the process had then, as the kernel noted it.
+// Peer returns the process that connected, with the groups that it had then, as recorded by the kernel.
 func Peer(conn *net.UnixConn) (p control.Peer, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -36,7 +36,7 @@ func Peer(conn *net.UnixConn) (p control.Peer, err error) {
 	return p, nil
 }
 
-// peerGroups asks for the supplementary groups, which x/sys/unix has no function for.
+// peerGroups returns the supplementary groups; x/sys/unix has no function for them.
 func peerGroups(fd uintptr) ([]uint32, error) {
 	groups := make([]uint32, 64)
 	for {

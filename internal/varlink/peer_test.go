@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPeer: who calls is what the kernel says, not what the process is.
+// TestPeer: the caller is what the kernel recorded, not what the process is now.
 func TestPeer(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -54,7 +54,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// connectAs connects and hangs up on a thread of that user's, which ends with the goroutine.
+// connectAs connects and hangs up on a thread of that user, which ends with the goroutine.
 func connectAs(uid uint32, groups []int, path string) error {
 	runtime.LockOSThread()
 	if uid != 0 {
@@ -77,7 +77,7 @@ func connectAs(uid uint32, groups []int, path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// Who is refused reads why, and not the name of an error.
+// A refused caller reads why, not the name of an error.
 func TestDeniedInWords(t *testing.T) {
 	t.Parallel()
 	for method, want := range map[string]string{
@@ -90,7 +90,7 @@ func TestDeniedInWords(t *testing.T) {
 	}
 }
 
-// A daemon that does not answer is not waited for without end.
+// The client does not wait for ever for a silent daemon.
 func TestClientLosesPatience(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "socket")
@@ -99,7 +99,7 @@ func TestClientLosesPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c := &Client{path, 50 * time.Millisecond}
+	c := &Client{path: path, wait: 50 * time.Millisecond}
 	if _, err := c.Status(t.Context()); err == nil || err.Error() != "no answer within 50ms" {
 		t.Errorf("a silent daemon: %v", err)
 	}

@@ -1,5 +1,5 @@
 // Package varlink speaks org.exile1 over Varlink, for programs that have no system bus: a socket, a JSON object, a NUL byte.
-// The interface is in org.exile1.varlink. Who may call what is decided as on the bus: see control.ActionOf and Config.
+// org.exile1.varlink describes the interface. Permissions are those of the bus: see control.ActionOf and Config.
 //
 // The server is our own because the generic one reads messages of any size, takes any number of connections and waits for
 // slow readers for ever.
@@ -25,11 +25,9 @@ const Interface = "org.exile1"
 
 // Config is what a Server needs.
 type Config struct {
-	Reader  control.Reader // answers the questions
-	Writer  control.Writer // carries out the commands
-	Learner control.Learner
-	Gate    control.Gate // who needs not be asked about
-	// Authorize asks about the others, without a human being asked for a password, and returns why not; nil: they may not. It
+	Daemon control.Daemon // every call to it is checked first
+	Gate   control.Gate   // callers that polkit need not be asked about
+	// Authorize asks polkit about the others, without asking a human for a password, and returns why not; nil: they may not. It
 	// is called from many goroutines.
 	Authorize func(ctx context.Context, p control.Peer, a control.Action) error
 	Version   string
@@ -43,9 +41,12 @@ type Server struct {
 }
 
 // New makes a Server that does nothing until Serve.
-func New(cfg Config) *Server { return &Server{cfg: cfg, hub: newHub()} }
+func New(cfg Config) *Server {
+	cfg.Daemon = control.Checked(cfg.Daemon)
+	return &Server{cfg: cfg, hub: newHub()}
+}
 
-// Announce tells those who monitor what happened. It never blocks: what comes too fast is lost and counted.
+// Announce sends an event to all monitors. It never blocks: events that come too fast are dropped and counted.
 func (s *Server) Announce(e control.Event) {
 	select {
 	case s.hub.events <- e:
@@ -57,7 +58,7 @@ func (s *Server) Announce(e control.Event) {
 // Dropped returns how many announcements were lost since the start.
 func (s *Server) Dropped() uint64 { return s.dropped.Load() }
 
-// Serve answers on the listeners until ctx ends, and closes them and all connections. It is called once.
+// Serve answers on the listeners until ctx ends, then closes them and all connections. It is called once.
 func (s *Server) Serve(ctx context.Context, listeners ...*net.UnixListener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.hub.run(ctx); return nil })
@@ -69,7 +70,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...*net.UnixListener) erro
 	return group.Wait()
 }
 
-// scarce is how long to wait when there is nothing left to accept a connection with.
+// scarce is how long to wait when resources for a new connection run out.
 const scarce = 100 * time.Millisecond
 
 func (s *Server) accept(ctx context.Context, l *net.UnixListener, group *errgroup.Group) error {
@@ -94,7 +95,7 @@ func (s *Server) accept(ctx context.Context, l *net.UnixListener, group *errgrou
 	}
 }
 
-// isScarcity reports whether an error of accept(2) goes away by itself.
+// isScarcity reports whether an error of accept(2) passes by itself.
 func isScarcity(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, e) {
@@ -104,11 +105,11 @@ func isScarcity(err error) bool {
 	return false
 }
 
-// admit serves a connection, unless whoever made it has too many.
+// admit serves a connection, unless its user has too many.
 func (s *Server) admit(ctx context.Context, conn *net.UnixConn, group *errgroup.Group) {
 	p, err := Peer(conn)
 	if err != nil {
-		_ = conn.Close() // who calls cannot be told
+		_ = conn.Close() // the caller cannot be told
 		return
 	}
 	c := newConnection(s, conn, p)

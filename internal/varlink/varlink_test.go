@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ import (
 
 var at = time.UnixMicro(1_700_000_000_123_456)
 
-// fake is a daemon with one jail, n bans and an address that is counted.
+// fake is a daemon with one jail, n bans and one counted address.
 func fake(n int) *controltest.Fake {
 	f := &controltest.Fake{Now: func() time.Time { return at }}
 	var bans []control.Ban
@@ -36,7 +37,7 @@ func fake(n int) *controltest.Fake {
 		})
 	}
 	f.Set(control.Status{
-		Version: "1", State: "degraded", Degraded: []string{"a"}, Remedies: []string{"b"}, Backend: "ipset", Why: "w",
+		Version: "1", State: "degraded", Degraded: []string{"a"}, Remedies: []string{"b"}, Notice: "n", Backend: "ipset", Why: "w",
 		Started: at, PausedTo: at, Failing: 3, Entries: 4, Failures: 5, Bans: 6, Unbans: 7, Evicted: 15, Repairs: 8, Gaps: 9, Suppressed: 10,
 		Skipped: 11, Undated: 16, KernelErrors: 12, DiskErrors: 13, ReloadFailures: 14, LastRepair: at, LastEntry: at, Lag: time.Second, Position: "s=1",
 		Dropped: map[string]uint64{"exile4": 15}, Days: []control.Day{{Date: at, Passed: 1, Dropped: 2, Bans: 3, Protected: 4, Denied: 5}},
@@ -47,7 +48,7 @@ func fake(n int) *controltest.Fake {
 	return f
 }
 
-// serve serves a daemon on a socket of the test's.
+// serve serves a daemon on a socket of the test.
 func serve(t *testing.T, f *controltest.Fake) (*Server, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "socket")
@@ -55,7 +56,7 @@ func serve(t *testing.T, f *controltest.Fake) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{Reader: f, Writer: f, Version: "1.2.3"})
+	s := New(Config{Daemon: f, Version: "1.2.3"})
 	f.Announce = s.Announce
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -69,7 +70,7 @@ func serve(t *testing.T, f *controltest.Fake) (*Server, string) {
 	return s, path
 }
 
-// TestClient: what the client gets is what the daemon said.
+// TestClient: the client gets what the daemon said.
 func TestClient(t *testing.T) {
 	t.Parallel()
 	f := fake(1300)
@@ -117,7 +118,7 @@ var (
 	granted  = control.Peer{UID: 1002, PID: 77} // by polkit, to unban
 )
 
-// authorize stands for polkit.
+// authorize stands in for polkit.
 func authorize(_ context.Context, p control.Peer, a control.Action) error {
 	if p.UID == granted.UID && p.PID == granted.PID && a == control.MayUnban {
 		return nil
@@ -125,7 +126,7 @@ func authorize(_ context.Context, p control.Peer, a control.Action) error {
 	return errors.New("no")
 }
 
-// talk sends a call as it stands to a connection whose caller is p, and returns the replies up to the last.
+// talk sends a call verbatim on a connection of caller p, and returns the replies up to the last.
 func talk(t *testing.T, p control.Peer, f *controltest.Fake, text string) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -143,7 +144,7 @@ func talk(t *testing.T, p control.Peer, f *controltest.Fake, text string) []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{Reader: f, Writer: f, Learner: f, Gate: control.Gate{Readers: []uint32{journal}}, Authorize: authorize})
+	s := New(Config{Daemon: f, Gate: control.Gate{Readers: []uint32{journal}}, Authorize: authorize})
 	ended := make(chan struct{})
 	go func() { newConnection(s, far, p).serve(t.Context()); close(ended) }()
 	go func() { _, _ = io.WriteString(near, text+"\x00"); _ = near.(*net.UnixConn).CloseWrite() }()
@@ -158,7 +159,7 @@ func talk(t *testing.T, p control.Peer, f *controltest.Fake, text string) []stri
 	}
 }
 
-// TestCalls: what is answered, to whom, and that nobody but root changes anything.
+// TestCalls: who gets which answer, and nobody but root changes anything.
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	const denied = `{"parameters":{},"error":"org.varlink.service.PermissionDenied"}`
@@ -181,7 +182,7 @@ func TestCalls(t *testing.T) {
 		{name: "oneway", peer: somebody, call: `{"method":"org.exile1.Flush","oneway":true}`, want: ""},
 		{name: "unban as root", call: `{"method":"org.exile1.Unban","parameters":{"address":"::ffff:192.0.2.1"}}`, want: `{"parameters":{"removed":1}}`, commands: `unban "" 192.0.2.1/32`},
 		{name: "oneway as root", call: `{"method":"org.exile1.Reload","oneway":true}`, want: "", commands: "reload"},
-		{name: "pause without a time", call: `{"method":"org.exile1.Pause"}`, want: `{"parameters":{"parameter":"durationUSec"},"error":"org.varlink.service.InvalidParameter"}`},
+		{name: "pause without a time", call: `{"method":"org.exile1.Pause"}`, want: `{"parameters":{"parameter":"duration_usec"},"error":"org.varlink.service.InvalidParameter"}`},
 		{name: "escape in a reason", call: `{"method":"org.exile1.Ban","parameters":{"address":"192.0.2.7","reason":"\u001b[2J"}}`, want: `{"parameters":{"message":"reason \"\\x1b[2J\" has unprintable characters"},"error":"org.exile1.InvalidArgument"}`},
 	}
 	for _, method := range []string{"Ban", "Report", "Pause", "Reload", "ResetStatistics", "ResetFirewall"} {
@@ -202,7 +203,10 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestEveryMethodIsGuarded: each is answered to those alone who may, and what everybody may ask has no address in it.
+// nullList matches an empty field that is not a time, a duration or an uncounted sum.
+var nullList = regexp.MustCompile(`"(units|protected|degraded|remedies|days|jails)":null`)
+
+// TestEveryMethodIsGuarded: each method answers only callers who may use it, and answers for everybody contain no address.
 func TestEveryMethodIsGuarded(t *testing.T) {
 	t.Parallel()
 	for name := range methods() {
@@ -220,7 +224,7 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 			{granted, needs == control.Public || needs == control.MayUnban},
 			{control.Peer{UID: granted.UID, PID: 1}, needs == control.Public},
 		} {
-			// A parameter that no method has is refused to those who may, so that nothing happens.
+			// Callers who may use the method are refused for an unknown parameter, so that nothing happens.
 			got := talk(t, tt.peer, fake(1), `{"method":"org.exile1.`+name+`","parameters":{"nope":1}}`)
 			if may := len(got) == 1 && strings.Contains(got[0], "InvalidParameter"); may != tt.may {
 				t.Errorf("%s, called by %+v: %q", name, tt.peer, got)
@@ -229,8 +233,18 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 	}
 	for _, method := range []string{"GetStatus", "ListJails"} {
 		got := strings.Join(talk(t, somebody, fake(1), `{"method":"org.exile1.`+method+`"}`), "")
-		if strings.Contains(got, "::1") || strings.Contains(got, "192.0.2") || !strings.Contains(got, `"parameters"`) || strings.Contains(got, "null") {
+		if strings.Contains(got, "::1") || strings.Contains(got, "192.0.2") || !strings.Contains(got, `"parameters"`) || nullList.MatchString(got) {
 			t.Errorf("somebody asks for %s: %s", method, got)
+		}
+	}
+	f := fake(1)
+	f.Set(control.Status{
+		Degraded: []string{"guessing:alice"}, Remedies: []string{"alice from ::1"}, Instead: map[string]control.Reason{"guessing:alice": {Word: "guessing"}},
+	}, nil, nil, nil)
+	for _, peer := range []control.Peer{somebody, reader} {
+		got := strings.Join(talk(t, peer, f, `{"method":"org.exile1.GetStatus"}`), "")
+		if named := strings.Contains(got, "alice"); !strings.Contains(got, "guessing") || named != (peer.UID == reader.UID) {
+			t.Errorf("%+v asks who is attacked: %s", peer, got)
 		}
 	}
 	if got := strings.Join(talk(t, reader, fake(1), `{"method":"org.exile1.ListJails"}`), ""); !strings.Contains(got, `["::1"]`) {
@@ -238,7 +252,7 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 	}
 }
 
-// TestMore: a list comes whole in several replies.
+// TestMore: a list arrives complete in several replies.
 func TestMore(t *testing.T) {
 	t.Parallel()
 	got := talk(t, reader, fake(maxPage+1), `{"method":"org.exile1.ListBans","more":true}`)
@@ -248,7 +262,7 @@ func TestMore(t *testing.T) {
 	}
 }
 
-// TestMonitor: who monitors hears what others do, once from when it is ready.
+// TestMonitor: a monitor hears what others do, each event once, from when it is ready.
 func TestMonitor(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -281,7 +295,7 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
-// TestSlowMonitor: who does not read is dropped, and nobody waits.
+// TestSlowMonitor: a monitor that does not read is dropped, and nobody waits for it.
 func TestSlowMonitor(t *testing.T) {
 	t.Parallel()
 	h := newHub()
@@ -301,8 +315,8 @@ func TestSlowMonitor(t *testing.T) {
 	}
 }
 
-// TestCrowd: a user has a share of the connections; where all are taken the user with the most makes room, and root has its
-// own.
+// TestCrowd: each user has a share of the connections; when all are taken, the user with the most makes room, and root has
+// connections of its own.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	h := newHub()
@@ -343,6 +357,6 @@ func TestCrowd(t *testing.T) {
 	}
 	h.leave(t.Context(), alone)
 	if connect(999) == nil {
-		t.Error("who left makes no room")
+		t.Error("a closed connection makes no room")
 	}
 }

@@ -1,5 +1,5 @@
-// Package filter reads the lines of services: what one line says about a login, and which address it names. Text that a
-// remote chose (a user name, a banner, a reason to disconnect) never names the address.
+// Package filter reads the lines of services: what a line says about a login, and which address it names. Text that the
+// remote end chose (a user name, a banner, a reason to disconnect) never names the address.
 package filter
 
 import (
@@ -12,11 +12,11 @@ import (
 
 // Options say which lines count.
 type Options struct {
-	// Mode is normal (failed logins), ddos (also probes), extra (also failed negotiations) or aggressive (all). Empty is
-	// normal.
+	// Mode is normal (failed logins), ddos (also probes), extra (also failed negotiations) or aggressive (all); empty stands
+	// for normal.
 	Mode string
-	// Publickey says whether refused keys count: invalid (only for users that do not exist), any or ignore. Empty is
-	// invalid: a client tries all its keys in a login that succeeds.
+	// Publickey says whether refused keys count: invalid (only for users that do not exist), any or ignore. Empty stands for
+	// invalid: in a login that succeeds a client may try several keys.
 	Publickey string
 }
 
@@ -41,12 +41,12 @@ func New(name string, o Options) (jail.Filter, error) {
 		return nil, fmt.Errorf("publickey %q: must be one of %s", o.Publickey, strings.Join(publickeys, ", "))
 	}
 	if name != "sshd" {
-		return nil, fmt.Errorf("filter %q: there is none of that name, only sshd; is it misspelt, or filter: missing?", name)
+		return nil, fmt.Errorf("filter %q: there is no such filter; \"exilectl list-filters\" shows those there are; is it misspelt, or filter: missing?", name)
 	}
 	return newSSHD(o), nil
 }
 
-// Identifiers are the syslog identifiers under which the service of a filter logs; none for a filter that is not built in.
+// Identifiers are the syslog identifiers of the service of a filter; none for a filter that is not built in.
 func Identifiers(name string) []string {
 	if name == "sshd" {
 		return []string{"sshd", "sshd-session", "sshd-auth"}

@@ -8,7 +8,7 @@ import (
 	"exile/jail"
 )
 
-// after reports whether b begins with prefix, and returns the rest. It is bytes.CutPrefix for a string, which costs no copy.
+// after reports whether b begins with prefix, and returns the rest. It is bytes.CutPrefix with a string, without a copy.
 func after(b []byte, prefix string) ([]byte, bool) {
 	if len(b) < len(prefix) || string(b[:len(prefix)]) != prefix {
 		return b, false
@@ -78,8 +78,8 @@ func portNumber(b []byte) (uint16, bool) {
 	return uint16(n), ok && n <= 65535
 }
 
-// address reads an address. One that is mapped is IPv4, a zone is dropped; anything else than an address, a host name
-// say, is none.
+// address reads an address. A mapped one becomes IPv4, and a zone is dropped. Anything but an address, say a host name, is
+// refused.
 func address(b []byte) (netip.Addr, bool) {
 	if addr, ok := ipv4(b); ok {
 		return addr, true
@@ -96,9 +96,9 @@ func address(b []byte) (netip.Addr, bool) {
 		}
 	}
 	if _, ok := before(b, ":"); ok && !bytes.HasSuffix(b, []byte("::")) {
-		return netip.Addr{}, false // punctuation: netip's error would be an allocation
+		return netip.Addr{}, false // punctuation: netip would allocate an error
 	}
-	// Nobody keeps this string: an address without a zone holds none of its text. A copy would be an allocation a line.
+	// Nobody keeps this string: an address without a zone has none of its text. A copy would cost an allocation per line.
 	addr, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(b), len(b)))
 	return addr.Unmap(), err == nil
 }
@@ -136,7 +136,7 @@ func ipv4(b []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(a), part == 3 && digits > 0
 }
 
-// remote is the far end of a connection.
+// remote is the remote end of a connection.
 type remote struct {
 	addr netip.Addr
 	port uint16
@@ -144,7 +144,7 @@ type remote struct {
 
 func (r remote) to(ev *jail.Event) { ev.Addr, ev.Port = r.addr, r.port }
 
-// tailRemote reads "H port P" at the end of b and returns what stands before it, without the blank in between.
+// tailRemote reads "H port P" at the end of b and returns what precedes it, without the blank in between.
 func tailRemote(b []byte) (head []byte, r remote, ok bool) {
 	head, p, ok := lastWord(b)
 	if !ok {

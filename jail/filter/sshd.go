@@ -8,22 +8,22 @@ import (
 
 // sshd reads what OpenSSH's server, 6.x to 10.x, and the PAM modules in it log.
 //
-// A line is read from the end where the address stands behind text that the remote chose, and from the beginning where
-// it stands before it. A user name holds no colon, sshd cuts it there, so a colon ends a name too.
+// A line is read from the end if the address follows text that the remote end chose, and from the beginning if it precedes
+// it. sshd cuts user names at a colon, so a colon ends a name too.
 //
-// The end of a line may be missing: sshd hands 500 bytes to syslog, after it made up to five out of each control byte
-// of a name, and journald drops blanks at the end. A name can so be chosen that its own text becomes the end. Where that
-// is possible the line names no address; its connection knows it.
+// The end of a line may be missing: sshd passes 500 bytes to syslog, with up to five for each control byte of a name, and
+// journald drops blanks at the end. A name can be chosen so that its own text becomes the end. Where that is possible, the
+// line names no address; its connection knows it.
 type sshd struct {
 	counts    [jail.End + 1]bool
 	publickey string
 }
 
 const (
-	// maxLine is how much of a line sshd hands to syslog.
+	// maxLine is how much of a line sshd passes to syslog.
 	maxLine = 500
-	// maxFarewell is how long a line that ends with the address, behind a name of up to 187 bytes, can be for its end to
-	// be the true one. A name that fills 500 bytes with blanks behind a forged address leaves 399 or more of them.
+	// maxFarewell is how long a line can be that ends with the address, after a name of up to 187 bytes, if its end is
+	// genuine. A name that fills 500 bytes with blanks after a forged address leaves 399 or more of them.
 	maxFarewell = 360
 )
 
@@ -35,7 +35,7 @@ func newSSHD(o Options) *sshd {
 	return s
 }
 
-// line is a message without what stands around it.
+// line is a message without its wrapping.
 type line struct {
 	text    []byte
 	preauth bool // logged for the unprivileged process of a connection
@@ -65,17 +65,17 @@ func (s *sshd) Parse(message []byte) (ev jail.Event) {
 	return ev
 }
 
-// weigh decides about methods that a client tries by itself, before it asks its user.
+// weigh decides about methods that a client tries on its own, before it asks its user.
 func (s *sshd) weigh(ev *jail.Event) {
 	switch ev.Method {
 	case "publickey":
 		s.key(ev)
-	case "none": // where empty passwords are permitted, every login begins so
+	case "none": // with empty passwords permitted, every login begins like this
 		ev.Counts = ev.Unknown
 	}
 }
 
-// key decides about a refused key. A client tries all that it has, so they are one guess unless all shall count.
+// key decides about a refused key. A client tries all its keys, so together they are one guess, unless each is to count.
 func (s *sshd) key(ev *jail.Event) {
 	switch s.publickey {
 	case "any":
@@ -108,7 +108,7 @@ func unwrap(b []byte) (inner []byte, times int) {
 
 const maxRepeated = 1_000_000
 
-// scan finds the rule for a line by its first letter.
+// scan finds the rule for a line by its first letter. A table instead would cost allocations: see docs/decisions.md.
 func (l *line) scan(ev *jail.Event) {
 	switch l.text[0] {
 	case 'A':
@@ -136,8 +136,8 @@ func (l *line) scan(ev *jail.Event) {
 	}
 }
 
-// afterPlace takes "FILE.c:FUNCTION():LINE (bin=PROGRAM, pid=N): " off, which sshd_config's LogVerbose puts before what it
-// makes sshd log; "(pid=N)" up to OpenSSH 9.7. No message begins with text of the remote's that could look so.
+// afterPlace takes "FILE.c:FUNCTION():LINE (bin=PROGRAM, pid=N): " off, which LogVerbose in sshd_config puts in front of a
+// line; "(pid=N)" up to OpenSSH 9.7. No message begins with text of the remote end that could look like this.
 func afterPlace(b []byte) []byte {
 	place, text, ok := bytes.Cut(b, []byte("): "))
 	file, rest, isFile := bytes.Cut(place, []byte(".c:"))
@@ -224,7 +224,7 @@ func (l *line) scanF(ev *jail.Event) {
 		probe(rest, ev, "corrupt")
 		return
 	}
-	l.verdict(ev, "Failed ", jail.Failure, "failed")
+	l.verdict(ev, "Failed ", jail.Failure, jail.Refused)
 }
 
 func (l *line) scanP(ev *jail.Event) {
@@ -314,7 +314,7 @@ func (l *line) scanRest(ev *jail.Event) {
 	}
 }
 
-// isNoCommon reads what OpenSSH 6.x logs where client and server have no algorithm in common.
+// isNoCommon reads what OpenSSH 6.x logs if client and server have no algorithm in common.
 func isNoCommon(b []byte) bool {
 	rest, ok := after(b, "no matching ")
 	return ok && bytes.Contains(rest, []byte(" found: client ")) || isOneOf(b, "no hostkey alg", "no kex alg")

@@ -6,7 +6,7 @@ import (
 	"exile/jail"
 )
 
-// The lines about ends of connections, and about connections that never came to a login.
+// The lines about ends of connections, and about connections without an attempt to log in.
 
 // farewell reads "[invalid user U |authenticating user U |user U ]H port P", at the end of many lines.
 func (l *line) farewell(b []byte, ev *jail.Event) {
@@ -36,7 +36,7 @@ func (l *line) farewellOf(b []byte, ev *jail.Event) {
 	}
 }
 
-// ended reads "H port P..." of a session that is over.
+// ended reads "H port P..." of a session that ended.
 func ended(b []byte, ev *jail.Event) {
 	if r, _, ok := headRemote(b); ok {
 		set(ev, jail.End, jail.Once, "session-end")
@@ -95,7 +95,7 @@ func (l *line) disconnecting(b []byte, ev *jail.Event) {
 	}
 }
 
-// received reads "H port P:CODE: TEXT" and, of old, "H: CODE: TEXT". TEXT is the remote's.
+// received reads "H port P:CODE: TEXT" and, of old, "H: CODE: TEXT". TEXT is from the remote end.
 func (l *line) received(b []byte, ev *jail.Event) {
 	h, rest := word(b)
 	var r remote
@@ -132,7 +132,7 @@ func isNoMethod(text []byte) bool {
 	return bytes.HasPrefix(rest, []byte("authentication method"))
 }
 
-// probe reads "H[ port P]..." of somebody who did not try to log in.
+// probe reads "H[ port P]..." of a client that did not try to log in.
 func probe(b []byte, ev *jail.Event, rule string) {
 	if r, _, ok := headRemote(b); ok {
 		set(ev, jail.Probe, jail.Once, rule)
@@ -141,7 +141,7 @@ func probe(b []byte, ev *jail.Event, rule string) {
 	}
 }
 
-// probeColon reads "[... user U ]H port P: TEXT"; TEXT is the remote's.
+// probeColon reads "[... user U ]H port P: TEXT"; TEXT is from the remote end.
 func probeColon(b []byte, ev *jail.Event, rule string) (text []byte, ok bool) {
 	who, text, ok := bytes.Cut(b, []byte(": "))
 	if !ok {
@@ -167,7 +167,7 @@ func negotiate(b []byte, ev *jail.Event) {
 	}
 }
 
-// broken reads "[... user U ]H port P: TEXT"; TEXT is sshd's here.
+// broken reads "[... user U ]H port P: TEXT"; TEXT is from sshd.
 func (l *line) broken(b []byte, ev *jail.Event) {
 	text, ok := probeColon(b, ev, "corrupt")
 	switch {
@@ -189,7 +189,7 @@ func (l *line) badProtocol(b []byte, ev *jail.Event) {
 	}
 }
 
-// timeout reads "H port P" and, since 9.8 and from the listener, "connection from H to L, pid = N".
+// timeout reads "H port P" and, from the listener since 9.8, "connection from H to L, pid = N".
 func timeout(b []byte, ev *jail.Event) {
 	from, ok := after(b, "connection from ")
 	if !ok {
@@ -209,7 +209,7 @@ func timeout(b []byte, ev *jail.Event) {
 }
 
 // crash reads "N unpriv child crash for connection from H to L" and "N for connection from H to L killed by signal S" or
-// "terminated abnormally", from the listener. A signal that is no crash (an administrator's kill) is logged for debugging
+// "terminated abnormally", from the listener. Other signals (an administrator's kill) are logged for debugging
 // only, with a prefix.
 func crash(b []byte, ev *jail.Event) {
 	pid, rest, ok := leadingNumber(b)
@@ -227,8 +227,8 @@ func crash(b []byte, ev *jail.Event) {
 	}
 }
 
-// unlogged reads "logging rate-limited: additional N connections dropped" behind "PerSourcePenalties ", from the listener
-// since 10.3: N lines like drop's are missing.
+// unlogged reads "logging rate-limited: additional N connections dropped" after "PerSourcePenalties ", from the listener
+// since 10.3: it stands for N lines like drop's.
 func unlogged(b []byte, ev *jail.Event) {
 	rest, ok := after(b, "logging rate-limited: additional ")
 	if !ok {
@@ -240,8 +240,8 @@ func unlogged(b []byte, ev *jail.Event) {
 	}
 }
 
-// drop reads "N from [H]:P on [L]:P2 penalty: ...", from the listener: sshd itself has judged the source. A connection that
-// is dropped because there are too many says nothing about its source.
+// drop reads "N from [H]:P on [L]:P2 penalty: ...", from the listener: sshd judged the source itself. A connection that is
+// dropped because there are too many says nothing about its source.
 func drop(b []byte, ev *jail.Event) {
 	_, rest, _ := leadingNumber(b)
 	rest, ok := after(rest, " from [")
@@ -261,13 +261,13 @@ func drop(b []byte, ev *jail.Event) {
 	}
 }
 
-// throttled notes that sshd refuses connections because too many have not logged in. It is nobody's guess.
+// throttled notes that sshd refuses connections because too many are not logged in yet. That is nobody's guess.
 func throttled(ev *jail.Event) {
 	set(ev, jail.None, jail.Once, jail.Throttled)
 	ev.Alone = true
 }
 
-// isThrottling reads what the listener says of MaxStartups without an address.
+// isThrottling reads what the listener says about MaxStartups without an address.
 func isThrottling(b []byte) bool {
 	return startsWithOneOf(b, "beginning MaxStartups throttling", "in MaxStartups throttling for ", "Maxstartups logging rate-limited: ")
 }

@@ -8,13 +8,13 @@ import (
 
 // The lines about guesses and logins.
 
-// set fills in what all rules have.
+// set fills in what every rule has.
 func set(ev *jail.Event, kind jail.Kind, evidence jail.Evidence, rule string) {
 	ev.Kind, ev.Evidence, ev.Rule = kind, evidence, rule
 }
 
-// verdict reads "Failed|Accepted METHOD for [invalid user ]U from H port P ssh2[: KEY]". In KEY may be a certificate's key
-// id, which the remote chose. A line that was cut in it has a true address.
+// verdict reads "Failed|Accepted METHOD for [invalid user ]U from H port P ssh2[: KEY]". KEY may have the key id of a
+// certificate, which the remote end chose. A line that was cut there has a genuine address.
 func (l *line) verdict(ev *jail.Event, prefix string, kind jail.Kind, rule string) {
 	rest, ok := after(l.text, prefix)
 	if !ok {
@@ -57,13 +57,13 @@ func knownOrNot(b []byte) (user []byte, unknown bool) {
 	return after(b, "illegal user ")
 }
 
-// methods of authentication that sshd names. The strings of an event are constants: nothing of a line is kept.
+// methods of authentication that sshd knows. The strings of an event are constants: nothing of a line is kept.
 var methods = [...]string{
 	"password", "publickey", "keyboard-interactive/pam", "none", "hostbased", "gssapi-with-mic", "gssapi-keyex",
 	"keyboard-interactive", "keyboard-interactive/bsdauth", "keyboard-interactive/skey", "challenge-response",
 }
 
-// methodName returns "other" for a method of a patched sshd: its name says nothing about whom it refused.
+// methodName returns "other" for a method of a patched sshd.
 func methodName(b []byte) string {
 	for _, m := range methods {
 		if string(b) == m {
@@ -78,14 +78,14 @@ func evidenceOf(method string) jail.Evidence {
 	case "password":
 		return jail.Guess
 	case "none", "publickey", "hostbased", "gssapi-with-mic", "gssapi-keyex":
-		// A client asks with none what is allowed, and tries all its keys and tickets: that is one guess at most.
+		// With none a client asks what is allowed, and it tries all its keys and tickets: that is one guess at most.
 		return jail.Once
 	default:
 		return jail.Dialog
 	}
 }
 
-// invalidUser reads "Invalid user U from H[ port P]", which is never longer than sshd hands to syslog.
+// invalidUser reads "Invalid user U from H[ port P]", which is never too long for syslog.
 func (l *line) invalidUser(ev *jail.Event) {
 	rest, ok := after(l.text, "Invalid user ")
 	if !ok {
@@ -176,7 +176,7 @@ func (l *line) account(ev *jail.Event) {
 // rootName is the user of a line that does not repeat it.
 var rootName = []byte("root")
 
-// rootRefused reads "H port P" behind "ROOT LOGIN REFUSED FROM ".
+// rootRefused reads "H port P" after "ROOT LOGIN REFUSED FROM ".
 func rootRefused(b []byte, ev *jail.Event) {
 	if r, _, ok := headRemote(b); ok {
 		set(ev, jail.Failure, jail.Once, "root-refused")
@@ -185,7 +185,7 @@ func rootRefused(b []byte, ev *jail.Event) {
 	}
 }
 
-// refused reads libwrap's "NAME (H)"; NAME is what the remote's name server says.
+// refused reads libwrap's "NAME (H)". NAME comes from the remote end's name server.
 func (l *line) refused(b []byte, ev *jail.Event) {
 	i := bytes.LastIndex(b, []byte(" ("))
 	inner, ok := before(b, ")")
@@ -198,7 +198,7 @@ func (l *line) refused(b []byte, ev *jail.Event) {
 	}
 }
 
-// maximum reads "[invalid user ]U from H port P ssh2" behind "maximum authentication attempts exceeded for ".
+// maximum reads "[invalid user ]U from H port P ssh2" after "maximum authentication attempts exceeded for ".
 func (l *line) maximum(b []byte, ev *jail.Event) {
 	set(ev, jail.Failure, jail.Limit, "max-attempts")
 	if rest, ok := before(b, " ssh2"); ok && !l.cut {

@@ -22,7 +22,7 @@ func (l *line) pamError(b []byte, ev *jail.Event) {
 	}
 }
 
-// pamMore reads "N more authentication failures; ..." behind "PAM ".
+// pamMore reads "N more authentication failures; ..." after "PAM ".
 func pamMore(b []byte, ev *jail.Event) {
 	n, rest, ok := leadingNumber(b)
 	if !ok || n < 1 {
@@ -36,7 +36,7 @@ func pamMore(b []byte, ev *jail.Event) {
 	}
 }
 
-// pamModule reads "X(sshd:TYPE): ..." behind "pam_".
+// pamModule reads "X(sshd:TYPE): ..." after "pam_".
 func pamModule(b []byte, ev *jail.Event) {
 	i := bytes.IndexByte(b, '(')
 	if i < 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
@@ -49,7 +49,7 @@ func pamModule(b []byte, ev *jail.Event) {
 	if fail, ok := after(rest, "auth): authentication failure;"); ok {
 		pamFailure(fail, 1, ev)
 	} else if user, ok := after(rest, "session): session opened for user "); ok {
-		// The only sign of a login where LogLevel hides "Accepted". An account's name has neither blanks nor brackets.
+		// The only trace of a login if LogLevel hides "Accepted". The name of an account has no blanks or brackets.
 		set(ev, jail.Success, jail.Guess, "session")
 		ev.User, _ = word(user)
 		if i := bytes.IndexByte(ev.User, '('); i >= 0 {
@@ -60,8 +60,8 @@ func pamModule(b []byte, ev *jail.Event) {
 	}
 }
 
-// pamFailure reads " logname=L uid=N euid=N tty=T ruser=R rhost=H[  user=U]". The remote chose U and, with some modules, L
-// and R: a line with a second rhost names nobody. No account's name has one.
+// pamFailure reads " logname=L uid=N euid=N tty=T ruser=R rhost=H[  user=U]". The remote end chose U and, with some modules,
+// L and R: a line with a second rhost names no address. No account has such a name.
 func pamFailure(b []byte, n int, ev *jail.Event) {
 	set(ev, jail.Failure, jail.Guess, "pam")
 	ev.Weak, ev.Count = true, n

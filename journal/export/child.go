@@ -9,14 +9,14 @@ import (
 	"os/exec"
 )
 
-// maxReason is how many of its last bytes we keep of what the child says on standard error.
+// maxReason is how many of the last bytes of the child's standard error we keep.
 const maxReason = 4 << 10
 
 // child is a running journalctl.
 //
-// It is one of the few programs that exile runs: it reads journal files of a format that is newer than we are, which is
-// what systemd's own tool of that version is for. There is no shell; arguments are flags of ours, matches whose field
-// names were checked, and a cursor that we printed.
+// It is one of the few programs that exile runs: it reads journal files of a format newer than we know, with systemd's own
+// tool of that version. There is no shell; the arguments are our flags, matches with checked field names, and a cursor that
+// we printed.
 type child struct {
 	cmd    *exec.Cmd
 	stdout io.ReadCloser
@@ -35,20 +35,20 @@ func startChild(ctx context.Context, command string, args []string) (*child, err
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start journalctl: %w", err)
 	}
-	// A child that does not die must not keep us waiting for what it will never say.
+	// Do not wait for ever for output of a child that does not exit.
 	c.detach = context.AfterFunc(ctx, func() { _ = c.stdout.Close() })
 	return c, nil
 }
 
-// stop kills the child. What it wanted to say does not matter any more.
+// stop kills the child. Its remaining output does not matter.
 func (c *child) stop() {
 	c.detach()
 	_ = c.stdout.Close()
-	_ = c.cmd.Process.Kill() // it may have ended by itself
+	_ = c.cmd.Process.Kill() // it may have exited already
 	_ = c.cmd.Wait()
 }
 
-// wait waits for a child that has closed its output, and says why it ended if not because all was well.
+// wait waits for a child that closed its output, and returns an error if it failed.
 func (c *child) wait() error {
 	c.detach()
 	_ = c.stdout.Close()

@@ -9,27 +9,27 @@ import (
 	"math"
 )
 
-// Limits of what is kept of an entry. A program can log fields of any length (a core dump, for one): what is longer is
-// read and thrown away.
+// Limits of what is kept of an entry. A program can log fields of any length (for example a core dump): the decoder reads
+// the rest and drops it.
 const (
 	MaxValue  = 64 << 10 // bytes of a value
 	maxEntry  = 1 << 20  // bytes of all values of an entry
-	maxFields = 1024     // fields of an entry; those behind are left out
+	maxFields = 1024     // fields of an entry; further ones are skipped
 	maxName   = 64       // bytes of a name, as journald has it
 )
 
 // ErrFormat is the error for a stream that is not in the journal export format.
 var ErrFormat = errors.New("not the journal export format")
 
-// Field is one field of an entry. A name may come several times. The slices are valid until the next call of Next.
+// Field is one field of an entry. A name may occur several times. The slices are valid until the next call of Next.
 type Field struct {
 	Name  []byte
 	Value []byte
-	Cut   bool // the value is longer than what is kept of it
+	Cut   bool // the value is longer than what is kept
 }
 
-// Decoder reads entries in the journal export format, see systemd.io/JOURNAL_EXPORT_FORMATS. The stream is not trusted:
-// memory is bounded whatever lengths it claims.
+// Decoder reads entries in the journal export format, see systemd.io/JOURNAL_EXPORT_FORMATS. It does not trust
+// the stream: memory is bounded, whatever lengths it claims.
 type Decoder struct {
 	r      *bufio.Reader
 	fields []Field
@@ -37,7 +37,7 @@ type Decoder struct {
 	bytes  []byte // of names and values of the entry
 }
 
-// span is where a field lies in the decoder's bytes, which move while they grow.
+// span is where a field is in the decoder's bytes, which move while they grow.
 type span struct {
 	name, value, end int
 	cut              bool
@@ -49,8 +49,8 @@ func NewDecoder(r io.Reader) *Decoder { return &Decoder{r: bufio.NewReaderSize(r
 // Buffered reports whether Next may find something without waiting for the reader.
 func (d *Decoder) Buffered() bool { return d.r.Buffered() > 0 }
 
-// Next returns the fields of the next entry, at least one. The error is io.EOF behind the last entry,
-// io.ErrUnexpectedEOF within one, ErrFormat, or that of the reader; after an error the decoder is of no more use.
+// Next returns the fields of the next entry, at least one. The error is io.EOF after the last entry,
+// io.ErrUnexpectedEOF within one, ErrFormat, or that of the reader. After an error the decoder cannot be used.
 func (d *Decoder) Next() ([]Field, error) {
 	d.spans, d.bytes, d.fields = d.spans[:0], d.bytes[:0], d.fields[:0]
 	for begun := false; ; begun = true {
@@ -76,7 +76,7 @@ func (d *Decoder) collect() []Field {
 	return d.fields
 }
 
-// field reads one field, or the blank line behind the last one. The error is a bare io.EOF only where a line begins.
+// field reads one field, or the blank line after the last one. It returns a bare io.EOF only at the beginning of a line.
 func (d *Decoder) field() (last bool, err error) {
 	line, err := d.r.ReadSlice('\n')
 	switch {
@@ -113,7 +113,7 @@ func (d *Decoder) field() (last bool, err error) {
 	return false, err
 }
 
-// cutName is bytes.Cut at "=" that does not look further than a name may be long.
+// cutName is bytes.Cut at "=", but looks no further than the longest name.
 func cutName(line []byte) (name, value []byte, equals bool) {
 	for i, c := range line[:min(len(line), maxName+1)] {
 		if c == '=' {
@@ -153,7 +153,7 @@ func (d *Decoder) room(s *span) int {
 	return max(0, min(MaxValue-(len(d.bytes)-s.value), maxEntry-len(d.bytes)))
 }
 
-// keep adds to the value of s what is kept of it.
+// keep adds more of the value to s, up to the limit.
 func (d *Decoder) keep(s *span, value []byte) {
 	n := min(len(value), d.room(s))
 	s.cut = s.cut || n < len(value)
@@ -175,7 +175,7 @@ func (d *Decoder) text(s *span) error {
 	}
 }
 
-// binary reads a value behind its length, 64 bits little-endian, and the newline that ends it.
+// binary reads a length, 64 bits little-endian, a value, and the newline after it.
 func (d *Decoder) binary(s *span) error {
 	prefix, err := d.r.Peek(8)
 	if err != nil {
@@ -201,7 +201,7 @@ func (d *Decoder) binary(s *span) error {
 	return nil
 }
 
-// bytesOf reads length bytes. It takes memory for what came, not for what was promised.
+// bytesOf reads length bytes. It takes memory as they come, not as the length promises.
 func (d *Decoder) bytesOf(s *span, length int64) error {
 	for length > 0 {
 		if _, err := d.r.Peek(1); err != nil { // fills the buffer

@@ -16,8 +16,8 @@ var outputFields = []string{
 	"MESSAGE_ID", "N_DROPPED", "OBJECT_SYSTEMD_UNIT",
 }
 
-// Entry makes an entry of the fields that Next returned. Message is a part of them, and as long valid. Of a field that
-// comes several times the first counts.
+// Entry makes an entry of the fields that Next returned. Message is a part of them, and valid as long. If a field repeats, the
+// first wins.
 func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 	e := journal.Entry{UID: -1}
 	var cursor, realtime bool
@@ -55,7 +55,7 @@ func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 	return e, nil
 }
 
-// number returns unknown for what is no number of that many bits, sign included, and for negative ones.
+// number returns unknown for anything but a number of that many bits, including the sign, and for negative ones.
 func number(b []byte, bits int, unknown int64) int64 {
 	n, err := strconv.ParseInt(string(b), 10, bits)
 	if err != nil || n < 0 {
@@ -75,7 +75,7 @@ func microseconds(b []byte) (time.Time, error) {
 // messageDropped is the MESSAGE_ID of journald's "Suppressed N messages from UNIT".
 const messageDropped = "a596d6fe7bfa4994828e72309e95d61e"
 
-// dropped returns the gap that an entry of journald itself reports. The transport tells: it cannot be forged.
+// dropped returns the gap that an entry of journald itself reports. The transport, which cannot be forged, shows that it is.
 func dropped(fields []Field, e journal.Entry) (journal.Gap, bool) {
 	if e.Transport != "driver" || string(value(fields, "MESSAGE_ID")) != messageDropped {
 		return journal.Gap{}, false
@@ -95,7 +95,7 @@ func dropped(fields []Field, e journal.Entry) (journal.Gap, bool) {
 	}, true
 }
 
-// value returns the first value of a field; nil when there is none.
+// value returns the first value of a field, or nil.
 func value(fields []Field, name string) []byte {
 	for _, f := range fields {
 		if string(f.Name) == name {

@@ -1,5 +1,5 @@
-// Package export reads the journal through a child, journalctl --output=export: the way for journal files of a format
-// that package journalfile does not know yet. It is slower and later than reading them directly, but as exact.
+// Package export reads the journal through a child, journalctl --output=export, for journal files of a format that package
+// journalfile does not know yet. It is slower than reading them directly and delivers later, but as exact.
 //
 // The package also decodes the export format from any reader, see [Decoder].
 package export
@@ -26,8 +26,8 @@ type Config struct {
 	Namespace string
 	// Command is journalctl's path or name; empty: "journalctl".
 	Command string
-	// Report is told why the child died, before it is started again from where it was. It is called from the goroutine
-	// of Follow; nil: nobody is told.
+	// Report is called with the reason when the child died, before it is started again from where it was, in the goroutine of
+	// Follow. It may be nil.
 	Report func(error)
 }
 
@@ -35,7 +35,7 @@ type Config struct {
 type Source struct {
 	cfg     Config
 	command string
-	boot    journal.ID // the running boot; zero: unknown, or of no matter
+	boot    journal.ID // the running boot; zero: unknown, or irrelevant
 }
 
 var _ journal.Source = (*Source)(nil)
@@ -62,7 +62,7 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// runningBoot returns the zero ID when the kernel does not tell (in a sandbox that hides it).
+// runningBoot returns the zero ID if a sandbox hides it.
 func runningBoot() (boot journal.ID) {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -78,12 +78,12 @@ func runningBoot() (boot journal.ID) {
 const (
 	minPause = 100 * time.Millisecond // before a child that died is started again; twice as long each time
 	maxPause = time.Minute
-	// maxSilence is how long a child may have nothing to say. Then another is started, in case it hangs, or has lost the
-	// journal: it goes on from the last entry, so that nothing is missed or doubled.
+	// maxSilence is how long a child may be silent. Then another one is started, in case it hangs or lost the journal. It goes
+	// on after the last entry, so nothing is missed or repeated.
 	maxSilence = 10 * time.Minute
 )
 
-// Follow is the method of [journal.Source]. It does not fail for good: a child that dies is started again for ever.
+// Follow is the method of [journal.Source]. It never fails for good: a child that dies is started again.
 func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
 	f := newFollower(s, from, emit)
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
@@ -115,8 +115,8 @@ func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journ
 // cycle reads all there is, in all boots, and then follows what the running boot adds until the child dies (an error) or
 // is silent for too long (nil).
 //
-// Two children, because --follow means "of this boot" and cannot be told otherwise; and because a cursor of an older
-// boot finds nothing new when the clock was put back in between.
+// There are two children because --follow always means "of this boot", and because a cursor of an older boot finds nothing
+// new if the clock was set back in between.
 func (f *follower) cycle(ctx context.Context) error {
 	if !f.drained {
 		if err := f.run(ctx, f.arguments(f.beginning()...), false); err != nil {
@@ -146,8 +146,8 @@ func (f *follower) arguments(first ...string) []string {
 	return slices.Concat(args, first, matches(f.cfg.Selector))
 }
 
-// beginning says where to read on: behind the last entry, or for the first time where Start says. Always --cursor, whose
-// entry we know and drop: --after-cursor of systemd before 256 skips an entry when the cursor's own is gone.
+// beginning says where to read: after the last entry or, the first time, where Start says. It always uses --cursor, whose
+// entry we know and drop: before systemd 256, --after-cursor skips an entry if the cursor's own is gone.
 func (f *follower) beginning() []string {
 	resume, since := f.from.Resume, f.from.Since
 	resumeTime := time.UnixMicro(int64(resume.Realtime))
@@ -161,8 +161,8 @@ func (f *follower) beginning() []string {
 	}
 }
 
-// continuation says where to follow on: behind the last entry of the running boot. When there was none all of that boot
-// is new, but what Start does not want.
+// continuation says where to follow: after the last entry of the running boot. If there is none, all of that boot is new,
+// except what Start does not want.
 func (f *follower) continuation() []string {
 	switch {
 	case f.live.Seqnum != 0:

@@ -10,7 +10,7 @@ import (
 	"exile/journal"
 )
 
-// maxBatch is how many entries are handed over at once.
+// maxBatch is how many entries are delivered at once.
 const maxBatch = 256
 
 // follower is one run of Follow.
@@ -18,14 +18,14 @@ type follower struct {
 	*Source
 	from    journal.Start
 	emit    func(journal.Batch) error
-	emitErr error // what emit said; then all is over
+	emitErr error // that of emit, which ends the run
 
 	last   journal.Position // of the last entry read
 	live   journal.Position // of the last entry read of the running boot
-	passed bool             // the entry at Resume, or one behind it, has been read
+	passed bool             // the entry at Resume, or a later one, was read
 	count  uint64           // entries read
 
-	drained bool // all that there was at the beginning has been read
+	drained bool // everything there at the beginning was read
 
 	names    journal.Strings
 	entries  []journal.Entry
@@ -36,7 +36,7 @@ type follower struct {
 }
 
 func newFollower(s *Source, from journal.Start, emit func(journal.Batch) error) *follower {
-	if from.Resume.Seqnum == 0 { // of a text log: nowhere in a journal
+	if from.Resume.Seqnum == 0 { // of a text log: not a place in a journal
 		from.Resume = journal.Position{}
 	}
 	f := &follower{Source: s, from: from, emit: emit, reported: from.Resume, passed: from.Resume.IsZero()}
@@ -46,13 +46,13 @@ func newFollower(s *Source, from journal.Start, emit func(journal.Batch) error) 
 	return f
 }
 
-// isLive reports whether p is of the running boot. When that is unknown, or of no matter, every boot is.
+// isLive reports whether p is of the running boot. If the boot is unknown or irrelevant, every one is.
 func (f *follower) isLive(p journal.Position) bool {
 	return p.Seqnum != 0 && (f.boot == journal.ID{} || p.Boot == f.boot)
 }
 
-// run reads what one child has to say. It returns nil when a child that does not follow has said all, and when one that
-// does was silent for too long.
+// run reads the output of one child. It returns nil at the end of a child that does not follow, and if one that follows was
+// silent for too long.
 func (f *follower) run(ctx context.Context, args []string, following bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func (f *follower) run(ctx context.Context, args []string, following bool) error
 		c.stop()
 	}
 	switch {
-	case ctx.Err() != nil && following: // also when all is over: Follow knows
+	case ctx.Err() != nil && following: // also at the end: Follow knows
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("silent for %v", maxSilence)
@@ -81,7 +81,7 @@ func (f *follower) run(ctx context.Context, args []string, following bool) error
 	return err
 }
 
-// read hands over the entries of the export stream r until it ends, which is io.EOF. It calls heard for each.
+// read delivers the entries of the export stream r until it ends, with io.EOF. It calls heard for each.
 func (f *follower) read(r io.Reader, following bool, heard func()) error {
 	d := NewDecoder(r)
 	for first := true; ; first = false {
@@ -106,7 +106,7 @@ func (f *follower) read(r io.Reader, following bool, heard func()) error {
 	}
 }
 
-// add takes an entry into the batch, if it is wanted.
+// add adds an entry to the batch, if it is wanted.
 func (f *follower) add(fields []Field, e journal.Entry) {
 	f.count++
 	f.last = e.Position
@@ -130,12 +130,13 @@ func (f *follower) add(fields []Field, e journal.Entry) {
 		f.gaps = append(f.gaps, journal.Gap{Kind: journal.GapTruncated, Unit: e.Unit, Entries: 1, Since: e.Time, Until: e.Time})
 	}
 	begin := len(f.text)
-	f.text = append(f.text, e.Message...) // when it moves, the entries before keep the old one
+	f.text = append(f.text, e.Message...) // if it moves, earlier entries keep the old one
 	e.Message = f.text[begin:len(f.text):len(f.text)]
 	f.entries = append(f.entries, e)
 }
 
-// unwanted: entries acted upon are wanted from Since on if that is given; so are all when there is nothing to resume.
+// unwanted reports whether to skip an entry that was acted upon, or any if there is nothing to resume: if Since is given,
+// older ones are not wanted.
 func (f *follower) unwanted(e journal.Entry) bool {
 	if f.from.Since.IsZero() {
 		return e.Replayed
@@ -152,8 +153,8 @@ func messageCut(fields []Field) bool {
 	return false
 }
 
-// replayed reports whether p lies at or before the position to resume from. Entries come in order: behind it all are new.
-// Between boots the clock may have been put back, and the running boot is always the last.
+// replayed reports whether p is at or before the position to resume from. Entries come in order: all later ones are new. The
+// clock may have been set back between boots, and the running boot is always the last.
 func (f *follower) replayed(p journal.Position) bool {
 	if f.passed {
 		return false
@@ -178,10 +179,10 @@ func (f *follower) replayed(p journal.Position) bool {
 	return !f.passed
 }
 
-// same reports whether two positions are of one entry: journald numbers its entries.
+// same reports whether two positions are of the same entry: journald numbers its entries.
 func same(p, q journal.Position) bool { return p.SeqnumID == q.SeqnumID && p.Seqnum == q.Seqnum }
 
-// position is up to where all has been delivered.
+// position is up to where everything was delivered.
 func (f *follower) position() journal.Position {
 	switch {
 	case f.drained && f.live.Seqnum != 0:
@@ -192,7 +193,7 @@ func (f *follower) position() journal.Position {
 	return f.reported
 }
 
-// flush hands over what there is to say.
+// flush delivers the batch, if there is anything in it.
 func (f *follower) flush(caughtUp bool) error {
 	position := f.position()
 	if len(f.entries) == 0 && len(f.gaps) == 0 && position == f.reported && caughtUp == f.caughtUp {

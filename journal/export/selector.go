@@ -9,7 +9,7 @@ import (
 	"exile/journal"
 )
 
-// check reports what in the selector no journal can match, or could not be said to journalctl.
+// check reports what in the selector no journal can match, or journalctl cannot be told.
 func check(s journal.Selector) error {
 	for _, group := range s {
 		for _, term := range group {
@@ -29,14 +29,14 @@ func check(s journal.Selector) error {
 	return nil
 }
 
-// matches says in journalctl's words what can be said in them, which selects the wanted entries and maybe others: it
-// knows no patterns but those of --unit, which it looks up once and not again when a new instance starts. Values of one
-// field are alternatives, fields are conditions, "+" is between groups. journald's own reports are always wanted.
+// matches returns arguments of journalctl that select the wanted entries, and perhaps others: journalctl has no patterns but
+// those of --unit, which it looks up only once, and not when a new instance starts. Values of one field are alternatives,
+// fields are conditions, and "+" separates groups. journald's own reports are always wanted.
 func matches(s journal.Selector) []string {
 	var args []string
 	for _, group := range s {
 		own := groupMatches(group)
-		if len(own) == 0 { // nothing but patterns: everything
+		if len(own) == 0 { // only patterns: everything
 			return nil
 		}
 		args = append(append(args, own...), "+")
@@ -47,7 +47,7 @@ func matches(s journal.Selector) []string {
 	return append(args, "MESSAGE_ID="+messageDropped, "_TRANSPORT=driver")
 }
 
-// groupMatches leaves out a field of which two terms speak: journalctl would take either for both.
+// groupMatches leaves out a field with two terms: to journalctl they would be alternatives.
 func groupMatches(group journal.Group) []string {
 	var args []string
 	for i, term := range group {
@@ -89,7 +89,7 @@ func matchValue(v string, value []byte) bool {
 	return ok && err == nil
 }
 
-// fieldsOf are all fields that the selector speaks of and that are needed besides.
+// fieldsOf are all fields of the selector, and the others that are needed.
 func fieldsOf(s journal.Selector) string {
 	names := slices.Clone(outputFields)
 	for _, group := range s {

@@ -9,14 +9,14 @@ import (
 	"exile/journal"
 )
 
-// ahead is what another goroutine reads of an archived file while entries that come before are delivered: a run of entries
-// that need no more than to be delivered.
+// ahead is what another goroutine reads from an archived file while earlier entries are delivered: a run of entries that only
+// have to be delivered.
 type ahead struct {
 	entries []journal.Entry
 	text    []byte // their messages
 	next    int    // the first that is not delivered
-	stands  bool   // behind them the cursor stands at one that is not
-	err     error  // that came instead of one
+	stands  bool   // after them the cursor is at one that is not delivered
+	err     error  // instead of an entry
 }
 
 // Bounds of what is read ahead, 2 MB for each reader: a text that grew leaves five times its length to the entries.
@@ -26,8 +26,8 @@ const (
 	maxReaders   = 4
 )
 
-// read takes the entry that the cursor stands at and those behind it, as far as it may, and until ctx ends. What it uses of
-// r does not change meanwhile.
+// read reads the entry at the cursor and those after it, up to the limits and until ctx ends. What it uses of r does not
+// change meanwhile.
 func (a *ahead) read(ctx context.Context, r *reader, f *file) {
 	*a = ahead{entries: a.entries[:0], text: a.text[:0], stands: true}
 	for a.stands && ctx.Err() == nil && len(a.entries) < maxAhead && len(a.text) < maxAheadText && a.take(r, f) {
@@ -35,8 +35,7 @@ func (a *ahead) read(ctx context.Context, r *reader, f *file) {
 	}
 }
 
-// take reads the entry that the cursor stands at, if it is one like most. Of another one nothing is lost: it is dealt with
-// when its turn comes.
+// take reads the entry at the cursor, if it is an ordinary one. Any other is handled when its turn comes.
 func (a *ahead) take(r *reader, f *file) bool {
 	replayed := f.cursor.Offset() <= f.replay
 	if f.cursor.Holds(len(r.sel)-1) || replayed && f.cursor.Entry().Realtime < r.since() {
@@ -55,8 +54,8 @@ func (a *ahead) take(r *reader, f *file) bool {
 	return true
 }
 
-// begin looks for the first entry of each archived file, on all processors, for there may be hundreds, and puts the files
-// in the order in which they will be read.
+// begin looks for the first entry of each archived file, on all processors since there may be hundreds, and puts the files in
+// the order in which they will be read.
 func (r *reader) begin() {
 	r.line = r.line[:0]
 	for _, f := range r.open {
@@ -81,7 +80,7 @@ func (r *reader) begin() {
 	slices.SortFunc(r.line, func(a, b *file) int { return r.compare(&a.pos, &b.pos) })
 }
 
-// readAhead has the files read that come next, one on each processor.
+// readAhead starts reading the files that come next, one on each processor.
 func (r *reader) readAhead(ctx context.Context) {
 	for len(r.line) > 0 && r.reading() < r.readers {
 		f := r.line[0]
@@ -92,7 +91,7 @@ func (r *reader) readAhead(ctx context.Context) {
 	}
 }
 
-// reading counts the files that are read ahead, or have been and are not delivered to the end of that.
+// reading counts the files that are being read ahead, or have undelivered entries of that.
 func (r *reader) reading() (n int) {
 	for _, f := range r.open {
 		if f.coming != nil || f.ahead != nil {
@@ -102,7 +101,7 @@ func (r *reader) reading() (n int) {
 	return n
 }
 
-// start has another goroutine read from the file, which belongs to that goroutine until settle.
+// start starts a goroutine that reads from the file, and owns it until settle.
 func (r *reader) start(ctx context.Context, f *file) {
 	a, coming := &ahead{}, make(chan *ahead, 1)
 	if n := len(r.spare) - 1; n >= 0 {
@@ -140,7 +139,7 @@ func (f *file) step(r *reader) (ok bool, err error) {
 	return ok, err
 }
 
-// taken returns the entry that f stands at if it was read ahead; nil when the cursor stands at it.
+// taken returns the current entry of f if it was read ahead, or nil if the cursor is at it.
 func (r *reader) taken(f *file) *journal.Entry {
 	f.settle()
 	a := f.ahead
@@ -155,7 +154,7 @@ func (r *reader) taken(f *file) *journal.Entry {
 	return &a.entries[a.next-1]
 }
 
-// drop ends with what was read ahead of f, and keeps it to be filled anew.
+// drop drops what was read ahead of f, and keeps the memory for reuse.
 func (r *reader) drop(f *file) {
 	if cap(f.ahead.entries) > 0 {
 		r.spare = append(r.spare, f.ahead)

@@ -34,7 +34,7 @@ func SystemDirs(namespace string) ([]string, error) {
 	return []string{filepath.Join("/var/log/journal", id), filepath.Join("/run/log/journal", id)}, nil
 }
 
-// CurrentBoot returns the id of the boot that is running.
+// CurrentBoot returns the id of the running boot.
 func CurrentBoot() (id journal.ID, err error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -77,8 +77,8 @@ func check(cfg Config) error {
 	return nil
 }
 
-// checkFiles counts the files that we can read, and says why we must not read one that we cannot. Damaged ones are for Follow to
-// report.
+// checkFiles counts the files that we can read, and returns why we may not read one that we cannot. Follow reports damaged
+// ones.
 func checkFiles(dir string, names []string) (readable int, denied error) {
 	for _, name := range names {
 		path := filepath.Join(dir, name)
@@ -106,8 +106,8 @@ func absence(cfg Config) error {
 // readers is the group that may read the journal.
 const readers = "systemd-journal"
 
-// refusal is the error for a file or directory of the journal that we may not read. journald gives a directory that somebody else
-// made to nobody; the rules of systemd-tmpfiles do.
+// refusal is the error for a file or directory of the journal that we may not read. journald does not change the permissions of
+// a directory that somebody else made; the rules of systemd-tmpfiles do.
 func refusal(path string) error {
 	remedy := "give it to the group " + readers + ": systemd-tmpfiles --create --prefix " + root(path)
 	if info, err := os.Stat(path); err == nil && info.Mode()&0o040 != 0 {
@@ -143,7 +143,7 @@ func list(dir string, allUsers bool) ([]string, error) {
 	return names, nil
 }
 
-// isJournal reports whether a file of that name is a journal; journald appends ~ to those that it found damaged.
+// isJournal reports whether a file of that name is a journal; journald appends ~ to damaged ones.
 func isJournal(name string) bool {
 	return strings.HasSuffix(name, ".journal") || strings.HasSuffix(name, ".journal~")
 }
@@ -152,7 +152,7 @@ func isSystem(name string) bool {
 	return strings.HasPrefix(name, "system.") || strings.HasPrefix(name, "system@")
 }
 
-// isArchived reports whether journald writes no more to a file of that name.
+// isArchived reports whether journald no longer writes to a file of that name.
 func isArchived(name string) bool {
 	return strings.Contains(name, "@") || strings.HasSuffix(name, "~")
 }

@@ -25,21 +25,21 @@ type file struct {
 	cursor   *journalfile.Cursor
 	placed   bool             // the cursor is where we begin
 	replay   uint64           // offset of the last entry that has been acted upon
-	pos      journal.Position // behind the entry that we stand at
+	pos      journal.Position // after the current entry
 	limit    uint64           // the last number that may be delivered now
-	have     bool             // we stand at an entry that is not delivered
-	ahead    *ahead           // that entry, if it was read ahead, and those behind it
+	have     bool             // the current entry is not delivered
+	ahead    *ahead           // that entry, if it was read ahead, and later ones
 	coming   chan *ahead      // it is being read
-	archived bool             // journald does not write to it any more
-	gone     bool             // it is not in its directory any more
+	archived bool             // journald no longer writes to it
+	gone     bool             // it is no longer in its directory
 	closed   bool
 	damaged  int // entries and lists that could not be read
 }
 
-// maxDamage is how many entries of a file may be damaged before the rest of it is given up.
+// maxDamage is how many entries of a file may be damaged before we skip the rest.
 const maxDamage = 1000
 
-// scan looks for files that came, were renamed or went.
+// scan looks for files that are new, renamed or gone.
 func (r *reader) scan() {
 	r.scanned, r.scannedP = time.Now(), r.pos
 	for _, f := range r.known {
@@ -61,11 +61,11 @@ func (r *reader) scan() {
 	r.forget()
 }
 
-// meet deals with a file that is there.
+// meet handles a file that is there.
 func (r *reader) meet(path string) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return // it went while we looked
+		return // it was removed meanwhile
 	}
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -85,7 +85,7 @@ func (r *reader) meet(path string) {
 	case errors.Is(err, journalfile.ErrUnsupported):
 		r.fatal = err
 	case errors.Is(err, journalfile.ErrNotJournal) && !isArchived(filepath.Base(path)), errors.Is(err, fs.ErrNotExist):
-		// Just made, and its header comes; or just gone.
+		// Just created, and without its header yet; or just removed.
 	default:
 		r.complain(path, err)
 	}
@@ -110,7 +110,7 @@ func (r *reader) complain(path string, err error) {
 		r.trouble = err
 	}
 	if len(r.told) >= maxEntries {
-		clear(r.told) // names come from outside: they shall not fill the memory
+		clear(r.told) // names come from outside, and must not fill the memory
 	}
 	if r.told[path] != err.Error() {
 		r.told[path] = err.Error()
@@ -118,14 +118,14 @@ func (r *reader) complain(path string, err error) {
 	}
 }
 
-// forget drops files that are gone. Those that have not been read to the end are read from their mapping.
+// forget drops files that are gone. Those not read to the end yet are read from their mapping.
 func (r *reader) forget() {
 	for k, f := range r.known {
 		if !f.gone {
 			continue
 		}
 		delete(r.known, k)
-		f.archived = true // nobody can open it for writing any more
+		f.archived = true // nobody can open it for writing now
 		r.keepTail(f)
 		if !slices.Contains(r.open, f) {
 			f.close()
@@ -153,8 +153,8 @@ func (f *file) peek(r *reader) bool {
 	return f.have
 }
 
-// locate sets p to the position behind the entry that the cursor stands at. It is set in place because it is large, and this
-// is done for each entry.
+// locate sets p to the position after the entry at the cursor. It sets it in place because it is large and this happens for
+// every entry.
 func (f *file) locate(p *journal.Position) {
 	e := f.cursor.Entry()
 	p.SeqnumID, p.Seqnum, p.Boot = f.header.SeqnumID, e.Seqnum, e.Boot
@@ -173,7 +173,7 @@ func (f *file) fail(r *reader, err error) {
 	f.give(r, err)
 }
 
-// give gives the file up when there is no use in going on.
+// give gives up a file that cannot be read on.
 func (f *file) give(r *reader, err error) {
 	if errors.Is(err, journalfile.ErrUnreadable) {
 		f.damaged = maxDamage

@@ -199,6 +199,45 @@ func TestResumeVacuumed(t *testing.T) {
 	play(t, cfg, journal.Start{Resume: first.end}, 2).same(t, numbers(1, 2), journal.Gap{Kind: journal.GapVacuumed})
 }
 
+// A journal in memory ends with its boot. One that is gone within a boot, or from a disk, is missing.
+func TestResumeAfterBoot(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		boot   byte // that is running, 1 is the one before
+		memory bool
+		older  bool // there are older files on a disk
+		gaps   []journal.Gap
+	}{
+		"memory":           {boot: 2, memory: true},
+		"memory, old disk": {boot: 2, memory: true, older: true},
+		"disk":             {boot: 2, gaps: []journal.Gap{{Kind: journal.GapVacuumed}}},
+		"disk, old disk":   {boot: 2, older: true, gaps: []journal.Gap{{Kind: journal.GapVacuumed}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJournald(t)
+			cfg := follow.Config{Dirs: []string{j.dir}, Boot: journal.ID{1}}
+			if c.older {
+				disk := newJournald(t)
+				disk.id, disk.boot = journal.ID{7}, journal.ID{5}
+				disk.realtime -= 1e9
+				disk.log(system, 3)
+				cfg.Dirs = append(cfg.Dirs, disk.dir)
+			}
+			j.log(system, 10)
+			if c.memory {
+				cfg.Memory = filepath.Dir(j.dir)
+			}
+			first := play(t, cfg, journal.Start{}, 10+3*len(cfg.Dirs[1:]))
+			j.remove(system)
+			cfg.Boot = journal.ID{c.boot}
+			j.id, j.boot, j.seqnum = journal.ID{8}, cfg.Boot, 0
+			j.log(system, 2)
+			play(t, cfg, journal.Start{Resume: first.end}, 2).same(t, numbers(1, 2), c.gaps...)
+		})
+	}
+}
+
 // TestFlush: what was logged to /run before /var was there is copied to /var under other numbers.
 func TestFlush(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,5 @@
-// Package follow is a journal.Source over directories of journal files, as journald keeps them: files come, are renamed
-// and go, and one stream of entries comes out, in order, each once.
+// Package follow is a journal.Source over journald's directories of journal files: files are created, renamed and removed,
+// and there is one stream of entries, in order, each once.
 package follow
 
 import (
@@ -15,10 +15,11 @@ import (
 // Config says what to follow: the files of one journald. Each journal namespace has a journald of its own, with its own
 // positions: follow it with another Source.
 type Config struct {
-	Dirs     []string         // where it keeps its files; at least one must be there, the others may come
+	Dirs     []string         // where it keeps its files; at least one must be there, others may appear later
 	Select   journal.Selector // empty: everything
-	AllUsers bool             // the journals of users too, and not only that of the system
-	Boot     journal.ID       // the boot that is running: it is the newest, whatever the clock says; zero: not known
+	AllUsers bool             // also the journals of users, not only that of the system
+	Boot     journal.ID       // the running boot: it is the newest, whatever the clock says; zero: unknown
+	Memory   string           // files below this folder do not outlive a boot; empty: /run
 }
 
 // Bounds of a batch.
@@ -32,9 +33,9 @@ const (
 const (
 	hot    = 3 * time.Millisecond   // between looks at the tail while entries come
 	hotFor = time.Minute            // after the last entry
-	cold   = 500 * time.Millisecond // at most between looks when inotify says nothing
+	cold   = 500 * time.Millisecond // longest time between looks if inotify is silent
 	rescan = 2 * time.Second        // at most between looks for files, likewise
-	moved  = time.Minute            // after that, a position that moved without entries is worth a batch
+	moved  = time.Minute            // after that, a position that moved without entries gets a batch
 )
 
 // suppressed selects journald's own "Suppressed N messages from UNIT".
@@ -46,11 +47,11 @@ var suppressed = journal.Group{
 // Source follows directories of journal files. It is a journal.Source.
 type Source struct {
 	cfg Config
-	sel journal.Selector // what is wanted, and as the last group what gaps are made of
+	sel journal.Selector // what is wanted and, as the last group, what reports gaps
 }
 
 // New checks that the directories can be read and returns their source. An error that wraps journalfile.ErrUnsupported
-// says that journald is newer than we are: follow a journalctl child then.
+// says that journald is newer than this package: then follow a journalctl child.
 func New(cfg Config) (*Source, error) {
 	wanted := cfg.Select
 	if len(wanted) == 0 {
@@ -63,8 +64,8 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// Follow implements journal.Source. It fails for good only when a file is in a format that is not known (then the error
-// wraps journalfile.ErrUnsupported, and everything readable was delivered before) or when it cannot wait.
+// Follow implements journal.Source. It fails for good only if a file has an unknown format (then the error wraps
+// journalfile.ErrUnsupported, and everything readable was delivered before) or if it cannot wait.
 func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
 	w, err := newWatch(s.cfg.Dirs)
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *Source) reader(from journal.Start, emit func(journal.Batch) error) *rea
 	}
 }
 
-// waiter is a watch, or what a test has instead, because its time is not that of the kernel.
+// waiter is a watch, or that of a test whose time is not the kernel's.
 type waiter interface {
 	add()
 	wait(ctx context.Context, d time.Duration) (changed bool, err error)

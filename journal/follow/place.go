@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,15 +13,15 @@ import (
 	"exile/journal/journalfile"
 )
 
-// journalTail is the end of what files of one seqnum id are known to have had.
+// journalTail is the known end of the files of one seqnum id.
 type journalTail struct {
 	seqnum uint64
 	boot   journal.ID
 	at     uint64 // µs since 1970
 }
 
-// place decides for files that have got their first entry where to begin in them, oldest first. Only then the header says
-// which numbers the writer goes on with.
+// place decides where to begin in files that got their first entry, oldest first. Only with an entry does the header say which
+// numbers the writer goes on with.
 func (r *reader) place() {
 	var fresh []*file
 	for _, f := range r.open {
@@ -56,7 +57,7 @@ func (r *reader) compareHeads(a, b *file) int {
 	return r.compare(&p, &q)
 }
 
-// placeFile puts the cursor before the first entry that is to be delivered.
+// placeFile puts the cursor before the first entry to be delivered.
 func (r *reader) placeFile(f *file) error {
 	resume := r.pos
 	if f.header.SeqnumID == r.scannedP.SeqnumID {
@@ -79,7 +80,7 @@ func (r *reader) placeFile(f *file) error {
 	return nil
 }
 
-// resume puts the cursor behind the position.
+// resume puts the cursor after the position.
 func (r *reader) resume(f *file, p journal.Position) error {
 	f.cursor.SeekHead()
 	if p.IsZero() {
@@ -101,18 +102,33 @@ func (r *reader) resume(f *file, p journal.Position) error {
 	return nil
 }
 
-// checkResume reports that nothing is left of where we stopped the last time.
+// checkResume reports a gap if nothing is left of where we last stopped.
 func (r *reader) checkResume() {
 	p := r.from.Resume
 	if r.started || r.met || p.IsZero() {
 		return
 	}
 	r.met = true
+	if p.Boot != r.cfg.Boot && r.inMemory(&p) {
+		return // its journal ended with that boot, and was read up to then
+	}
 	r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapVacuumed, Since: time.UnixMicro(int64(p.Realtime))})
 }
 
-// bridge reports entries that are missing between the files before f and f. At the start of a boot numbers may be left
-// out, so that within a run only gaps inside a boot count.
+// inMemory reports whether what is newer than the position is in memory: journald stopped writing to the disk.
+func (r *reader) inMemory(p *journal.Position) bool {
+	memory := cmp.Or(r.cfg.Memory, "/run") + "/"
+	for _, f := range r.known {
+		last, ok := f.Last()
+		if ok && last.Realtime > p.Realtime && !strings.HasPrefix(f.path, memory) {
+			return false
+		}
+	}
+	return true
+}
+
+// bridge reports entries that are missing between the files before f and f. Numbers may be skipped at the start of
+// a boot, so within a run only gaps inside a boot count.
 func (r *reader) bridge(f *file) {
 	first, ok := f.First()
 	if !ok {
@@ -177,7 +193,7 @@ func (r *reader) keepTail(f *file) {
 	}
 }
 
-// ofUsers counts the entries from lo to hi that are in the journals of users, which we do not read otherwise.
+// ofUsers counts the entries from lo to hi in the journals of users, which we do not read otherwise.
 func (r *reader) ofUsers(id journal.ID, lo, hi uint64) (n uint64) {
 	for _, dir := range r.cfg.Dirs {
 		names, err := list(dir, true)

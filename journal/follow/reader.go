@@ -16,13 +16,13 @@ type reader struct {
 	emit func(journal.Batch) error
 
 	known    map[key]*file
-	open     []*file                    // of known and of those that are gone: those that may have more for us
+	open     []*file                    // of known files and of those gone: those that may have more entries
 	tails    map[journal.ID]journalTail // of files that are gone
 	told     map[string]string          // errors that have been reported, by path
 	trouble  error                      // what kept us from reading a file, or a directory, at the last look
 	troubled error                      // likewise, in the last batch
 	scanned  time.Time                  // when we last looked for files
-	scannedP journal.Position           // where we were then
+	scannedP journal.Position           // and where we were then
 	placed   int                        // files with entries so far
 	met      bool                       // one of them knows the position that we resume from
 	fatal    error                      // why we must end once all is read
@@ -60,9 +60,8 @@ func (r *reader) drain(ctx context.Context) error {
 	return nil
 }
 
-// refresh looks for new entries in all files. With the journals of users, entries of one writer are in several files, and
-// we may see a later one before an earlier one: but all that come before one that was seen by the first look are seen by
-// the second.
+// refresh looks for new entries in all files. With the journals of users, entries of one writer are in several files, and we
+// may see a later one before an earlier one; but a second look sees all that precede one that the first look saw.
 func (r *reader) refresh() {
 	for _, f := range r.open {
 		f.limit = math.MaxUint64
@@ -84,7 +83,7 @@ func (r *reader) refresh() {
 	}
 }
 
-// ready reports whether f stands at an entry that may be delivered.
+// ready reports whether the current entry of f may be delivered.
 func (r *reader) ready(f *file) bool {
 	return f.peek(r) && f.pos.Seqnum <= f.limit
 }
@@ -124,7 +123,7 @@ func (r *reader) take(ctx context.Context, f, next *file) error {
 	return nil
 }
 
-// deliver adds the entry that f stands at to the batch.
+// deliver adds the current entry of f to the batch.
 func (r *reader) deliver(f *file, pos *journal.Position) {
 	f.have = false
 	e := r.taken(f)
@@ -140,7 +139,7 @@ func (r *reader) deliver(f *file, pos *journal.Position) {
 	}
 }
 
-// deliverCurrent is deliver where the cursor stands at the entry.
+// deliverCurrent is deliver if the cursor is at the entry.
 func (r *reader) deliverCurrent(f *file, pos *journal.Position) {
 	replayed := f.cursor.Offset() <= f.replay
 	if replayed && pos.Realtime < r.since() {
@@ -167,8 +166,8 @@ func (r *reader) add(e *journal.Entry) {
 	r.delivered++
 }
 
-// copied reports whether a is an entry that was delivered under another number, up to b: journald copies what it wrote to
-// /run when /var is there. All files are of one journald, so that in a boot its clock orders them all.
+// copied reports whether a is an entry that was delivered under another number, up to b: journald copies what it wrote to /run
+// once /var is there. All files belong to one journald, so within a boot its clock orders them.
 func copied(a, b *journal.Position) bool {
 	return a.SeqnumID != b.SeqnumID && a.Boot == b.Boot && a.Monotonic <= b.Monotonic
 }
@@ -194,12 +193,12 @@ func (r *reader) full() bool {
 	return len(r.batch) >= maxEntries || len(r.text) >= maxBytes || len(r.gaps) >= maxEntries
 }
 
-// worthTelling reports whether the caller should hear of us: entries or gaps, that we have caught up, or a new position.
+// worthTelling reports whether there is something to deliver: entries or gaps, that we have caught up, or a new position.
 func (r *reader) worthTelling(since time.Duration) bool {
 	return len(r.batch) > 0 || len(r.gaps) > 0 || !r.caughtUp || !same(r.trouble, r.troubled) || (since >= moved && r.pos != r.toldPos)
 }
 
-// flush hands the batch over.
+// flush delivers the batch.
 func (r *reader) flush(caughtUp bool) error {
 	b := journal.Batch{Entries: r.batch, Gaps: r.gaps, Position: r.pos, CaughtUp: caughtUp, Trouble: r.trouble}
 	err := r.emit(b)
@@ -214,8 +213,8 @@ func same(a, b error) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
 }
 
-// finish is called when everything has been read: the position moves over what did not match, and files that will not
-// grow are put aside.
+// finish is called when everything was read: it moves the position over what did not match, and puts aside files that will
+// not grow.
 func (r *reader) finish() {
 	held := slices.ContainsFunc(r.open, func(f *file) bool { return f.have })
 	for _, f := range r.open {
@@ -233,7 +232,7 @@ func (r *reader) finish() {
 		}
 		return done
 	})
-	r.spare = nil // what is read ahead is at the start
+	r.spare = nil // reading ahead only happens at the start
 }
 
 func (r *reader) close() {
@@ -253,7 +252,7 @@ func (r *reader) since() uint64 {
 	return uint64(max(0, r.from.Since.UnixMicro()))
 }
 
-// before reports whether the entry that a stands at comes before that of b.
+// before reports whether the current entry of a precedes that of b.
 func (r *reader) before(a, b *file) bool { return r.earlier(&a.pos, &b.pos) }
 
 func (r *reader) compare(a, b *journal.Position) int {

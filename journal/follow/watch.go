@@ -30,9 +30,9 @@ func newWatch(dirs []string) (*watch, error) {
 	return &watch{dirs: dirs, file: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 16<<10)}, nil
 }
 
-// add watches the directories that are there; watching one twice does nothing. One that cannot be watched is looked at
-// every now and then all the same. Before the first wait it watches none: to read a file of a watched directory costs the
-// kernel a tenth more, and that is when most is read.
+// add watches the directories that are there; watching one twice does nothing. One that cannot be watched is
+// still looked at from time to time. Before the first wait it watches none: reading a file of a watched directory costs the
+// kernel a tenth more, and most is read then.
 func (w *watch) add() {
 	if !w.on {
 		return
@@ -48,8 +48,8 @@ func (w *watch) add() {
 	})
 }
 
-// wait returns when d has passed, something has happened, or ctx has ended. changed says that files may have come or
-// gone; that of the first call is that the watch begins.
+// wait returns after d, when something happened, or when ctx ends. changed says that files may have been created or removed;
+// the first call, which begins the watch, returns true.
 func (w *watch) wait(ctx context.Context, d time.Duration) (changed bool, err error) {
 	if !w.on {
 		w.on = true

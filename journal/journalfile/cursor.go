@@ -19,19 +19,19 @@ type Cursor struct {
 	walks []walk
 	built bool
 	dir   int    // in which direction the walks are set up
-	at    uint64 // offset of the current entry, or one between two entries
+	at    uint64 // offset of the current entry, or an offset between two entries
 	entry Entry
 	group int
 	raw   []byte    // the current entry's items, as they are in the file: offsets of data objects
-	words []word    // what the items mean, as far as it is known
-	means []meaning // the same, for those that mean anything
+	words []word    // what the items mean, where that is known
+	means []meaning // likewise, for those that mean anything
 	buf   []byte    // what Data returned last
 }
 
 // walk is a place in a list.
 type walk struct {
 	l    *list
-	from uint64 // entries of the list before that one belong to another walk
+	from uint64 // earlier entries of the list belong to another walk
 	i    uint64 // forward: the next to look at; backward: one more than that
 	off  uint64 // offset of the entry there; 0: not looked up
 }
@@ -47,13 +47,13 @@ func (f *File) Cursor(m *Match) *Cursor {
 // SeekHead goes before the first entry.
 func (c *Cursor) SeekHead() { c.at, c.dir, c.built = 0, 0, false }
 
-// SeekTail goes behind the last entry that Len counts.
+// SeekTail goes after the last entry that Len counts.
 func (c *Cursor) SeekTail() (err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	c.SeekHead()
 	if c.f.main.n > 0 {
 		c.at, err = c.f.at(&c.f.main, c.f.main.n-1)
-		c.at++ // objects are aligned: no entry is there, and later ones lie behind
+		c.at++ // objects are aligned: no entry is there, and later ones follow
 	}
 	return err
 }
@@ -66,11 +66,11 @@ func (c *Cursor) SeekSeqnum(n uint64) error {
 	return c.seek(&c.f.main, func(e []byte) bool { return le64(e, 16) >= n })
 }
 
-// SeekRealtime goes before the first entry that was received at usec (µs since 1970) or later. Where the clock was set
-// back in the midst of the file it is one of the possible places.
+// SeekRealtime goes before the first entry that was received at usec (µs since 1970) or later. If the clock was set back
+// within the file, it is one of the possible places.
 func (c *Cursor) SeekRealtime(usec uint64) error {
 	h, err := c.f.Header()
-	switch { // most files are older as a whole, or newer: of them no entry need be looked at
+	switch { // most files are older as a whole, or newer: then no entry needs to be read
 	case err != nil:
 		return err
 	case usec <= h.HeadRealtime:
@@ -82,8 +82,8 @@ func (c *Cursor) SeekRealtime(usec uint64) error {
 	return c.seek(&c.f.main, func(e []byte) bool { return le64(e, 24) >= usec })
 }
 
-// SeekMonotonic goes before the first entry of the boot that was received at usec (µs) or later; if there is none, behind
-// the boot's last one. found is false, and the cursor stays, when the file has no entry of that boot.
+// SeekMonotonic goes before the first entry of the boot that was received at usec (µs) or later; if there is none, after
+// the boot's last one. If the file has no entry of that boot, found is false and the cursor stays.
 func (c *Cursor) SeekMonotonic(boot journal.ID, usec uint64) (found bool, err error) {
 	l, err := c.bootList(boot)
 	if err != nil || l.n == 0 {
@@ -102,7 +102,7 @@ func (c *Cursor) bootList(boot journal.ID) (l list, err error) {
 	return c.f.postings(off)
 }
 
-// seek goes before the first entry of l for which ok holds, or behind the last.
+// seek goes before the first entry of l for which ok holds, or after the last.
 func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	i := c.f.search(l, 0, c.f.isEntry(ok))
@@ -119,8 +119,8 @@ func (c *Cursor) seek(l *list, ok func(e []byte) bool) (err error) {
 }
 
 // Next goes to the next matching entry and reports whether there is one. At the end it stays at the last entry: after
-// Refresh it may be called again. When it returns an error it has stepped over an entry or a list that cannot be read;
-// unless the error is ErrUnreadable, the next call goes on behind it.
+// Refresh it may be called again. If it returns an error, it skipped an entry or a list that cannot be read; unless the error
+// is ErrUnreadable, the next call goes on after it.
 func (c *Cursor) Next() (ok bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
 	return c.step(+1)
@@ -157,8 +157,8 @@ func (c *Cursor) step(dir int) (bool, error) {
 	}
 }
 
-// take makes b the current entry. Items are in the order of their offsets, so that those that come again and again are at
-// the same place from entry to entry: there their meaning stays.
+// take makes b the current entry. Items are in the order of their offsets, so recurring ones are at the same place in
+// every entry: their meaning is kept.
 func (c *Cursor) take(b []byte, group int) {
 	c.entry.parse(b)
 	c.group = group
@@ -175,8 +175,8 @@ func (c *Cursor) take(b []byte, group int) {
 	copy(c.raw, b)
 }
 
-// compare forgets the meaning of the items that are not those of the entry before. Two compact items are looked at at once:
-// most stay the same.
+// compare forgets the meaning of the items that differ from those of the previous entry. It compares two compact items at
+// once: most stay the same.
 func (c *Cursor) compare(now []byte) {
 	old, stride, each := c.raw, 8, 2
 	if !c.f.compact {
@@ -207,7 +207,7 @@ func (c *Cursor) compare(now []byte) {
 // item is the offset of the i-th data object of the current entry.
 func (c *Cursor) item(i int) uint64 { return c.f.offsetAt(c.raw, uint64(i)*c.f.entryItemSize()) }
 
-// prepare makes the walks fit the direction and the file as it has grown.
+// prepare adapts the walks to the direction, and to the file if it grew.
 func (c *Cursor) prepare(dir int) error {
 	if err := c.m.refresh(); err != nil {
 		return err
@@ -235,12 +235,13 @@ func (c *Cursor) fallBack(err error) error {
 	return err
 }
 
-// build chooses the lists to walk: those of the rarest terms, and the end of the list of all for what is not in them yet.
+// build chooses the lists to walk: those of the rarest terms, and the end of the list of all entries, for what is not in them
+// yet.
 func (c *Cursor) build() error {
 	c.walks, c.dir, c.built = c.walks[:0], 0, true
 	lists, ok, err := c.m.drivers()
 	all := walk{l: &c.f.main}
-	if ok && err == nil { // where an index is damaged, every entry is looked at
+	if ok && err == nil { // if an index is damaged, every entry is read
 		all.from = c.f.main.n - min(c.f.main.n, tail)
 		for i := range lists {
 			c.walks = append(c.walks, walk{l: &lists[i]})
@@ -250,7 +251,7 @@ func (c *Cursor) build() error {
 	return err
 }
 
-// aim sets the walk up to go on from the entry at offset at. It reports whether the list is there as a whole.
+// aim makes the walk go on from the entry at offset at. It reports whether the whole list is there.
 func (w *walk) aim(f *File, at uint64, dir int) (ok bool) {
 	ok = true
 	w.off = 0
@@ -293,8 +294,8 @@ func (w *walk) move(dir int) {
 	w.off = 0
 }
 
-// advance moves all walks over the nearest entry and returns its offset; 0 when there is none. Entries that a writer has
-// reserved a place for and not written (offset 0) are stepped over.
+// advance moves all walks over the nearest entry and returns its offset; 0 if there is none. It skips places that a writer
+// reserved and did not fill (offset 0).
 func (c *Cursor) advance() (uint64, error) {
 	for {
 		best, err := c.nearest()
@@ -338,7 +339,7 @@ func (c *Cursor) nearest() (best uint64, err error) {
 	return best, nil
 }
 
-// hole reports whether the walk stands at an item, and not at its end.
+// hole reports whether the walk is at an item, and not at its end.
 func (w *walk) hole(dir int) bool {
 	if dir < 0 {
 		return w.i > w.from
@@ -346,7 +347,7 @@ func (w *walk) hole(dir int) bool {
 	return w.i < w.l.n
 }
 
-// finish gives a list up whose array cannot be read.
+// finish gives up a list whose array cannot be read.
 func (w *walk) finish(dir int) {
 	w.off, w.i = 0, w.l.n
 	if dir < 0 {
@@ -360,7 +361,7 @@ func (c *Cursor) Entry() Entry { return c.entry }
 // Group is the index of the first group of the selector that the current entry is in.
 func (c *Cursor) Group() int { return c.group }
 
-// Offset is where in the file the current entry is. It grows from entry to entry; 0 stands before the first.
+// Offset is where in the file the current entry is. It grows from entry to entry; 0 is before the first.
 func (c *Cursor) Offset() uint64 { return c.at }
 
 // Fields is the number of fields of the current entry.

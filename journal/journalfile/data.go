@@ -23,7 +23,7 @@ func (f *File) findField(name []byte) (uint64, error) {
 	})
 }
 
-// chain walks the hash chain of a bucket until is says yes of an object with that hash.
+// chain walks the hash chain of a bucket until is returns true for an object with that hash.
 func (f *File) chain(table, n, h uint64, kind byte, is func(off uint64) (bool, error)) (uint64, error) {
 	if n == 0 || n > f.used/bucketSize || table > f.used-n*bucketSize {
 		return 0, fmt.Errorf("%w: hash table of %d buckets at offset %d", ErrCorrupt, n, table)
@@ -90,8 +90,8 @@ func (f *File) postings(off uint64) (list, error) {
 	}, nil
 }
 
-// values calls each with the data objects of a field, newest first, until it reaches one that it saw the last time. It
-// returns where to stop the next time.
+// values calls each with the data objects of a field, newest first, until it reaches one that it saw last time. It
+// returns where to stop next time.
 func (f *File) values(field []byte, seen uint64, each func(off uint64) error) (uint64, error) {
 	fieldOff, err := f.findField(field)
 	if fieldOff == 0 || err != nil {
@@ -102,7 +102,7 @@ func (f *File) values(field []byte, seen uint64, each func(off uint64) error) (u
 		return seen, err
 	}
 	head := le64(b, fieldHead)
-	// The object at the head of the chain is the newest; the chain goes to ever older, that is lower ones.
+	// The object at the head of the chain is the newest; the chain leads to older ones, at lower offsets.
 	for off, last := head, f.used; off != 0 && off != seen; {
 		if off >= last {
 			return seen, fmt.Errorf("%w: values of field %q go in a circle", ErrCorrupt, field)

@@ -22,8 +22,8 @@ const (
 	identifier
 )
 
-// decoder remembers the meaning of data objects: most fields of an entry are those of entries before, and then the
-// object itself is not looked at.
+// decoder remembers the meaning of data objects: most fields of an entry are those of earlier entries, and then it does not
+// look at the object.
 type decoder struct {
 	known   []known           // maxKnown, once there is one
 	names   map[string]string // at most maxNames
@@ -46,18 +46,18 @@ type meaning struct {
 	name   string // of transport, unit and identifier
 }
 
-// maxNames bounds the unit and program names kept for a file; beyond it they are forgotten and learnt anew.
+// maxNames bounds the unit and program names kept for a file; if there are more, it forgets all and learns them again.
 const maxNames = 4096
 
 // longestName is the longest unit name or identifier that is kept; longer ones are cut.
 const longestName = 256
 
 // Read fills e with the current entry, all but Position and Replayed, and appends its message to buf, at most limit bytes;
-// e.Message is that part of the returned slice. whole is false when the message was cut. Of a repeated field the first
-// counts.
+// e.Message is that part of the returned slice. whole is false if the message was cut. If a field repeats, the first
+// wins.
 func (c *Cursor) Read(e *journal.Entry, buf []byte, limit int) (_ []byte, whole bool, err error) {
 	defer c.f.guard(debug.SetPanicOnFault(true), &err)
-	*e = journal.Entry{} // what is built elsewhere and copied here in larger pieces stalls the processor
+	*e = journal.Entry{} // building it elsewhere and copying it here in larger pieces would stall the processor
 	e.Time, e.Boot, e.UID = time.UnixMicro(int64(c.entry.Realtime)), c.entry.Boot, -1
 	whole = true
 	for i, w := range c.words {
@@ -126,7 +126,7 @@ func (f *File) message(buf []byte, off uint64, limit int) (_ []byte, whole bool,
 
 // meaning says what the data object at off means.
 func (f *File) meaning(off uint64) (meaning, error) {
-	if f.win.main.at(off, objectHeader) != nil { // new, and to look is as cheap as to remember
+	if f.win.main.at(off, objectHeader) != nil { // new: looking is as cheap as remembering
 		return f.look(off)
 	}
 	if f.words.known == nil {
@@ -199,7 +199,7 @@ func hasPrefix(p []byte, prefix string) bool {
 	return len(p) >= len(prefix) && string(p[:len(prefix)]) == prefix
 }
 
-// number reads a PID or UID, which journald wrote; what is none counts as unknown.
+// number reads a PID or UID, which journald wrote; anything else counts as unknown.
 func number(b []byte, w word) int64 {
 	if w == pid {
 		n, err := strconv.ParseUint(string(b), 10, 31)

@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is an open journal file. It may be written by journald at the same time. It is used from one goroutine at a time;
-// cursors and matches of a file belong to the same goroutine.
+// File is an open journal file. journald may write to it at the same time. Use it, with its cursors and matches, from one
+// goroutine at a time.
 type File struct {
 	layout
 	path  string
 	file  *os.File
-	fd    int    // of file: what is copied is read without its locks
+	fd    int    // of file: copies are read without its locks
 	data  []byte // the file, mapped
-	used  uint64 // objects end here: what the header says, and never more than is mapped
+	used  uint64 // objects end here: where the header says, but not beyond the mapping
 	main  list   // all entries
 	words decoder
 	unzip unzipper
@@ -31,7 +31,7 @@ type File struct {
 }
 
 // Open opens the journal file at path for reading. It fails with an error that wraps ErrUnsupported, ErrNotJournal or
-// ErrCorrupt, or with one of package fs. An empty file is ErrNotJournal: its writer has not come to the header yet.
+// ErrCorrupt, or with one of package fs. An empty file is ErrNotJournal: it has no header yet.
 func Open(path string) (*File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func Open(path string) (*File, error) {
 	}
 	f := &File{path: path, file: file, fd: int(file.Fd())}
 	if err := f.load(); err != nil {
-		_ = f.Close() // the first error says it all
+		_ = f.Close() // the first error is the cause
 		return nil, fmt.Errorf("open journal file %s: %w", path, err)
 	}
 	return f, nil
@@ -67,10 +67,10 @@ func (f *File) Header() (h Header, err error) {
 	return parseHeader(f.data), nil
 }
 
-// Len is the number of entries that cursors see. It changes in Refresh only.
+// Len is the number of entries that cursors see. Only Refresh changes it.
 func (f *File) Len() uint64 { return f.main.n }
 
-// Refresh looks for new entries and reports whether there are any. While there are none it costs a few loads from
+// Refresh looks for new entries and reports whether there are any. If there are none, it costs a few loads from
 // memory and no system call.
 func (f *File) Refresh() (grown bool, err error) {
 	defer f.guard(debug.SetPanicOnFault(true), &err)
@@ -91,18 +91,18 @@ func (f *File) refresh() (bool, error) {
 			return false, err
 		}
 	}
-	// A file that is shorter than it says was cut; what is left of it is still readable.
+	// A file that is shorter than it says was truncated; the rest is still readable.
 	f.used = min(used, uint64(len(f.data)))
 	f.win.forget()
 	f.main.items.forget()
 	f.tables(f.data)
 	f.main.head = le64(f.data, 176)
-	// Each linked entry takes at least an item in an array: more cannot be.
+	// Each linked entry takes at least an item in an array: there cannot be more.
 	f.main.n = min(n, f.used/f.itemSize())
 	return true, nil
 }
 
-// remap maps the file in its present length.
+// remap maps the file with its present length.
 func (f *File) remap() error {
 	st, err := f.file.Stat()
 	if err != nil {
@@ -138,7 +138,7 @@ func (f *File) unmap() error {
 	return nil
 }
 
-// Close frees the file. Its cursors are of no use afterwards.
+// Close closes the file. Do not use its cursors afterwards.
 func (f *File) Close() error {
 	err := f.unmap()
 	if f.file != nil {
@@ -158,8 +158,8 @@ func (f *File) load64(off uint64) uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// guard is deferred around everything that reads the mapping: it turns the SIGBUS of a page that is gone into an error of
-// this file. Nothing that points into the mapping ever leaves the package, so that no fault can happen elsewhere.
+// guard is deferred around everything that reads the mapping: it turns the SIGBUS of a missing page into an error of this
+// file. Nothing that points into the mapping leaves the package, so no fault can happen elsewhere.
 func (f *File) guard(before bool, err *error) {
 	debug.SetPanicOnFault(before)
 	r := recover()
@@ -181,7 +181,7 @@ func (f *File) maps(addr uintptr) bool {
 	return len(f.data) > 0 && addr-start < uintptr(len(f.data))
 }
 
-// First and Last return the first and the last entry; ok is false when there is none that can be read.
+// First and Last return the first and the last entry; ok is false if none can be read.
 func (f *File) First() (e Entry, ok bool) { return f.nth(0) }
 
 // Last returns the last entry that Len counts. See First.
@@ -211,7 +211,7 @@ func (f *File) read(i uint64) (e Entry, err error) {
 	return e, err
 }
 
-// CountSeqnums counts the entries whose sequence numbers are from lo to hi, without looking at all of them.
+// CountSeqnums counts the entries with sequence numbers from lo to hi, without reading all of them.
 func (f *File) CountSeqnums(lo, hi uint64) (n uint64, err error) {
 	defer f.guard(debug.SetPanicOnFault(true), &err)
 	from := f.search(&f.main, 0, f.isEntry(func(e []byte) bool { return le64(e, 16) >= lo }))
@@ -219,7 +219,7 @@ func (f *File) CountSeqnums(lo, hi uint64) (n uint64, err error) {
 	return max(to, from) - from, nil
 }
 
-// isEntry makes a predicate on offsets of one on entries; it does not hold for those that cannot be read.
+// isEntry turns a predicate on entries into one on offsets, which is false for entries that cannot be read.
 func (f *File) isEntry(ok func(e []byte) bool) func(off uint64) bool {
 	return func(off uint64) bool {
 		e, err := f.entry(off)

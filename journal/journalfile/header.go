@@ -9,19 +9,19 @@ import (
 	"exile/journal"
 )
 
-// Errors that callers tell apart with errors.Is. ErrUnsupported and ErrNotJournal come from Open only.
+// Errors to check for with errors.Is. Only Open returns ErrUnsupported and ErrNotJournal.
 var (
 	// ErrUnsupported: the file was written in a format newer than this package. Read it with journalctl.
 	ErrUnsupported = errors.New("journal file format is newer than this program")
-	// ErrNotJournal: no journal file at all, or one that its writer has only just created.
+	// ErrNotJournal: not a journal file, or one that was just created.
 	ErrNotJournal = errors.New("not a journal file")
-	// ErrCorrupt: an object is not what the file says that it is. Other objects may be readable.
+	// ErrCorrupt: an object is not what the file says. Other objects may be readable.
 	ErrCorrupt = errors.New("journal file is corrupt")
 	// ErrUnreadable: a page of the file cannot be read: the file was truncated under us, or the disk fails.
 	ErrUnreadable = errors.New("journal file cannot be read any more")
 )
 
-// State is what a file's last writer said of it.
+// State is what a file's last writer said about it.
 type State uint8
 
 // The states of a file.
@@ -42,7 +42,7 @@ const (
 	flagsKnown = flagXZ | flagLZ4 | flagKeyedHash | flagZSTD | flagCompact
 )
 
-// Header has the fields of the file's header that say what the file is about. Times are µs.
+// Header has the fields of the header that describe the file. Times are µs.
 type Header struct {
 	State         State
 	FileID        journal.ID
@@ -53,7 +53,7 @@ type Header struct {
 	TailSeqnum    uint64     // the last one given out for this file
 	HeadRealtime  uint64     // µs since 1970
 	TailRealtime  uint64     // µs since 1970
-	TailMonotonic uint64     // µs, in TailBoot when that is to be trusted
+	TailMonotonic uint64     // µs, in TailBoot if that can be trusted
 	Entries       uint64     // linked into the index
 	Compact       bool
 	Sealed        bool
@@ -69,7 +69,7 @@ const (
 	offState      = 16
 )
 
-// layout is what does not change any more once a file has an entry.
+// layout is what no longer changes once a file has an entry.
 type layout struct {
 	compact   bool
 	keyed     bool

@@ -5,9 +5,9 @@ import (
 	"sort"
 )
 
-// list is a list of entries in the order in which they were written, which is that of their offsets: all entries of the
-// file, or those of one data object. On disk it is a chain of arrays that double in size, and for data objects a first
-// entry beside it. The chain is learnt as far as it is walked.
+// list is a list of entries in the order in which they were written, which is that of their offsets: all entries of the file,
+// or those of one data object. On disk it is a chain of arrays that double in size and, for data objects, a first entry apart
+// from them. The chain is learned as it is walked.
 type list struct {
 	first  uint64 // offset of the entry that comes before the arrays; 0: there is none
 	head   uint64 // offset of the first array
@@ -22,7 +22,7 @@ type chunk struct {
 	base uint64 // how many entries of the list come before it
 	off  uint64
 	n    uint64
-	next uint64 // offset of the array behind it; 0: there was none yet
+	next uint64 // offset of the next array; 0: there was none yet
 }
 
 // at returns the offset of the i-th entry. i < l.n.
@@ -37,7 +37,7 @@ func (f *File) at(l *list, i uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The chunk was checked when it was learnt, and a file in use only grows.
+	// The chunk was checked when it was learned, and a file in use only grows.
 	size := f.itemSize()
 	at := c.off + arrayItems + (i-c.base)*size
 	if at+size > f.used {
@@ -72,8 +72,8 @@ func (f *File) chunk(l *list, i uint64) (chunk, error) {
 
 func (c chunk) end() uint64 { return c.base + c.n }
 
-// learn adds the next array of the chain. Writers append, so that each lies behind the one before: a chain that does not
-// would have no end.
+// learn adds the next array of the chain. Writers append, so each array follows the previous one in the file: a chain that
+// does not might have no end.
 func (f *File) learn(l *list) error {
 	next := chunk{off: l.head}
 	if len(l.chunks) > 0 {
@@ -102,8 +102,8 @@ func (f *File) learn(l *list) error {
 	return nil
 }
 
-// search returns the index of the first entry of l from lo on for which ok holds, or l.n. ok must hold for all entries
-// behind one for which it holds. Entries that cannot be read are taken as those before them.
+// search returns the index of the first entry of l from lo on for which ok holds, or l.n. If ok holds for an entry,
+// it must hold for all later ones. Entries that cannot be read count as the ones before them.
 func (f *File) search(l *list, lo uint64, ok func(off uint64) bool) uint64 {
 	hi := l.n
 	for lo < hi {

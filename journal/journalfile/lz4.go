@@ -2,15 +2,15 @@ package journalfile
 
 import "encoding/binary"
 
-// lz4Block expands the beginning of a raw block. Libraries expand it only as a whole, and of 768 MB we want a few bytes.
+// lz4Block expands the beginning of a raw block. Libraries only expand all of it, and we want a few bytes of up to 768 MB.
 type lz4Block struct {
 	block []byte // what is not read yet
-	dst   []byte // what it expands to is appended to that
+	dst   []byte // the result is appended to it
 	start int    // where in dst it begins
 	most  int    // bytes that are wanted
 }
 
-// expand reports whether that is a block, as far as it was read.
+// expand reports whether it is a block, as far as it was read.
 func (z *lz4Block) expand() (ok bool) {
 	for len(z.block) > 0 {
 		token := z.block[0]
@@ -32,7 +32,7 @@ func (z *lz4Block) room() int { return z.start + z.most - len(z.dst) }
 
 func (z *lz4Block) literals(bits byte) (ok bool) {
 	n, ok := z.length(bits)
-	n = min(n, z.room()) // what is not wanted may not be there
+	n = min(n, z.room()) // what is not wanted may be missing
 	if !ok || n > len(z.block) {
 		return false
 	}

@@ -10,12 +10,12 @@ import (
 	"exile/journal"
 )
 
-// Match is a selector in terms of one file: which data objects an entry must have. Values that the file does not have yet
-// are looked for again when the file has grown.
+// Match is a selector in terms of one file: which data objects an entry must have. It looks again for missing values
+// when the file has grown.
 type Match struct {
 	f      *File
 	groups []group
-	seen   uint64 // entries of the file when we looked last, and one
+	seen   uint64 // entries of the file when we last looked, plus one
 }
 
 type group struct{ terms []term }
@@ -27,10 +27,10 @@ type term struct {
 	patterns []string
 	newest   uint64 // the newest value of the field that the patterns were compared with
 	offs     []uint64
-	place    uint64 // where among an entry's items the last one was: that of the next is often there, too
+	place    uint64 // where among an entry's items the last one was: the next is often there too
 }
 
-// Match compiles a selector. It fails when a pattern is malformed, or the file's hash tables are.
+// Match compiles a selector. It fails if a pattern or the file's hash tables are malformed.
 func (f *File) Match(s journal.Selector) (m *Match, err error) {
 	m = &Match{f: f}
 	for _, g := range s {
@@ -62,8 +62,8 @@ func newTerm(t journal.Term) (term, error) {
 	return c, nil
 }
 
-// refresh looks for the values that were not there. Where the tables are damaged it says so once, and goes on with what
-// was found; it tries again when the file has grown.
+// refresh looks for the values that were missing. If the tables are damaged it says so once, and goes on with what it found; it
+// tries again when the file has grown.
 func (m *Match) refresh() error {
 	if m.seen == m.f.main.n+1 || m.f.main.n == 0 {
 		return nil
@@ -99,7 +99,7 @@ func (t *term) resolve(f *File) (err error) {
 
 // offer adds the data object at off if a pattern matches its value.
 func (t *term) offer(f *File, off uint64) error {
-	const longest = 4096 // longer ones are no names
+	const longest = 4096 // longer ones are not names
 	buf, whole, err := f.payload(f.words.scratch[:0], off, longest)
 	f.words.scratch = buf
 	if err != nil || !whole {
@@ -120,7 +120,7 @@ func (t *term) add(off uint64) {
 	}
 }
 
-// group returns the index of the first group that an entry with these items is in; -1: none.
+// group returns the index of the first group that matches an entry with these items; -1: none.
 func (m *Match) group(items []byte) int {
 	if len(m.groups) == 0 {
 		return 0
@@ -172,8 +172,8 @@ func (t *term) has(off uint64) bool {
 // maxDrivers bounds how many lists of entries a cursor merges: beyond that, looking at every entry is cheaper.
 const maxDrivers = 32
 
-// drivers returns the lists that all matching entries are in: for each group, those of its rarest term. ok is false when
-// every entry must be looked at.
+// drivers returns the lists that all matching entries are in: for each group, those of its rarest term. ok is false if
+// every entry must be read.
 func (m *Match) drivers() (lists []list, ok bool, err error) {
 	for i := range m.groups {
 		l, ok, err := m.groups[i].rarest(m.f)

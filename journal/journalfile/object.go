@@ -36,8 +36,8 @@ const (
 	dataHead      = 64
 )
 
-// object returns the bytes of the object at off, which is of that type and at least least bytes long. The bytes may
-// change while we look at them: whoever checks a number must have read it once.
+// object returns the bytes of the object at off, which is of that type and at least least bytes long. The bytes may change
+// while we look at them: read a number only once, then check it.
 func (f *File) object(off uint64, kind byte, least uint64) ([]byte, error) {
 	if off%8 != 0 || off < f.hdrSize || off > f.used || f.used-off < objectHeader {
 		return nil, fmt.Errorf("%w: no object can be at offset %d", ErrCorrupt, off)
@@ -83,7 +83,7 @@ func (l *layout) offsetAt(b []byte, at uint64) uint64 {
 	return le64(b, at)
 }
 
-// Entry is the fixed part of an entry: what a cursor of journalctl is made of.
+// Entry is the fixed part of an entry: what a cursor of journalctl has.
 type Entry struct {
 	Seqnum    uint64
 	Realtime  uint64 // µs since 1970
@@ -92,7 +92,7 @@ type Entry struct {
 	XorHash   uint64
 }
 
-// Position is the position behind the entry.
+// Position is the position after the entry.
 func (e *Entry) Position(seqnumID journal.ID) journal.Position {
 	return journal.Position{
 		SeqnumID: seqnumID, Seqnum: e.Seqnum, Boot: e.Boot, Monotonic: e.Monotonic, Realtime: e.Realtime, XorHash: e.XorHash,

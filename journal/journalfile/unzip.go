@@ -27,11 +27,11 @@ const maxWindow = 16 << 20
 // maxField is the largest field that journald accepts (DATA_SIZE_MAX).
 const maxField = 768 << 20
 
-// maxBlock is more than a format takes at once, and more than it adds to what cannot be compressed but for the 255th part of LZ4:
-// so much must be read besides what is wanted.
+// maxBlock is how much must be read beyond what is wanted: more than a format takes at once, and more than it adds to what
+// cannot be compressed, apart from LZ4's 255th part.
 const maxBlock = 1 << 20
 
-// unzipper expands compressed payloads, whose numbers may be lies.
+// unzipper expands compressed payloads, whose lengths may be wrong.
 type unzipper struct {
 	zstd *zstd.Decoder
 	src  bytes.Reader
@@ -91,7 +91,7 @@ func (u *unzipper) expandLZ4(dst []byte, limit int) (_ []byte, whole bool, err e
 	return z.dst[:z.start+n], whole, nil
 }
 
-// shrink gives large buffers back: one large field shall not cost memory for ever.
+// shrink frees large buffers: one large field must not cost memory for ever.
 func (u *unzipper) shrink() {
 	const keep = 1 << 20
 	if cap(u.in) > keep {
@@ -111,9 +111,9 @@ func (u *unzipper) expandXZ(dst []byte, limit int) (_ []byte, whole bool, err er
 	return readUpTo(dst, r, limit, "xz")
 }
 
-// checkXZ refuses streams whose dictionary would not be of journald's making: the library would allocate it at once.
-// The stream header has 12 bytes; the block header follows: size, flags, up to two sizes that journald gives and a stream
-// does not, and one filter: LZMA2, one byte of properties.
+// checkXZ refuses streams with a larger dictionary than journald's: the library would allocate it at once. The stream header
+// has 12 bytes; then comes the block header: size, flags, up to two sizes that journald writes and a stream does not, and one
+// filter: LZMA2, one byte of properties.
 func checkXZ(p []byte) error {
 	const sizeOfCompressed, sizeOfAll = 0x40, 0x80
 	if len(p) < 24 || p[13]&^(sizeOfCompressed|sizeOfAll) != 0 {

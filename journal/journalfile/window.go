@@ -2,13 +2,13 @@ package journalfile
 
 import "golang.org/x/sys/unix"
 
-// window is a copy of a stretch of the file. To touch a page of a mapping for the first time costs five times what it costs
-// to copy a kilobyte of it, and the kernel maps those around it too: whoever walks through a file, or hops through it, is
-// better off with copies. What is larger than the copy is read from the mapping.
+// window is a copy of a stretch of the file. Touching a page of a mapping for the first time costs five times as much as
+// copying a kilobyte of it, and the kernel maps the pages around it too: walking or hopping through a file is faster with
+// copies. What is larger than the copy is read from the mapping.
 type window struct {
 	last uint64 // the entry that the window was last wanted for
 	main stretch
-	side stretch // of what is far away: what an entry refers to, the index
+	side stretch // of what is elsewhere: what an entry refers to, the index
 }
 
 // stretch is a copy of some bytes of the file.
@@ -26,7 +26,7 @@ const (
 	windowItems = 1 << 10   // of an entry array; a power of two
 )
 
-// prime makes the window have the entry at off and what lies around it.
+// prime fills the window with the entry at off and its surroundings.
 func (f *File) prime(off uint64) {
 	w := &f.win
 	near := w.last != 0 && off-w.last <= strideNear
@@ -48,18 +48,17 @@ func (f *File) fill(s *stretch, base uint64, size int) {
 	}
 	s.base = base
 	n, _ := unix.Pread(f.fd, s.buf[:min(uint64(size), f.used-min(f.used, base))], int64(base))
-	s.buf = s.buf[:max(n, 0)] // an error comes again, and is reported, when the mapping is read
+	s.buf = s.buf[:max(n, 0)] // an error occurs again, and is reported, when the mapping is read
 }
 
-// forget empties the window; after the file has grown it may be wrong.
+// forget empties the window, which may be wrong after the file has grown.
 func (w *window) forget() {
 	w.last = 0
 	w.main.forget()
 	w.side.forget()
 }
 
-// forget empties the stretch, and frees a large one: a file that is only waited for shall not keep it. The small ones are
-// needed again with the next entry.
+// forget empties the stretch, and frees a large one: an idle file must not keep it. The next entry needs the small ones again.
 func (s *stretch) forget() {
 	if cap(s.buf) > windowSmall {
 		s.buf = nil
@@ -67,7 +66,7 @@ func (s *stretch) forget() {
 	s.buf = s.buf[:0]
 }
 
-// at returns the bytes from off on that are in the stretch; none when there are not at least n.
+// at returns the bytes of the stretch from off on, or none if there are fewer than n.
 func (s *stretch) at(off uint64, n int) []byte {
 	if i := off - s.base; i < uint64(len(s.buf)) && uint64(len(s.buf))-i >= uint64(n) {
 		return s.buf[i:]
@@ -75,7 +74,7 @@ func (s *stretch) at(off uint64, n int) []byte {
 	return nil
 }
 
-// object is File.object; nil when the stretch does not have it as a whole.
+// object is File.object, or nil if the stretch does not have all of it.
 func (s *stretch) object(off uint64, kind byte, least uint64) []byte {
 	b := s.at(off, objectHeader)
 	if b == nil || off%8 != 0 || b[0] != kind {
@@ -102,7 +101,7 @@ func (f *File) near(off uint64, kind byte, least uint64) ([]byte, error) {
 	return f.object(off, kind, least)
 }
 
-// fixed returns the first n bytes of the object at off, which are valid as those of near are, and the size of it all.
+// fixed returns the first n bytes of the object at off, valid as long as those of near, and the size of the whole.
 func (f *File) fixed(off uint64, kind byte, n int) (b []byte, size uint64, err error) {
 	s := &f.win.side
 	if s.at(off, n) == nil {

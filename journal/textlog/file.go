@@ -10,23 +10,22 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"exile/journal"
 )
 
 const (
 	maxLine  = 64 << 10 // longer lines are cut
 	bufSize  = 2 * maxLine
-	headSize = 1024 // of its first bytes a file is known again
+	headSize = 1024 // a file is recognized by so many of its first bytes
 )
 
-var headTable = crc64.MakeTable(crc64.ECMA)
+// headTable returns a table that hash/crc64 makes once.
+func headTable() *crc64.Table { return crc64.MakeTable(crc64.ECMA) }
 
 // errTruncated says that the file no longer holds what was read from it.
 var errTruncated = errors.New("truncated")
 
-// fileID is what the kernel knows a file by. Inode numbers are used again: compare the head too.
+// fileID identifies a file to the kernel. Inode numbers are reused: compare the head too.
 type fileID struct{ device, inode uint64 }
 
 // file is an open log file and how far it has been read.
@@ -39,13 +38,13 @@ type file struct {
 	size     int64
 	links    uint64 // names that it has
 
-	adopted bool // it is being read; else only found
+	adopted bool // it is being read, not only found
 	moved   bool // another file has its name now, or it is a copy
 	failed  bool // its last read failed, and that has been reported
 	grown   time.Time
 
 	offset  int64 // of the first byte not taken yet
-	resume  int64 // lines that end at or before it have been acted upon
+	resume  int64 // lines that end at or before it were acted upon
 	head    [headSize]byte
 	headLen int
 	sum     uint64 // of head[:summed]
@@ -54,20 +53,20 @@ type file struct {
 	buf        []byte // buf[start:end] is what was read and not taken; it begins at offset
 	start, end int
 	eof        bool
-	skipping   bool // within a line whose beginning has been delivered or lost
+	skipping   bool // within a line whose beginning was delivered or lost
 	last       time.Time
 	repeats    Repeats
-	undated    bool // line has no stamp that we know, or one that is not to be believed
+	undated    bool // line has no stamp that we know, or an implausible one
 
 	ready  bool // line is the next, length its bytes in buf
 	line   Line
 	length int
-	cut    uint64 // lines cut since it was last asked
+	cut    uint64 // lines cut since the last question
 }
 
-// open opens the regular file at name. It never blocks, not even on a FIFO that somebody put there.
-func open(log, name string) (*file, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+// openLog opens the regular file at name, which holds a part of log.
+func (c Config) openLog(log, name string) (*file, error) {
+	f, err := c.open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open text log: %w", err)
 	}
@@ -113,7 +112,7 @@ func (f *file) seek(offset int64) error {
 	return nil
 }
 
-// holds reports whether the file has been read up to p some time ago, judged by its content.
+// holds reports whether, by its content, the file was once read up to p.
 func (f *file) holds(p place) bool {
 	if f.size < p.offset {
 		return false
@@ -122,25 +121,25 @@ func (f *file) holds(p place) bool {
 	if _, err := f.f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return false
 	}
-	return crc64.Checksum(head, headTable) == p.head
+	return crc64.Checksum(head, headTable()) == p.head
 }
 
 // sameHead reports whether the file begins with all the bytes that were first seen.
 func (f *file) sameHead() bool {
-	return f.headLen == headSize && f.holds(place{offset: headSize, head: crc64.Checksum(f.head[:], headTable)})
+	return f.headLen == headSize && f.holds(place{offset: headSize, head: crc64.Checksum(f.head[:], headTable())})
 }
 
 // place is where the file has been read to.
 func (f *file) place() place {
 	if n := int(min(f.offset, headSize)); n > f.summed {
-		f.sum, f.summed = crc64.Update(f.sum, headTable, f.head[f.summed:n]), n
+		f.sum, f.summed = crc64.Update(f.sum, headTable(), f.head[f.summed:n]), n
 	}
 	return place{fileID: f.id, offset: f.offset, head: f.sum}
 }
 
-// fill reads on when no whole line is left in the buffer, and so makes lines handed out before invalid.
-func (f *file) fill(loc *time.Location) error {
-	if f.prepare(loc) {
+// fill reads on if there is no whole line left in the buffer. Lines that were returned before become invalid.
+func (f *file) fill(ref Reference) error {
+	if f.prepare(ref) {
 		return nil
 	}
 	if f.buf == nil {
@@ -153,7 +152,7 @@ func (f *file) fill(loc *time.Location) error {
 		return fmt.Errorf("read text log: %w", err)
 	}
 	f.eof = err != nil
-	// Verified after the read: what was read before the file was truncated is good.
+	// Checked after the read: what was read before the file was truncated is good.
 	if err := f.verify(at); err != nil {
 		return err
 	}
@@ -164,13 +163,13 @@ func (f *file) fill(loc *time.Location) error {
 		f.headLen = int(at) + copy(f.head[at:], f.buf[f.end:f.end+n])
 	}
 	f.end += n
-	if !f.prepare(loc) && f.start == f.end && f.eof {
-		f.buf, f.start, f.end = nil, 0, 0 // a log at rest needs no memory
+	if !f.prepare(ref) && f.start == f.end && f.eof {
+		f.buf, f.start, f.end = nil, 0, 0 // an idle log needs no memory
 	}
 	return nil
 }
 
-// verify reports errTruncated when the file is shorter than read, or begins with other bytes than those first seen.
+// verify returns errTruncated if the file is shorter than what was read, or does not begin with the bytes first seen.
 func (f *file) verify(read int64) error {
 	if err := f.stat(); err != nil {
 		return err
@@ -187,7 +186,7 @@ func (f *file) verify(read int64) error {
 }
 
 // prepare finds and parses the next whole line in the buffer.
-func (f *file) prepare(loc *time.Location) bool {
+func (f *file) prepare(ref Reference) bool {
 	for !f.ready {
 		text, ok := f.next()
 		if !ok {
@@ -197,8 +196,11 @@ func (f *file) prepare(loc *time.Location) bool {
 			f.take()
 			continue
 		}
-		f.line = ParseLine(text, Reference{Location: loc, Now: f.modified, Last: f.last})
-		f.repeats.Expand(&f.line)
+		ref.Now, ref.Last = f.modified, f.last
+		f.line = ParseLine(text, ref)
+		if ref.Form != FormLine {
+			f.repeats.Expand(&f.line)
+		}
 		if f.undated = f.line.Time.IsZero(); f.undated {
 			f.line.Time = f.last
 		} else {
@@ -244,14 +246,14 @@ func (f *file) next() (text []byte, ok bool) {
 	return bytes.TrimSuffix(data[:min(newline, maxLine)], []byte("\r")), true
 }
 
-// take moves behind what next found.
+// take moves past what next found.
 func (f *file) take() {
 	f.start += f.length
 	f.offset += int64(f.length)
 	f.ready = false
 }
 
-// unfinished returns how many bytes stand behind the last newline, not counting those of a line that was cut.
+// unfinished returns how many bytes follow the last newline, not counting those of a line that was cut.
 func (f *file) unfinished() int {
 	if f.skipping {
 		return 0
@@ -259,8 +261,8 @@ func (f *file) unfinished() int {
 	return f.end - f.start
 }
 
-// position is the place as everybody else sees it.
+// position is the place as a journal.Position.
 func (f *file) position() journal.Position { return f.place().position() }
 
-// close closes what was only read: there is no error that would matter.
+// close closes the file. It was only read, so no error matters.
 func (f *file) close() { _ = f.f.Close() }

@@ -32,10 +32,15 @@ type reader struct {
 
 func start(t *testing.T, from journal.Start, paths ...string) *reader {
 	t.Helper()
-	source, err := New(Config{Paths: paths, Location: time.UTC})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return startWith(t, from, Config{Paths: paths})
+}
+
+// startWith is start with the times in UTC.
+func startWith(t *testing.T, from journal.Start, cfg Config) *reader {
+	t.Helper()
+	cfg.Location = time.UTC
+	source, err := New(cfg)
+	ok(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &reader{t: t, batches: make(chan journal.Batch), cancel: cancel, done: make(chan error, 1)}
 	go func() {
@@ -244,6 +249,9 @@ func TestBadConfig(t *testing.T) {
 		if _, err := New(Config{Paths: paths}); err == nil {
 			t.Errorf("New(%q) gave no error", paths)
 		}
+	}
+	if _, err := New(Config{Paths: []string{"/var/log/auth.log"}, Form: "json"}); err == nil {
+		t.Error("New gave no error for an unknown form")
 	}
 }
 

@@ -8,19 +8,22 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"exile/journal"
 )
 
-// maxBatch is how many entries are handed over at once.
-const maxBatch = 1024
+const (
+	maxBatch   = 1024         // entries that are delivered at once
+	maxMatches = 16 * maxLogs // paths among which logs are chosen
+)
 
 // follower is one run of Follow.
 type follower struct {
 	cfg        Config
 	from       journal.Start
 	emit       func(journal.Batch) error
-	beginning  bool // nothing has been read yet
+	beginning  bool // nothing was read yet
 	resumed    bool // from names a place in text logs
 	files      []*file
 	complained map[string]error // what was last reported of a path
@@ -41,17 +44,53 @@ func newFollower(cfg Config, from journal.Start, emit func(journal.Batch) error)
 	}
 }
 
+// paths returns the logs to follow now.
 func (f *follower) paths() []string {
 	var paths []string
+	seen := make(map[string]bool)
 	for _, pattern := range f.cfg.Paths {
-		paths = append(paths, expand(pattern)...)
+		more, err := f.cfg.expand(pattern)
+		if len(more) == 0 && err != nil {
+			f.complain(pattern, err)
+		} else if isPattern(pattern) {
+			delete(f.complained, pattern)
+		}
+		for _, path := range more {
+			if !seen[path] && len(paths) < maxMatches {
+				seen[path] = true
+				paths = append(paths, path)
+			}
+		}
 	}
+	if len(paths) <= maxLogs {
+		delete(f.complained, "")
+		return paths
+	}
+	f.complain("", fmt.Errorf("more than %d text logs at %s: name fewer; those that changed last are read",
+		maxLogs, strings.Join(f.cfg.Paths, " or ")))
+	return f.newest(paths)[:maxLogs]
+}
+
+// newest sorts paths: those that are being read, and then those that changed last.
+func (f *follower) newest(paths []string) []string {
+	rank := make(map[string]time.Time, len(paths))
+	for _, path := range paths {
+		if info, err := f.cfg.stat(path); err == nil {
+			rank[path] = info.ModTime()
+		}
+	}
+	for _, one := range f.files {
+		if !one.moved {
+			rank[one.log] = time.Unix(1<<40, 0)
+		}
+	}
+	slices.SortStableFunc(paths, func(a, b string) int { return rank[b].Compare(rank[a]) })
 	return paths
 }
 
 func (f *follower) gap(g journal.Gap) { f.gaps = append(f.gaps, g) }
 
-// drain reads until there is no more to read, or ctx ends.
+// drain reads until there is nothing more to read, or ctx ends.
 func (f *follower) drain(ctx context.Context) error {
 	f.beginning = false
 	for ctx.Err() == nil {
@@ -68,10 +107,10 @@ func (f *follower) drain(ctx context.Context) error {
 	return nil
 }
 
-// fill has all files read on.
+// fill reads on in all files.
 func (f *follower) fill() {
 	for _, one := range slices.Clone(f.files) {
-		err := one.fill(f.cfg.Location)
+		err := one.fill(f.cfg.reference())
 		if errors.Is(err, errTruncated) {
 			err = f.truncated(one)
 		}
@@ -95,13 +134,13 @@ func (f *follower) merge() {
 			return
 		}
 		f.add(first)
-		if !first.prepare(f.cfg.Location) && !first.eof {
+		if !first.prepare(f.cfg.reference()) && !first.eof {
 			return
 		}
 	}
 }
 
-// first returns the file with the oldest line; of two with the same time the one that was rotated.
+// first returns the file with the oldest line; if two have the same time, the rotated one.
 func (f *follower) first() *file {
 	var first *file
 	for _, one := range f.files {
@@ -116,7 +155,7 @@ func (f *follower) first() *file {
 	return first
 }
 
-// add takes the next line of one into the batch, unless it is older than wanted.
+// add adds the next line of a file to the batch, unless it is older than wanted.
 func (f *follower) add(one *file) {
 	line := one.line
 	one.take()
@@ -139,7 +178,7 @@ func (f *follower) add(one *file) {
 	})
 }
 
-// flush hands over what there is to say.
+// flush delivers the batch, if there is anything in it.
 func (f *follower) flush(caughtUp bool) error {
 	position := f.position
 	if len(f.files) > 0 {
@@ -158,7 +197,7 @@ func (f *follower) flush(caughtUp bool) error {
 	return f.emit(batch)
 }
 
-// trouble is what keeps us from reading a log now: one that we must not read, or that there is none.
+// trouble is what keeps us from reading a log now: we may not read it, or there is none.
 func (f *follower) trouble() error {
 	if len(f.complained) > 0 {
 		return f.complained[slices.Min(slices.Collect(maps.Keys(f.complained)))]

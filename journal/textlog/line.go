@@ -7,23 +7,31 @@ import (
 
 // Line is a line of a log taken apart. Its slices are parts of the line.
 type Line struct {
-	Time       time.Time // zero: the line begins with no stamp that we know, or with one that is not to be believed
-	Host       []byte    // that logged it; empty when the line has none, or no tag
+	Time       time.Time // zero: the line has no stamp that we know, or an implausible one
+	Host       []byte    // that logged it; empty if the line has none, or no tag
 	Identifier []byte    // the tag, without the PID; empty when there is none
 	PID        int32     // 0 when there is none
-	Message    []byte    // what is behind the stamp, the host and the tag: all of the line when there is no stamp
+	Message    []byte    // what follows the stamp, the host and the tag; all of the line if there is no stamp
 }
 
 // ParseLine takes the syslog prefix off a line, which comes without its newline: "Jan  2 15:04:05 host tag[pid]: ", the
-// same with an ISO 8601 stamp, or the header of RFC 5424. It keeps nothing and allocates nothing.
+// same with an ISO 8601 stamp, or the header of RFC 5424. Of a line of [FormLine] it only finds the time. It keeps nothing and
+// allocates nothing.
 func ParseLine(line []byte, ref Reference) Line {
+	if ref.Location == nil {
+		ref.Location = time.UTC
+	}
 	whole := Line{Message: line}
+	if ref.Form == FormLine {
+		whole.Time = plausible(lineTime(line, &ref), &ref)
+		return whole
+	}
 	rest, modern := priority(line)
 	bracket := len(rest) > 0 && rest[0] == '['
 	if bracket {
 		rest = rest[1:]
 	}
-	at, rest, ok := parseStamp(rest, ref)
+	at, rest, ok := syslogStamp(rest, &ref)
 	if !ok {
 		return whole
 	}
@@ -81,7 +89,7 @@ func (l *Line) header(b []byte) {
 	l.Message = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 }
 
-// structuredData skips "-" or `[id name="value"][...]`, where a backslash takes the meaning of the next byte.
+// structuredData skips "-" or `[id name="value"][...]`, where a backslash escapes the next byte.
 func structuredData(b []byte) ([]byte, bool) {
 	if len(b) > 0 && b[0] == '-' {
 		return b[1:], true
@@ -114,8 +122,8 @@ func elementEnd(b []byte) int {
 	return -1
 }
 
-// hostAndTag reads "host tag[pid]: message". The host may be missing, and BusyBox puts "facility.level" behind it. What
-// has no tag in these places is all message.
+// hostAndTag reads "host tag[pid]: message". The host may be missing, and BusyBox puts "facility.level" after it. A
+// line without a tag in these places is all message.
 func (l *Line) hostAndTag(b []byte) {
 	if l.tag(b) {
 		return
@@ -172,7 +180,7 @@ func isName(b []byte) bool {
 	return len(b) > 0
 }
 
-// pid returns 0 for what is no PID.
+// pid returns 0 for anything but a PID.
 func pid(b []byte) int32 {
 	if len(b) > 9 {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"exile/journal"
 )
 
-// place is where a file has been read to. The hash is of as many of the file's first bytes as had been read by then, up
-// to headSize: these do not change as the file grows.
+// place is how far a file was read. The hash is that of the file's first bytes read by then, up to headSize, which do not
+// change as the file grows.
 type place struct {
 	fileID
 	offset int64
@@ -23,7 +23,7 @@ func (p place) String() string {
 	return fmt.Sprintf("%x.%x.%x.%x", p.device, p.inode, p.offset, p.head)
 }
 
-// join makes one position of where all files stand.
+// join makes one position of the places in all files.
 func join(files []*file) journal.Position {
 	position := files[0].position()
 	if len(files) == 1 {
@@ -37,7 +37,7 @@ func join(files []*file) journal.Position {
 	return position
 }
 
-// split is the reverse of join. A position that is not in text logs is nowhere.
+// split is the reverse of join. Any position not in text logs is nowhere.
 func split(p journal.Position) ([]place, error) {
 	if p.Inode == 0 {
 		return nil, nil

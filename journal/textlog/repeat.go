@@ -5,18 +5,18 @@ import (
 	"fmt"
 )
 
-// Repeats understands "last message repeated 3 times", which BSD's syslogd writes into a log in the place of lines that are
-// the same as the line before. Its zero value is ready for the lines of one log, in their order.
+// Repeats understands "last message repeated 3 times", which BSD's syslogd writes instead of lines equal to the line before.
+// The zero value is ready for the lines of one log, in order.
 type Repeats struct {
-	host, identifier, message []byte // of the line before; message is nil when there is none
+	host, identifier, message []byte // of the line before; message is nil if there is none
 	pid                       int32
 }
 
-// maxRepeats is a number that no syslogd reaches: it writes the line after some minutes at the latest.
+// maxRepeats is more than any syslogd reaches: it writes the line after a few minutes at most.
 const maxRepeats = 1_000_000
 
-// Expand makes of such a line what rsyslog would have written, "message repeated 3 times: [ ... ]", in the name of the program
-// that the line before was from. A line without a line of that host before stays as it is; any other line is remembered.
+// Expand turns such a line into what rsyslog would have written, "message repeated 3 times: [ ... ]", from the program of the
+// line before. Without an earlier line of that host it leaves the line alone. It remembers any other line.
 func (r *Repeats) Expand(l *Line) {
 	host, n, ok := repeated(l)
 	switch {
@@ -31,7 +31,7 @@ func (r *Repeats) Expand(l *Line) {
 	}
 }
 
-// repeated reads "HOST last message repeated 3 times", behind "syslogd: " in FreeBSD, between dashes and without a host in macOS.
+// repeated reads "HOST last message repeated 3 times", after "syslogd: " in FreeBSD, between dashes and without a host in macOS.
 func repeated(l *Line) (host []byte, n int, ok bool) {
 	if len(l.Identifier) > 0 && string(l.Identifier) != "syslogd" {
 		return nil, 0, false

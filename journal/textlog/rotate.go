@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,50 +15,33 @@ import (
 )
 
 const (
-	maxFiles = 128 // followed at once
-	// maxRotations is how many rotations of one log are looked at, the newest: the folder may belong to a service that
-	// was broken into, and must not use up what other logs need.
+	maxLogs  = 256         // followed at once
+	maxFiles = 2 * maxLogs // open at once: the logs, and what they were rotated to
+	// maxRotations is how many rotations of one log are looked at, newest first: the folder may belong to a compromised
+	// service, which must not use up what other logs need.
 	maxRotations = 32
 	grace        = time.Minute // how long a rotated file is read after it last grew
 )
 
-// wildcards make a path a pattern.
-const wildcards = `*?[\`
-
-// rotation is what logrotate and its kin append to the name of a log that they moved away: .1, -20260102, .1.gz
-var (
-	rotation = regexp.MustCompile(`^[.-][0-9]+(-[0-9]+)?$`)
-	rotated  = regexp.MustCompile(`([.-][0-9]+(-[0-9]+)?|\.(gz|xz|bz2|zst|lz4|Z))$`)
-
-	errTooMany = fmt.Errorf("more than %d text logs: name fewer", maxFiles)
-)
-
-// expand returns the paths that pattern stands for now. Rotated files that it happens to match are left out: they are
-// found from the name that they had. A path without wildcards stands for itself, there or not.
-func expand(pattern string) []string {
-	if !strings.ContainsAny(pattern, wildcards) {
-		return []string{pattern}
-	}
-	paths, _ := filepath.Glob(pattern) // New has checked the pattern; a folder that cannot be read matches nothing
-	return slices.DeleteFunc(paths, rotated.MatchString)
-}
-
 // rotations returns the names of what path was rotated to and not compressed, the oldest first.
-func rotations(path string) []string {
+func (c Config) rotations(path string) []string {
 	folder, base := filepath.Split(path)
-	entries, _ := os.ReadDir(folder) // what cannot be listed cannot be opened either: that is reported then
+	names, _ := c.names(filepath.Clean(folder)) // what cannot be listed cannot be opened either, which is reported then
 	type found struct {
 		name     string
 		modified time.Time
 	}
 	var all []found
-	for _, entry := range entries {
-		suffix, ok := strings.CutPrefix(entry.Name(), base)
-		if !ok || !rotation.MatchString(suffix) {
+	for _, name := range names {
+		if !isRotation(base, name) {
 			continue
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-			all = append(all, found{folder + entry.Name(), info.ModTime()})
+		info, err := os.Lstat(folder + name)
+		if errors.Is(err, fs.ErrPermission) {
+			info, err = c.stat(folder + name)
+		}
+		if err == nil && info.Mode().IsRegular() {
+			all = append(all, found{folder + name, info.ModTime()})
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
@@ -68,27 +51,29 @@ func rotations(path string) []string {
 		return strings.Compare(b.name, a.name)
 	})
 	all = all[max(0, len(all)-maxRotations):]
-	names := make([]string, len(all))
+	names = make([]string, len(all))
 	for i, one := range all {
 		names[i] = one.name
 	}
 	return names
 }
 
-// chain opens the files that hold the log at path, oldest first, the log itself last. Those already open are the same.
+// chain opens the files that hold the log at path, oldest first, the log itself last. Files already open are reused.
 func (f *follower) chain(path string) []*file {
 	var chain []*file
-	for _, name := range append(rotations(path), path) {
+	names := append(f.cfg.rotations(path), path)
+	for _, name := range slices.Backward(names) { // if there are too many, the oldest are left out
 		if one := f.open(path, name); one != nil && !slices.Contains(chain, one) {
 			chain = append(chain, one)
 		}
 	}
+	slices.Reverse(chain)
 	return chain
 }
 
-// open opens the file at name unless it is open. It returns nil when there is none; other errors are gaps.
+// open opens the file at name unless it is open. It returns nil if it does not exist; other errors are gaps.
 func (f *follower) open(path, name string) *file {
-	one, err := open(path, name)
+	one, err := f.cfg.openLog(path, name)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			f.complain(name, err)
@@ -104,7 +89,9 @@ func (f *follower) open(path, name string) *file {
 	}
 	if len(f.files) >= maxFiles {
 		one.close()
-		f.complain(path, errTooMany)
+		if name == path { // what was to be read of a rotation, and cannot, is a gap of its own
+			f.complain(path, fmt.Errorf("more than %d files are open", maxFiles))
+		}
 		return nil
 	}
 	delete(f.complained, name)
@@ -112,7 +99,7 @@ func (f *follower) open(path, name string) *file {
 	return one
 }
 
-// complain reports what is wrong with a path, once until that changes.
+// complain reports what is wrong with a path, once until it changes.
 func (f *follower) complain(path string, err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w; let exiled read it, see logpath in exile.yaml(5)", err)
@@ -127,15 +114,19 @@ func (f *follower) complain(path string, err error) {
 	f.gap(journal.Gap{Kind: journal.GapUnreadable, File: path, Err: err})
 }
 
-// begin finds the files and goes to where they were left.
+// begin finds the files and goes to where reading stopped.
 func (f *follower) begin() error {
 	places, err := split(f.from.Resume)
 	if err != nil {
 		return err
 	}
 	f.resumed = places != nil
+	paths := f.paths()
+	for _, path := range paths { // first, so that there is room for all of them
+		f.open(path, path)
+	}
 	var chains [][]*file
-	for _, path := range f.paths() {
+	for _, path := range paths {
 		chains = append(chains, f.chain(path))
 	}
 	for _, p := range places {
@@ -149,7 +140,7 @@ func (f *follower) begin() error {
 	return nil
 }
 
-// restore goes to p in the file that it is of: the same file, moved or not, or a copy made before it was truncated.
+// restore goes to p in its file: the same file, moved or not, or a copy made before it was truncated.
 func (f *follower) restore(p place) error {
 	same := slices.IndexFunc(f.files, func(o *file) bool { return o.id == p.fileID && o.holds(p) })
 	if same < 0 && p.offset > 0 {
@@ -168,8 +159,8 @@ func (f *follower) restore(p place) error {
 	return nil
 }
 
-// adopt decides which files of a chain to read. The last of those that were being read tells: what is before it had been
-// read, what is behind it is new. When none was, what was modified until read is old.
+// adopt decides which files of a chain to read. Files before the last one that was being read were read already, and
+// those after it are new. If none was being read, files modified until read are old.
 func (f *follower) adopt(chain []*file, read time.Time) {
 	last := -1
 	for i, one := range chain {
@@ -191,7 +182,7 @@ func (f *follower) adopt(chain []*file, read time.Time) {
 	}
 }
 
-// reread reads a file that had been read before, for what is not older than Since.
+// reread reads a file again, for what is not older than Since.
 func (f *follower) reread(one *file) {
 	if !f.beginning || f.from.Since.IsZero() || one.modified.Before(f.from.Since) {
 		f.drop(one)
@@ -200,30 +191,49 @@ func (f *follower) reread(one *file) {
 	one.resume, one.adopted = one.size, true
 }
 
-// scan looks for logs that were rotated, appeared, or can be let go.
+// scan looks for logs that were rotated, appeared, or can be closed.
 func (f *follower) scan(now time.Time) {
-	for _, path := range f.paths() {
+	paths := f.paths()
+	for _, path := range paths {
 		f.follow(path)
 	}
 	for _, one := range slices.Clone(f.files) {
-		one.moved = one.moved || one.links == 0
+		one.moved = one.moved || one.links == 0 || left(one, paths)
 		if one.moved && one.eof && now.Sub(one.grown) > grace {
 			f.finish(one)
 		}
 	}
+	maps.DeleteFunc(f.complained, func(name string, _ error) bool { return name != "" && !isPattern(name) && gone(name) })
 }
 
-// follow opens the file that has come to path, and those that came and went since the last look.
+// left reports whether a file that a pattern matched was renamed to what no pattern matches, or is a rotation now.
+func left(one *file, paths []string) bool {
+	if slices.Contains(paths, one.log) || slices.Contains(paths, one.name) {
+		return false
+	}
+	return gone(one.log) || slices.ContainsFunc(paths, func(path string) bool { return isRotation(path, one.log) })
+}
+
+// gone reports whether there is no such file. One that we may not look at may be there.
+func gone(name string) bool {
+	_, err := os.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// follow opens the new file at path, and those that came and went since the last look.
 func (f *follower) follow(path string) {
 	current := slices.IndexFunc(f.files, func(o *file) bool { return o.log == path && !o.moved })
 	if current < 0 {
 		if one := f.open(path, path); one != nil {
 			one.adopted, one.moved = true, false
+			if !isRotation(filepath.Base(one.log), filepath.Base(path)) {
+				one.log = path // it was renamed to what is a log of its own
+			}
 		}
 		return
 	}
 	old := f.files[current]
-	if info, err := os.Stat(path); err != nil || sameFile(info, old) {
+	if info, err := f.cfg.stat(path); err != nil || sameFile(info, old) {
 		return
 	}
 	chain := f.chain(path)
@@ -238,7 +248,7 @@ func sameFile(info os.FileInfo, f *file) bool {
 	return err == nil && os.SameFile(info, own)
 }
 
-// finish lets a rotated file go. A last line without an end is not delivered: half an address is another address.
+// finish closes a rotated file. It does not deliver a last line without an end: half an address is another address.
 func (f *follower) finish(one *file) {
 	if n := one.unfinished(); n > 0 {
 		f.gap(journal.Gap{Kind: journal.GapTruncated, File: one.name, Entries: 1, Err: fmt.Errorf(
@@ -247,10 +257,10 @@ func (f *follower) finish(one *file) {
 	f.drop(one)
 }
 
-// truncated starts a file from its beginning, after reading the rest of what it was from the copy that was made of it.
+// truncated starts a file from its beginning, after reading the rest of its former content from the copy of it.
 func (f *follower) truncated(one *file) error {
 	was := one.place()
-	if was.offset > 0 && one.holds(was) { // only what had not been taken
+	if was.offset > 0 && one.holds(was) { // only what was not read yet
 		return one.seek(was.offset)
 	}
 	if !f.copied(one, was) {
@@ -270,7 +280,7 @@ func (f *follower) copied(one *file, was place) bool {
 	if was.offset == 0 {
 		return one.end == one.start
 	}
-	for _, name := range rotations(one.log) {
+	for _, name := range f.cfg.rotations(one.log) {
 		cp := f.open(one.log, name)
 		if cp == nil || cp.adopted {
 			continue

@@ -5,34 +5,33 @@ import (
 	"time"
 )
 
-// Reference is what stamps are read by that do not say all: RFC 3164 has neither year nor zone.
+// Reference has what stamps may lack: RFC 3164 has neither year nor zone.
 type Reference struct {
 	Location *time.Location // of stamps without a zone; nil is UTC
 	Now      time.Time      // when the line was written, or later: a file's modification time will do
-	Last     time.Time      // the time of the line before; zero when unknown
+	Last     time.Time      // the time of the line before; zero: unknown
 	Boot     time.Time      // the zero of stamps that count from a boot, "[ 12.345678]"; zero: they are no stamps
+	Form     Form           // of the line; empty: FormSyslog
 }
 
-// ahead is how much later than Reference.Now a stamp may be and still be believed: clocks differ, and zones more.
+// ahead is how much later than Reference.Now a plausible stamp may be: clocks differ, and zones more.
 const ahead = 24 * time.Hour
 
-// stampers are the forms of stamps that we know, tried in this order. Each returns the time and what is behind it.
-var stampers = [...]func([]byte, Reference) (time.Time, []byte, bool){rfc3164, iso8601, weekday, unixTime, monotonic}
-
-// parseStamp takes the time off the beginning of line. A time in the future is not believed: it is zero.
-func parseStamp(line []byte, ref Reference) (time.Time, []byte, bool) {
-	if ref.Location == nil {
-		ref.Location = time.UTC
+// syslogStamp takes the time off the beginning of line. For a time in the future it returns zero.
+func syslogStamp(line []byte, ref *Reference) (at time.Time, rest []byte, ok bool) {
+	if at, rest, ok = rfc3164(line, ref); !ok {
+		at, rest, ok = iso8601(line, ref)
 	}
-	for _, stamper := range stampers {
-		if at, rest, ok := stamper(line, ref); ok {
-			if at.After(ref.Now.Add(ahead)) {
-				at = time.Time{}
-			}
-			return at, rest, true
-		}
+	if !ok {
+		at, rest, ok = weekday(line, ref)
 	}
-	return time.Time{}, line, false
+	if !ok {
+		at, rest, ok = unixTime(line)
+	}
+	if !ok {
+		at, rest, ok = monotonic(line, ref)
+	}
+	return plausible(at, ref), rest, ok
 }
 
 // wall is what a clock on a wall and a calendar without a zone show.
@@ -44,38 +43,45 @@ type wall struct {
 	second, nano int
 }
 
-// valid reports whether there is such a moment. A leap second is let through: it is the next second.
-func (w wall) valid() bool {
+// valid reports whether there is such a moment. It accepts a leap second, as the next second.
+func (w *wall) valid() bool {
 	t := time.Date(w.year, w.month, w.day, 0, 0, 0, 0, time.UTC)
 	return w.month >= 1 && w.month <= 12 && t.Day() == w.day && t.Month() == w.month &&
 		w.hour <= 23 && w.minute <= 59 && w.second <= 60
 }
 
-func (w wall) in(loc *time.Location) time.Time {
+func (w *wall) in(loc *time.Location) time.Time {
 	return time.Date(w.year, w.month, w.day, w.hour, w.minute, w.second, w.nano, loc)
 }
 
 // rfc3164 reads "Jan  2 15:04:05", with or without a fraction; some loggers do not pad the day.
-func rfc3164(line []byte, ref Reference) (time.Time, []byte, bool) {
-	if len(line) < 14 || line[3] != ' ' {
-		return time.Time{}, nil, false
-	}
-	w := wall{month: monthOf(line[:3])}
-	day, rest, ok := bytes.Cut(bytes.TrimPrefix(line[4:], []byte(" ")), []byte(" "))
-	if w.month == 0 || !ok || len(day) > 2 {
-		return time.Time{}, nil, false
-	}
-	var dayOK, clockOK bool
-	w.day, dayOK = digits(day)
-	rest, clockOK = w.clock(rest)
-	if !dayOK || !clockOK || !w.guessYear(ref) {
+func rfc3164(line []byte, ref *Reference) (time.Time, []byte, bool) {
+	var w wall
+	rest, ok := w.yearless(line)
+	if !ok || !w.guessYear(ref) {
 		return time.Time{}, nil, false
 	}
 	return w.resolve(ref), rest, true
 }
 
+// yearless reads the month, the day and the clock.
+func (w *wall) yearless(line []byte) (rest []byte, ok bool) {
+	if len(line) < 14 || line[3] != ' ' {
+		return nil, false
+	}
+	w.month = monthOf(line[:3])
+	day, rest, ok := bytes.Cut(bytes.TrimPrefix(line[4:], []byte(" ")), []byte(" "))
+	if w.month == 0 || !ok || len(day) > 2 {
+		return nil, false
+	}
+	var dayOK, clockOK bool
+	w.day, dayOK = digits(day)
+	rest, clockOK = w.clock(rest)
+	return rest, dayOK && clockOK
+}
+
 // guessYear takes the last year in which the moment is not in the future. The 29th of February may be 8 years back.
-func (w *wall) guessYear(ref Reference) bool {
+func (w *wall) guessYear(ref *Reference) bool {
 	newest := ref.Now.In(ref.Location).Year() + 1
 	for w.year = newest; w.year >= newest-9; w.year-- {
 		if w.valid() && !w.in(ref.Location).After(ref.Now.Add(ahead)) {
@@ -86,53 +92,52 @@ func (w *wall) guessYear(ref Reference) bool {
 }
 
 // iso8601 reads "2006-01-02T15:04:05.999999+01:00" and its relatives: a blank for the T, slashes for the dashes, a comma
-// for the point, any number of decimals, Z, or no zone at all.
-func iso8601(line []byte, ref Reference) (time.Time, []byte, bool) {
-	w, rest, ok := isoWall(line)
+// for the point, any number of decimals, Z, or no zone at all. In "2006-01-02 15:04:05 +0100]" (Gunicorn) and
+// "2006-01-02 15:04:05.123 UTC [" (PostgreSQL) the zone stands behind a blank; other names of zones are the reader's own.
+func iso8601(line []byte, ref *Reference) (time.Time, []byte, bool) {
+	var w wall
+	rest, ok := w.iso(line)
 	if !ok {
 		return time.Time{}, nil, false
 	}
-	if offset, behind, ok := zone(rest); ok {
-		return w.in(time.UTC).Add(-offset), behind, true
-	}
-	return w.resolve(ref), rest, true
+	return w.zoned(rest, ref)
 }
 
-func isoWall(line []byte) (w wall, rest []byte, ok bool) {
+func (w *wall) iso(line []byte) (rest []byte, ok bool) {
 	if len(line) < 19 || line[4] != line[7] || (line[4] != '-' && line[4] != '/') || (line[10] != 'T' && line[10] != ' ') {
-		return w, nil, false
+		return nil, false
 	}
 	year, yearOK := digits(line[:4])
 	month, monthOK := digits(line[5:7])
 	day, dayOK := digits(line[8:10])
 	w.year, w.month, w.day = year, time.Month(month), day
 	rest, clockOK := w.clock(line[11:])
-	return w, rest, yearOK && monthOK && dayOK && clockOK && w.valid()
+	return rest, yearOK && monthOK && dayOK && clockOK && w.valid()
 }
 
-// weekday reads "Fri 2006-01-02 15:04:05 CET", journalctl's short-full. Only the reader's zone has names that mean one thing,
-// so a name other than UTC is taken for one of them.
-func weekday(line []byte, ref Reference) (time.Time, []byte, bool) {
-	if len(line) < 4 || line[3] != ' ' || !bytes.Contains([]byte("MonTueWedThuFriSatSun"), line[:3]) {
+// weekday reads "Fri 2006-01-02 15:04:05 CET", journalctl's short-full. Only the names of the reader's own zone are unambiguous,
+// so any name but UTC is taken for one of them.
+func weekday(line []byte, ref *Reference) (time.Time, []byte, bool) {
+	if !beginsWithDay(line) {
 		return time.Time{}, nil, false
 	}
-	w, rest, ok := isoWall(line[4:])
-	if rest, named := bytes.CutPrefix(rest, []byte(" ")); ok && named {
-		name, _, _ := bytes.Cut(rest, []byte(" "))
-		rest = rest[len(name):]
-		if offset, more, ok := zone(name); ok && len(more) == 0 {
-			return w.in(time.UTC).Add(-offset), rest, true
-		}
-		if string(name) == "UTC" {
-			return w.in(time.UTC), rest, true
-		}
-		return w.resolve(ref), rest, true
+	var w wall
+	rest, ok := w.iso(line[4:])
+	if !ok || len(rest) == 0 || rest[0] != ' ' {
+		return time.Time{}, nil, false
 	}
-	return time.Time{}, nil, false
+	name, _, _ := bytes.Cut(rest[1:], []byte(" "))
+	at, _, _ := w.zoned(rest[:1+len(name)], ref)
+	return at, rest[1+len(name):], true
+}
+
+// beginsWithDay reports whether line begins with "Mon " or another day of the week.
+func beginsWithDay(line []byte) bool {
+	return len(line) >= 4 && line[3] == ' ' && bytes.Contains([]byte("MonTueWedThuFriSatSun"), line[:3])
 }
 
 // unixTime reads "1136214245.123456", journalctl's short-unix: seconds since 1970, in ten digits, and decimals.
-func unixTime(line []byte, _ Reference) (time.Time, []byte, bool) {
+func unixTime(line []byte) (time.Time, []byte, bool) {
 	if len(line) < 11 || line[10] != '.' {
 		return time.Time{}, nil, false
 	}
@@ -142,8 +147,8 @@ func unixTime(line []byte, _ Reference) (time.Time, []byte, bool) {
 }
 
 // monotonic reads "  12.345678", journalctl's short-monotonic without its brackets, and the difference to the line before
-// that short-delta puts behind it.
-func monotonic(line []byte, ref Reference) (time.Time, []byte, bool) {
+// that short-delta puts after it.
+func monotonic(line []byte, ref *Reference) (time.Time, []byte, bool) {
 	line = bytes.TrimLeft(line, " ")
 	point := bytes.IndexByte(line[:min(len(line), 10)], '.')
 	if ref.Boot.IsZero() || point < 1 {
@@ -157,18 +162,18 @@ func monotonic(line []byte, ref Reference) (time.Time, []byte, bool) {
 	return ref.Boot.Add(time.Duration(seconds)*time.Second + time.Duration(nano)), rest, ok && fraction
 }
 
-// clock reads "15:04:05" and decimals of a second, and returns what is behind.
+// clock reads "15:04:05" and decimals of a second, and returns the rest; valid tells if there is such a time. MariaDB pads the hour
+// with a blank.
 func (w *wall) clock(b []byte) ([]byte, bool) {
 	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
 		return nil, false
 	}
 	var hourOK, minuteOK, secondOK bool
-	w.hour, hourOK = digits(b[:2])
+	w.hour, hourOK = digits(bytes.TrimPrefix(b[:2], []byte(" ")))
 	w.minute, minuteOK = digits(b[3:5])
 	w.second, secondOK = digits(b[6:8])
-	ok := hourOK && minuteOK && secondOK && w.hour <= 23 && w.minute <= 59 && w.second <= 60
 	w.nano, b, _ = decimals(b[8:])
-	return b, ok
+	return b, hourOK && minuteOK && secondOK
 }
 
 // decimals reads ".123456", or with a comma, as nanoseconds.
@@ -211,12 +216,12 @@ func zone(b []byte) (time.Duration, []byte, bool) {
 	return offset, behind, hourOK && minuteOK && hour <= 23 && minute <= 59
 }
 
-// slack is how far lines of one file may be out of order and still tell which of two hours they belong to.
+// slack is how far lines of one file may be out of order if they are to tell which of two hours they belong to.
 const slack = time.Minute
 
-// resolve finds the moment of w. In the hour that the clocks show twice it is the one that is now, if one is; else the
-// first that does not lie before the line before.
-func (w wall) resolve(ref Reference) time.Time {
+// resolve finds the moment of w. In the hour that clocks show twice it is the one that is now, if one is; otherwise the
+// first one not earlier than the line before.
+func (w *wall) resolve(ref *Reference) time.Time {
 	first, second := w.moments(ref.Location)
 	switch {
 	case first.Equal(second):
@@ -233,12 +238,12 @@ func (w wall) resolve(ref Reference) time.Time {
 
 func near(a, b time.Time) bool { return a.Sub(b).Abs() <= slack }
 
-// moments returns the two moments that w may be in loc, the earlier first; but for one hour a year they are the same.
-func (w wall) moments(loc *time.Location) (first, second time.Time) {
+// moments returns the two moments that w may be in loc, the earlier first; they are the same but for one hour a year.
+func (w *wall) moments(loc *time.Location) (first, second time.Time) {
 	guess := w.in(loc)
 	_, before := guess.Add(-12 * time.Hour).Zone()
 	_, after := guess.Add(12 * time.Hour).Zone()
-	if before <= after { // no clock is put back: no moment comes twice
+	if before <= after { // the clock is not set back: no moment occurs twice
 		return guess, guess
 	}
 	utc := w.in(time.UTC)
@@ -255,7 +260,7 @@ func (w wall) moments(loc *time.Location) (first, second time.Time) {
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-// monthOf returns 0 for what is no English month of three letters.
+// monthOf returns 0 for anything but an English month of three letters.
 func monthOf(b []byte) time.Month {
 	for m := range 12 {
 		if bytes.Equal(b, []byte(months[3*m:3*m+3])) {
@@ -267,7 +272,7 @@ func monthOf(b []byte) time.Month {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// digits reads a number of nothing but digits; it is called with so few that they fit.
+// digits reads a number of digits only; there are so few that they fit.
 func digits(b []byte) (n int, ok bool) {
 	for _, c := range b {
 		if !isDigit(c) {

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	safety = 5 * time.Second        // between two looks when inotify is silent: it does not see network file systems
+	safety = 5 * time.Second        // between two looks if inotify is silent: it does not see network file systems
 	blind  = 250 * time.Millisecond // the same without inotify: the host has too many watches already
 )
 
@@ -25,7 +25,7 @@ const (
 // watch waits for the folders of the logs to change.
 type watch struct {
 	patterns []string
-	bases    []string // what names that matter look like, rotated ones too
+	bases    []string // what relevant names look like, including rotated ones
 	inotify  *os.File // nil without
 	broken   bool     // inotify cannot be read
 	buf      [16 << 10]byte
@@ -35,7 +35,11 @@ type watch struct {
 func newWatch(patterns []string) *watch {
 	w := &watch{patterns: patterns}
 	for _, pattern := range patterns {
-		w.bases = append(w.bases, filepath.Base(pattern)+"*")
+		base := filepath.Base(pattern)
+		w.bases = append(w.bases, base+"*")
+		if extension := filepath.Ext(base); !strings.ContainsAny(extension, wildcards+"]") {
+			w.bases = append(w.bases, strings.TrimSuffix(base, extension)+"*"+extension)
+		}
 	}
 	if fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err == nil {
 		w.inotify = os.NewFile(uintptr(fd), "inotify")
@@ -44,7 +48,7 @@ func newWatch(patterns []string) *watch {
 	return w
 }
 
-// arm watches the folders that there are now; watching one twice is watching it once.
+// arm watches the folders that exist now; watching one twice has no effect.
 func (w *watch) arm() {
 	w.scanned = time.Now()
 	if w.inotify == nil {
@@ -54,7 +58,7 @@ func (w *watch) arm() {
 	if err != nil {
 		return
 	}
-	// A folder that is not there or cannot be watched is looked at when the safety time is over.
+	// A folder that does not exist or cannot be watched is looked at after the safety time.
 	_ = raw.Control(func(fd uintptr) {
 		for _, folder := range folders(w.patterns) {
 			_, _ = unix.InotifyAddWatch(int(fd), folder, unix.IN_ONLYDIR|eventsContent|eventsName)
@@ -62,23 +66,22 @@ func (w *watch) arm() {
 	})
 }
 
-// folders returns the folders of the logs, and of each pattern the deepest folder without wildcards.
+// folders returns the folders of the logs, and of each pattern those in which such folders may appear.
 func folders(patterns []string) []string {
 	var all []string
 	for _, pattern := range patterns {
 		folder := filepath.Dir(pattern)
-		matches, _ := filepath.Glob(folder) // New has checked the pattern
-		all = append(all, matches[:min(len(matches), maxFiles)]...)
-		for strings.ContainsAny(folder, wildcards) {
-			folder = filepath.Dir(folder)
+		for ; isPattern(folder); folder = filepath.Dir(folder) {
+			matches, _ := filepath.Glob(folder) // New checked the pattern
+			all = append(all, matches[:min(len(matches), maxFiles)]...)
 		}
 		all = append(all, folder)
 	}
 	return all
 }
 
-// wait returns when a log may have grown, or ctx has ended and interrupt was called. It reports whether names have
-// changed, or have not been looked at for the safety time.
+// wait returns when a log may have grown, or when ctx ended and interrupt was called. It reports whether names changed, or were
+// not looked at for the safety time.
 func (w *watch) wait(ctx context.Context) (changed bool) {
 	if w.inotify == nil || w.broken {
 		timer := time.NewTimer(blind)
@@ -90,7 +93,7 @@ func (w *watch) wait(ctx context.Context) (changed bool) {
 		return true
 	}
 	for until := w.scanned.Add(safety); ; {
-		// The order matters: whoever ends ctx after the second line also sets the deadline after the first.
+		// The order matters: if ctx ends after the second line, the deadline is set after the first.
 		err := w.inotify.SetReadDeadline(until)
 		if err != nil || ctx.Err() != nil {
 			return true

@@ -23,7 +23,8 @@ func event(mask uint32, name string) []byte {
 
 func TestRelevant(t *testing.T) {
 	t.Parallel()
-	w := &watch{bases: []string{"auth.log*"}}
+	w := newWatch([]string{"/nonexistent/auth.log"})
+	t.Cleanup(w.close)
 	for _, c := range []struct {
 		name           string
 		events         []byte
@@ -34,6 +35,7 @@ func TestRelevant(t *testing.T) {
 		{"another log rotated", event(unix.IN_MOVED_TO, "syslog.1"), false, false},
 		{"the log", event(unix.IN_MODIFY, "auth.log"), true, false},
 		{"its rotation", event(unix.IN_MODIFY, "auth.log.1"), true, false},
+		{"its rotation, with the extension at the end", event(unix.IN_MODIFY, "auth-20261130.log"), true, false},
 		{"rotated", event(unix.IN_MOVED_FROM, "auth.log"), false, true},
 		{"a folder", event(unix.IN_CREATE|unix.IN_ISDIR, "nginx"), false, true},
 		{"the folder itself", event(unix.IN_DELETE_SELF, "")[:16], false, true},

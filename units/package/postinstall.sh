@@ -1,18 +1,18 @@
 #!/bin/sh
-# Tells a host of exile's files, after a package or make install has put them there.
+# Makes the system pick up exile's files, after a package or make install has put them there.
 #
-# The first time (dpkg: configure "", rpm: 1) exiled is enabled and started. An upgrade (configure VERSION, 2) restarts it and
-# leaves what the administrator has disabled as it is. The bans stay in the kernel meanwhile.
+# The first installation (dpkg: configure "", rpm: 1) enables and starts exiled. An upgrade (configure VERSION, 2) restarts it
+# and leaves disabled what the administrator has disabled. The bans stay in the kernel meanwhile.
 set -e
 case $1:$2 in
 configure: | 1:*) first=yes ;;
 configure:* | 2:*) first= ;;
-*) exit 0 ;; # dpkg takes something back: exiled was never stopped
+*) exit 0 ;; # dpkg undoes something: exiled was never stopped
 esac
 
 systemd-sysusers exile.conf
-# Up to 0.1 systemd gave /etc/exile to the daemon's user, who then could have root follow a link there. From the top down, so
-# that nothing can be exchanged in what is root's already; nobody but that user can have made a link that is his.
+# Before 0.1.0 systemd gave /etc/exile to the daemon's user, which could then make root follow a link there. Go from the top
+# down, so that nothing can be replaced in directories that root owns already. Only that user can have made links it owns.
 install -d -m 755 /etc/exile
 find /etc/exile -xdev -user exile ! -type l \( -type d -o -links 1 \) -exec chown -h root:root {} \;
 find /etc/exile -xdev -user exile -type l -delete
@@ -20,18 +20,18 @@ journalctl --update-catalog || :
 helper='exiled-accounts.path exiled-accounts.service'
 # shellcheck disable=SC2086 # several units
 [ -z "$first" ] || systemctl -q enable exiled.service $helper
-[ -d /run/systemd/system ] || exit 0 # an image is being made: exiled starts when that boots
+[ -d /run/systemd/system ] || exit 0 # an image is being built: exiled starts when that boots
 systemctl daemon-reload
 busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig || : # no bus, nothing to reload
 
+# exiled is restarted whatever the check says, and runs with the last configuration that worked. The check reads what the
+# daemon's user owns: whoever took over the old version must not be able to keep the new one away.
 if [ -z "$first" ] && ! exilectl -q check-config; then
-	echo "exile: this version does not take the configuration above; the exiled that runs goes on." >&2
-	echo "exile: after a correction, which 'exilectl check-config' confirms: systemctl restart exiled" >&2
-	exit 0
+	echo "exile: this version does not accept the configuration above; it uses the last one that worked until that is corrected." >&2
 fi
 restart() {
 	if [ -n "$DPKG_MAINTSCRIPT_NAME" ]; then
-		deb-systemd-invoke restart "$@" # heeds policy-rc.d, and starts nothing that is disabled
+		deb-systemd-invoke restart "$@" # obeys policy-rc.d, and starts nothing that is disabled
 	elif [ -n "$first" ]; then
 		systemctl restart "$@" # enable --now would leave an older version running
 	else
@@ -39,5 +39,5 @@ restart() {
 	fi
 }
 # shellcheck disable=SC2086
-restart $helper || echo "exile: which accounts have no password is not known; see journalctl -u exiled-accounts" >&2
+restart $helper || echo "exile: could not find out which accounts have no password; see journalctl -u exiled-accounts" >&2
 restart exiled.service || echo "exile: exiled did not start and tries again; see journalctl -u exiled" >&2

@@ -1,4 +1,4 @@
-// Package bulk sends many netlink requests to the kernel at once, and reads its long answers piece by piece.
+// Package bulk sends many netlink requests to the kernel at once, and reads long answers piece by piece.
 package bulk
 
 import (
@@ -22,7 +22,7 @@ const (
 	typeMask   = 1<<14 - 1 // NLA_TYPE_MASK
 )
 
-// ErrShort is the error for a message that ends before its time.
+// ErrShort is the error for a message that is cut short.
 var ErrShort = errors.New("kernel sent a message that is too short")
 
 // Conn is a netlink socket. It is used from one goroutine at a time.
@@ -32,10 +32,12 @@ type Conn struct {
 	next uint32 // number of the next request, never 0
 	in   []byte
 	out  []byte
-	late bool // answers to an exchange that was given up may be waiting
+	late bool // answers to an abandoned exchange may be waiting
+
+	patience time.Duration // how long to wait for each piece of an answer
 }
 
-// Request is what the kernel is asked for. Flags are the NLM_F_ ones, without NLM_F_REQUEST.
+// Request is one request to the kernel. Flags are NLM_F_ ones, without NLM_F_REQUEST.
 type Request struct {
 	Type  uint16
 	Flags uint16
@@ -52,24 +54,24 @@ func Dial(family, netns int) (*Conn, error) {
 	if err = errors.Join(err, conn.SetReadBuffer(readBuffer)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open netlink socket: %w", err), conn.Close())
 	}
-	// Both are a matter of speed: without them refusals repeat the request, and a dump is not filtered by the kernel.
+	// Both are for speed: without them refusals repeat the request, and the kernel does not filter dumps.
 	_ = conn.SetOption(netlink.CapAcknowledge, true)
 	_ = conn.SetOption(netlink.GetStrictCheck, true)
-	return &Conn{conn: conn, raw: raw, next: 1, in: make([]byte, 64<<10)}, nil
+	return &Conn{conn: conn, raw: raw, next: 1, in: make([]byte, 64<<10), patience: patience}, nil
 }
 
-// SetReadBuffer bounds, in bytes, what the kernel may have waiting for us: what is more is lost, and told as ENOBUFS.
+// SetReadBuffer bounds, in bytes, what may be waiting for us: the kernel drops more, and reports ENOBUFS.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.conn.SetReadBuffer(bytes) }
 
-// ID is the port id that the kernel names as the sender of what came over this socket.
+// ID is the port id of this socket, by which the kernel names the sender of a request.
 func (c *Conn) ID() uint32 { return c.conn.PID() }
 
 // Close frees the socket.
 func (c *Conn) Close() error { return c.conn.Close() }
 
-// Exchange sends at most Max requests at once and returns the refusals by the index of the request. If answer is not nil
-// it is called with the body of each other message that answers the request of that index; the body is the caller's only
-// until answer returns. Only the last request asks for a confirmation, which every kernel gives when the others are done.
+// Exchange sends at most Max requests at once and returns the refusals by the index of the request. It calls answer, if not
+// nil, with the body of each other message that answers the request with that index; the body is valid until answer returns.
+// Only the last request asks for a confirmation, which every kernel sends when the others are done.
 func (c *Conn) Exchange(ctx context.Context, requests []Request, answer func(i int, body []byte) error) (map[int]error, error) {
 	if len(requests) > Max {
 		return nil, fmt.Errorf("%d netlink requests at once, at most %d can be", len(requests), Max)
@@ -81,10 +83,10 @@ func (c *Conn) Exchange(ctx context.Context, requests []Request, answer func(i i
 	}
 	refused := map[int]error{}
 	for last := len(requests) - 1; ; {
-		done, err := c.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		done, err := c.receive(ctx, func(m syscall.NetlinkMessage) (bool, error) {
 			i := int(int32(m.Header.Seq - first))
 			switch {
-			case i < 0 || i > last: // answers an earlier exchange that was given up
+			case i < 0 || i > last: // answers an earlier, abandoned exchange
 				return false, nil
 			case m.Header.Type != unix.NLMSG_ERROR:
 				return false, answerWith(answer, i, m.Data)
@@ -108,8 +110,8 @@ func answerWith(answer func(int, []byte) error, i int, body []byte) error {
 	return answer(i, body)
 }
 
-// Dump calls each with the body of every message that answers the request, which is the caller's only until each returns.
-// When each returns an error, Dump returns it and leaves the rest in the socket: after that only Close is allowed.
+// Dump calls each with the body of every message that answers the request; the body is valid until each returns. If each
+// returns an error, Dump returns it and leaves the rest in the socket: then only Close is allowed.
 func (c *Conn) Dump(ctx context.Context, request Request, each func(body []byte) error) error {
 	request.Flags |= unix.NLM_F_DUMP
 	sequence, err := c.send(ctx, []Request{request})
@@ -117,7 +119,7 @@ func (c *Conn) Dump(ctx context.Context, request Request, each func(body []byte)
 		return err
 	}
 	for {
-		done, err := c.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		done, err := c.receive(ctx, func(m syscall.NetlinkMessage) (bool, error) {
 			switch {
 			case m.Header.Seq != sequence:
 				return false, nil
@@ -169,8 +171,7 @@ func (c *Conn) send(ctx context.Context, requests []Request) (uint32, error) {
 	return first, nil
 }
 
-// drain throws away what is left of an exchange that failed. The kernel tells nothing to a socket that has once overflowed
-// until it is empty.
+// drain drops what is left of a failed exchange. The kernel sends nothing to a socket that overflowed until it is empty.
 func (c *Conn) drain() error {
 	if !c.late {
 		return nil
@@ -179,7 +180,7 @@ func (c *Conn) drain() error {
 		for {
 			_, _, err := unix.Recvfrom(int(fd), c.in, unix.MSG_DONTWAIT)
 			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-				return true // it is empty, or broken, which the caller is about to find out
+				return true // it is empty, or broken, which the caller will notice
 			}
 		}
 	})
@@ -190,21 +191,26 @@ func (c *Conn) drain() error {
 	return nil
 }
 
-// setDeadline bounds the wait for an answer by ctx and by patience: the kernel answers within the system call that asks, so
-// in truth nobody ever waits. It returns the error of a ctx that has ended.
+// setDeadline bounds the wait for one piece of an answer by ctx and by patience. The kernel answers within the system call that asks or, for
+// the next piece of a list, within the one that reads, so normally there is no wait; but a long list may take longer as a whole. It returns
+// the error of a ctx that has ended.
 func (c *Conn) setDeadline(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(c.patience)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
 	return c.conn.SetDeadline(deadline)
 }
 
-// receive reads one piece and calls each with its messages, until one says that it was the last.
-func (c *Conn) receive(each func(syscall.NetlinkMessage) (bool, error)) (done bool, err error) {
+// receive reads one piece and calls each with its messages, until each says that it was the last.
+func (c *Conn) receive(ctx context.Context, each func(syscall.NetlinkMessage) (bool, error)) (done bool, err error) {
+	if err := c.setDeadline(ctx); err != nil {
+		c.late = true
+		return false, err
+	}
 	var n, flags int
 	waited := c.raw.Read(func(fd uintptr) bool {
 		n, _, flags, _, err = unix.Recvmsg(int(fd), c.in, nil, 0)
@@ -235,7 +241,7 @@ func messages(b []byte, each func(syscall.NetlinkMessage) (bool, error)) (done b
 	return false, nil
 }
 
-// verdict reads an answer that ends something: it begins with 0 or a negative errno.
+// verdict reads an answer that ends something: 0 or a negative errno comes first.
 func verdict(m []byte) error {
 	if len(m) < 4 {
 		return ErrShort

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"exile/firewall/firewalltest"
 
@@ -106,6 +108,50 @@ func TestContext(t *testing.T) {
 	cancel()
 	if _, err := c.Exchange(ctx, []Request{rule(unix.RTM_NEWRULE, 0, 1)}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Exchange = %v, want context.Canceled", err)
+	}
+}
+
+// TestLongList has the time for the first piece of a list be over when the list needs a second one: each piece has its own time.
+func TestLongList(t *testing.T) {
+	t.Parallel()
+	c := dial(t)
+	const many = 4 * 250 // more than the kernel sends at once
+	for table := range byte(4) {
+		requests := make([]Request, 250)
+		for i := range requests {
+			requests[i] = rule(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, byte(i+1))
+			requests[i].Body[4] = 100 + table
+		}
+		if refused, err := c.Exchange(t.Context(), requests, nil); len(refused) != 0 || err != nil {
+			t.Fatalf("Exchange = %v, %v", refused, err)
+		}
+	}
+	dump := rule(unix.RTM_GETRULE, 0, 0)
+	dump.Body = dump.Body[:12]
+	dump.Body[4], dump.Body[7] = 0, 0
+	n := 0
+	err := c.Dump(t.Context(), dump, func([]byte) error {
+		n++
+		return c.conn.SetDeadline(time.Unix(1, 0)) // so long did the caller take
+	})
+	if err != nil || n != 3+many {
+		t.Errorf("Dump = %v after %d rules, want all %d", err, n, 3+many)
+	}
+}
+
+// TestSilence has the kernel not answer: the wait ends.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	c := dial(t)
+	c.patience = time.Millisecond
+	if _, err := c.receive(t.Context(), nil); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("receive = %v, want a deadline that is exceeded", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.late = false
+	if _, err := c.receive(ctx, nil); !errors.Is(err, context.Canceled) || !c.late {
+		t.Errorf("receive = %v, late %t; want context.Canceled, and that an answer may follow", err, c.late)
 	}
 }
 

@@ -1,8 +1,8 @@
-// Package spare is what backends with rules of nftables have in common to leave somebody alone: sets in their table, of
-// connections and of addresses, and rules before those of the bans that accept what is in them.
+// Package spare has what backends with nftables rules need to spare connections and addresses: sets of both in their table,
+// and rules before those of the bans that accept what is in them.
 //
-// A connection is accepted by both its ends, without connection tracking, and only packets that begin none: who sends from
-// the same port again, when the connection is over, gets no new one.
+// A connection is matched by both its ends, without connection tracking, and packets that would begin one are not accepted:
+// after the connection ends, the same port cannot open another.
 package spare
 
 import (
@@ -75,7 +75,7 @@ func (k kind) key(s firewall.Spared) []byte {
 	return append(binary.BigEndian.AppendUint16(b, s.Local.Port()), 0, 0)
 }
 
-// parse is the reverse of key. It returns false for bytes that we did not put there.
+// parse is the reverse of key. It returns false for bytes that are not ours.
 func (k kind) parse(b []byte) (s firewall.Spared, ok bool) {
 	size := k.size()
 	end := func(b []byte) netip.AddrPort {
@@ -154,8 +154,8 @@ func (k kind) rule(family nft.TableFamily) []expr.Any {
 		&expr.Verdict{Kind: expr.VerdictAccept})
 }
 
-// rules are the rules of a table that spares all of these, in their order: none for what there is none of, as each costs
-// every packet a look-up.
+// rules are the rules of a table that spares all of these, in order. There is none for an empty set, since each costs every
+// packet a look-up.
 func rules(family nft.TableFamily, all []firewall.Spared) (list [][]expr.Any) {
 	for _, k := range kinds(family) {
 		if slices.ContainsFunc(all, func(s firewall.Spared) bool { return kindOf(s) == k }) {
@@ -165,8 +165,8 @@ func rules(family nft.TableFamily, all []firewall.Spared) (list [][]expr.Any) {
 	return list
 }
 
-// Queue puts into the transaction, behind what makes the table and its empty chain, the sets with what is spared of the
-// table's family, and the rules. The library keeps the first error for the flush to return.
+// Queue adds the sets with what is spared in the table's family, and the rules, to the transaction, after what makes the table
+// and its empty chain. The library keeps the first error for the flush to return.
 func Queue(conn *nft.Conn, chain *nft.Chain, all []firewall.Spared) {
 	for _, k := range kinds(chain.Table.Family) {
 		set := k.set(chain.Table)
@@ -187,7 +187,7 @@ func Queue(conn *nft.Conn, chain *nft.Chain, all []firewall.Spared) {
 	}
 }
 
-// Intact returns the rules of the chain behind those that Queue made for these, and whether it begins with exactly those.
+// Intact reports whether the chain begins with exactly the rules that Queue makes for these, and returns the rest.
 func Intact(family nft.TableFamily, all []firewall.Spared, chain []*nft.Rule) (rest []*nft.Rule, ok bool) {
 	want := rules(family, all)
 	if len(chain) < len(want) {
@@ -206,7 +206,7 @@ func Is(family nft.TableFamily, r *nft.Rule) bool {
 	return slices.ContainsFunc(kinds(family), func(k kind) bool { return Same(k.rule(family), r.Exprs) })
 }
 
-// Read returns what the table spares: what is in the sets that have their rule in the chain. Without a table it is nothing.
+// Read returns what the table spares: what is in the sets that have their rule in the chain. Without a table that is nothing.
 func Read(conn *nft.Conn, chain *nft.Chain) ([]firewall.Spared, error) {
 	have, err := conn.GetRules(chain.Table, chain)
 	if err != nil {
@@ -237,7 +237,7 @@ func unlessMissing(what string, err error) error {
 	return fmt.Errorf("read %s of what is spared: %w", what, err)
 }
 
-// Same reports whether the kernel's rule is the one that is wanted, whatever it has counted.
+// Same reports whether the kernel's rule is the wanted one, whatever its counter says.
 func Same(want, have []expr.Any) bool {
 	if len(have) != len(want) {
 		return false

@@ -1,4 +1,4 @@
-// Package controltest has a daemon without a journal and without a firewall, for tests of those who speak a protocol.
+// Package controltest has a daemon without a journal or a firewall, for tests of the protocol packages.
 package controltest
 
 import (
@@ -19,7 +19,7 @@ import (
 type Fake struct {
 	// Now is the time of bans; nil: time.Now.
 	Now func() time.Time
-	// Announce is called with what the commands caused, when set.
+	// Announce, if set, receives the events that the commands cause.
 	Announce func(control.Event)
 
 	mu       sync.Mutex // callers of a Fake are concurrent
@@ -43,14 +43,14 @@ func (f *Fake) Set(status control.Status, jails []control.JailStatus, bans []con
 	slices.SortFunc(f.bans, compareBans)
 }
 
-// Fail makes every command return err, unless nil.
+// Fail makes every command return err, unless it is nil.
 func (f *Fake) Fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fail = err
 }
 
-// Asked is how often Jails was called.
+// Asked returns how often Jails was called.
 func (f *Fake) Asked() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *Fake) Learn(names ...control.Name) {
 	f.names = slices.Clone(names) // ForgetName deletes in place
 }
 
-// Commands returns what was asked of the Writer, one line each.
+// Commands returns the commands sent to the Writer, one line each.
 func (f *Fake) Commands() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,16 +123,23 @@ func (f *Fake) Bans(_ context.Context, p control.Page) ([]control.Ban, string, e
 		if p.Jail != "" && b.Jail != p.Jail {
 			continue
 		}
-		if len(out) == cmp.Or(p.Max, 1000) {
+		if len(out) == p.Size() {
 			last := out[len(out)-1]
 			return out, last.Jail + " " + last.Prefix.String(), nil
 		}
-		out = append(out, b)
+		out = append(out, f.shown(b))
 	}
 	return out, "", nil
 }
 
-// after finds the rest of the bans behind "jail prefix".
+// shown is a ban as others see it.
+func (f *Fake) shown(b control.Ban) control.Ban {
+	j, _ := control.FindJail(f.jails, b.Jail)
+	b.Simulated = j.State == control.Simulating
+	return b
+}
+
+// after returns the bans after "jail prefix".
 func (f *Fake) after(key string) []control.Ban {
 	jail, prefix, ok := strings.Cut(key, " ")
 	p, err := netip.ParsePrefix(prefix)
@@ -169,7 +176,8 @@ func (f *Fake) Address(_ context.Context, p netip.Prefix) (control.Address, erro
 	a := control.Address{Prefix: p, Failures: map[string]int{}, Protected: f.guarded[p]}
 	for _, b := range f.bans {
 		if b.Prefix.Overlaps(p) {
-			a.Bans = append(a.Bans, b)
+			b = f.shown(b)
+			a.Bans, a.Banned = append(a.Bans, b), a.Banned || !b.Simulated
 			a.Offences = max(a.Offences, b.Offence)
 		}
 	}
@@ -200,6 +208,7 @@ func (f *Fake) Ban(_ context.Context, r control.BanRequest) (control.Ban, error)
 		b.Until = b.Since.Add(cmp.Or(r.Duration, 10*time.Minute))
 	}
 	f.put(b)
+	b = f.shown(b)
 	f.tell(control.Event{Kind: control.BanNew, Time: b.Since, Ban: b})
 	return b, nil
 }
@@ -239,7 +248,7 @@ func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error
 		return match
 	})
 	for _, b := range lifted {
-		f.tell(control.Event{Kind: control.BanRemoved, Time: f.now(), Ban: b, Reason: "unban"})
+		f.tell(control.Event{Kind: control.BanRemoved, Time: f.now(), Ban: f.shown(b), Reason: "unban"})
 	}
 	return len(lifted), nil
 }
@@ -266,7 +275,7 @@ func (f *Fake) ForgetName(_ context.Context, jail, name string) (bool, error) {
 	defer f.mu.Unlock()
 	f.note("forget-name %q %q", jail, name)
 	n := len(f.names)
-	f.names = slices.DeleteFunc(f.names, func(k control.Name) bool { return (jail == "" || k.Jail == jail) && k.Name == name })
+	f.names = slices.DeleteFunc(f.names, func(k control.Name) bool { return (jail == "" || k.Jail == jail) && string(k.Name) == name })
 	return len(f.names) < n, f.refuse(jail)
 }
 
@@ -308,7 +317,7 @@ func (f *Fake) note(format string, args ...any) {
 	f.commands = append(f.commands, fmt.Sprintf(format, args...))
 }
 
-// refuse is why a command about a jail fails.
+// refuse returns why a command about a jail fails.
 func (f *Fake) refuse(jail string) error {
 	if f.fail != nil {
 		return f.fail
@@ -363,7 +372,7 @@ func (f *Fake) Trial(context.Context) (control.Trial, error) {
 	return f.trial, nil
 }
 
-// ExportState implements control.Archiver: a state without anything in it.
+// ExportState implements control.Archiver: it writes an empty state.
 func (f *Fake) ExportState(_ context.Context, w io.Writer) error {
 	if err := f.command("export-state"); err != nil {
 		return err

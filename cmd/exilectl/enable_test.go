@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"exile/internal/config"
+)
+
+// TestSwitchRefuses: what is no jail, or has a drop-in of its owner's, stays as it is.
+func TestSwitchRefuses(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	folder := filepath.Join(root, "etc/exile/exile.yaml.d")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	own := "jails: {vsftpd: {enabled: true, maxretry: 2}}\n"
+	if err := os.WriteFile(filepath.Join(folder, "50-vsftpd.yaml"), []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		on   bool
+		says string
+	}{
+		{"../../evil", true, "is no name for a jail"},
+		{"a: {enabled: true}\n  b", true, "is no name for a jail"},
+		{"", true, "is no name for a jail"},
+		{"vsfptd", false, "there is no such jail"},
+		{"vsftpd", false, "says more than enable and disable do"},
+	} {
+		err := new(options).switchJail(t.Context(), config.Sources{Root: root}, c.name, c.on)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: %v, want %s", c.name, err, c.says)
+		}
+	}
+	files, err := filepath.Glob(root + "/etc/exile/*/*")
+	if err != nil || len(files) != 1 {
+		t.Errorf("there are %q, %v", files, err)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || string(text) != own {
+		t.Errorf("the drop-in is %q, %v", text, err)
+	}
+}

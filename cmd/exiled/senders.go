@@ -1,0 +1,57 @@
+package main
+
+import (
+	"exile/internal/config"
+	"exile/jail"
+	"exile/jail/filter/services"
+	"exile/journal"
+)
+
+// This file says whose lines a jail believes. sshd's are root's; those of other services are the lines of their units, whichever user these
+// run as.
+
+// accepts returns what reports whether a line is the service's own.
+func accepts(c *config.Jail) func(*journal.Entry) bool {
+	if c.Service == nil {
+		return func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) }
+	}
+	if c.Service.Sender == services.Root {
+		return func(e *journal.Entry) bool {
+			return jail.FromRoot(e, c.Identifiers) || jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout)
+		}
+	}
+	if c.Service.Sender == services.Kernel {
+		return func(e *journal.Entry) bool {
+			return e.Transport == "kernel" || jail.FromLog(e, c.Identifiers, ownLog(c))
+		}
+	}
+	return func(e *journal.Entry) bool {
+		return jail.FromUnit(e, c.Units, c.TrustStdout) || jail.FromLog(e, c.Identifiers, ownLog(c))
+	}
+}
+
+// unwatched returns what tells the units of root's that log like the service and that nobody watches.
+func unwatched(c *config.Jail, f jail.Filter) func(*journal.Entry) string {
+	if c.Service != nil {
+		return func(*journal.Entry) string { return "" }
+	}
+	return func(e *journal.Entry) string {
+		unit := jail.Elsewhere(e, c.Units, c.Identifiers)
+		if unit == "" || !f.Parse(e.Message).Addr.IsValid() {
+			return ""
+		}
+		return unit
+	}
+}
+
+// selector returns the coarse match for the lines of a jail.
+func selector(c *config.Jail) journal.Selector {
+	switch {
+	case c.Service == nil || c.Service.Sender == services.Root:
+		return jail.Selector(c.Units, c.Identifiers)
+	case c.Service.Sender == services.Kernel:
+		return jail.KernelSelector()
+	default:
+		return jail.UnitSelector(c.Units)
+	}
+}

@@ -1,0 +1,140 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"exile/jail/filter/services"
+)
+
+// FilterDir is the folder of filters, in each folder of the configuration.
+const FilterDir = "filters.d"
+
+// isFilter reports whether a file of the configuration is a filter.
+func (f *file) isFilter() bool { return path.Base(path.Dir(f.name)) == FilterDir }
+
+// filters are the files in which root replaces or adds filters.
+type filters []file
+
+// load returns the filter of that name. It returns nil if no such filter exists.
+func (own filters) load(name string) (*services.Service, error) {
+	for i := range own {
+		if path.Base(own[i].name) == name+services.Suffix {
+			return services.Parse(own[i].name, own[i].data)
+		}
+	}
+	data, err := services.Shipped(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return services.Parse(name+services.Suffix, data)
+}
+
+// Filter returns the filter of that name as a jail would use it, or the one in the file of that path.
+func (s Sources) Filter(name string) (*services.Service, error) {
+	if strings.ContainsRune(name, '/') || strings.HasSuffix(name, services.Suffix) {
+		f, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return services.Parse(f.name, f.data)
+	}
+	own, err := s.filterFiles()
+	if err != nil {
+		return nil, err
+	}
+	found, err := filters(own).load(name)
+	if found == nil && err == nil {
+		err = fmt.Errorf("filter %q: there is no such filter; \"exilectl list-filters\" shows those there are", name)
+	}
+	return found, err
+}
+
+// Filters returns the names of all filters of services, sorted: those that ship and those that root added.
+func (s Sources) Filters() ([]string, error) {
+	own, err := s.filterFiles()
+	names := services.Names()
+	for _, f := range own {
+		names = append(names, strings.TrimSuffix(path.Base(f.name), services.Suffix))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// filterFiles reads the files in which root replaces or adds filters.
+func (s Sources) filterFiles() ([]file, error) { return s.filesIn(FilterDir) }
+
+// use gives the jails whose filter is a file what that says of the service, unless the jail says something else.
+func (t *tree) use(own filters) problems {
+	var ps problems
+	for name, s := range t.jails {
+		if name == recidive || t.builtin.jails[t.filterOf(name)] != nil {
+			continue
+		}
+		service, err := own.load(t.filterOf(name))
+		switch {
+		case err != nil && t.enabled(name):
+			ps = append(ps, fmt.Errorf("jail %q: %w", name, err))
+			t.broken[name] = true
+		case service != nil:
+			t.services[name] = service
+			for key, v := range values(service) {
+				if _, has := s[key]; !has {
+					s[key] = v
+				}
+			}
+		}
+	}
+	return ps
+}
+
+// filterOf returns the name of a jail's filter.
+func (t *tree) filterOf(name string) string {
+	if v, ok := t.lookup(name, "filter"); ok && v.text != "" {
+		return v.text
+	}
+	return name
+}
+
+func (t *tree) enabled(name string) bool {
+	v, ok := t.lookup(name, "enabled")
+	var j Jail
+	return ok && parseEnabled(&j, v) == nil && j.Enabled
+}
+
+// values are what the file of a filter says, as keys of a jail.
+func values(s *services.Service) section {
+	out := section{}
+	set := func(key string, n node) {
+		out[key] = value{node: n, file: "filter " + s.File}
+	}
+	lists := map[string][]string{"units": s.Units, "identifiers": s.Identifiers, "logpath": s.LogPath, "port": s.Ports}
+	for key, words := range lists {
+		if len(words) == 0 {
+			continue
+		}
+		n := node{kind: list}
+		for _, w := range words {
+			n.items = append(n.items, node{kind: scalar, text: w})
+		}
+		set(key, n)
+	}
+	if s.MaxRetry > 0 {
+		set("maxretry", node{kind: scalar, text: strconv.Itoa(s.MaxRetry)})
+	}
+	if s.FindTime != "" {
+		set("findtime", node{kind: scalar, text: s.FindTime})
+	}
+	if s.Stdout {
+		set("trust_stdout", node{kind: scalar, text: "true"})
+	}
+	return out
+}

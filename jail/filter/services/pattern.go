@@ -1,0 +1,174 @@
+package services
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+
+	"exile/jail"
+)
+
+// pattern is one pattern, compiled.
+type pattern struct {
+	matcher
+	name       string
+	kind       jail.Kind
+	mode       string
+	unknown    bool
+	addr, user int    // groups; 0: none
+	never      string // characters that the user cannot have
+}
+
+// matcher is a regular expression with the texts that all its matches have, in order. To look for these is many times as fast.
+type matcher struct {
+	re       *regexp.Regexp
+	literals [][]byte
+}
+
+// tag is a word in angle brackets that stands for an expression.
+type tag struct {
+	expr  string
+	group string // the name of the group around it
+	safe  bool   // the service itself wrote the text
+}
+
+// The forms of time stamps that services write: ISO 8601, nginx and Go, C's asctime, BIND, MariaDB, and the common log format.
+const stamps = `\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{2,5})?` +
+	`|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?` +
+	`|\d\d[-/][A-Z][a-z]{2}[-/]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?` +
+	`|\d{6} {1,2}\d{1,2}:\d\d:\d\d|\d{9,10}(?:\.\d{1,9})?`
+
+// tags are what a pattern can say besides a regular expression.
+var tags = map[string]tag{
+	"ADDR":   {expr: `(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?:%[0-9A-Za-z]{1,15})?`, group: "addr"},
+	"USER":   {expr: `.*`, group: "user"},
+	"TIME":   {expr: stamps, group: "time", safe: true},
+	"PORT":   {expr: `\d{1,5}`, group: "port", safe: true},
+	"SERVER": {expr: `[0-9A-Za-z_.:-]+`, group: "server", safe: true},
+	"WORDS":  {expr: `[0-9A-Za-z_.:()=/ -]+`, group: "server", safe: true},
+	"ID":     {expr: `[0-9A-Za-z_-]+`, group: "server", safe: true},
+	"JSON":   {expr: `(?:[^"\\]|\\.)*`, group: "json", safe: true},
+}
+
+var tagged = regexp.MustCompile(`<([A-Z]+)>`)
+
+// expand replaces the tags of a pattern. For the check every tag is a group with a name; what is compiled has only those that are needed.
+func expand(match string, check bool) (string, error) {
+	var unknown error
+	n := 0
+	out := tagged.ReplaceAllStringFunc(match, func(s string) string {
+		t, ok := tags[s[1:len(s)-1]]
+		switch {
+		case !ok:
+			unknown = fmt.Errorf("%s is not a tag; these are: <ADDR>, <USER>, <TIME>, <PORT>, <SERVER>, <WORDS>, <ID>, <JSON>", s)
+			return s
+		case !t.safe:
+			return "(?P<" + t.group + ">" + t.expr + ")"
+		case check:
+			n++ // no two groups may have the same name
+			return "(?P<" + t.group + strconv.Itoa(n) + ">" + t.expr + ")"
+		}
+		return "(?:" + t.expr + ")"
+	})
+	return out, unknown
+}
+
+// newPattern checks and compiles a pattern.
+func newPattern(l *patternLine) (pattern, error) {
+	p := pattern{name: l.Name, kind: kinds[l.Kind], mode: l.Mode, unknown: l.Unknown, never: l.Excludes.User}
+	if p.mode == "" {
+		p.mode = modes[0]
+	}
+	if err := l.words(p.mode); err != nil {
+		return p, err
+	}
+	if err := check(l.Match, l.Excludes.User); err != nil {
+		return p, err
+	}
+	m, err := newMatcher(l.Match)
+	if err != nil {
+		return p, err
+	}
+	p.matcher = m
+	p.addr, p.user = max(m.re.SubexpIndex("addr"), 0), max(m.re.SubexpIndex("user"), 0)
+	return p, nil
+}
+
+// words checks the words of a pattern.
+func (l *patternLine) words(mode string) error {
+	switch {
+	case !IsName(l.Name):
+		return errors.New("name: must be of lower-case letters, digits and dashes")
+	case kinds[l.Kind] == jail.None:
+		return fmt.Errorf("kind: %q must be failure, probe or success", l.Kind)
+	case !IsMode(mode):
+		return fmt.Errorf("mode: %q must be one of %s", mode, strings.Join(modes, ", "))
+	case (l.Excludes.User == "") != (l.Excludes.Because == ""):
+		return errors.New("excludes: must say which characters the user cannot have, and because: of what")
+	}
+	return nil
+}
+
+// IsMode reports whether that is a mode.
+func IsMode(mode string) bool { return slices.Contains(modes, mode) }
+
+// newMatcher compiles an expression with tags.
+func newMatcher(match string) (matcher, error) {
+	expr, err := expand(match, false)
+	if err != nil {
+		return matcher{}, err
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return matcher{}, err
+	}
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return matcher{}, err
+	}
+	return matcher{re: re, literals: literals(tree)}, nil
+}
+
+// literals returns the texts that every match has, in order.
+func literals(n *syntax.Regexp) (all [][]byte) {
+	switch n.Op {
+	case syntax.OpLiteral:
+		if n.Flags&syntax.FoldCase == 0 {
+			return [][]byte{[]byte(string(n.Rune))}
+		}
+	case syntax.OpConcat, syntax.OpCapture:
+		for _, sub := range n.Sub {
+			all = append(all, literals(sub)...)
+		}
+	default:
+	}
+	return all
+}
+
+// find returns where the groups of the expression are, or nil.
+func (m *matcher) find(message []byte) []int {
+	if !m.may(message) {
+		return nil
+	}
+	return m.re.FindSubmatchIndex(message)
+}
+
+// matches reports whether the expression matches. It does not allocate.
+func (m *matcher) matches(message []byte) bool { return m.may(message) && m.re.Match(message) }
+
+// may reports whether a message has the texts that all matches have.
+func (m *matcher) may(message []byte) bool {
+	for _, l := range m.literals {
+		_, behind, ok := bytes.Cut(message, l)
+		if !ok {
+			return false
+		}
+		message = behind
+	}
+	return true
+}

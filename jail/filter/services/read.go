@@ -1,0 +1,116 @@
+package services
+
+import (
+	"errors"
+	"net/netip"
+
+	"exile/jail"
+)
+
+// maxLine is how many bytes of a line are read. Servers take requests of 8 kB, and write what they do not print as up to four bytes. What is
+// longer matches nothing: its end is not known, and a client may not decide how long the daemon looks at its lines.
+const maxLine = 16 << 10
+
+// reader is a service's filter in one mode.
+type reader struct {
+	*Service
+	counts []bool // by pattern
+}
+
+// Filter returns the filter of the service in a mode: normal, ddos, extra or aggressive, which counts all.
+func (s *Service) Filter(mode string) jail.Filter {
+	r := reader{s, make([]bool, len(s.patterns))}
+	for i, p := range s.patterns {
+		r.counts[i] = p.kind != jail.Success && (p.mode == modes[0] || p.mode == mode || mode == "aggressive")
+	}
+	return r
+}
+
+// Parse implements jail.Filter.
+func (r reader) Parse(message []byte) jail.Event {
+	i, groups := r.match(message)
+	if groups == nil {
+		return jail.Event{}
+	}
+	p := &r.patterns[i]
+	ev := jail.Event{Kind: p.kind, Count: 1, Counts: r.counts[i], Unknown: p.unknown, Rule: p.name, Alone: r.alone, Brief: true}
+	if p.addr > 0 {
+		addr, err := netip.ParseAddr(string(group(message, groups, p.addr)))
+		if err != nil || !isRemote(addr.Unmap()) || !isWhole(message, groups[2*p.addr], groups[2*p.addr+1]) {
+			return jail.Event{}
+		}
+		ev.Addr = addr.Unmap().WithZone("")
+	}
+	if p.user > 0 {
+		ev.User = group(message, groups, p.user)
+	}
+	return ev
+}
+
+// match returns the first pattern that matches and its groups, or nil.
+func (s *Service) match(message []byte) (int, []int) {
+	if len(message) > maxLine {
+		return 0, nil
+	}
+	for i := range s.patterns {
+		p := &s.patterns[i]
+		if len(s.ignore) > 0 && p.matches(message) && s.ignored(message) {
+			return 0, nil
+		}
+		if groups := p.find(message); groups != nil {
+			return i, groups
+		}
+	}
+	return 0, nil
+}
+
+func (s *Service) ignored(message []byte) bool {
+	for i := range s.ignore {
+		if s.ignore[i].matches(message) {
+			return true
+		}
+	}
+	return false
+}
+
+// group returns the text of a group, which is empty if the group took no part in the match.
+func group(message []byte, groups []int, n int) []byte {
+	if groups[2*n] < 0 {
+		return nil
+	}
+	return message[groups[2*n]:groups[2*n+1]]
+}
+
+// isWhole reports whether an address ends where the text from there to there does, and is not a part of a longer one.
+func isWhole(message []byte, from, to int) bool {
+	return (from == 0 || !isWord(message[from-1]) && message[from-1] != '.') && (to == len(message) || !isWord(message[to]))
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
+}
+
+// isRemote reports whether a client can have that address.
+func isRemote(addr netip.Addr) bool { return !addr.IsUnspecified() && !addr.IsMulticast() }
+
+// try reads the samples: each must be what it says, every pattern must have one, and one line must match nothing.
+func (s *Service) try(samples []sample) error {
+	var errs []error
+	seen := make(map[string]bool)
+	f := s.Filter("aggressive")
+	for _, sample := range samples {
+		seen[sample.Pattern] = true
+		if err := sample.try(f); err != nil {
+			errs = append(errs, s.fault(sample.line, "sample %.200q: %w", sample.Line, err))
+		}
+	}
+	for _, p := range s.patterns {
+		if !seen[p.name] {
+			errs = append(errs, s.fault(0, "pattern %q has no sample: a line that it must match", p.name))
+		}
+	}
+	if !seen[nothing] {
+		errs = append(errs, s.fault(0, "there is no sample with pattern: none, a line that no pattern may match"))
+	}
+	return errors.Join(errs...)
+}

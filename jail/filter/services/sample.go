@@ -1,0 +1,31 @@
+package services
+
+import (
+	"fmt"
+
+	"exile/jail"
+)
+
+// nothing is the pattern of a sample that no pattern may match.
+const nothing = "none"
+
+// try reports what f makes of the sample, if that is not what the sample says.
+func (s *sample) try(f jail.Filter) error {
+	ev := f.Parse([]byte(s.Line))
+	rule, addr := ev.Rule, ""
+	if rule == "" {
+		rule = nothing
+	}
+	if ev.Addr.IsValid() {
+		addr = ev.Addr.String()
+	}
+	switch {
+	case rule != s.Pattern:
+		return fmt.Errorf("it is %s and not %s", rule, s.Pattern)
+	case addr != s.Address:
+		return fmt.Errorf("its address is %q and not %q", addr, s.Address)
+	case string(ev.User) != s.User:
+		return fmt.Errorf("its user is %q and not %q", ev.User, s.User)
+	}
+	return nil
+}
