@@ -295,8 +295,21 @@ func (b *Backend) Destroy(ctx context.Context) error {
 	return nil
 }
 
-// Empty removes the sets: a million entries take 25 ms.
-func (b *Backend) Empty(ctx context.Context) error { return b.Destroy(ctx) }
+// Empty removes the sets: a million entries take 25 ms. A set that rules of another program use stays, without a ban in it.
+func (b *Backend) Empty(ctx context.Context) error {
+	err := b.Destroy(ctx)
+	if !errors.Is(err, errBusy) {
+		return err
+	}
+	for _, s := range b.sets {
+		for _, name := range []string{s.name, s.name + "-grow"} {
+			if err := b.kernel.flush(name); err != nil {
+				return fmt.Errorf("flush ipset %s: %w", name, explain(err))
+			}
+		}
+	}
+	return nil
+}
 
 // ensure makes sets and rules if they are missing. It costs one question to the kernel if nobody changed any rule since the
 // last.

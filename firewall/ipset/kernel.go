@@ -108,15 +108,23 @@ func (k *kernel) swap(a, b string) error {
 	return k.send(cmdSwap, 0, appendString(k.begin(a), attrSetName2, b))
 }
 
+// flush takes all elements out of a set, also out of one in use; one that is not there is no error.
+func (k *kernel) flush(set string) error {
+	if err := k.send(cmdFlush, 0, k.begin(set)); !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
 // destroy removes a set; one that is not there is no error. Rules that were just deleted let go of their sets a moment
-// later, so a set in use is tried again until ctx ends or a second has passed.
+// later, on a busy machine more than a second later, so a set in use is tried again until ctx ends or two seconds have passed.
 func (k *kernel) destroy(ctx context.Context, set string) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := k.send(cmdDestroy, 0, k.begin(set))
 		switch {
 		case errors.Is(err, unix.ENOENT):
 			return nil
-		case !errors.Is(err, errBusy) || wait > time.Second/2:
+		case !errors.Is(err, errBusy) || wait > time.Second:
 			return err
 		}
 		select {

@@ -357,6 +357,33 @@ func TestForeignSet(t *testing.T) {
 	}
 }
 
+// TestEmptyInUse lifts all bans while a rule of another program uses a set, which therefore cannot be destroyed.
+func TestEmptyInUse(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	b := open(t, Config{NetNS: ns.FD})
+	bans := append(firewalltest.Many(100, false, time.Now().Add(time.Hour)), firewalltest.Many(100, true, time.Time{})...)
+	if err := b.Apply(t.Context(), firewall.Change{Add: bans}); err != nil {
+		t.Fatal(err)
+	}
+	ns.Exec(t, "ipset", "create", "theirs", "list:set")
+	ns.Exec(t, "ipset", "add", "theirs", b.sets[0].name)
+	if err := b.Destroy(t.Context()); !errors.Is(err, errBusy) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("Destroy while another program uses a set: %v, want that it says so", err)
+	}
+	if err := b.Apply(t.Context(), firewall.Change{Add: bans}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Empty(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, b, nil)
+	if err := b.Apply(t.Context(), firewall.Change{Add: bans[:1]}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, b, bans[:1])
+}
+
 // TestStopsInTheMiddle ends the context after the first message.
 func TestStopsInTheMiddle(t *testing.T) {
 	t.Parallel()

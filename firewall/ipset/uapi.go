@@ -14,6 +14,7 @@ const maxNameLen = 32
 const (
 	cmdCreate    = 2
 	cmdDestroy   = 3
+	cmdFlush     = 4
 	cmdSwap      = 6
 	cmdList      = 7
 	cmdAdd       = 9

@@ -11,7 +11,8 @@ func TestHeader(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string][2]int{
 		"maxNameLen": {maxNameLen, nl.IPSET_MAXNAMELEN},
-		"cmdCreate":  {cmdCreate, nl.IPSET_CMD_CREATE}, "cmdDestroy": {cmdDestroy, nl.IPSET_CMD_DESTROY}, "cmdSwap": {cmdSwap, nl.IPSET_CMD_SWAP},
+		"cmdCreate":  {cmdCreate, nl.IPSET_CMD_CREATE}, "cmdDestroy": {cmdDestroy, nl.IPSET_CMD_DESTROY}, "cmdFlush": {cmdFlush, nl.IPSET_CMD_FLUSH},
+		"cmdSwap": {cmdSwap, nl.IPSET_CMD_SWAP},
 		"cmdList": {cmdList, nl.IPSET_CMD_LIST}, "cmdAdd": {cmdAdd, nl.IPSET_CMD_ADD}, "cmdDel": {cmdDel, nl.IPSET_CMD_DEL},
 		"cmdGetByName": {cmdGetByName, nl.IPSET_CMD_TYPE + 1}, // which it does not know
 		"attrProtocol": {attrProtocol, nl.IPSET_ATTR_PROTOCOL}, "attrSetName": {attrSetName, nl.IPSET_ATTR_SETNAME},
