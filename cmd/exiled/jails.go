@@ -17,9 +17,9 @@ import (
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/names"
+	"exile/internal/setup"
 	"exile/jail"
 	"exile/jail/adaptive"
-	"exile/jail/filter"
 	"exile/journal"
 )
 
@@ -38,7 +38,7 @@ type builder struct {
 
 // build builds a jail from its section.
 func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
-	f, err := b.filter(c)
+	f, err := setup.Filter(b.cfg, c)
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +61,11 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 			FindTime: window.FindTime, BanTime: c.BanTime,
 		},
 		Allowlist: list,
-		Accepts:   accepts(c),
-		Unwatched: unwatched(c, f),
+		Accepts:   setup.Accepts(c),
+		Unwatched: setup.Unwatched(c, f),
 		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
 		Length: b.length(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
-		LookBack: lookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
+		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 		Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
 			return ok
@@ -81,30 +81,6 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 		d.Memory, d.Explain, d.Names = a, a.Explain, a
 	}
 	return d, b.command(c, d)
-}
-
-func (b *builder) filter(c *config.Jail) (jail.Filter, error) {
-	if c.ByHand {
-		return mute{}, nil
-	}
-	if c.Service != nil {
-		return c.Service.Filter(c.Mode), nil
-	}
-	f, err := filter.New(c.Filter, filter.Options{Mode: c.Mode, Publickey: c.Publickey})
-	if err != nil {
-		return nil, fmt.Errorf("%s: jail %q: %w", b.cfg.Origin(c.Name, "filter"), c.Name, err)
-	}
-	return f, nil
-}
-
-// lookBack returns how far back a jail needs the log if its memory is not stored: for failures that count, connections that were open, and
-// logins that are trusted.
-func lookBack(cfg *config.Config, c *config.Jail) time.Duration {
-	d := max(c.FindTime, c.TrustLogins, cfg.LookBack)
-	if c.Detection == jail.Adaptive {
-		d = max(d, c.Adaptive.SlowTime)
-	}
-	return d + 3*jail.LoginGrace
 }
 
 // allow builds the list of addresses that a jail never bans.
@@ -203,12 +179,6 @@ func (b *builder) adminsUnknown(err error) {
 	b.log.Warn("Cannot read which accounts are administrators; their sessions may be treated as those of others", "error", err)
 }
 
-// mute is the filter of a jail without a log.
-type mute struct{}
-
-// Parse implements jail.Filter.
-func (mute) Parse([]byte) jail.Event { return jail.Event{} }
-
 // recidive adds the jail for addresses that are banned again and again, if the rule is on. It comes last, because a ban by hand that names no jail
 // goes to the first.
 func (b *builder) recidive(plan *daemon.Plan) error {
@@ -219,7 +189,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	j, err := jail.New(jail.Config{
 		Name: "recidive", Detection: jail.Threshold, MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
 		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1, Strangers: b.strangers,
-	}, mute{}, nil, nil)
+	}, setup.Mute{}, nil, nil)
 	if err != nil {
 		return err
 	}

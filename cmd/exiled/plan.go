@@ -21,7 +21,7 @@ import (
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/logs"
-	"exile/jail/filter/services"
+	"exile/internal/setup"
 	"exile/journal"
 	"exile/journal/export"
 	"exile/journal/follow"
@@ -128,7 +128,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 		}
 		watch(j, c)
 		fromJournal = append(fromJournal, j)
-		wanted = append(wanted, selector(c)...)
+		wanted = append(wanted, setup.Selector(c)...)
 	}
 	if len(fromJournal) == 0 {
 		return nil
@@ -158,12 +158,12 @@ func watch(j *daemon.Jail, c *config.Jail) {
 // readsText reports whether a jail reads its logpath. Any local user who may log can forge lines in the log of a syslog daemon. The journal
 // has the same lines and knows who wrote them, so it is read if there is one.
 func (b *builder) readsText(c *config.Jail) bool {
-	if ownLog(c) {
-		text := !inJournal(c) || textlog.Config{Paths: c.LogPath, Open: openLog}.Exists()
+	if setup.OwnLog(c) {
+		text := !setup.InJournal(c) || textlog.Config{Paths: c.LogPath, Open: openLog}.Exists()
 		b.log.Info("Chose what to read", "jail", c.Name, "logs", text, "journal", !text)
 		return text
 	}
-	if len(c.LogPath) == 0 || c.TrustLogPath || !inJournal(c) {
+	if len(c.LogPath) == 0 || c.TrustLogPath || !setup.InJournal(c) {
 		return len(c.LogPath) > 0
 	}
 	if err := b.journalError(); err != nil {
@@ -174,16 +174,6 @@ func (b *builder) readsText(c *config.Jail) bool {
 	b.log.Warn("Reading the journal in place of logpath, where any local user can forge lines: set trust_logpath: yes if nobody can",
 		"jail", c.Name)
 	return false
-}
-
-// inJournal reports whether a jail knows whose lines in the journal are its service's.
-func inJournal(c *config.Jail) bool {
-	return len(c.Units) > 0 || c.Service != nil && c.Service.Sender != services.Unit
-}
-
-// ownLog reports whether the logs of a jail are those of its service, to which no syslog daemon writes for others.
-func ownLog(c *config.Jail) bool {
-	return c.Service != nil && c.Service.Form == services.Line && len(c.LogPath) > 0
 }
 
 // openLog opens a log or a folder of logs. A helper opens what the configuration names and only root may read.
@@ -204,24 +194,16 @@ func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error 
 	if err != nil {
 		return fmt.Errorf("jail %q: logtimezone: %w", c.Name, err)
 	}
-	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone, Form: formOf(c), Open: openLog})
+	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone, Form: setup.FormOf(c), Open: openLog})
 	if err != nil {
 		return fmt.Errorf("jail %q: %w", c.Name, err)
 	}
-	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath && !ownLog(c)
-	if !c.TrustLogPath && !ownLog(c) { // otherwise it may be the log of another host, or of a container
+	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath && !setup.OwnLog(c)
+	if !c.TrustLogPath && !setup.OwnLog(c) { // otherwise it may be the log of another host, or of a container
 		watch(j, c)
 	}
 	plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
 	return nil
-}
-
-// formOf is what the lines of a jail's logs look like.
-func formOf(c *config.Jail) textlog.Form {
-	if c.Service == nil {
-		return textlog.FormSyslog
-	}
-	return textlog.Form(c.Service.Form)
 }
 
 // authLogs are the logs to which syslog daemons write the lines of sshd, on Debian and on Fedora.

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"testing"
@@ -37,7 +37,7 @@ func TestAccepts(t *testing.T) {
 		if c.sender == services.Unit {
 			j.Units = []string{"web.service"}
 		}
-		if got := accepts(j)(&c.entry); got != c.want {
+		if got := Accepts(j)(&c.entry); got != c.want {
 			t.Errorf("sender %q: %+v: %t", c.sender, c.entry, got)
 		}
 	}
@@ -51,7 +51,7 @@ func TestInJournal(t *testing.T) {
 		sender services.Sender
 		want   bool
 	}{{nil, services.Unit, false}, {[]string{"web.service"}, services.Unit, true}, {nil, services.Root, true}, {nil, services.Kernel, true}} {
-		if got := inJournal(&config.Jail{Units: c.units, Service: &services.Service{Sender: c.sender}}); got != c.want {
+		if got := InJournal(&config.Jail{Units: c.units, Service: &services.Service{Sender: c.sender}}); got != c.want {
 			t.Errorf("units %q, sender %q: %t", c.units, c.sender, got)
 		}
 	}
