@@ -79,7 +79,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 		j.settled = settled{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	ev := j.conns.Resolve(j.filter.Parse(e.Message), e.Time)
+	ev := j.conns.Resolve(j.parse(e), e.Time)
 	j.counters.Lines[ev.Kind]++
 	switch {
 	case ev.Rule == Penalty && !ev.Counts:
@@ -92,6 +92,14 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.sessions.Observe(ev, e)
 	j.attempts = j.conns.Observe(ev, e, j.attempts)
 	return j.decide(j.attempts)
+}
+
+// parse asks the filter what an entry says.
+func (j *Jail) parse(e *journal.Entry) Event {
+	if f, ok := j.filter.(EntryFilter); ok {
+		return f.ParseEntry(e)
+	}
+	return j.filter.Parse(e.Message)
 }
 
 // Advance says what time it is, and that everything logged up to then was observed: while the source lags, that is the time

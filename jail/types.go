@@ -95,6 +95,11 @@ type Filter interface {
 	Parse(message []byte) Event
 }
 
+// EntryFilter is a Filter for which it matters who logged a line. Jail asks for it by assertion.
+type EntryFilter interface {
+	ParseEntry(e *journal.Entry) Event
+}
+
 // Attempt is new evidence of guessing, or a login. Each guess is in exactly one Attempt.
 type Attempt struct {
 	Time     time.Time // of the entry that showed it

@@ -24,6 +24,7 @@ type Entry struct {
 	Unit       string // _SYSTEMD_UNIT, trusted; empty for a process that exited before journald looked
 	Identifier string // SYSLOG_IDENTIFIER, chosen by the sender: believe it only with UID 0
 	Transport  string // _TRANSPORT: syslog, journal, stdout, kernel, audit, driver; "text" from a text log
+	Log        string // the text log that it was read from, as it was named before it was rotated; empty: from no text log
 	Message    []byte
 	Replayed   bool // at or before the position to resume from: count it, but do not act on it
 }

@@ -29,12 +29,15 @@ type Position struct {
 	// Others says where the other text logs of the same source are, in the format of package textlog; empty if there is only
 	// one. The position of a batch has it, those of its entries do not.
 	Others string
+	// Parts says where the sources are that package merge makes one of, in its format; empty: this is the position of a single source. A
+	// position with parts has, besides them, only Realtime, the latest of all.
+	Parts string
 }
 
 // IsZero reports whether p is nowhere.
 func (p Position) IsZero() bool { return p == Position{} }
 
-// Time is when the entry that p names was received; zero: unknown.
+// Time is when the entry that p names was received, zero: unknown.
 func (p Position) Time() time.Time {
 	if p.Realtime == 0 {
 		return time.Time{}
@@ -50,6 +53,8 @@ func (p Position) String() string {
 	switch {
 	case p.IsZero():
 		return ""
+	case p.Parts != "":
+		return fmt.Sprintf("t=%x;parts=%s", p.Realtime, p.Parts)
 	case p.isText():
 		text := fmt.Sprintf("dev=%x;ino=%x;off=%x;head=%x;t=%x", p.Device, p.Inode, p.Offset, p.Head, p.Realtime)
 		if p.Others != "" {
@@ -106,6 +111,8 @@ func (p *Position) set(key, value string) (err error) {
 		p.Head, err = strconv.ParseUint(value, 16, 64)
 	case "others":
 		p.Others = value
+	case "parts":
+		p.Parts = value
 	default:
 		err = fmt.Errorf("unknown part %q", key)
 	}

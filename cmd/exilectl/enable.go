@@ -126,25 +126,36 @@ func stateOf(from config.Sources, name string, on bool) string {
 	return fmt.Sprintf("The jail %s is off.", name)
 }
 
-// sourcesOf says where a jail finds the lines of its service.
+// sourcesOf says where a jail finds the lines of its services.
 func sourcesOf(j *config.Jail) string {
-	if j.Service == nil {
-		return strings.Join(j.Units, ", ")
+	var all []string
+	for i := range j.Parts {
+		if text := partSources(&j.Parts[i]); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
 	}
-	units := "what " + strings.Join(j.Units, ", ") + " logs"
+	return strings.Join(all, "; and ")
+}
+
+// partSources says where a filter of a jail finds the lines of its service.
+func partSources(p *config.Part) string {
+	if p.Service == nil {
+		return strings.Join(p.Units, ", ")
+	}
+	units := "what " + strings.Join(p.Units, ", ") + " logs"
 	switch {
-	case j.Service.Sender == services.Kernel:
+	case p.Service.Sender == services.Kernel:
 		return "what the kernel logs"
-	case j.Service.Sender == services.Root:
-		return "what root's processes log as " + strings.Join(j.Identifiers, ", ")
-	case len(j.LogPath) == 0:
+	case p.Service.Sender == services.Root:
+		return "what root's processes log as " + strings.Join(p.Identifiers, ", ")
+	case len(p.LogPath) == 0:
 		return units
-	case len(j.Units) == 0:
-		return strings.Join(j.LogPath, ", ")
-	case j.Service.Form == services.Line:
-		return strings.Join(j.LogPath, ", ") + ", or, if there is no such file, " + units
+	case len(p.Units) == 0:
+		return strings.Join(p.LogPath, ", ")
+	case p.Service.Form == services.Line:
+		return strings.Join(p.LogPath, ", ") + ", or, if there is no such file, " + units
 	default:
-		return units + ", or without a journal " + strings.Join(j.LogPath, ", ")
+		return units + ", or without a journal " + strings.Join(p.LogPath, ", ")
 	}
 }
 

@@ -115,7 +115,7 @@ func TestPortsByRoute(t *testing.T) {
 		}
 		plan := new(daemon.Plan)
 		for i := range cfg.Jails {
-			j, err := b.build(&cfg.Jails[i])
+			j, err := b.build(&cfg.Jails[i], b.choose(&cfg.Jails[i]))
 			if err != nil {
 				t.Fatal(err)
 			}

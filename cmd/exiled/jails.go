@@ -37,8 +37,8 @@ type builder struct {
 }
 
 // build builds a jail from its section.
-func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
-	f, err := setup.Filter(b.cfg, c)
+func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, error) {
+	f, accepts, err := setup.Filter(b.cfg, c, read)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 			FindTime: window.FindTime, BanTime: c.BanTime,
 		},
 		Allowlist: list,
-		Accepts:   setup.Accepts(c),
+		Accepts:   accepts,
 		Unwatched: setup.Unwatched(c, f),
 		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
 		Length: b.length(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
@@ -71,7 +71,7 @@ func (b *builder) build(c *config.Jail) (*daemon.Jail, error) {
 			return ok
 		}),
 	}
-	if c.Filter == "sshd" {
+	if c.SSHD() {
 		b.gate(d)
 	}
 	if c.Simulate {
@@ -150,7 +150,7 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 	cfg := c.Adaptive
 	cfg.Strangers = b.strangers
 	d := adaptive.New(cfg)
-	if err := b.accounts.add(acquainted{d, c.Filter == "sshd"}); err != nil {
+	if err := b.accounts.add(acquainted{d, c.SSHD()}); err != nil {
 		b.accountsRead(accounts.List{}, err)
 	}
 	return d

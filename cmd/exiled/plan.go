@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"exile/dbusapi/systemd"
 	"exile/firewall"
@@ -20,7 +19,6 @@ import (
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
-	"exile/internal/logs"
 	"exile/internal/setup"
 	"exile/journal"
 	"exile/journal/export"
@@ -104,14 +102,15 @@ func (p *planner) config(from config.Sources) (*config.Config, error) {
 
 // jails adds the enabled jails and the sources that they read.
 func (b *builder) jails(plan *daemon.Plan) error {
-	var fromJournal []*daemon.Jail
+	var readers []*daemon.Jail // of the journal alone
 	var wanted journal.Selector
 	for i := range b.cfg.Jails {
 		c := &b.cfg.Jails[i]
 		if !c.Enabled {
 			continue
 		}
-		j, err := b.build(c)
+		read := b.choose(c)
+		j, err := b.build(c, read)
 		if err != nil {
 			return err
 		}
@@ -120,25 +119,25 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			b.log.Info("No jail is enabled: there are only bans by hand", "jail", c.Name)
 			continue
 		}
-		if b.readsText(c) {
-			if err := b.text(plan, j, c); err != nil {
+		watch(j, c, read)
+		if !setup.FromJournal(read) {
+			if err := b.ownSource(plan, j, c, read); err != nil {
 				return err
 			}
 			continue
 		}
-		watch(j, c)
-		fromJournal = append(fromJournal, j)
-		wanted = append(wanted, setup.Selector(c)...)
+		readers = append(readers, j)
+		wanted = append(wanted, setup.Selector(read)...)
 	}
-	if len(fromJournal) == 0 {
+	if len(readers) == 0 {
 		return nil
 	}
 	source, err := b.journal(wanted)
 	if err != nil {
 		return err
 	}
-	source.Jails = fromJournal
-	for _, j := range fromJournal {
+	source.Jails = readers
+	for _, j := range readers {
 		if source.Name == "text" {
 			j.Origin, j.Info.Forgeable = control.OriginFile, true
 		}
@@ -146,38 +145,6 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	plan.Sources = append(plan.Sources, source)
 	return nil
 }
-
-// watch lets the daemon see what the units of a jail do.
-func watch(j *daemon.Jail, c *config.Jail) {
-	j.Watched = c.Units
-	if c.Filter == "sshd" {
-		j.Talks, j.Startups = true, startups(accountsFile, c)
-	}
-}
-
-// readsText reports whether a jail reads its logpath. Any local user who may log can forge lines in the log of a syslog daemon. The journal
-// has the same lines and knows who wrote them, so it is read if there is one.
-func (b *builder) readsText(c *config.Jail) bool {
-	if setup.OwnLog(c) {
-		text := !setup.InJournal(c) || textlog.Config{Paths: c.LogPath, Open: openLog}.Exists()
-		b.log.Info("Chose what to read", "jail", c.Name, "logs", text, "journal", !text)
-		return text
-	}
-	if len(c.LogPath) == 0 || c.TrustLogPath || !setup.InJournal(c) {
-		return len(c.LogPath) > 0
-	}
-	if err := b.journalError(); err != nil {
-		b.noJournal = true
-		b.log.Warn("Any local user can forge lines of a text log, which is read because there is no journal", "jail", c.Name, "reason", err)
-		return true
-	}
-	b.log.Warn("Reading the journal in place of logpath, where any local user can forge lines: set trust_logpath: yes if nobody can",
-		"jail", c.Name)
-	return false
-}
-
-// openLog opens a log or a folder of logs. A helper opens what the configuration names and only root may read.
-func openLog(name string) (*os.File, error) { return logs.Client{Socket: logs.Socket}.Open(name) }
 
 // journalError returns why the journal cannot be read.
 func (b *builder) journalError() error {
@@ -187,27 +154,6 @@ func (b *builder) journalError() error {
 	}
 	return err
 }
-
-// text adds the text logs of a jail.
-func (b *builder) text(plan *daemon.Plan, j *daemon.Jail, c *config.Jail) error {
-	zone, err := time.LoadLocation(c.LogTimeZone)
-	if err != nil {
-		return fmt.Errorf("jail %q: logtimezone: %w", c.Name, err)
-	}
-	source, err := textlog.New(textlog.Config{Paths: c.LogPath, Location: zone, Form: setup.FormOf(c), Open: openLog})
-	if err != nil {
-		return fmt.Errorf("jail %q: %w", c.Name, err)
-	}
-	j.Origin, j.Info.Forgeable = control.OriginFile, !c.TrustLogPath && !setup.OwnLog(c)
-	if !c.TrustLogPath && !setup.OwnLog(c) { // otherwise it may be the log of another host, or of a container
-		watch(j, c)
-	}
-	plan.Sources = append(plan.Sources, daemon.Source{Name: "text:" + c.Name, Source: source, Jails: []*daemon.Jail{j}})
-	return nil
-}
-
-// authLogs are the logs to which syslog daemons write the lines of sshd, on Debian and on Fedora.
-func authLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure"} }
 
 // journal opens the journal or, without one, the log of a syslog daemon.
 func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
@@ -223,10 +169,10 @@ func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 	switch {
 	case errors.Is(err, journalfile.ErrUnsupported):
 		_ = e.change(err) // without journalctl the files are tried again
-	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(authLogs(), readable):
+	case errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(setup.AuthLogs(), readable):
 		b.noJournal = true
 		b.log.Warn("Reading the log of a syslog daemon, whose lines any local user can forge", "reason", err)
-		text, err := textlog.New(textlog.Config{Paths: authLogs()})
+		text, err := textlog.New(textlog.Config{Paths: setup.AuthLogs()})
 		return daemon.Source{Name: "text", Source: text}, err
 	}
 	return daemon.Source{Name: "journal", Source: e, Instead: e.instead}, nil // what cannot be read is tried again

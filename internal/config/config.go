@@ -17,7 +17,6 @@ import (
 	"exile/firewall"
 	"exile/jail"
 	"exile/jail/adaptive"
-	"exile/jail/filter"
 	"exile/jail/filter/services"
 )
 
@@ -49,20 +48,20 @@ type Jail struct {
 	jail.Config
 	Adaptive      adaptive.Config // of the detector that Detection may name
 	Enabled       bool
-	Auto          bool              // Enabled is whether one of its units or logs exists
-	ByHand        bool              // it reads nothing: for bans by hand, if no jail is enabled
-	Simulate      bool              // decide and announce, but do not ban
-	Filter        string            // name of the filter; the jail's own name if none is given
-	Mode          string            // "normal", "ddos", "extra", "aggressive": what the filter counts
-	Service       *services.Service // the filter, if it comes from a file
-	Publickey     string            // "invalid", "any", "ignore": which failed public keys count
-	Units         []string          // names and patterns of units; empty: those of the filter
-	Identifiers   []string          // syslog identifiers; empty: those of the filter
-	TrustStdout   bool              // lines that a unit printed count, too
-	LogPath       []string          // absolute paths and patterns of text logs, read where there is no journal; empty: the journal
-	LogTimeZone   string            // of their times that name no zone, for time.LoadLocation
-	TrustLogPath  bool              // they are read even if there is a journal
-	Ports         []firewall.Port   // what a ban closes; empty: everything
+	Auto          bool            // Enabled is whether one of its units or logs exists
+	ByHand        bool            // it reads nothing: for bans by hand, if no jail is enabled
+	Simulate      bool            // decide and announce, but do not ban
+	Filters       []string        // names of the filters; the jail's own name if none is given
+	Parts         []Part          // the filters, and whose lines each reads
+	Mode          string          // "normal", "ddos", "extra", "aggressive": what the filter counts
+	Publickey     string          // "invalid", "any", "ignore": which failed public keys count
+	Units         []string        // names and patterns of units, of all filters
+	Identifiers   []string        // syslog identifiers, likewise
+	TrustStdout   bool            // lines that a unit printed count, too
+	LogPath       []string        // absolute paths and patterns of text logs, likewise; read where there is no journal; empty: the journal
+	LogTimeZone   string          // of their times that name no zone, for time.LoadLocation
+	TrustLogPath  bool            // they are read even if there is a journal
+	Ports         []firewall.Port // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
@@ -144,7 +143,7 @@ func (t *tree) config() (*Config, problems) {
 			continue
 		}
 		c.Jails = append(c.Jails, j)
-		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j)))
+		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j)))
 		ps.add(t.closable(c, j))
 	}
 	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
@@ -156,7 +155,7 @@ func (t *tree) config() (*Config, problems) {
 // byHand returns the jail of a host that only wants bans by hand: it has the defaults and reads nothing.
 func (t *tree) byHand() Jail {
 	j, _ := t.jail(jail.ByHand) // mistakes in the defaults were reported by other jails
-	j.Enabled, j.ByHand, j.Filter, j.Units, j.Identifiers, j.LogPath = true, true, "", nil, nil, nil
+	j.Enabled, j.ByHand, j.Filters, j.Parts, j.Units, j.Identifiers, j.LogPath = true, true, nil, nil, nil, nil, nil
 	j.Detection = jail.Threshold
 	return j
 }
@@ -170,29 +169,21 @@ func (t *tree) decided(j Jail) error {
 	return v.explain("enabled", fmt.Errorf("%s has no unit or log: say yes or no", j.Name))
 }
 
-// knownFilter reports an enabled jail whose filter does not exist, at the place where the filter or else the jail is named.
-func (t *tree) knownFilter(j Jail) error {
-	if !j.Enabled || j.Service != nil || t.broken[j.Name] {
-		return nil
-	}
-	_, err := filter.New(j.Filter, filter.Options{Mode: j.Mode, Publickey: j.Publickey})
-	if err == nil {
-		return nil
-	}
-	v, ok := t.lookup(j.Name, "filter")
-	if !ok {
-		v = t.named[j.Name]
-	}
-	return v.explain(fmt.Sprintf("jail %q", j.Name), err)
-}
-
-// watchful reports an enabled jail that would read nothing.
+// watchful reports an enabled jail with a filter that would read nothing.
 func (t *tree) watchful(j Jail) error {
-	if !j.Enabled || len(j.Units) > 0 || len(j.LogPath) > 0 || j.Service != nil && j.Service.Sender != services.Unit {
-		return nil
+	for i := range j.Parts {
+		r := &j.Parts[i]
+		if !j.Enabled || len(r.Units) > 0 || len(r.LogPath) > 0 || r.Service != nil && r.Service.Sender != services.Unit {
+			continue
+		}
+		who := "it"
+		if len(j.Parts) > 1 {
+			who = "filter " + r.Filter
+		}
+		return t.named[j.Name].explain(fmt.Sprintf("jail %q", j.Name),
+			fmt.Errorf("%s watches nothing: name the service's units with units:, or its log with logpath: in the jail", who))
 	}
-	return t.named[j.Name].explain(fmt.Sprintf("jail %q", j.Name),
-		errors.New("it watches nothing: name the service's units with units:, or its log with logpath: in the jail"))
+	return nil
 }
 
 // closable reports an enabled jail that closes ports, if the configured backend cannot do that.
@@ -205,13 +196,14 @@ func (t *tree) closable(c *Config, j Jail) error {
 }
 
 func (t *tree) jail(name string) (Jail, problems) {
-	j := Jail{Config: jail.Config{Name: name}, Adaptive: adaptive.Default(), Filter: name, Service: t.services[name]}
+	j := Jail{Config: jail.Config{Name: name}, Adaptive: adaptive.Default(), Filters: []string{name}}
 	var ps problems
 	for _, w := range jailWords() {
 		if v, ok := t.lookup(name, w.name); ok {
 			ps.add(v.explain(w.name, w.set(&j, v)))
 		}
 	}
+	j.Parts = t.parts(name, &j)
 	ps.add(t.fastWindow(name, &j))
 	if t.later(name, "bantime.increment", "bantime") {
 		j.Escalation.Increment = false

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"exile/jail/filter/services"
@@ -71,70 +70,3 @@ func (s Sources) Filters() ([]string, error) {
 
 // filterFiles reads the files in which root replaces or adds filters.
 func (s Sources) filterFiles() ([]file, error) { return s.filesIn(FilterDir) }
-
-// use gives the jails whose filter is a file what that says of the service, unless the jail says something else.
-func (t *tree) use(own filters) problems {
-	var ps problems
-	for name, s := range t.jails {
-		if name == recidive || t.builtin.jails[t.filterOf(name)] != nil {
-			continue
-		}
-		service, err := own.load(t.filterOf(name))
-		switch {
-		case err != nil && t.enabled(name):
-			ps = append(ps, fmt.Errorf("jail %q: %w", name, err))
-			t.broken[name] = true
-		case service != nil:
-			t.services[name] = service
-			for key, v := range values(service) {
-				if _, has := s[key]; !has {
-					s[key] = v
-				}
-			}
-		}
-	}
-	return ps
-}
-
-// filterOf returns the name of a jail's filter.
-func (t *tree) filterOf(name string) string {
-	if v, ok := t.lookup(name, "filter"); ok && v.text != "" {
-		return v.text
-	}
-	return name
-}
-
-func (t *tree) enabled(name string) bool {
-	v, ok := t.lookup(name, "enabled")
-	var j Jail
-	return ok && parseEnabled(&j, v) == nil && j.Enabled
-}
-
-// values are what the file of a filter says, as keys of a jail.
-func values(s *services.Service) section {
-	out := section{}
-	set := func(key string, n node) {
-		out[key] = value{node: n, file: "filter " + s.File}
-	}
-	lists := map[string][]string{"units": s.Units, "identifiers": s.Identifiers, "logpath": s.LogPath, "port": s.Ports}
-	for key, words := range lists {
-		if len(words) == 0 {
-			continue
-		}
-		n := node{kind: list}
-		for _, w := range words {
-			n.items = append(n.items, node{kind: scalar, text: w})
-		}
-		set(key, n)
-	}
-	if s.MaxRetry > 0 {
-		set("maxretry", node{kind: scalar, text: strconv.Itoa(s.MaxRetry)})
-	}
-	if s.FindTime != "" {
-		set("findtime", node{kind: scalar, text: s.FindTime})
-	}
-	if s.Stdout {
-		set("trust_stdout", node{kind: scalar, text: "true"})
-	}
-	return out
-}

@@ -19,8 +19,8 @@ type tree struct {
 	jails    map[string]section
 	named    map[string]value             // the last place where each jail is named
 	taught   map[string]string            // the key of a tutorial that chose the detection of a jail
-	services map[string]*services.Service // the filters from files, by jail
-	broken   map[string]bool              // jails whose filter has mistakes, which were reported
+	services map[string]*services.Service // the filters from files, by name
+	broken   map[string]bool              // jails with a filter that has mistakes, which were reported
 	root     string                       // of the host; empty: /
 	builtin  *tree                        // what null resets to; empty for the built-in tree itself
 }
@@ -193,7 +193,7 @@ func (v value) at(p pair) value {
 // jail or for all jails.
 func (t *tree) inherit() {
 	for _, s := range t.jails {
-		service := t.builtin.jails[s["filter"].text]
+		service := t.builtin.jails[only(s["filter"])]
 		for _, key := range []string{"units", "identifiers", "detection"} {
 			own, has := s[key]
 			v, ok := service[key]

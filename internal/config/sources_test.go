@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,8 +80,8 @@ func TestFilters(t *testing.T) {
 	for _, c := range []*Config{read, kept} {
 		got := map[string]string{}
 		for _, j := range c.Jails {
-			if j.Service != nil {
-				got[j.Name] = fmt.Sprint(j.Service.Description, j.Units, j.Ports, j.MaxRetry, j.FindTime, j.BanTime, j.Detection)
+			if len(j.Parts) > 0 && j.Parts[0].Service != nil {
+				got[j.Name] = fmt.Sprint(j.Parts[0].Service.Description, j.Units, j.Ports, j.MaxRetry, j.FindTime, j.BanTime, j.Detection)
 			}
 		}
 		want := map[string]string{
@@ -153,5 +154,45 @@ func TestAuto(t *testing.T) {
 		if _, err := Parse("x.yaml", []byte("jails: {"+name+": {enabled: auto}}")); err == nil || !strings.Contains(err.Error(), "say yes or no") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestSeveral: each filter of a jail keeps its own senders, the jail has what any of them says, and what it says itself holds for all.
+func TestSeveral(t *testing.T) {
+	t.Parallel()
+	cfg := mustParse(t, "jails:\n  web: {filter: [nginx-http-auth, postfix-auth]}\n  own: {filter: 'nginx-http-auth, postfix-auth', units: [a, b], port: 80}\n"+
+		"  all: {filter: nginx-http-auth cowrie}\n")
+	web, own := jailNamed(t, cfg, "web"), jailNamed(t, cfg, "own")
+	nginx, postfix := web.Parts[0], web.Parts[1]
+	if len(web.Parts) != 2 || nginx.Filter != "nginx-http-auth" || postfix.Filter != "postfix-auth" {
+		t.Fatalf("parts %+v", web.Parts)
+	}
+	for _, p := range web.Parts {
+		if !slices.Equal(p.Units, p.Service.Units) || !slices.Equal(p.LogPath, p.Service.LogPath) || p.TrustStdout != p.Service.Stdout {
+			t.Errorf("%s reads %v %v", p.Filter, p.Units, p.LogPath)
+		}
+		for _, unit := range p.Units {
+			if !slices.Contains(web.Units, unit) {
+				t.Errorf("the jail lacks %s", unit)
+			}
+		}
+	}
+	if slices.Contains(postfix.Units, nginx.Units[0]) {
+		t.Errorf("postfix-auth reads %v", postfix.Units)
+	}
+	ports := map[uint16]bool{}
+	for _, p := range web.Ports {
+		ports[p.Number] = true
+	}
+	if !ports[443] || !ports[25] {
+		t.Errorf("ports %v", web.Ports)
+	}
+	for _, p := range own.Parts {
+		if !slices.Equal(p.Units, []string{"a.service", "b.service"}) {
+			t.Errorf("%s of own reads %v", p.Filter, p.Units)
+		}
+	}
+	if len(own.Ports) != 1 {
+		t.Errorf("ports of own %v", own.Ports)
 	}
 }

@@ -17,8 +17,9 @@ import (
 type value struct {
 	node
 	file   string
-	begins int // the line of the value, where line is that of its key
-	layer  int // files of higher layers win; 0 is built in
+	begins int  // the line of the value, where line is that of its key
+	layer  int  // files of higher layers win; 0 is built in
+	shared bool // several filters say it, each a part
 }
 
 // scalar returns the text of a value that is one word or number.
@@ -210,12 +211,21 @@ func asStrings[S ~string](in []S) []string {
 	return out
 }
 
-func parseName(v value) (string, error) {
-	s, err := v.scalar()
-	if err == nil && !isName(s) {
-		err = fmt.Errorf("%q is not a name: at most 64 small letters, digits, and .-_ inside", s)
+// maxFilters is how many filters a jail may have: each line is shown to all of them that trust its sender.
+const maxFilters = 16
+
+// parseNames reads the names of filters.
+func parseNames(v value) ([]string, error) {
+	all, err := parseEach(v, func(s string) error {
+		if !isName(s) {
+			return fmt.Errorf("%q is not a name: at most 64 small letters, digits, and .-_ inside", s)
+		}
+		return nil
+	})
+	if err == nil && (len(all) == 0 || len(all) > maxFilters) {
+		err = fmt.Errorf("%d filters: name 1 to %d", len(all), maxFilters)
 	}
-	return s, err
+	return all, err
 }
 
 // IsJail reports whether that can be the name of a jail. Such a name is no path.

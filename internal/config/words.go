@@ -42,7 +42,7 @@ func jailWords() []word[Jail] {
 	return []word[Jail]{
 		{"enabled", parseEnabled},
 		into("simulate", parseBool, func(j *Jail) *bool { return &j.Simulate }),
-		into("filter", parseName, func(j *Jail) *string { return &j.Filter }),
+		into("filter", parseNames, func(j *Jail) *[]string { return &j.Filters }),
 		into("mode", oneOf("normal", "ddos", "extra", "aggressive"), func(j *Jail) *string { return &j.Mode }),
 		into("publickey", oneOf("invalid", "any", "ignore"), func(j *Jail) *string { return &j.Publickey }),
 		into("units", parseUnits, func(j *Jail) *[]string { return &j.Units }),

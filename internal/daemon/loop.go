@@ -149,7 +149,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 				j.Release(dec.Prefix)
 				continue
 			}
-			d.decide(j, dec, j.Origin)
+			d.decide(j, dec, j.originOf(e))
 		}
 	}
 	if !accepted {

@@ -71,7 +71,7 @@ type Jail struct {
 	GroupPorts  []firewall.Port                                  // what a ban of a group closes, where Ports has none; none: all traffic
 	Whole       bool                                             // the backend cannot close ports: a ban of a group closes everything
 	Simulate    bool                                             // everything but the kernel
-	Origin      control.Origin                                   // of the bans that its lines cause
+	Origin      control.Origin                                   // of the bans that its lines cause; those of text logs: always OriginFile
 	Aggregator  *jail.Aggregator                                 // nil: bans are not grouped
 	Explain     func(a netip.Addr, at time.Time) []string        // lines for people on what is known of an address; nil: nothing
 	Names       Names                                            // nil: it learns none
@@ -224,6 +224,14 @@ func (j *Jail) keys(b *control.Ban) []firewall.Key {
 		keys[i] = firewall.Key{Prefix: b.Prefix, Port: port}
 	}
 	return keys
+}
+
+// originOf returns the origin of the bans that an entry causes.
+func (j *Jail) originOf(e *journal.Entry) control.Origin {
+	if e.Transport == "text" {
+		return control.OriginFile
+	}
+	return j.Origin
 }
 
 // origin returns the origin of a ban that a jail decided on because of that source: the source, or a group if the prefix is one.

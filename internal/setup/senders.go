@@ -1,6 +1,9 @@
 package setup
 
 import (
+	"path/filepath"
+	"slices"
+
 	"exile/internal/config"
 	"exile/jail"
 	"exile/jail/filter/services"
@@ -9,31 +12,55 @@ import (
 )
 
 // This file says whose lines a jail believes. sshd's are root's; those of other services are the lines of their units, whichever user these
-// run as.
+// run as. What one of a jail's filters believes the others do not see.
 
-// Accepts returns what reports whether a line is the service's own.
-func Accepts(c *config.Jail) func(*journal.Entry) bool {
-	if c.Service == nil {
-		return func(e *journal.Entry) bool { return jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout) }
+// Accepts returns what reports whether a line is the service's own, and from where its filter reads. It is for one goroutine.
+func (r *Reading) Accepts() func(*journal.Entry) bool {
+	own, places := r.believes(), r.places()
+	return func(e *journal.Entry) bool { return places(e) && own(e) }
+}
+
+// places returns what reports whether an entry is from the journal or, where logs were chosen, from one of these.
+func (r *Reading) places() func(*journal.Entry) bool {
+	if r.Logs == nil { // the journal or, without one, what is read in its place
+		return func(e *journal.Entry) bool { return e.Transport != "text" || slices.Contains(AuthLogs(), e.Log) }
 	}
-	if c.Service.Sender == services.Root {
-		return func(e *journal.Entry) bool {
-			return jail.FromRoot(e, c.Identifiers) || jail.Trusted(e, c.Units, c.Identifiers, c.TrustStdout)
-		}
-	}
-	if c.Service.Sender == services.Kernel {
-		return func(e *journal.Entry) bool {
-			return e.Transport == "kernel" || jail.FromLog(e, c.Identifiers, OwnLog(c))
-		}
-	}
+	last, reads := "", false // of the last entry: one log has many
 	return func(e *journal.Entry) bool {
-		return jail.FromUnit(e, c.Units, c.TrustStdout) || jail.FromLog(e, c.Identifiers, OwnLog(c))
+		if e.Log != last {
+			last = e.Log
+			name := filepath.Clean(e.Log)
+			reads = slices.ContainsFunc(r.Logs, func(pattern string) bool { return textlog.IsLog(pattern, name) })
+		}
+		return e.Transport == "text" && reads
+	}
+}
+
+// believes returns what reports whether the service itself wrote a line.
+func (r *Reading) believes() func(*journal.Entry) bool {
+	p := r.Part
+	if p.Service == nil {
+		return func(e *journal.Entry) bool { return jail.Trusted(e, p.Units, p.Identifiers, p.TrustStdout) }
+	}
+	switch p.Service.Sender {
+	case services.Root:
+		return func(e *journal.Entry) bool {
+			return jail.FromRoot(e, p.Identifiers) || jail.Trusted(e, p.Units, p.Identifiers, p.TrustStdout)
+		}
+	case services.Kernel:
+		return func(e *journal.Entry) bool {
+			return e.Transport == "kernel" || jail.FromLog(e, p.Identifiers, OwnLog(p))
+		}
+	default:
+		return func(e *journal.Entry) bool {
+			return jail.FromUnit(e, p.Units, p.TrustStdout) || jail.FromLog(e, p.Identifiers, OwnLog(p))
+		}
 	}
 }
 
 // Unwatched returns what tells the units of root's that log like the service and that nobody watches.
 func Unwatched(c *config.Jail, f jail.Filter) func(*journal.Entry) string {
-	if c.Service != nil {
+	if !c.SSHD() {
 		return func(*journal.Entry) string { return "" }
 	}
 	return func(e *journal.Entry) string {
@@ -45,32 +72,23 @@ func Unwatched(c *config.Jail, f jail.Filter) func(*journal.Entry) string {
 	}
 }
 
-// Selector returns the coarse match for the lines of a jail.
-func Selector(c *config.Jail) journal.Selector {
+// Selector returns the coarse match for what filters read in the journal.
+func Selector(all []*Reading) (s journal.Selector) {
+	for _, r := range all {
+		if r.Logs == nil {
+			s = append(s, r.selector()...)
+		}
+	}
+	return s
+}
+
+func (r *Reading) selector() journal.Selector {
 	switch {
-	case c.Service == nil || c.Service.Sender == services.Root:
-		return jail.Selector(c.Units, c.Identifiers)
-	case c.Service.Sender == services.Kernel:
+	case r.Service == nil || r.Service.Sender == services.Root:
+		return jail.Selector(r.Units, r.Identifiers)
+	case r.Service.Sender == services.Kernel:
 		return jail.KernelSelector()
 	default:
-		return jail.UnitSelector(c.Units)
+		return jail.UnitSelector(r.Units)
 	}
-}
-
-// InJournal reports whether a jail knows whose lines in the journal are its service's.
-func InJournal(c *config.Jail) bool {
-	return len(c.Units) > 0 || c.Service != nil && c.Service.Sender != services.Unit
-}
-
-// OwnLog reports whether the logs of a jail are those of its service, to which no syslog daemon writes for others.
-func OwnLog(c *config.Jail) bool {
-	return c.Service != nil && c.Service.Form == services.Line && len(c.LogPath) > 0
-}
-
-// FormOf is what the lines of a jail's logs look like.
-func FormOf(c *config.Jail) textlog.Form {
-	if c.Service == nil {
-		return textlog.FormSyslog
-	}
-	return textlog.Form(c.Service.Form)
 }

@@ -33,11 +33,11 @@ func TestAccepts(t *testing.T) {
 		{services.Kernel, entry(0, "", "kernel", "syslog"), false},
 		{services.Kernel, entry(0, "web.service", "web", "journal"), false},
 	} {
-		j := &config.Jail{Identifiers: []string{"web"}, Service: &services.Service{Sender: c.sender}}
+		r := &Reading{Part: &config.Part{Identifiers: []string{"web"}, Service: &services.Service{Sender: c.sender}}}
 		if c.sender == services.Unit {
-			j.Units = []string{"web.service"}
+			r.Units = []string{"web.service"}
 		}
-		if got := Accepts(j)(&c.entry); got != c.want {
+		if got := r.Accepts()(&c.entry); got != c.want {
 			t.Errorf("sender %q: %+v: %t", c.sender, c.entry, got)
 		}
 	}
@@ -51,8 +51,45 @@ func TestInJournal(t *testing.T) {
 		sender services.Sender
 		want   bool
 	}{{nil, services.Unit, false}, {[]string{"web.service"}, services.Unit, true}, {nil, services.Root, true}, {nil, services.Kernel, true}} {
-		if got := InJournal(&config.Jail{Units: c.units, Service: &services.Service{Sender: c.sender}}); got != c.want {
+		if got := InJournal(&config.Part{Units: c.units, Service: &services.Service{Sender: c.sender}}); got != c.want {
 			t.Errorf("units %q, sender %q: %t", c.units, c.sender, got)
+		}
+	}
+}
+
+// TestPlaces: a filter reads what was chosen for it: a log of another filter of its jail, or the journal beside its log, is not its.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	web := &services.Service{Form: services.Line}
+	access := &config.Part{Service: web, Units: []string{"web.service"}, LogPath: []string{"/var/log/web/*access.log"}}
+	mail := &config.Part{Service: &services.Service{Form: services.Syslog}, Units: []string{"mail.service"}, Identifiers: []string{"mail"}}
+	line := journal.Entry{Transport: "text", Log: "/var/log/web/a-access.log"}
+	other := journal.Entry{Transport: "text", Log: "/var/log/web/error.log"}
+	rotated := journal.Entry{Transport: "text", Log: "/var/log/web/a-access.log.1"}
+	syslog := journal.Entry{Transport: "text", Log: "/var/log/web/a-access.log", Identifier: "mail"}
+	auth := journal.Entry{Transport: "text", Log: "/var/log/auth.log", Identifier: "mail"}
+	unit := journal.Entry{Transport: "syslog", Unit: "web.service", UID: 33}
+	for _, c := range []struct {
+		name  string
+		r     Reading
+		entry journal.Entry
+		want  bool
+	}{
+		{"own log", Reading{access, access.LogPath}, line, true},
+		{"own log, rotated", Reading{access, access.LogPath}, rotated, true},
+		{"another log", Reading{access, access.LogPath}, other, false},
+		{"own unit beside the log", Reading{access, access.LogPath}, unit, false},
+		{"own unit", Reading{access, nil}, unit, true},
+		{"own log beside the journal", Reading{access, nil}, line, false},
+		{"another's log with the identifier", Reading{mail, nil}, syslog, false},
+		{"in place of the journal", Reading{mail, nil}, auth, true},
+		{"another's unit", Reading{mail, nil}, unit, false},
+	} {
+		accepts := c.r.Accepts()
+		for range 2 { // the last log is remembered
+			if got := accepts(&c.entry); got != c.want {
+				t.Errorf("%s: %t, want %t", c.name, got, c.want)
+			}
 		}
 	}
 }

@@ -179,7 +179,7 @@ func TestEntry(t *testing.T) {
 	enough := errors.New("enough")
 	err = source.Follow(t.Context(), journal.Start{}, func(b journal.Batch) error {
 		want := []journal.Entry{{
-			Position: b.Position, Time: epoch, PID: 7, Identifier: "sshd", Transport: "text", Message: []byte("one"),
+			Position: b.Position, Time: epoch, PID: 7, Identifier: "sshd", Transport: "text", Log: log, Message: []byte("one"),
 		}}
 		if diff := cmp.Diff(want, b.Entries); diff != "" {
 			t.Errorf("entries (-want +got):\n%s", diff)

@@ -173,6 +173,7 @@ func (f *follower) add(one *file) {
 		PID:        line.PID,
 		Identifier: f.names.Of(line.Identifier),
 		Transport:  "text",
+		Log:        one.log,
 		Message:    line.Message,
 		Replayed:   replayed,
 	})
