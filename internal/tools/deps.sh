@@ -23,6 +23,7 @@ need='
 /usr/sbin/vsftpd                          vsftpd                 vsftpd
 /usr/sbin/nginx                           nginx                  nginx
 /usr/bin/mandoc                           mandoc                 mandoc
+/usr/bin/sqlite3                          sqlite3                sqlite
 /usr/share/bash-completion/bash_completion bash-completion       bash-completion
 /usr/bin/zsh                              zsh                    zsh
 /usr/bin/fish                             fish                   fish
