@@ -149,6 +149,9 @@ func (t *tree) setInJail(name, key string, v value) error {
 		hint := ""
 		if key == "backend" {
 			hint = "; a jail reads the journal, or the files that logpath names"
+			if text := translated(key, v); text != "" {
+				return problem(v.file, v.line, "%s: %q: %s", key, v.text, text)
+			}
 		}
 		return problem(v.file, v.line, "%q is for the whole daemon: put it at the top of the file%s", key, hint)
 	}
