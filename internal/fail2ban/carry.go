@@ -65,6 +65,9 @@ func (r *Result) Carry(h *History, from string, now time.Time) (bans []control.B
 	return bans, holding
 }
 
+// On returns the names of the jails that are on here.
+func (r *Result) On() []string { return slices.Sorted(maps.Values(r.names)) }
+
 // ban is the last ban of an offender here. One that begins in the future began now: the clock was set back.
 func (r *Result) ban(o Offender, now time.Time) (b control.Ban, holds bool) {
 	b = control.Ban{

@@ -116,7 +116,7 @@ func ReadHistory(file string) (*History, error) {
 
 func (r *reader) read(db *sqlite.DB) error {
 	last, err := db.Table("bips")
-	if err == nil && !(last.Has("bantime") && last.Has("bancount")) {
+	if err == nil && (!last.Has("bantime") || !last.Has("bancount")) {
 		err = errors.New("the table bips has no bantime or no bancount")
 	}
 	if err != nil {
