@@ -1,16 +1,17 @@
 package e2e
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -18,130 +19,210 @@ import (
 
 // service is a server besides sshd, from Debian's package, whose filter ships.
 type service struct {
-	binary  string // without it the test is skipped
-	prepare string // makes the server log to the journal, and starts it
-	port    uint16
-	guess   func(t *testing.T, a *host.Attacker) // is refused once
+	jail    string
+	program string // which make deps installs
+	prepare string // lets Debian's configuration refuse a password, and starts the server
+	unit    string
+	ports   []uint16                                    // of TCP, where the server listens
+	guess   func(context.Context, *host.Attacker) error // is refused once; else the error says what happened instead
 }
 
-var serviced = map[string]service{
-	"vsftpd": {
-		binary: "/usr/sbin/vsftpd",
-		prepare: "printf '%s\\n' listen=NO listen_ipv6=YES local_enable=YES anonymous_enable=NO syslog_enable=YES " +
-			"pam_service_name=vsftpd secure_chroot_dir=/run >/etc/vsftpd.conf && systemctl start vsftpd",
-		port:  21,
-		guess: guessFTP,
+// unpackFTP unpacks the package of vsftpd, in which only these files are needed. Debian installs one server of FTP at a time.
+const unpackFTP = "dpkg-deb -x /var/cache/exile/vsftpd.deb /tmp/v; cd /tmp/v; cp usr/sbin/vsftpd /usr/sbin; cp etc/pam.d/vsftpd /etc/pam.d; " +
+	"find . -name vsftpd.service -exec cp {} /etc/systemd/system ';'; systemctl daemon-reload"
+
+// serviced are the servers in groups. Those of a group listen on the same port, and run one after the other.
+var serviced = [][]service{
+	{
+		{
+			jail: "vsftpd", program: "/var/cache/exile/vsftpd.deb", unit: "vsftpd", ports: []uint16{21}, guess: guessFTP,
+			prepare: "printf '%s\\n' listen=NO listen_ipv6=YES local_enable=YES anonymous_enable=NO syslog_enable=YES " +
+				"pam_service_name=vsftpd secure_chroot_dir=/run >/etc/vsftpd.conf; systemctl start vsftpd",
+		},
+		{
+			jail: "proftpd", program: "/usr/sbin/proftpd", unit: "proftpd", ports: []uint16{21}, guess: guessFTP,
+			prepare: "systemctl start proftpd",
+		},
 	},
-	"nginx-http-auth": {
-		binary: "/usr/sbin/nginx",
-		prepare: "printf 'bob:{PLAIN}right\\n' >/etc/nginx/passwd && chmod 644 /etc/nginx/passwd && " +
-			"printf '%s\\n' 'events {}' 'error_log syslog:server=unix:/dev/log,nohostname;' 'http { server { listen 80; listen [::]:80; " +
-			"access_log off; auth_basic x; auth_basic_user_file passwd; root /usr/share; } }' >/etc/nginx/nginx.conf && " +
-			"rm -f /var/log/nginx/*access.log && systemctl start nginx",
-		port:  80,
-		guess: guessHTTP,
+	{
+		{
+			jail: "nginx-http-auth", program: "/usr/sbin/nginx", unit: "nginx", ports: []uint16{80}, guess: guessHTTP,
+			prepare: "printf 'bob:{PLAIN}right\\n' >/etc/nginx/passwd; chmod 644 /etc/nginx/passwd; " +
+				"echo 'auth_basic x; auth_basic_user_file passwd;' >/etc/nginx/conf.d/private.conf; systemctl start nginx",
+		},
+		{
+			jail: "apache-auth", program: "/usr/sbin/apache2", unit: "apache2", ports: []uint16{80}, guess: guessHTTP,
+			prepare: "htpasswd -bc /etc/apache2/passwd bob right; printf '%s\\n' '<Location />' 'AuthType Basic' 'AuthName x' " +
+				"'AuthUserFile /etc/apache2/passwd' 'Require valid-user' '</Location>' >/etc/apache2/conf-enabled/private.conf; systemctl start apache2",
+		},
+		{
+			jail: "haproxy", program: "/usr/sbin/haproxy", unit: "haproxy", ports: []uint16{80}, guess: guessHTTP,
+			prepare: "printf '%s\\n' 'userlist staff' 'user bob insecure-password right' 'frontend web' 'bind :::80 v4v6' " +
+				"'http-request auth unless { http_auth(staff) }' >>/etc/haproxy/haproxy.cfg; systemctl start haproxy",
+		},
 	},
+	{
+		{
+			jail: "dovecot", program: "/usr/lib/dovecot/imap", unit: "dovecot", ports: []uint16{143, 993}, guess: guessIMAP,
+			prepare: "systemctl start dovecot",
+		},
+		{
+			jail: "postfix-auth", program: "/usr/sbin/postfix", unit: "postfix", ports: []uint16{25}, guess: guessSMTP,
+			// Dovecot checks the passwords, and would take longer from one to the next.
+			prepare: "postconf -e smtpd_sasl_auth_enable=yes smtpd_sasl_type=dovecot smtpd_sasl_path=private/auth; systemctl start postfix; " +
+				"printf '%s\\n' 'service auth {' 'unix_listener /var/spool/postfix/private/auth {' 'user = postfix' '}' '}' " +
+				"'service anvil {' 'unix_listener anvil-auth-penalty {' 'mode = 0' '}' '}' 'auth_failure_delay = 0' " +
+				">/etc/dovecot/conf.d/99-postfix.conf; systemctl restart dovecot",
+		},
+	},
+	{{
+		jail: "postgresql", program: "/usr/bin/pg_createcluster", unit: "postgresql", ports: []uint16{5432}, guess: guessSQL,
+		prepare: "cd /etc/postgresql/*/main; printf '%s\\n' \"listen_addresses = '*'\" \"log_line_prefix = '%m [%p] %h '\" >>postgresql.conf; " +
+			"echo 'host all all all password' >>pg_hba.conf; systemctl restart postgresql",
+	}},
+	{{
+		jail: "named", program: "/usr/sbin/named", unit: "named", ports: []uint16{53}, guess: guessDNS,
+		prepare: "systemctl start named",
+	}},
 }
 
-// TestServices: a jail for another service is one command. Its third guess bans, on the ports of the service; sshd still answers, and so does
-// the service to others.
+// TestServices: a jail for another service is one command. A third guess at the service bans, on its ports; sshd still answers, and so does the
+// service to others.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("nftables"))
-	n := byte(10)
-	for jail, s := range serviced {
-		if _, err := g.Run(t.Context(), "test", "-x", s.binary); err != nil {
-			t.Errorf("%s is not installed: make deps", s.binary)
-			continue
+	enable, rules := []string{"exilectl", "enable"}, "jails:\n"
+	for _, s := range slices.Concat(serviced...) {
+		if _, err := g.Run(t.Context(), "test", "-e", s.program); err != nil {
+			t.Fatalf("%s is not installed: make deps", s.program)
 		}
-		inside(t, g, "sh", "-ec", s.prepare)
-		if got := inside(t, g, "exilectl", "enable", jail); !strings.Contains(got, "which is in force") {
-			t.Errorf("enable %s says %s", jail, got)
-		}
-		inside(t, g, "sh", "-ec", fmt.Sprintf("printf 'jails: {%s: {maxretry: 3}}\\n' >/etc/exile/exile.yaml.d/60.yaml && exilectl reload", jail))
-		for _, addr := range []netip.Addr{netip.AddrFrom4([4]byte{198, 51, 100, n}), netip.MustParseAddr(fmt.Sprintf("2001:db8:bad:%d::7", n))} {
-			served(t, g, jail, s, addr)
-		}
-		n++
-		inside(t, g, "exilectl", "disable", jail)
+		enable = append(enable, s.jail)
+		rules += fmt.Sprintf("  %s: {maxretry: 3}\n", s.jail)
 	}
+	inside(t, g, "sh", "-ec", "useradd bob; echo bob:right | chpasswd; "+unpackFTP)
+	if got := inside(t, g, enable...); strings.Count(got, "which is in force") != len(enable)-2 {
+		t.Errorf("enable says %s", got)
+	}
+	feed(t, g, rules, "/etc/exile/exile.yaml.d/60.yaml")
+	inside(t, g, "exilectl", "reload")
+	// Not in tests of their own: these would run beside more hosts than make e2e lets.
+	var all sync.WaitGroup
+	for n, group := range serviced {
+		all.Go(func() {
+			for m, s := range group {
+				if err := s.attacked(t.Context(), g, 10*n+m+10); err != nil {
+					t.Errorf("%s: %v", s.jail, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.Log(inside(t, g, "journalctl", "-b", "-n", "100"))
+	}
+	waitStatus(t, g, 0)
 }
 
-// served has an address guess at a service until it is banned.
-func served(t *testing.T, g *target.Target, jail string, s service, addr netip.Addr) {
-	t.Helper()
-	a := attacker(t, g, addr.String())
-	for range 3 {
-		s.guess(t, a)
+// attacked starts the server, lets addresses of both families guess until they are banned, and stops it. The addresses differ by n.
+func (s *service) attacked(ctx context.Context, g *target.Target, n int) error {
+	if _, err := g.Run(ctx, "sh", "-ec", s.prepare); err != nil {
+		return err
 	}
-	ban, err := g.WaitBan(limit(t, 10*time.Second), addr, 1)
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", jail, err, inside(t, g, "journalctl", "-b", "-n", "20"))
+	if err := s.wait(ctx, g); err != nil {
+		return err
 	}
-	if ban.Jail != jail || ban.Failures != 3 {
-		t.Errorf("%s: banned by jail %q after %d attempts", addr, ban.Jail, ban.Failures)
+	var all errgroup.Group
+	for _, pair := range [][2]string{
+		{fmt.Sprintf("198.51.100.%d", n), "198.51.100.200"}, {fmt.Sprintf("2001:db8:bad:%d::7", n), "2001:db8:600d::8"},
+	} {
+		all.Go(func() error {
+			a, err := g.Attacker(netip.MustParseAddr(pair[0]))
+			if err != nil {
+				return err
+			}
+			other, err := g.Attacker(netip.MustParseAddr(pair[1]))
+			if err != nil {
+				return err
+			}
+			return s.guessed(ctx, g, a, other)
+		})
 	}
-	if conn, err := a.Dial(limit(t, 3*time.Second), s.port); err == nil {
-		t.Errorf("%s reaches port %d", addr, s.port)
-		_ = conn.Close()
-	}
-	greeted(t, a)
-	other := attacker(t, g, map[bool]string{true: "198.51.100.200", false: "2001:db8:600d::8"}[addr.Is4()])
-	conn, err := other.Dial(t.Context(), s.port)
-	if err != nil {
-		t.Fatalf("%s: nobody else gets in: %v", jail, err)
-	}
-	_ = conn.Close()
+	err := all.Wait()
+	_, errStop := g.Run(ctx, "systemctl", "stop", s.unit)
+	return errors.Join(err, errStop)
 }
 
-// guessFTP logs in with a wrong password.
-func guessFTP(t *testing.T, a *host.Attacker) {
-	t.Helper()
-	conn, err := a.Dial(t.Context(), 21)
+// guessed has a guess until it is banned.
+func (s *service) guessed(ctx context.Context, g *target.Target, a, other *host.Attacker) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for n := range 3 {
+		// The last guess may be cut off by the ban before it is answered.
+		if err := s.guess(ctx, a); err != nil && n < 2 {
+			return fmt.Errorf("guess %d of %s: %w", n+1, a.Addr, err)
+		}
+	}
+	ban, err := g.WaitBan(ctx, a.Addr, 1)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	r := bufio.NewReader(conn)
-	for _, step := range []struct{ say, want string }{{"", "220"}, {"USER root\r\n", "331"}, {"PASS wrong\r\n", "530"}} {
-		if _, err := io.WriteString(conn, step.say); err != nil {
-			t.Fatal(err)
-		}
-		line, err := r.ReadString('\n')
-		if step.want == "530" && errors.Is(err, syscall.ECONNRESET) {
-			return // the ban was faster than the answer
-		}
-		if err != nil || !strings.HasPrefix(line, step.want) {
-			t.Fatalf("the FTP server says %q (%v), want %s", line, err, step.want)
-		}
+	if ban.Jail != s.jail || ban.Failures != 3 {
+		return fmt.Errorf("%s is banned by jail %q after %d attempts", a.Addr, ban.Jail, ban.Failures)
 	}
+	if err := s.shut(ctx, a); err != nil {
+		return err
+	}
+	if _, err := a.Banner(ctx); err != nil {
+		return fmt.Errorf("%s does not reach sshd: %w", a.Addr, err)
+	}
+	if err := s.guess(ctx, other); err != nil {
+		return fmt.Errorf("%s, who is not banned: %w", other.Addr, err)
+	}
+	return nil
 }
 
-// guessHTTP asks for a page with a wrong password.
-func guessHTTP(t *testing.T, a *host.Attacker) {
-	t.Helper()
-	conn, err := a.Dial(t.Context(), 80)
+// wait waits until the server listens.
+func (s *service) wait(ctx context.Context, g *target.Target) error {
+	a, err := g.Attacker(netip.MustParseAddr("198.51.100.200"))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://host.example/", nil)
-	if err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for _, port := range s.ports {
+		for {
+			conn, err := a.Dial(ctx, port)
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for port %d: %w", port, err)
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
 	}
-	req.SetBasicAuth("bob", "wrong")
-	req.Close = true
-	if err := req.Write(conn); err != nil {
-		t.Fatal(err)
+	return nil
+}
+
+// shut reports an error if a banned address still reaches the server.
+func (s *service) shut(ctx context.Context, a *host.Attacker) error {
+	var all errgroup.Group
+	for _, port := range s.ports {
+		all.Go(func() error {
+			conn, err := a.Dial(ctx, port)
+			if err == nil {
+				return errors.Join(fmt.Errorf("%s reaches port %d", a.Addr, port), conn.Close())
+			}
+			return nil
+		})
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusUnauthorized {
-		t.Fatalf("nginx answers %s", resp.Status)
-	}
+	all.Go(func() error {
+		if err := s.guess(ctx, a); err == nil {
+			return fmt.Errorf("%s can guess again", a.Addr)
+		}
+		return nil
+	})
+	return all.Wait()
 }

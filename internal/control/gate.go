@@ -66,7 +66,6 @@ func actions() map[string]Action {
 
 		"Ban":           MayBan,
 		"BanMany":       MayBan,
-		"Remember":      MayBan,
 		"Unban":         MayUnban,
 		"ForgetAddress": MayUnban,
 		"Flush":         MayUnbanAll,

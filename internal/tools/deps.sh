@@ -20,10 +20,7 @@ need='
 /usr/sbin/iptables                        iptables               iptables-nft
 /usr/sbin/firewalld                       firewalld              firewalld
 /usr/sbin/ufw                             ufw                    ufw
-/usr/sbin/vsftpd                          vsftpd                 vsftpd
-/usr/sbin/nginx                           nginx                  nginx
 /usr/bin/mandoc                           mandoc                 mandoc
-/usr/bin/sqlite3                          sqlite3                sqlite
 /usr/share/bash-completion/bash_completion bash-completion       bash-completion
 /usr/bin/zsh                              zsh                    zsh
 /usr/bin/fish                             fish                   fish
@@ -36,10 +33,22 @@ need='
 /usr/bin/cockpit-bridge                   cockpit-bridge         cockpit-bridge
 /usr/bin/qemu-s390x                       qemu-user              qemu-user
 '
+# Servers that the tests attack, as Debian configures them. It installs only one for FTP: the tests unpack the other's package by themselves.
+attacked='
+/usr/sbin/nginx           nginx
+/usr/sbin/apache2         apache2
+/usr/sbin/postfix         postfix
+/usr/lib/dovecot/imap     dovecot-imapd
+/usr/sbin/proftpd         proftpd-core
+/usr/bin/pg_createcluster postgresql
+/usr/sbin/named           bind9
+/usr/sbin/haproxy         haproxy
+'
+unpacked=/var/cache/exile/vsftpd.deb
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
 
 missing() { # COLUMN
-	echo "$need" | while read -r file deb rpm; do
+	{ echo "$need"; [ "$1" != deb ] || echo "$attacked"; } | while read -r file deb rpm; do
 		[ -z "$file" ] || [ -e "$file" ] || [ -e "${file#/usr}" ] || eval "echo \$$1"
 	done
 	# Only Debian has a checker of .deb files.
@@ -49,12 +58,13 @@ missing() { # COLUMN
 }
 
 packages=$(missing deb)
-[ -n "$packages" ] || exit 0
+[ -n "$packages" ] || [ ! -e "$unpacked" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
-	echo "make deps: missing: $(echo $packages); run 'make deps' as root" >&2
+	echo "make deps: missing: $(echo $packages) and perhaps $unpacked; run 'make deps' as root" >&2
 	exit 1
 fi
-servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket vsftpd.service nginx.service'
+servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket vsftpd.service nginx.service
+apache2.service postfix.service dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql.service named.service haproxy.service'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
@@ -66,9 +76,17 @@ if command -v apt-get >/dev/null; then
 		chmod 755 /usr/sbin/policy-rc.d
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt="apt-get -q -y -o DPkg::Lock::Timeout=300"
-	# shellcheck disable=SC2086 # one word per package
-	$apt install --no-install-recommends $packages || { $apt update && $apt install --no-install-recommends $packages; }
+	apt="apt-get -q -y --no-remove -o DPkg::Lock::Timeout=300"
+	install() {
+		# shellcheck disable=SC2086 # one word per package
+		[ -z "$packages" ] || $apt install --no-install-recommends $packages || return
+		[ -e "$unpacked" ] || unpacked
+	}
+	unpacked() {
+		mkdir -p "${unpacked%/*}"
+		(cd "${unpacked%/*}" && $apt download vsftpd && mv vsftpd_*.deb "$unpacked")
+	}
+	install || { $apt update && install; }
 elif command -v dnf >/dev/null; then
 	# shellcheck disable=SC2046
 	dnf -q -y install --setopt=install_weak_deps=False $(missing rpm)
