@@ -42,6 +42,7 @@ func (r *rows) managerCommands() []server.Method {
 	return []server.Method{
 		r.method("Ban", "s jail, s address, t duration_usec, s reason, t flags", "t until_usec", r.ban),
 		r.method("BanMany", "a(ssts) bans, t flags", "a(uss) refused", r.banMany),
+		r.method("Remember", "a(ssut) offenders, t flags", "a(uss) refused", r.remember),
 		r.method("Unban", "s jail, s address, t flags", "u n_removed", r.unban),
 		r.method("Flush", "s jail, t flags", "u n_removed", r.flush),
 		r.method("Report", "s jail, s address, s user, b success, t flags", "", r.report),

@@ -69,7 +69,7 @@ func TestEveryMethodHasAUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		call := regexp.MustCompile(`(?:call|callFile|command|describe|forget)\(.*?"([A-Z]\w+)"|callObject\(.*JailInterface, "(\w+)"`)
+		call := regexp.MustCompile(`(?:call|callFile|callMany|command|describe|forget)\(.*?"([A-Z]\w+)"|callObject\(.*JailInterface, "(\w+)"`)
 		for _, m := range call.FindAllSubmatch(text, -1) {
 			if used[string(m[1])] = true; len(m[2]) > 0 {
 				used["Jail."+string(m[2])] = true

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -49,6 +50,14 @@ func dial(ctx context.Context, a *host.Attacker, port uint16) (net.Conn, error) 
 		return nil, err
 	}
 	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
+}
+
+// refused guesses once, and fails the test if the guess is not refused.
+func refused(t *testing.T, a *host.Attacker, guess func(context.Context, *host.Attacker) error) {
+	t.Helper()
+	if err := guess(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func guessFTP(ctx context.Context, a *host.Attacker) error {

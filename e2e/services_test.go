@@ -31,13 +31,16 @@ type service struct {
 const unpackFTP = "dpkg-deb -x /var/cache/exile/vsftpd.deb /tmp/v; cd /tmp/v; cp usr/sbin/vsftpd /usr/sbin; cp etc/pam.d/vsftpd /etc/pam.d; " +
 	"find . -name vsftpd.service -exec cp {} /etc/systemd/system ';'; systemctl daemon-reload"
 
+// startFTP starts vsftpd, which logs to the journal.
+const startFTP = "printf '%s\\n' listen=NO listen_ipv6=YES local_enable=YES anonymous_enable=NO syslog_enable=YES " +
+	"pam_service_name=vsftpd secure_chroot_dir=/run >/etc/vsftpd.conf; systemctl start vsftpd"
+
 // serviced are the servers in groups. Those of a group listen on the same port, and run one after the other.
 var serviced = [][]service{
 	{
 		{
 			jail: "vsftpd", program: "/var/cache/exile/vsftpd.deb", unit: "vsftpd", ports: []uint16{21}, guess: guessFTP,
-			prepare: "printf '%s\\n' listen=NO listen_ipv6=YES local_enable=YES anonymous_enable=NO syslog_enable=YES " +
-				"pam_service_name=vsftpd secure_chroot_dir=/run >/etc/vsftpd.conf; systemctl start vsftpd",
+			prepare: startFTP,
 		},
 		{
 			jail: "proftpd", program: "/usr/sbin/proftpd", unit: "proftpd", ports: []uint16{21}, guess: guessFTP,

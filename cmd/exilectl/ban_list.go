@@ -34,8 +34,15 @@ func newBanList(in io.Reader, asked control.BanRequest, now time.Time) *banList 
 	return l
 }
 
-// some reads at most n bans and skips expired ones. At the end it returns io.EOF; other errors say where they occurred.
-func (l *banList) some(n int) (out []control.BanRequest, err error) {
+// listed is a ban of a list.
+type listed struct {
+	control.BanRequest
+	over bool             // it has ended
+	past control.Offender // whose last ban it is; without Offences: the list does not say
+}
+
+// some reads at most n bans. At the end it returns io.EOF; other errors say where they occurred.
+func (l *banList) some(n int) (out []listed, err error) {
 	for len(out) < n {
 		r, ok, err := l.next()
 		if err != nil {
@@ -48,8 +55,8 @@ func (l *banList) some(n int) (out []control.BanRequest, err error) {
 	return out, nil
 }
 
-// next returns false for a ban that has expired or was only simulated, and for a line without a ban.
-func (l *banList) next() (r control.BanRequest, ok bool, err error) {
+// next returns false for a ban that was only simulated or has expired and was not the last of so many, and for a line without a ban.
+func (l *banList) next() (r listed, ok bool, err error) {
 	l.line++
 	what := "line"
 	if l.json != nil {
@@ -70,13 +77,15 @@ type importRow struct {
 	Address string          `json:"address"`
 	Until   json.RawMessage `json:"until_usec"` // null: for ever; missing: not stated
 	Reason  string          `json:"reason"`
+	Since   int64           `json:"since_usec"`
+	Offence int             `json:"offence"`
 	// Simulated bans stop nobody, and importing them would.
 	Simulated bool `json:"simulated"`
 	// Former is what until_usec was called before there was a release. Taking such a row for one without an end would end a permanent ban.
 	Former json.RawMessage `json:"until"`
 }
 
-func (l *banList) object() (r control.BanRequest, ok bool, err error) {
+func (l *banList) object() (r listed, ok bool, err error) {
 	var row importRow
 	if err := l.json.Decode(&row); err != nil {
 		return r, false, err
@@ -87,13 +96,19 @@ func (l *banList) object() (r control.BanRequest, ok bool, err error) {
 	if row.Simulated {
 		return r, false, nil
 	}
-	r = l.asked
+	r.BanRequest = l.asked
 	if row.Jail != "" {
 		r.Jail = row.Jail
 	}
 	r.Reason = clean(row.Reason)
-	if r.Prefix, err = control.ParsePrefix(row.Address); err != nil || row.Until == nil {
-		return r, err == nil, err
+	if r.Prefix, err = control.ParsePrefix(row.Address); err != nil {
+		return r, false, err
+	}
+	if row.Offence > 0 && row.Since > 0 {
+		r.past = control.Offender{Jail: r.Jail, Prefix: r.Prefix, Offences: row.Offence, Last: time.UnixMicro(row.Since)}
+	}
+	if row.Until == nil {
+		return r, true, nil
 	}
 	var until *int64
 	if err := json.Unmarshal(row.Until, &until); err != nil {
@@ -103,11 +118,12 @@ func (l *banList) object() (r control.BanRequest, ok bool, err error) {
 		return r, true, nil
 	}
 	r.Duration = time.UnixMicro(*until).Sub(l.now)
-	return r, r.Duration > 0, nil
+	r.over = r.Duration <= 0
+	return r, !r.over || r.past.Offences > 0, nil
 }
 
 // address reads a line of a list in one of the common forms: "192.0.2.0/24 ; why", "192.0.2.1,another column", "# a comment".
-func (l *banList) address() (r control.BanRequest, ok bool, err error) {
+func (l *banList) address() (r listed, ok bool, err error) {
 	line, err := readLine(l.in)
 	if err != nil {
 		return r, false, err
@@ -120,7 +136,7 @@ func (l *banList) address() (r control.BanRequest, ok bool, err error) {
 	if len(words) == 0 {
 		return r, false, nil
 	}
-	r = l.asked
+	r.BanRequest = l.asked
 	r.Prefix, err = control.ParsePrefix(words[0])
 	return r, err == nil, err
 }

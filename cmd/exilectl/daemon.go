@@ -34,6 +34,8 @@ type settings interface {
 	Properties(ctx context.Context, jail string) ([]client.Property, error)
 	LogLevel(ctx context.Context) (string, error)
 	SetLogLevel(ctx context.Context, name string) error
+	// Running returns those of the units that systemd has started.
+	Running(ctx context.Context, units []string) ([]string, error)
 }
 
 // stream has what is too long for one answer.
@@ -131,6 +133,9 @@ func (s socket) ExportState(context.Context, io.Writer) error { return s.onlyBus
 func (s socket) Properties(context.Context, string) ([]client.Property, error) {
 	return nil, s.onlyBus()
 }
+
+// Running implements settings.
+func (s socket) Running(context.Context, []string) ([]string, error) { return nil, s.onlyBus() }
 
 // LogLevel implements settings.
 func (s socket) LogLevel(context.Context) (string, error) { return "", s.onlyBus() }

@@ -22,7 +22,8 @@ func newImportCommand(o *options) *cobra.Command {
 		Use:   "import [FILE]",
 		Short: "Ban the addresses of an export or a list, or restore the state",
 		Long: "Ban the addresses and networks of an export, or of a list with one per line. The rest of a line is ignored, and so are\n" +
-			"comments after # or ; and empty lines. A ban without an end lasts for the jail's bantime.",
+			"comments after # or ; and empty lines. A ban without an end lasts for the jail's bantime. Of an export, how often\n" +
+			"addresses were banned is taken over, too, so that their next bans are as long as they would have been.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,8 +47,12 @@ func newImportCommand(o *options) *cobra.Command {
 				return o.importState(in, dir)
 			}
 			return o.command(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
-				n, err := importBans(ctx, d, in, asked, c.now)
-				o.note(c, "Imported %s.", human.Count(n, "bans"))
+				n, past, err := importBans(ctx, d, in, asked, c.now)
+				what := human.Count(n, "bans")
+				if past > 0 {
+					what += " and the past of " + human.Count(past, "addresses")
+				}
+				o.note(c, "Imported %s.", what)
 				return err
 			})
 		},
@@ -83,26 +88,59 @@ func importRequest(jail, duration string, permanent bool) (r control.BanRequest,
 }
 
 // importBans stops at the first line that is not a ban, and at the first ban that the daemon refuses, unless the address is
-// protected there. It returns the number of bans requested.
-func importBans(ctx context.Context, d control.Writer, in io.Reader, asked control.BanRequest, now time.Time) (int, error) {
+// protected there. It returns the number of bans requested, and of the addresses whose history was handed over.
+func importBans(ctx context.Context, d control.Writer, in io.Reader, asked control.BanRequest, now time.Time) (n, past int, err error) {
 	list := newBanList(in, asked, now)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(importAtOnce)
-	n := 0
 	var end error
 	for end == nil && ctx.Err() == nil {
-		var requests []control.BanRequest
-		requests, end = list.some(importMany)
+		var all []listed
+		all, end = list.some(importMany)
+		requests, offenders := apart(all)
 		n += len(requests)
-		g.Go(func() error { return banAll(ctx, d, requests) })
+		past += len(offenders)
+		g.Go(func() error { return errors.Join(banAll(ctx, d, requests), rememberAll(ctx, d, offenders)) })
 	}
 	if end == nil || errors.Is(end, io.EOF) {
-		return n, g.Wait()
+		return n, past, g.Wait()
 	}
-	return n, errors.Join(fmt.Errorf("failed to import %w", end), g.Wait())
+	return n, past, errors.Join(fmt.Errorf("failed to import %w", end), g.Wait())
+}
+
+// apart tells what still holds from what is history.
+func apart(all []listed) (requests []control.BanRequest, offenders []control.Offender) {
+	for _, l := range all {
+		if !l.over {
+			requests = append(requests, l.BanRequest)
+		}
+		if l.past.Offences > 0 {
+			offenders = append(offenders, l.past)
+		}
+	}
+	return requests, offenders
+}
+
+func rememberAll(ctx context.Context, d control.Writer, offenders []control.Offender) error {
+	if len(offenders) == 0 {
+		return nil
+	}
+	refused, err := d.Remember(ctx, offenders)
+	if err != nil {
+		return failure(err, "hand over the history of %d addresses", len(offenders))
+	}
+	for i, err := range refused {
+		if err != nil {
+			return failure(err, "hand over the history of %s", control.FormatPrefix(offenders[i].Prefix))
+		}
+	}
+	return nil
 }
 
 func banAll(ctx context.Context, d control.Writer, requests []control.BanRequest) error {
+	if len(requests) == 0 {
+		return nil
+	}
 	refused, err := d.BanMany(ctx, requests)
 	if err != nil {
 		return failure(err, "ban %d addresses", len(requests))

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"exile/internal/control"
 	"exile/internal/fail2ban"
 	"exile/internal/human"
 	"exile/jail/filter/services"
@@ -20,10 +25,11 @@ func newImportFail2banCommand(o *options) *cobra.Command {
 		Use:   "import-fail2ban",
 		Short: "Write fail2ban's configuration as one of exile",
 		Long: "Read the configuration of fail2ban in /etc/fail2ban and write what its enabled jails do as a drop-in for exile.yaml, with a report of what\n" +
-			"was moved, what means something else here, and what was not moved. Nothing is put in force, and fail2ban is not touched.",
+			"was moved, what means something else here, and what was not moved. Its current bans and how often addresses were banned are written as\n" +
+			"a file for exilectl import. Nothing is put in force, and fail2ban is not touched.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			found, err := readFail2ban(root, all)
+			found, err := readFail2ban(root, all, time.Now())
 			if err != nil {
 				return failure(err, "import the configuration of fail2ban")
 			}
@@ -31,32 +37,61 @@ func newImportFail2banCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", "/", "Read below `DIR` instead of /")
-	cmd.Flags().StringVar(&output, "output", "", "Write `DIR`/fail2ban.yaml instead of the standard output")
+	cmd.Flags().StringVar(&output, "output", "", "Write `DIR`/fail2ban.yaml and DIR/fail2ban-bans.json instead of the standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "Take jails that are not enabled, too, and leave them off")
 	completeFlag(cmd, "root", completeFiles)
 	completeFlag(cmd, "output", completeFiles)
 	return cmd
 }
 
-// readFail2ban reads the configuration of this host, or of one whose files are below a folder.
-func readFail2ban(dir string, all bool) (*fail2ban.Result, error) {
+// fromFail2ban is what fail2ban says in exile's words.
+type fromFail2ban struct {
+	*fail2ban.Result
+	bans    []control.Ban // the last one of each offender
+	holding int           // of those, the bans that hold
+}
+
+// readFail2ban reads the configuration and the database of this host, or of one whose files are below a folder.
+func readFail2ban(dir string, all bool, now time.Time) (*fromFail2ban, error) {
 	setup, err := fail2ban.Read(os.DirFS(dir), "etc/fail2ban")
 	if err != nil {
 		return nil, err
 	}
-	return fail2ban.Move(setup, fail2ban.Options{All: all, Filters: services.Names()})
+	r, err := fail2ban.Move(setup, fail2ban.Options{All: all, Filters: services.Names()})
+	if err != nil {
+		return nil, err
+	}
+	found := &fromFail2ban{Result: r}
+	return found, found.carry(setup, dir, now)
+}
+
+// carry reads the database. If it cannot be read, that is a line of the report: the configuration is worth having without it.
+func (f *fromFail2ban) carry(setup *fail2ban.Setup, dir string, now time.Time) error {
+	file, at, err := setup.Database()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		f.Uncarried(at, errors.New("fail2ban keeps none"), "")
+		return nil
+	}
+	h, err := fail2ban.ReadHistory(filepath.Join(dir, file))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Uncarried(fail2ban.Place{File: file}, errors.New("there is no such file"), "")
+	case err != nil:
+		f.Uncarried(fail2ban.Place{File: file}, err, "import again when it can be read")
+	default:
+		f.bans, f.holding = f.Carry(h, file, now)
+	}
+	return nil
 }
 
 // sayImported writes the configuration and the report. Where the configuration goes to the standard output, the report does not.
-func (o *options) sayImported(r *fail2ban.Result, output string) error {
-	file := filepath.Join(output, "fail2ban.yaml")
-	if output != "" {
-		if err := os.MkdirAll(output, 0o755); err != nil {
-			return failure(err, "write %s", file)
-		}
-		if err := replaceFile(file, r.YAML); err != nil {
-			return failure(err, "write %s", file)
-		}
+func (o *options) sayImported(r *fromFail2ban, output string) error {
+	written, err := r.write(output)
+	if err != nil {
+		return err
 	}
 	c := o.newConsole(os.Stdout)
 	if c.wantJSON() {
@@ -74,25 +109,55 @@ func (o *options) sayImported(r *fail2ban.Result, output string) error {
 		c.color = false
 	}
 	o.report(c, r)
-	if output != "" {
+	for _, file := range written {
 		o.note(c, "Wrote %s.", file)
 	}
+	if len(written) > 1 {
+		o.note(c, "When exiled runs with the configuration, carry the bans over: exilectl import %s", written[1])
+	}
 	return flush(c)
+}
+
+// write writes the configuration, and the bans, which exilectl import takes. It returns the names of the files.
+func (f *fromFail2ban) write(dir string) (written []string, err error) {
+	if dir == "" {
+		return nil, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, failure(err, "write to %s", dir)
+	}
+	texts := []struct{ name, text string }{{"fail2ban.yaml", f.YAML}}
+	if len(f.bans) > 0 {
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		for i := range f.bans {
+			_ = enc.Encode(control.Document(&f.bans[i])) // into memory
+		}
+		texts = append(texts, struct{ name, text string }{"fail2ban-bans.json", b.String()})
+	}
+	for _, t := range texts {
+		file := filepath.Join(dir, t.name)
+		if err := replaceFile(file, t.text); err != nil {
+			return written, failure(err, "write %s", file)
+		}
+		written = append(written, file)
+	}
+	return written, nil
 }
 
 // imported is the report for programs.
 type imported struct {
 	Filters []fail2ban.Filter `json:"filters"`
 	Jails   []fail2ban.Jail   `json:"jails"`
-	Bans    int               `json:"bans"` // those of fail2ban that were carried over: not yet
+	Bans    int               `json:"bans"` // those that hold and can be carried over
 }
 
-func newImported(r *fail2ban.Result) imported {
-	return imported{Filters: append([]fail2ban.Filter{}, r.Filters...), Jails: append([]fail2ban.Jail{}, r.Jails...)}
+func newImported(r *fromFail2ban) imported {
+	return imported{Filters: append([]fail2ban.Filter{}, r.Filters...), Jails: append([]fail2ban.Jail{}, r.Jails...), Bans: r.holding}
 }
 
 // report prints what became of each thing.
-func (o *options) report(c *console, r *fail2ban.Result) {
+func (o *options) report(c *console, r *fromFail2ban) {
 	if o.quiet {
 		return
 	}
@@ -133,7 +198,7 @@ func jailsOf(n fail2ban.Note) string {
 	return strings.Join(n.Jails, ", ") + ": "
 }
 
-func totals(r *fail2ban.Result) string {
+func totals(r *fromFail2ban) string {
 	moved := 0
 	for _, j := range r.Jails {
 		if j.Action == fail2ban.Mapped {
@@ -144,5 +209,5 @@ func totals(r *fail2ban.Result) string {
 	if r.Off > 0 {
 		text += fmt.Sprintf("; %s off, see --all", human.Count(r.Off, "jails"))
 	}
-	return text + ". Bans and the history of offences stay in fail2ban."
+	return text + fmt.Sprintf(". %s and the past of %s can be carried over.", human.Count(r.holding, "current bans"), human.Count(len(r.bans), "addresses"))
 }

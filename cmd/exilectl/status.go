@@ -34,7 +34,12 @@ func newStatusCommand(o *options) *cobra.Command {
 			}
 			return o.query(cmd.Context(), func(ctx context.Context, d daemon, c *console) error {
 				if len(args) == 0 {
-					return statusDaemon(ctx, d, c, func() logTail { return lastLines(o.journalDirs(dir), lines) })
+					warn := func(jails []control.JailStatus) {
+						if o.host == "" && o.machine == "" { // what fail2ban does there is not known here
+							warnRivals(ctx, d, c, jails)
+						}
+					}
+					return statusDaemon(ctx, d, c, warn, func() logTail { return lastLines(o.journalDirs(dir), lines) })
 				}
 				for i, a := range args {
 					if i > 0 && !c.wantJSON() {
@@ -71,7 +76,7 @@ func statusOf(ctx context.Context, d control.Reader, c *console, word string) er
 }
 
 // statusDaemon shows the daemon, its jails and the end of its log.
-func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() logTail) error {
+func statusDaemon(ctx context.Context, d control.Reader, c *console, warn func([]control.JailStatus), log func() logTail) error {
 	s, err := d.Status(ctx)
 	if err != nil {
 		return failure(err, "get status")
@@ -83,7 +88,7 @@ func statusDaemon(ctx context.Context, d control.Reader, c *console, log func() 
 	if c.wantJSON() {
 		err = c.document(control.Document(&control.Overview{Status: s, All: jails}))
 	} else {
-		printStatus(c, s, jails)
+		printStatus(c, s, jails, warn)
 		printLog(c, log())
 	}
 	if err == nil && s.State == "degraded" {
@@ -108,7 +113,7 @@ func field(c *console, key, value string) {
 	c.line(fmt.Sprintf("%13s: ", key), value)
 }
 
-func printStatus(c *console, s control.Status, jails []control.JailStatus) {
+func printStatus(c *console, s control.Status, jails []control.JailStatus, warn func([]control.JailStatus)) {
 	c.line(c.paint(stateColor(s.State), "●"), " exiled ", clean(s.Version), " - Brute-Force Ban Daemon")
 	state := c.paint(stateColor(s.State), clean(s.State))
 	if !s.Started.IsZero() {
@@ -147,6 +152,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus) {
 	for _, j := range jails {
 		warnForgeable(c, j)
 	}
+	warn(jails)
 	if len(jails) > 0 {
 		c.line("")
 		printJails(c, jails)

@@ -254,3 +254,10 @@ func (s clientSignals) DeliverSignal(iface, _ string, sig *dbus.Signal) {
 func isOwnerChange(sig *dbus.Signal) bool {
 	return sig.Sender == "org.freedesktop.DBus" && sig.Name == "org.freedesktop.DBus.NameOwnerChanged"
 }
+
+// Running returns those of the units that systemd has started.
+func (c *Client) Running(ctx context.Context, units []string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Wait)
+	defer cancel()
+	return systemd.Running(ctx, c.link.Load().Conn, units)
+}

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -157,18 +156,42 @@ func (c *Client) banSome(ctx context.Context, records []exile1.BanRequest, force
 	if force {
 		flags = exile1.FlagForce
 	}
-	body, err := c.call(ctx, "BanMany", records, flags)
+	return c.callMany(ctx, "BanMany", len(records), records, flags)
+}
+
+// Remember implements control.Writer, in as many calls as it takes.
+func (c *Client) Remember(ctx context.Context, offenders []control.Offender) ([]error, error) {
+	var errs []error
+	for some := range slices.Chunk(offenders, manyBans/2) { // of which each has the longest name, and an address
+		records := make([]exile1.Offender, len(some))
+		for i, o := range some {
+			records[i] = exile1.Offender{
+				Jail: o.Jail, Address: control.FormatPrefix(o.Prefix), Offences: exile1.Count(o.Offences), Last: exile1.USec(o.Last),
+			}
+		}
+		more, err := c.callMany(ctx, "Remember", len(records), records, 0)
+		if err != nil {
+			return errs, err
+		}
+		errs = append(errs, more...)
+	}
+	return errs, nil
+}
+
+// callMany calls a method for n records, and returns for each why it was refused, or nil.
+func (c *Client) callMany(ctx context.Context, method string, n int, records any, flags uint64) ([]error, error) {
+	body, err := c.call(ctx, method, records, flags)
 	if err != nil {
 		return nil, err
 	}
 	var refused []exile1.Refusal
 	if err := dbus.Store(body, &refused); err != nil {
-		return nil, fmt.Errorf("read reply of BanMany: %w", err)
+		return nil, fmt.Errorf("read reply of %s: %w", method, err)
 	}
-	if slices.ContainsFunc(refused, func(r exile1.Refusal) bool { return uint64(r.Index) >= uint64(len(records)) }) {
-		return nil, errors.New("read reply of BanMany: it refuses more than was asked")
+	if slices.ContainsFunc(refused, func(r exile1.Refusal) bool { return uint64(r.Index) >= uint64(n) }) {
+		return nil, fmt.Errorf("read reply of %s: it refuses more than was asked", method)
 	}
-	errs := make([]error, len(records))
+	errs := make([]error, n)
 	for _, r := range refused {
 		errs[r.Index] = &RemoteError{Name: r.Name, Message: r.Message}
 	}

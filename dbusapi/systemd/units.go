@@ -92,6 +92,17 @@ func Starting(ctx context.Context, conn *dbus.Conn, unit string) (starting bool,
 	}
 }
 
+// Running asks systemd which of these units it has started.
+func Running(ctx context.Context, conn *dbus.Conn, units []string) (running []string, err error) {
+	var listed []listedUnit
+	err = conn.Object(systemdName, systemdPath).CallWithContext(ctx, systemdManager+".ListUnitsByPatterns", dbus.FlagNoAutoStart,
+		[]string{"active"}, units).Store(&listed)
+	for _, u := range listed[:min(len(listed), maxUnits)] {
+		running = append(running, u.Name)
+	}
+	return running, err
+}
+
 // Restarts asks systemd on the bus at address how often it has restarted a unit on its own since somebody last asked for a start.
 func Restarts(ctx context.Context, address, unit string) (uint32, error) {
 	conn, err := bus.Connect(ctx, address)

@@ -92,11 +92,11 @@ func Parse(name string, data []byte) (*Config, error) {
 }
 
 // parse merges the files in order over the built-in values.
-func parse(files []file) (*Config, error) { return parseIn("", files) }
+func parse(files []file) (*Config, error) { return parseIn(host{}, files) }
 
-// parseIn merges the files of a host whose root is there.
-func parseIn(root string, files []file) (*Config, error) {
-	t := newTree(&tree{root: root})
+// parseIn merges the files of a host.
+func parseIn(of host, files []file) (*Config, error) {
+	t := newTree(&tree{host: of})
 	var ps problems
 	var own filters
 	for i, f := range append([]file{{builtinName, builtin}}, files...) {
@@ -136,20 +136,53 @@ func (t *tree) config() (*Config, problems) {
 		ps = append(ps, more...)
 		if j.Auto {
 			ps.add(t.decided(j))
-			j.Enabled = present(t.root, &j)
+			j.Enabled = t.host.has(&j)
 		}
 		if name == recidive {
 			c.Recidive = jail.Recidive{Enabled: j.Enabled, MaxRetry: j.MaxRetry, FindTime: j.FindTime, BanTime: j.BanTime}
 			continue
 		}
 		c.Jails = append(c.Jails, j)
-		ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j)))
-		ps.add(t.closable(c, j))
+		ps = append(ps, t.runnable(c, j)...)
 	}
 	if !slices.ContainsFunc(c.Jails, func(j Jail) bool { return j.Enabled }) {
 		c.Jails = append(c.Jails, t.byHand())
 	}
 	return c, ps
+}
+
+// runnable reports why an enabled jail cannot run.
+func (t *tree) runnable(c *Config, j Jail) (ps problems) {
+	ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j)))
+	ps.add(t.closable(c, j))
+	return ps
+}
+
+// Arrived returns the names of the jails that are off because neither a unit nor a log of them existed, and exists now.
+func (c *Config) Arrived() (names []string) {
+	for i := range c.Jails {
+		if j := &c.Jails[i]; j.Auto && !j.Enabled && c.tree.host.has(j) {
+			names = append(names, j.Name)
+		}
+	}
+	return names
+}
+
+// With returns the configuration with these jails turned on. What it says else stays as it was read.
+func (c *Config) With(arrived []string) (*Config, error) {
+	next := *c
+	next.Jails = nil
+	var ps problems
+	for _, j := range c.Jails {
+		if slices.Contains(arrived, j.Name) {
+			j.Enabled = true
+			ps = append(ps, c.tree.runnable(c, j)...)
+		}
+		if !j.ByHand || len(arrived) == 0 {
+			next.Jails = append(next.Jails, j)
+		}
+	}
+	return &next, ps.join()
 }
 
 // byHand returns the jail of a host that only wants bans by hand: it has the defaults and reads nothing.
@@ -315,6 +348,9 @@ const maxPoints = 500
 func (v value) explain(key string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if text := translated(key, v); text != "" {
+		return problem(v.file, v.line, "%s: %q: %s", key, v.text, text)
 	}
 	return problem(v.file, v.line, "%s: %s", key, err)
 }

@@ -55,8 +55,12 @@ func meant(file string, data []byte) error {
 		case text[0] == '\t':
 			return problem(file, i+1, "this line is indented with a tab: YAML takes blanks only")
 		case iniSection.MatchString(line):
-			return problem(file, i+1, "%s begins a section of an INI file: exile.yaml is YAML, write the jail's name with a colon, "+
-				`"sshd:", under "jails:", and its words indented below it, as in "maxretry: 5"`, strings.TrimSpace(line))
+			header, _, _ := strings.Cut(text, "#")
+			header = strings.TrimSpace(header)
+			return problem(file, i+1, "%s begins a section of an INI file, and exile.yaml is YAML: %s; exilectl import-fail2ban translates "+
+				"what is in /etc/fail2ban", header, sectionOf(header))
+		case text[0] == ';':
+			return problem(file, i+1, "a comment begins with #")
 		case habit(file, i+1, line) != nil:
 			return habit(file, i+1, line)
 		case iniVariable.MatchString(line):

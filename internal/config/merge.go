@@ -21,15 +21,15 @@ type tree struct {
 	taught   map[string]string            // the key of a tutorial that chose the detection of a jail
 	services map[string]*services.Service // the filters from files, by name
 	broken   map[string]bool              // jails with a filter that has mistakes, which were reported
-	root     string                       // of the host; empty: /
-	builtin  *tree                        // what null resets to; empty for the built-in tree itself
+	host     host
+	builtin  *tree // what null resets to; empty for the built-in tree itself
 }
 
 // maxJails limits how much work a file can cause.
 const maxJails = 256
 
 func newTree(builtin *tree) *tree {
-	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, taught: map[string]string{}, services: map[string]*services.Service{}, broken: map[string]bool{}, root: builtin.root, builtin: builtin}
+	t := &tree{globals: section{}, defaults: section{}, jails: map[string]section{}, named: map[string]value{}, taught: map[string]string{}, services: map[string]*services.Service{}, broken: map[string]bool{}, host: builtin.host, builtin: builtin}
 	maps.Copy(t.globals, builtin.globals)
 	maps.Copy(t.defaults, builtin.defaults)
 	for name, s := range builtin.jails {
@@ -149,6 +149,9 @@ func (t *tree) setInJail(name, key string, v value) error {
 		hint := ""
 		if key == "backend" {
 			hint = "; a jail reads the journal, or the files that logpath names"
+			if text := translated(key, v); text != "" {
+				return problem(v.file, v.line, "%s: %q: %s", key, v.text, text)
+			}
 		}
 		return problem(v.file, v.line, "%q is for the whole daemon: put it at the top of the file%s", key, hint)
 	}

@@ -29,10 +29,21 @@ var unitDirs = []string{
 	"/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/generator.late",
 }
 
-// present reports whether a unit or a log of the jail exists below root.
-func present(root string, j *Jail) bool {
-	return slices.ContainsFunc(j.Units, func(unit string) bool { return hasUnit(root, unit) || hasUnit(root, template(unit)) }) ||
-		slices.ContainsFunc(j.LogPath, func(pattern string) bool { return len(matches(root, pattern)) > 0 })
+// host is where units and logs are looked for.
+type host struct {
+	root   string                      // empty: /
+	exists func(logpath []string) bool // nil: logs are looked for like units
+}
+
+// has reports whether a unit or a log of the jail exists.
+func (h host) has(j *Jail) bool {
+	if slices.ContainsFunc(j.Units, func(unit string) bool { return hasUnit(h.root, unit) || hasUnit(h.root, template(unit)) }) {
+		return true
+	}
+	if h.exists != nil && h.root == "" {
+		return len(j.LogPath) > 0 && h.exists(j.LogPath)
+	}
+	return slices.ContainsFunc(j.LogPath, func(pattern string) bool { return len(matches(h.root, pattern)) > 0 })
 }
 
 // hasUnit reports whether there is a unit that the pattern matches and that is not masked: the first folder that has its file decides.

@@ -77,6 +77,13 @@ func unknown(key, where string, valid []string) string {
 
 // elsewhere names the equivalents of keys of fail2ban, and of keys that people may look for.
 var elsewhere = map[string]string{
+	"allowipv6":          "IPv6 is always read and banned",
+	"ban.increment":      "use bantime.increment",
+	"bantime.max":        "use bantime.maxtime",
+	"default_backend":    readsItself,
+	"destmail":           noMail,
+	"prefregex":          "name a filter",
+	"skip_if_nologs":     "a log that is not there yet is read when it comes; see also enabled: auto",
 	"action":             "what a ban does is chosen by backend",
 	"action_":            "what a ban does is chosen by backend",
 	"action_mw":          noMail,

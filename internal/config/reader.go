@@ -23,7 +23,7 @@ func (r *Reader) Load() (*Config, error) {
 	same := func(a, b file) bool { return a.name == b.name && string(a.data) == string(b.data) }
 	if r.cfg == nil && r.err == nil || !slices.EqualFunc(files, r.files, same) {
 		r.files = files
-		r.cfg, r.err = parseIn(r.Root, files)
+		r.cfg, r.err = parseIn(host{r.Root, r.Exists}, files)
 	}
 	return r.cfg, r.err
 }

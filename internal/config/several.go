@@ -183,6 +183,9 @@ func (t *tree) knownFilter(j Jail) error {
 		if err == nil && len(j.Parts) > 1 {
 			err = fmt.Errorf("the filter %s cannot stand beside others: give it a jail of its own", r.Filter)
 		}
+		if text := formerFilter(r.Filter); err != nil && text != "" {
+			err = fmt.Errorf("filter %q: there is no such filter: %s", r.Filter, text)
+		}
 		if err != nil {
 			return t.whereFilter(j.Name).explain(fmt.Sprintf("jail %q", j.Name), err)
 		}

@@ -21,6 +21,9 @@ type Sources struct {
 	Text string // replaces the main file, or File; empty: they are read
 	// Packaged asks only for the files of packages, without those of the administrator.
 	Packaged bool
+	// Exists reports whether there is a log at one of these paths and patterns, for "enabled: auto"; it is asked on a host without Root. nil:
+	// as far as this process may look.
+	Exists func(logpath []string) bool
 }
 
 // textName is the name of Text in messages.
@@ -55,7 +58,7 @@ func Load(s Sources) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w%s", err, permit(err))
 	}
-	return parseIn(s.Root, files)
+	return parseIn(host{s.Root, s.Exists}, files)
 }
 
 // permit says how to let the daemon read a file that it may not read.

@@ -196,3 +196,33 @@ func TestSeveral(t *testing.T) {
 		t.Errorf("ports of own %v", own.Ports)
 	}
 }
+
+// TestArrived: jails that are auto are turned on when their service is there, without another look at the files; nobody is turned off.
+func TestArrived(t *testing.T) {
+	t.Parallel()
+	there := ""
+	s := Sources{Exists: func(logs []string) bool { return slices.Contains(logs, there) }, Text: "jails:\n  sshd: {enabled: no}\n" +
+		"  web: {enabled: auto, filter: nginx-http-auth, units: none-of-these, logpath: /srv/web.log}\n" +
+		"  bad: {enabled: auto, filter: no-such, units: none-of-these, logpath: /srv/bad.log}\n", File: "x"}
+	cfg, err := Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Arrived(); got != nil || !cfg.Jails[len(cfg.Jails)-1].ByHand {
+		t.Errorf("without its log: %v", got)
+	}
+	there = "/srv/web.log"
+	names := cfg.Arrived()
+	next, err := cfg.With(names)
+	if err != nil || !slices.Equal(names, []string{"web"}) || !jailNamed(t, next, "web").Enabled || next.Jails[len(next.Jails)-1].ByHand {
+		t.Errorf("with its log: %v, %v", names, err)
+	}
+	there = ""
+	if again, err := next.With(next.Arrived()); err != nil || !jailNamed(t, again, "web").Enabled || jailNamed(t, cfg, "web").Enabled {
+		t.Errorf("a log that is gone: %v", err)
+	}
+	there = "/srv/bad.log"
+	if _, err := cfg.With(cfg.Arrived()); err == nil || !strings.Contains(err.Error(), "no-such") {
+		t.Errorf("a jail without a filter: %v", err)
+	}
+}

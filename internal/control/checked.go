@@ -98,15 +98,42 @@ func (c checked) Ban(ctx context.Context, r BanRequest) (Ban, error) {
 
 // BanMany implements Writer: it carries out the requests that exceed no limit.
 func (c checked) BanMany(ctx context.Context, requests []BanRequest) ([]error, error) {
+	return some(requests, checkBan, func(good []BanRequest) ([]error, error) { return c.Daemon.BanMany(ctx, good) })
+}
+
+// maxOffences is more than anybody has.
+const maxOffences = 1_000_000
+
+func checkOffender(o Offender) error {
+	switch err := errors.Join(checkPrefix(o.Prefix), CheckText("jail", o.Jail)); {
+	case err != nil:
+		return err
+	case o.Prefix.Bits() < Widest(o.Prefix):
+		return invalid(fmt.Sprintf("%s is too wide: at least /%d", o.Prefix, Widest(o.Prefix)))
+	case o.Offences < 1 || o.Offences > maxOffences:
+		return invalid(fmt.Sprintf("%d offences: 1 to %d", o.Offences, maxOffences))
+	case o.Last.IsZero():
+		return invalid("offences without a time")
+	}
+	return nil
+}
+
+// Remember implements Writer: it remembers those who exceed no limit.
+func (c checked) Remember(ctx context.Context, offenders []Offender) ([]error, error) {
+	return some(offenders, checkOffender, func(good []Offender) ([]error, error) { return c.Daemon.Remember(ctx, good) })
+}
+
+// some carries out the requests that pass a check, and returns for each why it failed.
+func some[R any](requests []R, check func(R) error, do func([]R) ([]error, error)) ([]error, error) {
 	errs := make([]error, len(requests))
-	var good []BanRequest
+	var good []R
 	var at []int
 	for i, r := range requests {
-		if errs[i] = checkBan(r); errs[i] == nil {
+		if errs[i] = check(r); errs[i] == nil {
 			good, at = append(good, r), append(at, i)
 		}
 	}
-	refused, err := c.Daemon.BanMany(ctx, good)
+	refused, err := do(good)
 	for i, err := range refused {
 		errs[at[i]] = err
 	}

@@ -189,6 +189,14 @@ type BanRequest struct {
 	Force     bool // even if the address is protected
 }
 
+// Offender is how often an address was banned before, by another program.
+type Offender struct {
+	Jail     string // empty: the first jail
+	Prefix   netip.Prefix
+	Offences int
+	Last     time.Time // when the last ban began
+}
+
 // Report is an attempt seen by another daemon.
 type Report struct {
 	Jail    string
@@ -203,6 +211,9 @@ type Writer interface {
 	Ban(ctx context.Context, r BanRequest) (Ban, error)
 	// BanMany does what Ban does, for all requests in one change, and returns for each why it failed, or nil.
 	BanMany(ctx context.Context, requests []BanRequest) ([]error, error)
+	// Remember takes over how often addresses were banned before, for the length of their next bans, and returns for each why it failed, or
+	// nil. A greater number that is known stays.
+	Remember(ctx context.Context, offenders []Offender) ([]error, error)
 	// Unban lifts every ban that stops p or a part of it, in one jail or in all (""), and forgets the failures of p. An
 	// invalid prefix means every ban. It returns how many bans it lifted.
 	Unban(ctx context.Context, jail string, p netip.Prefix) (int, error)

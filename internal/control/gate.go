@@ -66,6 +66,7 @@ func actions() map[string]Action {
 
 		"Ban":           MayBan,
 		"BanMany":       MayBan,
+		"Remember":      MayBan,
 		"Unban":         MayUnban,
 		"ForgetAddress": MayUnban,
 		"Flush":         MayUnbanAll,

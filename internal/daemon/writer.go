@@ -96,6 +96,48 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 	return b, nil
 }
 
+// Remember implements control.Writer.
+func (d *Daemon) Remember(ctx context.Context, offenders []control.Offender) ([]error, error) {
+	errs := make([]error, len(offenders))
+	err := d.change(ctx, func() error {
+		for i, o := range offenders {
+			errs[i] = d.rememberOffender(o)
+		}
+		return nil
+	})
+	return errs, err
+}
+
+// rememberOffender takes over a past. An address is known by what its jail counts as one, and the attempts up to its last ban have had their
+// answer. A time in the future only means that a clock was set back.
+func (d *Daemon) rememberOffender(o control.Offender) error {
+	if err := d.known(o.Jail); err != nil {
+		return err
+	}
+	j := d.plan.Jails[0]
+	if o.Jail != "" {
+		j = d.plan.jail(o.Jail)
+	}
+	p := o.Prefix.Masked()
+	if p.IsSingleIP() {
+		p = j.Unit(p.Addr())
+	}
+	who := state.Who{Jail: j.Info.Name, Prefix: p}
+	past := d.ledger.past.get(who)
+	if now := time.Now(); o.Last.After(now) {
+		o.Last = now
+	}
+	past.Offences = max(past.Offences, o.Offences)
+	if o.Last.After(past.Last) {
+		past.Last = o.Last
+	}
+	if o.Last.After(past.Cleared) {
+		past.Cleared = o.Last
+	}
+	d.ledger.remember(who, past)
+	return nil
+}
+
 // BanTime returns how long a ban by hand lasts.
 func (j *Jail) BanTime(r control.BanRequest) time.Duration {
 	switch {

@@ -46,6 +46,9 @@ type Result struct {
 	Notes   []Note
 	Off     int    // jails that are not enabled and were left out
 	YAML    string // a drop-in of exile.yaml
+
+	config *config.Config    // what YAML is
+	names  map[string]string // of the jails that are on here, by those in fail2ban
 }
 
 // mover moves jail after jail.
@@ -76,6 +79,7 @@ func Move(s *Setup, o Options) (*Result, error) {
 	m := &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
 	}
+	m.result.names = make(map[string]string)
 	for _, n := range s.notes {
 		m.note(n)
 	}
@@ -93,7 +97,8 @@ func Move(s *Setup, o Options) (*Result, error) {
 	m.sshd()
 	m.result.YAML = render(m.backend(), m.defaults, m.jails)
 	m.report()
-	if _, err := config.Parse("fail2ban.yaml", []byte(m.result.YAML)); err != nil {
+	var err error
+	if m.result.config, err = config.Parse("fail2ban.yaml", []byte(m.result.YAML)); err != nil {
 		return nil, fmt.Errorf("what was written does not load: %w", err)
 	}
 	if len(m.result.YAML) > maxFile {
@@ -265,6 +270,8 @@ func (j *job) moved(cfg *config.Config, name string, on bool) {
 	}
 	if !on {
 		text += "; it is off"
+	} else {
+		j.result.names[j.name] = name
 	}
 	j.mover.note(Note{Kind: Moved, At: j.start, Jails: []string{j.name}, Text: text})
 }

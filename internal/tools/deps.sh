@@ -21,6 +21,7 @@ need='
 /usr/sbin/firewalld                       firewalld              firewalld
 /usr/sbin/ufw                             ufw                    ufw
 /usr/bin/mandoc                           mandoc                 mandoc
+/usr/bin/sqlite3                          sqlite3                sqlite
 /usr/share/bash-completion/bash_completion bash-completion       bash-completion
 /usr/bin/zsh                              zsh                    zsh
 /usr/bin/fish                             fish                   fish

@@ -247,6 +247,18 @@ func (c *Client) BanMany(ctx context.Context, requests []control.BanRequest) ([]
 	return errs, nil
 }
 
+// Remember implements control.Writer, with one change per offender.
+func (c *Client) Remember(ctx context.Context, offenders []control.Offender) ([]error, error) {
+	errs := make([]error, len(offenders))
+	for i, o := range offenders {
+		errs[i] = c.call(ctx, Interface+".Remember", rememberCall{o.Jail, control.FormatPrefix(o.Prefix), o.Offences, o.Last.UnixMicro()}, nil)
+		if ctx.Err() != nil {
+			return errs, ctx.Err()
+		}
+	}
+	return errs, nil
+}
+
 // Unban implements control.Writer.
 func (c *Client) Unban(ctx context.Context, jail string, p netip.Prefix) (int, error) {
 	var out removedReply

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"strings"
+	"time"
 
 	"exile/internal/control"
 )
@@ -44,6 +45,7 @@ func methods() map[string]method {
 		"Unban":           {serve: unban},
 		"Flush":           {serve: flush},
 		"Report":          {serve: report},
+		"Remember":        {serve: remember},
 		"Pause":           {serve: pause},
 		"Reload":          {serve: command(control.Writer.Reload)},
 		"ResetStatistics": {serve: command(control.Writer.ResetStatistics)},
@@ -247,6 +249,21 @@ func ban(c *call) (any, error) {
 		Jail: in.Jail, Prefix: p, Duration: d, Permanent: in.Permanent, Reason: in.Reason, Force: in.Force,
 	})
 	return banReply{b}, err
+}
+
+func remember(c *call) (any, error) {
+	var in rememberCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	p, err := control.ParsePrefix(in.Address)
+	if err != nil {
+		return nil, err
+	}
+	errs, err := c.server.cfg.Daemon.Remember(c.ctx, []control.Offender{
+		{Jail: in.Jail, Prefix: p, Offences: in.Offences, Last: time.UnixMicro(in.Last)},
+	})
+	return none{}, errors.Join(append(errs, err)...)
 }
 
 func unban(c *call) (any, error) {

@@ -45,6 +45,13 @@ type banCall struct {
 	Force     bool   `json:"force,omitempty"`
 }
 
+type rememberCall struct {
+	Jail     string `json:"jail,omitempty"`
+	Address  string `json:"address"`
+	Offences int    `json:"offences"`
+	Last     int64  `json:"last_usec"`
+}
+
 type unbanCall struct {
 	Jail    string `json:"jail,omitempty"`
 	Address string `json:"address"`

@@ -126,7 +126,14 @@ type BanRequest struct {
 	Reason        string
 }
 
-// Refusal is a ban that BanMany did not make: (uss).
+// Offender is how often an address was banned before, for Remember: (ssut).
+type Offender struct {
+	Jail, Address string
+	Offences      uint32
+	Last          uint64 // when the last ban began
+}
+
+// Refusal is what BanMany or Remember did not do: (uss).
 type Refusal struct {
 	Index         uint32 // of the request
 	Name, Message string // of the error

@@ -231,6 +231,18 @@ func (f *Fake) BanMany(ctx context.Context, requests []control.BanRequest) ([]er
 	return errs, nil
 }
 
+// Remember implements control.Writer: it only notes what it was told.
+func (f *Fake) Remember(_ context.Context, offenders []control.Offender) ([]error, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	errs := make([]error, len(offenders))
+	for i, o := range offenders {
+		f.note("remember %s %s %d %s", o.Jail, o.Prefix, o.Offences, o.Last.UTC().Format(time.RFC3339))
+		errs[i] = f.refuse(o.Jail)
+	}
+	return errs, nil
+}
+
 // Unban implements control.Writer.
 func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error) {
 	f.mu.Lock()
