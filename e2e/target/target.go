@@ -141,8 +141,12 @@ func (t *Target) Activate(ctx context.Context) error {
 	return nil
 }
 
-// Log is what exiled, its helpers, and systemd about both, logged.
+// Log is what exiled, its helpers, and systemd about both, logged up to now: journald is asked to write what it has received,
+// but not waited for if it is stopped.
 func (t *Target) Log(ctx context.Context) string {
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, _ = t.Run(soon, "journalctl", "--sync")
 	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service", "-u", "exiled-accounts.service",
 		"-u", "exiled-names@*", "-u", "exiled-logs.service")
 	if err != nil {
