@@ -15,8 +15,11 @@ func TestRivals(t *testing.T) {
 		err    error
 		want   string
 	}{
-		"same": {[]string{"nginx-http-auth", "sshd"}, nil,
-			"x.service is active and guards what jail sshd guards, and its bans are not lifted here: first, systemctl disable --now x"},
+		"same": {
+			[]string{"nginx-http-auth", "sshd"},
+			nil,
+			"x.service is active and guards what jail sshd guards, and its bans are not lifted here: first, systemctl disable --now x",
+		},
 		"other":      {[]string{"nginx-http-auth"}, nil, ""},
 		"simulated":  {[]string{"vsftpd"}, nil, ""},
 		"unreadable": {nil, errors.New("not \x1b allowed"), `x.service is active, and may guard the same services: not \x1b allowed`},
