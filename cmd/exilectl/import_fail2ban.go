@@ -126,18 +126,26 @@ func (f *fromFail2ban) write(dir string) (written []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, failure(err, "write to %s", dir)
 	}
-	texts := []struct{ name, text string }{{"fail2ban.yaml", f.YAML}}
+	type file struct {
+		name, text string
+		private    bool
+	}
+	texts := []file{{"fail2ban.yaml", f.YAML, false}}
 	if len(f.bans) > 0 {
 		var b strings.Builder
 		enc := json.NewEncoder(&b)
 		for i := range f.bans {
 			_ = enc.Encode(control.Document(&f.bans[i])) // into memory
 		}
-		texts = append(texts, struct{ name, text string }{"fail2ban-bans.json", b.String()})
+		texts = append(texts, file{"fail2ban-bans.json", b.String(), true}) // who attacks is not for everybody
 	}
 	for _, t := range texts {
 		file := filepath.Join(dir, t.name)
-		if err := replaceFile(file, t.text); err != nil {
+		err := replaceFile(file, t.text)
+		if err == nil && t.private {
+			err = os.Chmod(file, 0o600)
+		}
+		if err != nil {
 			return written, failure(err, "write %s", file)
 		}
 		written = append(written, file)
