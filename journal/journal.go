@@ -26,6 +26,7 @@ type Entry struct {
 	Transport  string // _TRANSPORT: syslog, journal, stdout, kernel, audit, driver; "text" from a text log
 	Log        string // the text log that it was read from, as it was named before it was rotated; empty: from no text log
 	Message    []byte
+	Fields     map[string]string // others by name, those that the source was asked for; nil: none
 	Replayed   bool // at or before the position to resume from: count it, but do not act on it
 }
 

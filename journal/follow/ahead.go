@@ -50,7 +50,7 @@ func (a *ahead) take(r *reader, f *file) bool {
 	}
 	a.text = text
 	f.locate(&e.Position)
-	e.Replayed = replayed
+	e.Replayed, e.Fields = replayed, f.fields(r.cfg.Prefix)
 	return true
 }
 

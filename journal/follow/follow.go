@@ -20,6 +20,7 @@ type Config struct {
 	AllUsers bool             // also the journals of users, not only that of the system
 	Boot     journal.ID       // the running boot: it is the newest, whatever the clock says; zero: unknown
 	Memory   string           // files below this folder do not outlive a boot; empty: /run
+	Prefix   string           // fields with names that begin like this are delivered too; empty: none
 }
 
 // Bounds of a batch.
@@ -27,6 +28,8 @@ const (
 	maxEntries = 512
 	maxBytes   = 1 << 20
 	maxMessage = 64 << 10 // longer messages are cut
+	maxField   = 4 << 10  // and so are other fields
+	maxFields  = 64       // of an entry, that were asked for
 )
 
 // How long to wait for entries.
