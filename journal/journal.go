@@ -27,7 +27,7 @@ type Entry struct {
 	Log        string // the text log that it was read from, as it was named before it was rotated; empty: from no text log
 	Message    []byte
 	Fields     map[string]string // others by name, those that the source was asked for; nil: none
-	Replayed   bool // at or before the position to resume from: count it, but do not act on it
+	Replayed   bool              // at or before the position to resume from: count it, but do not act on it
 }
 
 // Batch is what a source delivers at once, in order. A batch without entries moves the position, reports a gap, or says that

@@ -4,7 +4,7 @@ ZSH := $(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vend
 # Where each file is installed below PREFIX, as SOURCE:DESTINATION. To add a file, put it in its folder.
 to = $(foreach f,$(wildcard $(1)),$(f):$(2)/$(notdir $(f)))
 
-FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exiled-names:lib/exile/exiled-names $(BIN)/exiled-logs:lib/exile/exiled-logs $(BIN)/exilectl:bin/exilectl \
+FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exiled-names:lib/exile/exiled-names $(BIN)/exiled-logs:lib/exile/exiled-logs $(BIN)/exiled-actions:lib/exile/exiled-actions $(BIN)/exilectl:bin/exilectl \
   $(call to,units/systemd/*.service units/systemd/*.socket units/systemd/*.path,lib/systemd/system) \
   $(foreach n,ssh sshd,$(call to,units/$(n).service.d/*.conf,lib/systemd/system/$(n).service.d)) \
   $(call to,units/sysusers.d/*.conf,lib/sysusers.d) \

@@ -90,7 +90,7 @@ func billed(t *testing.T, deb, bill string) {
 			t.Errorf("%s has no license", c.Name)
 		}
 	}
-	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "bin/exilectl"} {
+	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, "usr", program))
 		if err != nil {
 			t.Fatal(err)

@@ -169,7 +169,7 @@ func noticed(t *testing.T, deb, rpm string) {
 		files, text, _ := strings.Cut(p, "\n")
 		stanzas[files] = text
 	}
-	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "bin/exilectl"} {
+	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, "usr", program))
 		if err != nil {
 			t.Fatal(err)

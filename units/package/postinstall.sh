@@ -19,7 +19,7 @@ find /etc/exile -xdev -user exile -type l -delete
 journalctl --update-catalog || :
 helper='exiled-accounts.path exiled-accounts.service'
 # shellcheck disable=SC2086 # several units
-[ -z "$first" ] || systemctl -q enable exiled.service $helper
+[ -z "$first" ] || systemctl -q enable exiled.service exiled-actions.service $helper
 [ -d /run/systemd/system ] || exit 0 # an image is being built: exiled starts when that boots
 systemctl daemon-reload
 busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig || : # no bus, nothing to reload
@@ -40,4 +40,5 @@ restart() {
 }
 # shellcheck disable=SC2086
 restart $helper || echo "exile: could not find out which accounts have no password; see journalctl -u exiled-accounts" >&2
+restart exiled-actions.service || echo "exile: exiled-actions did not start and tries again; see journalctl -u exiled-actions" >&2
 restart exiled.service || echo "exile: exiled did not start and tries again; see journalctl -u exiled" >&2

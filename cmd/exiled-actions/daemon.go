@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"exile/internal/actions"
+	"exile/internal/actions/engine"
+	"exile/internal/announce"
+	"exile/internal/control"
+	"exile/internal/varlink"
+	"exile/journal"
+	"exile/journal/follow"
+)
+
+// watch follows exile's events until ctx ends.
+func watch(ctx context.Context) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	all, broken, err := actions.Load("")
+	if err != nil {
+		return err
+	}
+	cfg := engine.Config{Actions: all, Dir: actions.StateDir, Group: groupID("systemd-journal"), Log: log, Ask: actions.Asker{Dir: actions.Sockets}.Ask, Bans: bans}
+	var names []string
+	for _, a := range all {
+		names = append(names, a.Name)
+	}
+	for _, b := range broken {
+		names = append(names, b.Name) // its events wait until it is mended
+		cfg.Problems = append(cfg.Problems, actions.Clean(b.Err.Error()))
+		log.Error("Not used: the file has a mistake", "action", b.Name, "error", b.Err)
+	}
+	if cfg.Host, err = os.Hostname(); err != nil {
+		return fmt.Errorf("ask for the host name: %w", err)
+	}
+	if cfg.Source, err = source(); err != nil {
+		return err
+	}
+	queue, err := engine.OpenQueue(filepath.Join(actions.StateDir, "queue.db"))
+	if queue == nil {
+		return err
+	}
+	if err != nil {
+		log.Warn("The queues begin anew", "error", err)
+	}
+	defer queue.Close()
+	dropped, err := queue.Keep(names)
+	if err != nil {
+		return fmt.Errorf("clean up the queues: %w", err)
+	}
+	cfg.Queue = queue
+	log.Info("Following exile's events", "actions", len(all), "broken", len(broken), "dropped", dropped)
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd nobody waits
+	engine.New(cfg).Run(ctx)
+	return nil
+}
+
+// source is the journal of this host.
+func source() (journal.Source, error) {
+	dirs, err := follow.SystemDirs("")
+	if err != nil {
+		return nil, err
+	}
+	boot, err := follow.CurrentBoot()
+	if err != nil {
+		return nil, err
+	}
+	users := []string{"0"}
+	if u, err := user.Lookup("exile"); err == nil {
+		users = append(users, u.Uid)
+	}
+	return follow.New(follow.Config{Dirs: dirs, Select: engine.Select(users), Boot: boot, Prefix: announce.Prefix})
+}
+
+// maxBans bounds what is held in memory; exiled has no more.
+const maxBans = 1 << 20
+
+// bans asks exiled for its bans.
+func bans(ctx context.Context) (all []control.Ban, err error) {
+	c, err := varlink.Dial(ctx, varlink.Path)
+	if err != nil {
+		return nil, err
+	}
+	err = control.EachBan(ctx, c, control.Page{Max: control.PageMax}, func(b control.Ban) error {
+		if len(all) == maxBans {
+			return errors.New("there are too many")
+		}
+		all = append(all, b)
+		return nil
+	})
+	return all, err
+}
+
+// groupID is the number of a group; -1: it does not exist.
+func groupID(name string) int {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1
+	}
+	n, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// withoutTime leaves the time to the journal.
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}

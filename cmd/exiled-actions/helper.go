@@ -1,0 +1,19 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"exile/dbusapi/systemd"
+	"exile/internal/actions"
+	"exile/internal/actions/deliver"
+)
+
+// help does one thing: systemd has connected the daemon to the standard input and output.
+func help(ctx context.Context, does string) error {
+	h := deliver.Helper{Does: does, Credentials: os.Getenv("CREDENTIALS_DIRECTORY")}
+	if does == actions.ForReload {
+		h.Reload = func(ctx context.Context, unit string) error { return systemd.Reload(ctx, "", unit) }
+	}
+	return h.Serve(ctx, os.Stdin, os.Stdout)
+}

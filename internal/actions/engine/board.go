@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"exile/internal/actions"
+	"exile/journal"
+)
+
+// board keeps the status, and writes it where exilectl and the metrics' reader find it. What happens reaches it as messages.
+type board struct {
+	dir     string
+	group   int
+	log     *slog.Logger
+	changes chan func(*actions.Status) // without room: what was noted is in the status
+
+	fixed  []string // problems that last
+	status actions.Status
+}
+
+func newBoard(cfg *Config) *board {
+	b := &board{dir: cfg.Dir, group: cfg.Group, log: cfg.Log, changes: make(chan func(*actions.Status)), fixed: cfg.Problems}
+	b.status.Problems = append([]string{}, cfg.Problems...)
+	b.status.Actions = []actions.ActionStatus{}
+	for _, a := range cfg.Actions {
+		b.status.Actions = append(b.status.Actions, actions.ActionStatus{Name: a.Name, Kind: a.Kind})
+	}
+	return b
+}
+
+// written is how often it is written at most.
+const written = time.Second
+
+// run notes what happens until ctx ends, which must be after everybody else has.
+func (b *board) run(ctx context.Context) {
+	b.write()
+	defer b.write()
+	var due <-chan time.Time
+	for {
+		select {
+		case change := <-b.changes:
+			if change(&b.status); due == nil {
+				due = time.After(written)
+			}
+		case <-due:
+			due = nil
+			b.write()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *board) write() {
+	b.status.Written = time.Now()
+	data, err := json.Marshal(b.status)
+	if err == nil {
+		err = actions.WriteFile(filepath.Join(b.dir, actions.StatusFile), append(data, '\n'), 0o640, b.group)
+	}
+	if err == nil {
+		err = actions.WriteFile(filepath.Join(b.dir, actions.MetricsFile), b.status.Metrics(), 0o644, -1)
+	}
+	if err != nil {
+		b.log.Warn("Cannot write the status", "error", err)
+	}
+}
+
+// note passes a change on.
+func (b *board) note(change func(*actions.Status)) { b.changes <- change }
+
+// of notes a change of one action.
+func (b *board) of(name string, change func(*actions.ActionStatus)) {
+	b.note(func(s *actions.Status) {
+		for i := range s.Actions {
+			if s.Actions[i].Name == name {
+				change(&s.Actions[i])
+			}
+		}
+	})
+}
+
+func (b *board) done(name string) {
+	now := time.Now()
+	b.of(name, func(a *actions.ActionStatus) { a.Done, a.LastSuccess = a.Done+1, now })
+}
+
+func (b *board) failed(name string, err error) {
+	now, text := time.Now(), actions.Clean(err.Error())
+	b.of(name, func(a *actions.ActionStatus) { a.Failures, a.LastFailure, a.LastError = a.Failures+1, now, text })
+}
+
+// lost notes events that the action is not told of.
+func (b *board) lost(name string, dropped, skipped int) {
+	b.of(name, func(a *actions.ActionStatus) {
+		a.Dropped, a.Skipped = a.Dropped+uint64(dropped), a.Skipped+uint64(skipped)
+	})
+}
+
+func (b *board) waiting(name string, n int) {
+	b.of(name, func(a *actions.ActionStatus) { a.Waiting = n })
+}
+
+// moved notes the position, and what keeps the journal from being read completely.
+func (b *board) moved(p journal.Position, trouble error) {
+	text := ""
+	if trouble != nil {
+		text = actions.Clean(trouble.Error())
+	}
+	b.note(func(s *actions.Status) { s.Position, s.Problems = p.String(), b.with(text) })
+}
+
+// trouble notes that the journal is not read.
+func (b *board) trouble(text string) {
+	text = actions.Clean(text)
+	b.note(func(s *actions.Status) { s.Problems = b.with(text) })
+}
+
+// with returns the problems, and one more if there is one.
+func (b *board) with(text string) []string {
+	all := append([]string{}, b.fixed...)
+	if text != "" {
+		all = append(all, text)
+	}
+	return all
+}
