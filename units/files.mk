@@ -22,6 +22,7 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,units/completions/*.fish,share/fish/vendor_completions.d) \
   $(call to,cockpit/exile/*,share/cockpit/exile) \
   $(call to,README.md,share/doc/exile) \
-  $(call to,units/examples/*,share/doc/exile/examples) \
+  $(call to,units/examples/*.*,share/doc/exile/examples) \
+  $(call to,units/examples/actions/*,share/doc/exile/examples/actions) \
   $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))

@@ -35,6 +35,9 @@ func newCheckConfigCommand(o *options) *cobra.Command {
 }
 
 func (o *options) checkConfig(ctx context.Context, c *console, args []string) error {
+	if isAction(args) {
+		return o.checkActions(c, args)
+	}
 	cfg, err := loadConfig(args)
 	if err != nil {
 		return err
@@ -56,7 +59,10 @@ func (o *options) checkConfig(ctx context.Context, c *console, args []string) er
 	for i := range cfg.Jails {
 		o.note(c, "%s", ruleOf(cfg, &cfg.Jails[i]))
 	}
-	return nil
+	if len(args) > 0 {
+		return nil
+	}
+	return o.checkActions(c, nil)
 }
 
 // checkTime is how long the program may take.

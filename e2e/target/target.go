@@ -113,9 +113,13 @@ func Shipped(ctx context.Context, root string, tree Tree, files map[string]strin
 func Strict() map[string]string {
 	const kill = "[Service]\nSystemCallErrorNumber=kill\n"
 	return map[string]string{
-		"/etc/systemd/system/exiled.service.d/strict.conf":        kill,
-		"/etc/systemd/system/exiled-names@.service.d/strict.conf": kill,
-		"/etc/systemd/system/exiled-logs.service.d/strict.conf":   kill,
+		"/etc/systemd/system/exiled.service.d/strict.conf":                  kill,
+		"/etc/systemd/system/exiled-names@.service.d/strict.conf":           kill,
+		"/etc/systemd/system/exiled-logs.service.d/strict.conf":             kill,
+		"/etc/systemd/system/exiled-actions.service.d/strict.conf":          kill,
+		"/etc/systemd/system/exiled-actions-program@.service.d/strict.conf": kill,
+		"/etc/systemd/system/exiled-actions-network@.service.d/strict.conf": kill,
+		"/etc/systemd/system/exiled-actions-reload@.service.d/strict.conf":  kill,
 		// sshd begins by dropping its groups, and carries on if it cannot.
 		"/etc/systemd/system/exiled-accounts.service.d/strict.conf": kill + "SystemCallFilter=~setgroups:EPERM\n",
 	}
@@ -148,7 +152,7 @@ func (t *Target) Log(ctx context.Context) string {
 	defer cancel()
 	_, _ = t.Run(soon, "journalctl", "--sync")
 	out, err := t.Run(ctx, "journalctl", "-b", "-o", "short-precise", "--no-hostname", "-u", "exiled.service", "-u", "exiled-accounts.service",
-		"-u", "exiled-names@*", "-u", "exiled-logs.service")
+		"-u", "exiled-names@*", "-u", "exiled-logs.service", "-u", "exiled-actions*")
 	if err != nil {
 		return err.Error()
 	}

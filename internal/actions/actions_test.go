@@ -44,6 +44,24 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestExamples: those that ship are right.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../units/examples/actions/*")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d examples, %v", len(files), err)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err == nil {
+			_, err = Parse(name, data)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLoad: a file hides those of its name in later folders, an empty one only hides, and a mistake in one leaves the others in force.
 func TestLoad(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package actions
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"path"
@@ -231,10 +230,12 @@ func isPath(s string) error {
 	return nil
 }
 
-// isMailbox takes an address with a domain, or the name of a local user.
+// isMailbox takes a plain address, or the name of a local user. What RFC 5322 allows beyond that, nobody's mailbox needs.
 func isMailbox(s string) error {
-	local := s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" && s[0] != '-'
-	if _, err := mail.ParseAddress(s); err != nil && !local || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+	local, domain, remote := strings.Cut(s, "@")
+	if local == "" || len(s) > 254 || local[0] == '-' || strings.Trim(local, letters+"_+=~!#$%&'*/?^{}|") != "" || remote && domain == "" ||
+		strings.Trim(domain, letters) != "" {
 		return fmt.Errorf("%q is neither the address of a mailbox nor the name of a user", s)
 	}
 	return nil

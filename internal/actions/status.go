@@ -111,16 +111,13 @@ func seconds(t time.Time) int64 {
 }
 
 // WriteFile replaces a file at once: its readers see all of the old or all of the new one.
-func WriteFile(name string, data []byte, mode os.FileMode, group int) error {
+func WriteFile(name string, data []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // it is there only if something failed
 	_, err = f.Write(data)
-	if group >= 0 {
-		err = errors.Join(err, f.Chown(-1, group))
-	}
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -84,12 +84,15 @@ var elsewhere = map[string]string{
 	"destmail":           noMail,
 	"prefregex":          "name a filter",
 	"skip_if_nologs":     "a log that is not there yet is read when it comes; see also enabled: auto",
-	"action":             "what a ban does is chosen by backend",
+	"action":             noHook,
+	"actions":            noHook,
+	"abuseipdb_apikey":   noHook,
+	"cftoken":            noHook,
 	"action_":            "what a ban does is chosen by backend",
 	"action_mw":          noMail,
 	"action_mwl":         noMail,
-	"actionban":          "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
-	"actionunban":        "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"actionban":          noHook,
+	"actionunban":        noHook,
 	"allow":              noBan,
 	"allowlist":          noBan,
 	"ban_count":          "use maxretry",
@@ -106,7 +109,7 @@ var elsewhere = map[string]string{
 	"service":            "name the units of the service with units",
 	"threshold":          "use maxretry, or detection: threshold",
 	"trusted":            noBan,
-	"webhook":            "no program is run for a ban; see exilectl monitor, or the signals of org.exile1(5)",
+	"webhook":            noHook,
 	"whitelist":          noBan,
 	"after":              "files are read in the order of their names, see exile.yaml(5)",
 	"banaction":          "choose the firewall with backend: auto, ipset, nftables or route",
@@ -119,7 +122,7 @@ var elsewhere = map[string]string{
 	"dbmaxmatches":       "log lines are not kept: the journal has them",
 	"destemail":          noMail,
 	"failregex":          "name a filter",
-	"fail2ban_agent":     "no report is sent to anybody",
+	"fail2ban_agent":     noHook,
 	"ignorecache.key":    "ignorecache is for how long an answer of ignorecommand is believed",
 	"ignoreregex":        "name a filter",
 	"journalmatch":       "name the units of the service with units",
@@ -139,7 +142,8 @@ var elsewhere = map[string]string{
 }
 
 const (
-	noMail = "no mail is sent; see exilectl statistics --daily and exilectl monitor"
+	noMail = "mail about bans is an action, a file in /etc/exile/actions.d: see exiled-actions.service(8)"
+	noHook = "what else a ban does is an action, a file in /etc/exile/actions.d: see exiled-actions.service(8)"
 	noBan  = "ignoreip names who is never banned"
 )
 

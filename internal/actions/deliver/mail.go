@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"mime"
 	"mime/quotedprintable"
-	"net/mail"
 	"strings"
 	"time"
 
@@ -110,9 +109,9 @@ func shorten(s string) string {
 }
 
 func messageID(from string) string {
-	domain := "exile.invalid"
-	if addr, err := mail.ParseAddress(from); err == nil {
-		_, domain, _ = strings.Cut(addr.Address, "@")
+	_, domain, remote := strings.Cut(from, "@")
+	if !remote {
+		domain = "exile.invalid"
 	}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails

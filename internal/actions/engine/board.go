@@ -14,7 +14,6 @@ import (
 // board keeps the status, and writes it where exilectl and the metrics' reader find it. What happens reaches it as messages.
 type board struct {
 	dir     string
-	group   int
 	log     *slog.Logger
 	changes chan func(*actions.Status) // without room: what was noted is in the status
 
@@ -23,7 +22,7 @@ type board struct {
 }
 
 func newBoard(cfg *Config) *board {
-	b := &board{dir: cfg.Dir, group: cfg.Group, log: cfg.Log, changes: make(chan func(*actions.Status)), fixed: cfg.Problems}
+	b := &board{dir: cfg.Dir, log: cfg.Log, changes: make(chan func(*actions.Status)), fixed: cfg.Problems}
 	b.status.Problems = append([]string{}, cfg.Problems...)
 	b.status.Actions = []actions.ActionStatus{}
 	for _, a := range cfg.Actions {
@@ -59,10 +58,10 @@ func (b *board) write() {
 	b.status.Written = time.Now()
 	data, err := json.Marshal(b.status)
 	if err == nil {
-		err = actions.WriteFile(filepath.Join(b.dir, actions.StatusFile), append(data, '\n'), 0o640, b.group)
+		err = actions.WriteFile(filepath.Join(b.dir, actions.StatusFile), append(data, '\n'), 0o640)
 	}
 	if err == nil {
-		err = actions.WriteFile(filepath.Join(b.dir, actions.MetricsFile), b.status.Metrics(), 0o644, -1)
+		err = actions.WriteFile(filepath.Join(b.dir, actions.MetricsFile), b.status.Metrics(), 0o644)
 	}
 	if err != nil {
 		b.log.Warn("Cannot write the status", "error", err)

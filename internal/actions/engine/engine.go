@@ -25,7 +25,6 @@ type Config struct {
 	Queue    *Queue
 	Host     string // name of this host
 	Dir      string // for lists, status and metrics
-	Group    int    // may read the status; -1: nobody else
 	Log      *slog.Logger
 
 	Bans func(context.Context) ([]control.Ban, error) // those that are in force

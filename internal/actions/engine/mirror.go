@@ -93,7 +93,7 @@ func (w *worker) write(ctx context.Context, banned []netip.Prefix, owed *bool) e
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
-		if err := actions.WriteFile(name, text, 0o644, -1); err != nil {
+		if err := actions.WriteFile(name, text, 0o644); err != nil {
 			return err
 		}
 		*owed = w.action.DenyList.Reload != ""

@@ -107,7 +107,7 @@ func (w *world) run() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.end, w.ended = cancel, make(chan struct{})
 	e := New(Config{
-		Actions: w.actions, Source: w, Queue: queue, Host: "host", Dir: w.dir, Group: -1, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Actions: w.actions, Source: w, Queue: queue, Host: "host", Dir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Bans: func(context.Context) ([]control.Ban, error) { return w.bans, nil },
 		Ask:  w.record,
 	})

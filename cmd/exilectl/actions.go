@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"exile/internal/actions"
+)
+
+func newActionsCommand(o *options) *cobra.Command {
+	dir := actions.StateDir
+	cmd := &cobra.Command{
+		Use:   "actions",
+		Short: "Show how the actions for bans are doing",
+		Long: "Show how the actions for bans are doing, see exiled-actions.service(8): how many events wait, what was done, and the last error.\n" +
+			"Needs the right to read the journal, but no daemon.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c := o.newConsole(os.Stdout)
+			return errors.Join(showActions(c, dir), flush(c))
+		},
+	}
+	cmd.Flags().StringVarP(&dir, "directory", "D", dir, "Read the status in `DIR`")
+	completeFlag(cmd, "directory", completeFiles)
+	return cmd
+}
+
+// showActions prints what exiled-actions has written. The exit status is that of a degraded daemon if an action fails.
+func showActions(c *console, dir string) error {
+	s, err := actions.ReadStatus(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no status in %s: write actions into /etc/exile/actions.d, then systemctl start exiled-actions.service", dir)
+	}
+	if err != nil {
+		return failure(err, "show actions")
+	}
+	if c.wantJSON() {
+		err = c.document(s)
+	} else {
+		printActions(c, &s)
+	}
+	for i := range s.Actions {
+		if s.Actions[i].Failing() && err == nil {
+			err = &exitError{status: exitDegraded}
+		}
+	}
+	if len(s.Problems) > 0 && err == nil {
+		err = &exitError{status: exitDegraded}
+	}
+	return err
+}
+
+func printActions(c *console, s *actions.Status) {
+	for _, p := range s.Problems {
+		c.line(c.paint(red, "Problem: "+clean(p)))
+	}
+	t := table{
+		columns: []column{{"ACTION", false}, {"KIND", false}, {"STATE", false}, {"WAITING", true}, {"DONE", true}, {"FAILED", true}, {"DROPPED", true}, {"LAST", false}},
+		rows:    len(s.Actions),
+		noun:    "actions",
+		row: func(i int) []cell {
+			a := &s.Actions[i]
+			state := cell{"ok", green}
+			if a.Failing() {
+				state = cell{"failing", red}
+			} else if a.Done == 0 {
+				state = cell{"idle", ""}
+			}
+			return []cell{
+				text(a.Name), text(string(a.Kind)), state, text(strconv.Itoa(a.Waiting)), number64(a.Done), number64(a.Failures), number64(a.Dropped),
+				orDash(stamp(a.LastSuccess)),
+			}
+		},
+	}
+	t.print(c)
+	for i := range s.Actions {
+		if a := &s.Actions[i]; a.LastError != "" {
+			c.line(fmt.Sprintf("%s failed at %s; %s: %s", clean(a.Name), stamp(a.LastFailure), ago(a.LastFailure, c.now), clean(a.LastError)))
+		}
+	}
+}
+
+func number64(n uint64) cell { return text(strconv.FormatUint(n, 10)) }
+
+// checkActions checks the files of actions of this host, or the named one, and says which there are.
+func (o *options) checkActions(c *console, args []string) error {
+	if len(args) == 0 {
+		all, broken, err := actions.Load("")
+		for _, b := range broken {
+			err = errors.Join(err, b.Err)
+		}
+		for _, a := range all {
+			o.note(c, "Action %s: %s (%s).", clean(a.Name), a.Kind, clean(a.File))
+		}
+		return err
+	}
+	data, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	a, err := actions.Parse(args[0], data)
+	if err == nil {
+		o.note(c, "Action %s: %s.", clean(a.Name), a.Kind)
+	}
+	return err
+}
+
+// isAction reports whether a file that is to be checked is that of an action.
+func isAction(args []string) bool {
+	if len(args) != 1 {
+		return false
+	}
+	path, err := filepath.Abs(args[0])
+	return err == nil && filepath.Base(filepath.Dir(path)) == actions.Folder
+}
