@@ -97,10 +97,10 @@ func TestGate(t *testing.T) {
 // only says which packages alone may use a dangerous or far-reaching import.
 var only = map[string][]string{
 	"os/exec": {
-		"exile/internal/allow",      // ignorecommand
-		"exile/journal/export",      // journalctl, for a file format newer than ours
-		"exile/cmd/exilectl",        // pager, password agent, ssh, editor
-		"exile/cmd/exiled-accounts", // sshd -T
+		"exile/internal/allow",           // ignorecommand
+		"exile/journal/export",           // journalctl, for a file format newer than ours
+		"exile/cmd/exilectl",             // pager, password agent, ssh, editor
+		"exile/cmd/exiled-accounts",      // sshd -T
 		"exile/internal/actions/deliver", // programs of the administrator, and sendmail
 		"exile/e2e", "exile/firewall/firewalltest",
 		"exile/dbusapi/dbustest", "exile/journal/internal/makejournal", // buses for tests
