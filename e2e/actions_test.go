@@ -61,6 +61,12 @@ func TestActions(t *testing.T) {
 	for name, text := range actionFiles {
 		feed(t, g, text, "/etc/exile/actions.d/"+name+".yaml")
 	}
+	if said, err := g.Run(t.Context(), "sh", "-c", "exilectl check-config 2>&1"); err == nil || !strings.Contains(said, `wrong.yaml:1: "programm" is not one of`) {
+		t.Errorf("check-config says %v: %s", err, said)
+	}
+	if got := inside(t, g, "exilectl", "check-config", "/etc/exile/actions.d/hook.yaml"); got != "Action hook: program (/etc/exile/actions.d/hook.yaml)." {
+		t.Errorf("check-config says %s", got)
+	}
 	inside(t, g, "systemctl", "start", "exiled-actions.service")
 	guarded := behindProxy(t, g)
 
@@ -189,5 +195,11 @@ func sandboxed(t *testing.T, g *target.Target) {
 		if got := inside(t, g, "stat", "-c", "%U:%G:%a", "/var/lib/exile-actions/"+name); got != mode {
 			t.Errorf("%s is %s, want %s", name, got, mode)
 		}
+	}
+	if said, err := g.Run(t.Context(), "exilectl", "actions"); err == nil || !strings.Contains(said, "Problem: /etc/exile/actions.d/wrong.yaml:1: ") {
+		t.Errorf("exilectl actions: %v: %s", err, said)
+	}
+	if got := inside(t, g, "runuser", "-u", "nobody", "--", "cat", "/var/lib/exile-actions/metrics.prom"); !strings.Contains(got, "\nexile_action_done_total{action=\"hook\",kind=\"program\"} ") {
+		t.Errorf("metrics:\n%s", got)
 	}
 }

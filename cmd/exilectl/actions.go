@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,25 +90,19 @@ func printActions(c *console, s *actions.Status) {
 
 func number64(n uint64) cell { return text(strconv.FormatUint(n, 10)) }
 
-// checkActions checks the files of actions of this host, or the named one, and says which there are.
-func (o *options) checkActions(c *console, args []string) error {
-	if len(args) == 0 {
-		all, broken, err := actions.Load("")
-		for _, b := range broken {
-			err = errors.Join(err, b.Err)
-		}
-		for _, a := range all {
-			o.note(c, "Action %s: %s (%s).", clean(a.Name), a.Kind, clean(a.File))
-		}
-		return err
+// checkActions has exiled-actions check the files of actions of this host, with the rights of its user, or the named one; it says which there
+// are.
+func (o *options) checkActions(ctx context.Context, c *console, args []string) error {
+	program, err := daemonProgram("exiled-actions")
+	if err != nil && len(args) == 0 {
+		return nil // only this program is installed
 	}
-	data, err := os.ReadFile(args[0])
 	if err != nil {
-		return err
+		return failure(err, "check %s with exiled-actions", args[0])
 	}
-	a, err := actions.Parse(args[0], data)
-	if err == nil {
-		o.note(c, "Action %s: %s.", clean(a.Name), a.Kind)
+	said, err := runCheck(ctx, append([]string{program, "check"}, args...), asUser("exile-actions", nil))
+	for line := range strings.Lines(said) {
+		o.note(c, "%s", strings.TrimSuffix(line, "\n"))
 	}
 	return err
 }

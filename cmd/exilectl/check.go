@@ -36,7 +36,7 @@ func newCheckConfigCommand(o *options) *cobra.Command {
 
 func (o *options) checkConfig(ctx context.Context, c *console, args []string) error {
 	if isAction(args) {
-		return o.checkActions(c, args)
+		return o.checkActions(ctx, c, args)
 	}
 	cfg, err := loadConfig(args)
 	if err != nil {
@@ -62,7 +62,7 @@ func (o *options) checkConfig(ctx context.Context, c *console, args []string) er
 	if len(args) > 0 {
 		return nil
 	}
-	return o.checkActions(c, nil)
+	return o.checkActions(ctx, c, nil)
 }
 
 // checkTime is how long the program may take.
@@ -71,19 +71,29 @@ const checkTime = time.Minute
 // checkAsDaemon runs the daemon's program to check the files, or the named one, and returns its warnings. The daemon need not
 // be able to read a named file yet: it is checked with the caller's rights.
 func checkAsDaemon(ctx context.Context, args []string) (doubts string, err error) {
-	program, err := daemonProgram()
+	program, err := daemonProgram("exiled")
 	if err != nil {
 		return "", nil // only this program is installed: it has checked the files
 	}
+	command := []string{program, "--check-config"}
+	for _, file := range args {
+		command = append(command, "--config", file)
+	}
+	var as *syscall.SysProcAttr
+	if len(args) == 0 {
+		as = asUser("exile", capabilities())
+	}
+	return runCheck(ctx, command, as)
+}
+
+// runCheck runs a program that checks files as somebody, or as the caller, and returns its warnings. If it refuses them, the error has its words.
+func runCheck(ctx context.Context, command []string, as *syscall.SysProcAttr) (doubts string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "--check-config")
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.WaitDelay = time.Second
-	for _, file := range args {
-		cmd.Args = append(cmd.Args, "--config", file)
-	}
-	if len(args) == 0 {
-		cmd.Dir, cmd.SysProcAttr = "/", asDaemon()
+	if as != nil {
+		cmd.Dir, cmd.SysProcAttr = "/", as
 	}
 	// Another process of the daemon's user could stop it, trace it, or type on its terminal.
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
@@ -100,20 +110,20 @@ func checkAsDaemon(ctx context.Context, args []string) (doubts string, err error
 	return said.String(), nil
 }
 
-// daemonProgram is the daemon's program that was installed with this one.
-func daemonProgram() (string, error) {
+// daemonProgram is a program of a daemon that was installed with this one.
+func daemonProgram(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(filepath.Dir(self), "../lib/exile/exiled")
+	program := filepath.Join(filepath.Dir(self), "../lib/exile", name)
 	_, err = os.Stat(program)
 	return program, err
 }
 
-// asDaemon returns the user, groups and capability that exiled.service gives the daemon; nil if the caller cannot set them.
-func asDaemon() *syscall.SysProcAttr {
-	u, err := user.Lookup("exile")
+// asUser returns a daemon's user, the groups that its unit gives it, and its capabilities; nil if the caller cannot set them.
+func asUser(name string, caps []uintptr) *syscall.SysProcAttr {
+	u, err := user.Lookup(name)
 	if err != nil || os.Geteuid() != 0 {
 		return nil
 	}
@@ -121,7 +131,7 @@ func asDaemon() *syscall.SysProcAttr {
 	if g, err := user.LookupGroup("systemd-journal"); err == nil {
 		c.Groups = append(c.Groups, number(g.Gid))
 	}
-	return &syscall.SysProcAttr{Setsid: true, Credential: c, AmbientCaps: capabilities()}
+	return &syscall.SysProcAttr{Setsid: true, Credential: c, AmbientCaps: caps}
 }
 
 // capabilities are the daemon's, plus one that nobody uses: the kernel lets no process trace another one, or write to its

@@ -13,14 +13,14 @@ import (
 // version is set by the linker: -ldflags "-X main.version=...".
 var version = "devel"
 
-const usage = "usage: exiled-actions [--version | deliver program|network|mail|reload]"
+const usage = "usage: exiled-actions [--version | check [FILE] | deliver program|network|mail|reload]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "<3>exiled-actions: %v\n", err) // <3> is an error
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
@@ -32,6 +32,8 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 1 && args[0] == "--version":
 		fmt.Println("exile", version)
 		return nil
+	case len(args) > 0 && args[0] == "check":
+		return check(args[1:])
 	case len(args) == 2 && args[0] == "deliver":
 		return help(ctx, args[1])
 	}
