@@ -101,8 +101,8 @@ func (c checked) BanMany(ctx context.Context, requests []BanRequest) ([]error, e
 	return some(requests, checkBan, func(good []BanRequest) ([]error, error) { return c.Daemon.BanMany(ctx, good) })
 }
 
-// maxOffences is more than anybody has.
-const maxOffences = 1_000_000
+// MaxOffences is more than anybody has.
+const MaxOffences = 1_000_000
 
 func checkOffender(o Offender) error {
 	switch err := errors.Join(checkPrefix(o.Prefix), CheckText("jail", o.Jail)); {
@@ -110,8 +110,8 @@ func checkOffender(o Offender) error {
 		return err
 	case o.Prefix.Bits() < Widest(o.Prefix):
 		return invalid(fmt.Sprintf("%s is too wide: at least /%d", o.Prefix, Widest(o.Prefix)))
-	case o.Offences < 1 || o.Offences > maxOffences:
-		return invalid(fmt.Sprintf("%d offences: 1 to %d", o.Offences, maxOffences))
+	case o.Offences < 1 || o.Offences > MaxOffences:
+		return invalid(fmt.Sprintf("%d offences: 1 to %d", o.Offences, MaxOffences))
 	case o.Last.IsZero():
 		return invalid("offences without a time")
 	}

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"exile/internal/control"
 	"exile/internal/sqlite"
 )
 
@@ -105,7 +105,7 @@ func ReadHistory(file string) (*History, error) {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	for key, o := range r.offenders {
-		o.Bans = max(o.Bans, r.counted[key], 1)
+		o.Bans = min(max(o.Bans, r.counted[key]), control.MaxOffences)
 		r.history.Offenders = append(r.history.Offenders, *o)
 	}
 	slices.SortFunc(r.history.Offenders, func(a, b Offender) int {
@@ -149,7 +149,7 @@ func (r *reader) last(row []any) error {
 	if len(r.offenders) == maxOffenders {
 		return fmt.Errorf("more than %d addresses were banned", maxOffenders)
 	}
-	o := Offender{Jail: key.jail, Prefix: key.prefix, Since: time.Unix(since, 0), Length: -1, Bans: int(min(max(bans, 1), math.MaxInt32))}
+	o := Offender{Jail: key.jail, Prefix: key.prefix, Since: time.Unix(since, 0), Length: -1, Bans: int(min(max(bans, 1), control.MaxOffences))}
 	if length >= 0 && length <= longestBan {
 		o.Length = time.Duration(length) * time.Second
 	}
@@ -188,20 +188,13 @@ func (r *reader) key(row []any) (k offenderKey, ok bool, err error) {
 	return offenderKey{jail, p}, true, nil
 }
 
+// parsePrefix reads an address or a network. An IPv4 address in the form of IPv6 is that IPv4 address.
 func parsePrefix(s string) (netip.Prefix, error) {
 	if len(s) > maxName {
 		return netip.Prefix{}, errors.New("too long")
 	}
-	if strings.Contains(s, "/") {
-		p, err := netip.ParsePrefix(s)
-		return p.Masked(), err
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	a = a.Unmap().WithZone("")
-	return a.Prefix(a.BitLen())
+	p, err := control.ParsePrefix(s)
+	return p.Masked(), err
 }
 
 // other counts what is no address.
