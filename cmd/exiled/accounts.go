@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 
 	"exile/firewall"
 	"exile/internal/accounts"
@@ -84,16 +81,4 @@ func (a *acquaintance) follow(ctx context.Context, do func(change func()) error,
 	})
 }
 
-func (a *acquaintance) read() (accounts.List, error) {
-	list, err := accounts.Read(a.helper)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return list, err
-	}
-	f, err := os.Open(a.passwd)
-	if err != nil {
-		return accounts.List{}, err
-	}
-	defer f.Close()
-	names, err := accounts.Names(f)
-	return accounts.List{Accounts: names}, err // only root can read which accounts have no password
-}
+func (a *acquaintance) read() (accounts.List, error) { return accounts.OfHost(a.helper, a.passwd) }

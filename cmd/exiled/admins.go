@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 
 	"exile/internal/accounts"
 	"exile/jail"
@@ -38,30 +36,11 @@ func (a *administration) add(s *jail.Sessions, admins []string) error {
 
 // tell tells a jail. If the files cannot be read, that is the accounts that are named, without groups.
 func (a *administration) tell(j administered) error {
-	group, err := openIfThere(a.group)
-	if err != nil {
-		return err
-	}
-	defer group.Close()
-	passwd, err := openIfThere(a.passwd)
-	if err != nil {
-		return err
-	}
-	defer passwd.Close()
-	names, err := accounts.Admins(j.admins, group, passwd)
+	names, err := accounts.AdminsOfHost(j.admins, a.group, a.passwd)
 	if err == nil {
 		j.sessions.SetAdmins(names)
 	}
 	return err
-}
-
-// openIfThere opens a file; a missing one is empty.
-func openIfThere(path string) (*os.File, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.Open(os.DevNull)
-	}
-	return f, err
 }
 
 // follow tells the jails each time groups change, until ctx ends. do runs what touches jails; report gets the errors of files that cannot be
