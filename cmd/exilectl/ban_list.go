@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"exile/internal/control"
+	"exile/journal/printed"
 )
 
 // banList reads bans: objects written by export, or lines that begin with an address or a network.
@@ -23,7 +24,7 @@ type banList struct {
 
 // newBanList takes whatever the list does not say from asked.
 func newBanList(in io.Reader, asked control.BanRequest, now time.Time) *banList {
-	l := &banList{in: bufio.NewReaderSize(in, maxLine), asked: asked, now: now}
+	l := &banList{in: bufio.NewReaderSize(in, printed.MaxLine), asked: asked, now: now}
 	for begin, _ := l.in.Peek(1); string(begin) == "\n"; begin, _ = l.in.Peek(1) {
 		l.line++
 		_, _ = l.in.Discard(1)
@@ -124,7 +125,7 @@ func (l *banList) object() (r listed, ok bool, err error) {
 
 // address reads a line of a list in one of the common forms: "192.0.2.0/24 ; why", "192.0.2.1,another column", "# a comment".
 func (l *banList) address() (r listed, ok bool, err error) {
-	line, err := readLine(l.in)
+	line, err := printed.ReadLine(l.in)
 	if err != nil {
 		return r, false, err
 	}

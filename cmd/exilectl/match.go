@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"exile/jail/filter"
 	"exile/jail/filter/services"
 	"exile/journal"
+	"exile/journal/printed"
 	"exile/journal/textlog"
 )
 
@@ -41,8 +41,8 @@ func newMatchCommand(o *options) *cobra.Command {
 			}
 			return withInput(args, func(in *os.File) error {
 				return o.paged(func(c *console) error {
-					input := newLogInput(in, location)
-					input.ref.Form = f.form
+					input := printed.New(in, location)
+					input.Form(f.form)
 					return match(c, input, f)
 				})
 			})
@@ -97,10 +97,10 @@ func openFilter(name string, how filter.Options) (lineFilter, error) {
 }
 
 // match prints what each line of in is.
-func match(c *console, in *logInput, f lineFilter) error {
+func match(c *console, in *printed.Log, f lineFilter) error {
 	m := &matcher{out: c, filter: f, identifiers: f.identifiers, nearest: f.nearest, conns: jail.NewConnections()}
 	for {
-		number, line, err := in.next()
+		number, line, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return m.finish()
 		}
@@ -111,27 +111,6 @@ func match(c *console, in *logInput, f lineFilter) error {
 			return err
 		}
 	}
-}
-
-// maxLine is how much of a line is read; sshd writes at most 500 bytes.
-const maxLine = 64 << 10
-
-// readLine returns the next line without its end, cut at maxLine. It is valid until the next call.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		line = slices.Clone(line)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = r.ReadSlice('\n')
-		}
-	}
-	if len(line) > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	if n := len(line); n > 0 && line[n-1] == '\n' {
-		line = line[:n-1]
-	}
-	return line, err
 }
 
 // matcher reads the lines of one file as one stream.

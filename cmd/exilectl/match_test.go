@@ -1,13 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"errors"
-	"io"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -15,24 +10,4 @@ import (
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/match", RequireExplicitExec: true})
-}
-
-func TestReadLine(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("x", maxLine+10)
-	r := bufio.NewReaderSize(strings.NewReader("a\n\n"+long+"\nb\r\nlast"), maxLine)
-	var got []string
-	for {
-		line, err := readLine(r)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, string(line))
-	}
-	if diff := cmp.Diff([]string{"a", "", long[:maxLine], "b\r", "last"}, got); diff != "" {
-		t.Errorf("lines (-want +got):\n%s", diff)
-	}
 }

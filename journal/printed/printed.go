@@ -1,13 +1,17 @@
-package main
+// Package printed reads logs as people have them in files: lines of text, or what journalctl printed with any --output that shows entries one
+// by one, also compressed with gzip.
+package printed
 
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,9 +20,8 @@ import (
 	"exile/journal/textlog"
 )
 
-// logInput reads a log in the forms that people have: lines of a text log, or the output of journalctl with any --output that
-// shows entries one by one.
-type logInput struct {
+// Log is such a log.
+type Log struct {
 	r      *bufio.Reader
 	name   string
 	ref    textlog.Reference
@@ -26,10 +29,13 @@ type logInput struct {
 	number int // of the last line or, in JSON and the export format, entry
 	export *export.Decoder
 	names  *journal.Strings
+	full   journal.Entry // the last one of the export format, or of Entry
+	words  journal.Strings
 }
 
-func newLogInput(in *os.File, zone *time.Location) *logInput {
-	l := &logInput{r: bufio.NewReaderSize(in, maxLine), name: in.Name()}
+// New reads a log whose times, where they name no zone, are of that one.
+func New(in *os.File, zone *time.Location) *Log {
+	l := &Log{r: bufio.NewReaderSize(in, MaxLine), name: in.Name()}
 	l.ref = textlog.Reference{Location: zone, Now: time.Now(), Boot: time.Unix(0, 0)}
 	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
 		l.ref.Now = info.ModTime()
@@ -37,10 +43,13 @@ func newLogInput(in *os.File, zone *time.Location) *logInput {
 	return l
 }
 
-// next returns the next entry, or of a text log the next line, and its number. It is valid until the next call; at the end
+// Next returns the next entry, or of a text log the next line, and its number. It is valid until the next call; at the end
 // the error is io.EOF.
-func (l *logInput) next() (number int, line textlog.Line, err error) {
+func (l *Log) Next() (number int, line textlog.Line, err error) {
 	if l.number == 0 {
+		if err := l.unzip(); err != nil {
+			return 0, line, fmt.Errorf("failed to read %s: %w", l.name, err)
+		}
 		if begin, _ := l.r.Peek(len(exportBegin)); string(begin) == exportBegin {
 			l.export, l.names = export.NewDecoder(l.r), new(journal.Strings)
 		}
@@ -59,21 +68,58 @@ func (l *logInput) next() (number int, line textlog.Line, err error) {
 	return l.number, line, err
 }
 
+// unzip reads the log through gzip if it is compressed.
+func (l *Log) unzip() error {
+	if magic, _ := l.r.Peek(2); string(magic) != "\x1f\x8b" {
+		return nil
+	}
+	plain, err := gzip.NewReader(l.r)
+	if err == nil {
+		l.r = bufio.NewReaderSize(plain, MaxLine)
+	}
+	return err
+}
+
+// Form says what the lines of a text log look like. It is called before the first one is read.
+func (l *Log) Form(form textlog.Form) { l.ref.Form = form }
+
+// Entry is Next for jails: a line is an entry of a text log, with the time of the line before if it has none that can be read. In the export
+// format an entry is as journald received it.
+func (l *Log) Entry() (*journal.Entry, error) {
+	number, line, err := l.Next()
+	if err != nil || l.export != nil {
+		return &l.full, err
+	}
+	at := line.Time
+	if at.IsZero() {
+		at = l.ref.Last
+	}
+	if at.IsZero() {
+		at = l.ref.Now
+	}
+	l.full = journal.Entry{
+		Time: at, Transport: "text", Identifier: l.words.Of(line.Identifier), PID: line.PID, Message: line.Message,
+		Position: journal.Position{Seqnum: uint64(number)},
+	}
+	return &l.full, nil
+}
+
 // exportBegin begins each entry of journalctl's export format.
 const exportBegin = "__CURSOR="
 
-func (l *logInput) entry() (textlog.Line, error) {
+func (l *Log) entry() (textlog.Line, error) {
 	l.number++
 	fields, err := l.export.Next()
 	if err != nil {
 		return textlog.Line{}, err
 	}
 	e, err := export.Entry(fields, l.names)
+	l.full = e
 	return textlog.Line{Time: e.Time, Identifier: []byte(e.Identifier), PID: e.PID, Message: e.Message}, err
 }
 
-func (l *logInput) line() (textlog.Line, error) {
-	text, err := readLine(l.r)
+func (l *Log) line() (textlog.Line, error) {
+	text, err := ReadLine(l.r)
 	if err != nil {
 		return textlog.Line{}, err
 	}
@@ -91,10 +137,10 @@ func (l *logInput) line() (textlog.Line, error) {
 }
 
 // object returns an object that spans several lines, as json-pretty prints it.
-func (l *logInput) object() []byte {
+func (l *Log) object() []byte {
 	text := []byte("{")
 	for len(text) < maxObject {
-		line, err := readLine(l.r)
+		line, err := ReadLine(l.r)
 		if err != nil {
 			break
 		}
@@ -157,3 +203,24 @@ func (v *jsonValue) UnmarshalJSON(data []byte) error {
 }
 
 type number8 uint8
+
+// MaxLine is how much of a line is read; sshd writes at most 500 bytes.
+const MaxLine = 64 << 10
+
+// ReadLine returns the next line without its end, cut at MaxLine. It is valid until the next call.
+func ReadLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = slices.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = r.ReadSlice('\n')
+		}
+	}
+	if len(line) > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		line = line[:n-1]
+	}
+	return line, err
+}
