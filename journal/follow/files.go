@@ -46,6 +46,10 @@ func (r *reader) scan() {
 		f.gone = true
 	}
 	r.trouble = absence(r.cfg)
+	for _, path := range r.cfg.Files {
+		r.trouble = nil
+		r.meet(path)
+	}
 	for _, dir := range r.cfg.Dirs {
 		names, err := list(dir, r.cfg.AllUsers)
 		switch {

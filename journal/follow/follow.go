@@ -16,6 +16,7 @@ import (
 // positions: follow it with another Source.
 type Config struct {
 	Dirs     []string         // where it keeps its files; at least one must be there, others may appear later
+	Files    []string         // journal files wherever they are, for Read, in place of Dirs
 	Select   journal.Selector // empty: everything
 	AllUsers bool             // also the journals of users, not only that of the system
 	Boot     journal.ID       // the running boot: it is the newest, whatever the clock says; zero: unknown
