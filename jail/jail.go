@@ -24,6 +24,7 @@ type Jail struct {
 	settled   settled // empty when live
 	pardoned  time.Time
 	trail     *trail // nil: the detector remembers the entries itself
+	gate      Gate   // nil: the log is what came through
 	counters  Counters
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
@@ -89,7 +90,9 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	case ev.Rule == Throttled:
 		j.counters.Throttled++
 	}
-	j.sessions.Observe(ev, e)
+	if !j.stops(&ev, e.Time) {
+		j.sessions.Observe(ev, e)
+	}
 	j.attempts = j.conns.Observe(ev, e, j.attempts)
 	return j.decide(j.attempts)
 }
@@ -221,6 +224,9 @@ func (j *Jail) decide(attempts []Attempt) []Decision {
 }
 
 func (j *Jail) judge(a *Attempt) {
+	if !j.passes(a) {
+		return
+	}
 	j.follow(a) // even if the detector remembers it from before a restart
 	if j.settled.has(a.Time, j.cfg.prefix(a.Addr)) {
 		return

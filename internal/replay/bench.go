@@ -1,0 +1,237 @@
+package replay
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"iter"
+	"math"
+	"net/netip"
+	"time"
+
+	"exile/internal/control"
+)
+
+// bench holds the bans: all that were made, those that stand, and the past of the offenders. A ban takes some 100 bytes, whether it stands
+// or not.
+type bench struct {
+	made     [][]record // in the order of their decisions, in pieces of chunk
+	standing map[key]uint32
+	past     map[key]past
+	wide     map[length]int // how many bans stand, by jail and length
+	lengths  map[uint8]bool // of all prefixes that were ever banned
+	ends     ends
+	reasons  []string
+	known    map[string]uint32 // reasons by their text, while there are few
+}
+
+const (
+	chunk      = 4096
+	maxReasons = 4096 // texts that are looked for: those of the adaptive detector are mostly different ones
+)
+
+// key names a prefix in a jail. It has no pointers, because there may be a million.
+type key struct {
+	hi, lo uint64
+	jail   uint16
+	bits   uint8 // of the address in IPv6
+}
+
+// length is the length of prefixes in a jail.
+type length struct {
+	jail uint16
+	bits uint8
+}
+
+// keyOf returns the key of a prefix. IPv4 lies in its IPv6-mapped form.
+func keyOf(jail uint16, p netip.Prefix) key {
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	a := p.Addr().As16()
+	return key{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:]), jail, uint8(bits)}
+}
+
+func (k key) prefix() netip.Prefix {
+	var a [16]byte
+	binary.BigEndian.PutUint64(a[:8], k.hi)
+	binary.BigEndian.PutUint64(a[8:], k.lo)
+	addr := netip.AddrFrom16(a)
+	if addr.Is4In6() {
+		return netip.PrefixFrom(addr.Unmap(), int(k.bits)-96)
+	}
+	return netip.PrefixFrom(addr, int(k.bits))
+}
+
+// around returns the key of the prefix of that length around k.
+func (k key) around(bits uint8) key {
+	k.bits = bits
+	k.hi &= ^uint64(0) << (64 - min(bits, 64))
+	if bits <= 64 {
+		k.lo = 0
+	} else {
+		k.lo &= ^uint64(0) << (128 - bits)
+	}
+	return k
+}
+
+// record is a ban. Times are in µs since 1970.
+type record struct {
+	key
+	at, until int64 // never: it is permanent
+	from      int64 // since when the prefix is banned without a pause
+	attempts  int32
+	offence   int32
+	reason    uint32
+	origin    origin
+	silent    bool // before the time that is asked for
+}
+
+// never is the end of a permanent ban.
+const never = math.MaxInt64
+
+// origin says what a ban is for.
+type origin uint8
+
+const (
+	offence  origin = iota
+	group           // for what several addresses in it did
+	amid            // for guesses beside a session
+	recidive        // for other bans
+)
+
+// past is what is remembered of an offender.
+type past struct {
+	last     int64 // the last ban's At
+	offences int32
+}
+
+func newBench() bench {
+	return bench{standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), lengths: make(map[uint8]bool), known: make(map[string]uint32)}
+}
+
+func (b *bench) len() int {
+	if len(b.made) == 0 {
+		return 0
+	}
+	return (len(b.made)-1)*chunk + len(b.made[len(b.made)-1])
+}
+
+func (b *bench) at(n uint32) *record { return &b.made[n/chunk][n%chunk] }
+
+// get returns the ban of exactly that prefix that stands, or nil.
+func (b *bench) get(k key) *record {
+	if n, ok := b.standing[k]; ok {
+		return b.at(n)
+	}
+	return nil
+}
+
+// put adds a ban, or replaces the one that stands.
+func (b *bench) put(r record) {
+	r.from = r.at
+	if old := b.get(r.key); old != nil {
+		r.from = min(old.from, r.at)
+	} else {
+		b.wide[length{r.jail, r.bits}]++
+	}
+	b.lengths[r.bits] = true
+	if n := len(b.made); n == 0 || len(b.made[n-1]) == chunk {
+		b.made = append(b.made, make([]record, 0, chunk))
+	}
+	last := &b.made[len(b.made)-1]
+	*last = append(*last, r)
+	n := uint32(b.len() - 1)
+	b.standing[r.key] = n
+	if r.until != never {
+		heap.Push(&b.ends, end{r.until, n})
+	}
+}
+
+// lift takes a ban off.
+func (b *bench) lift(k key) {
+	delete(b.standing, k)
+	b.wide[length{k.jail, k.bits}]--
+}
+
+// over takes a ban off whose time is over, and returns its key; false: there is none.
+func (b *bench) over(now int64) (key, bool) {
+	for len(b.ends) > 0 && b.ends[0].at <= now {
+		first := heap.Pop(&b.ends).(end)
+		k := b.at(first.record).key
+		if n, ok := b.standing[k]; ok && n == first.record { // otherwise it was lifted or extended
+			b.lift(k)
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// covering yields the bans of a jail that stop all of the prefix, the narrowest first.
+func (b *bench) covering(k key) iter.Seq[*record] {
+	return func(yield func(*record) bool) {
+		widest := uint8(control.Widest(k.prefix()))
+		if k.prefix().Addr().Is4() {
+			widest += 96
+		}
+		for bits := k.bits; bits >= widest; bits-- {
+			if b.wide[length{k.jail, bits}] == 0 {
+				continue
+			}
+			if r := b.get(k.around(bits)); r != nil && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// stands reports whether an address is banned in a jail at that time.
+func (b *bench) stands(jail uint16, a netip.Addr, at int64) bool {
+	for r := range b.covering(keyOf(jail, netip.PrefixFrom(a, a.BitLen()))) {
+		if at >= r.from+Lag.Microseconds() && at < r.until {
+			return true
+		}
+	}
+	return false
+}
+
+// reason returns the number of a text.
+func (b *bench) reason(text string) uint32 {
+	if n, ok := b.known[text]; ok {
+		return n
+	}
+	n := uint32(len(b.reasons))
+	b.reasons = append(b.reasons, text)
+	if len(b.known) < maxReasons {
+		b.known[text] = n
+	}
+	return n
+}
+
+// end is when a ban ends.
+type end struct {
+	at     int64
+	record uint32
+}
+
+// ends is a heap; the first ends next.
+type ends []end
+
+func (e ends) Len() int { return len(e) }
+func (e ends) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].record < e[j].record
+}
+func (e ends) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+
+// Push implements heap.Interface.
+func (e *ends) Push(x any) { *e = append(*e, x.(end)) }
+
+// Pop implements heap.Interface.
+func (e *ends) Pop() any {
+	old := *e
+	last := old[len(old)-1]
+	*e = old[:len(old)-1]
+	return last
+}
+
+func micro(t time.Time) int64 { return t.UnixMicro() }

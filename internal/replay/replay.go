@@ -1,0 +1,168 @@
+// Package replay runs jails over a log of the past, without a firewall and with the times of the entries as the clock, and says whom they
+// would have banned and what these bans would have stopped.
+package replay
+
+import (
+	"net/netip"
+	"time"
+
+	"exile/firewall"
+	"exile/jail"
+	"exile/journal"
+)
+
+// Lag is how long after the attempt that decided it a ban begins to stop anybody. A live ban takes some milliseconds; lines that are
+// already under way then still arrive.
+const Lag = time.Second
+
+// tickEvery is how often a jail hears what time it is, as in the daemon.
+const tickEvery = 5 * time.Second
+
+// Rules are the jails of a configuration.
+type Rules struct {
+	Jails []*Jail
+	// Recidive is the jail, one of Jails, for addresses that Recidivists finds; both are nil if there is no such rule.
+	Recidive    *Jail
+	Recidivists *jail.Recidivists
+}
+
+// Jail is the arithmetic of a jail and what its bans depend on besides. The fields are those of the daemon's jails.
+type Jail struct {
+	*jail.Jail
+	Name       string
+	Accepts    func(e *journal.Entry) bool                     // whether an entry belongs to this jail and can be trusted
+	Length     func(offence int, p netip.Prefix) time.Duration // ban time by the number of the offence; jail.Permanent is for ever
+	Aggregator *jail.Aggregator                                // nil: bans are not grouped
+	Overall    bool                                            // offences in all jails count
+	Remember   time.Duration                                   // how long an offence counts
+	Ports      []firewall.Port                                 // that a ban closes; none: all
+	Simulate   bool                                            // its bans stop nobody; what they would have stopped is counted
+	number     uint16                                          // its place among the rules' jails
+	now        time.Time                                       // see Now
+}
+
+// Now is the time of the last entry of the run that the jail belongs to.
+func (j *Jail) Now() time.Time { return j.now }
+
+// Ban is a ban that would have been made. A ban that was extended is a second one.
+type Ban struct {
+	Prefix   string     `json:"address"`
+	Jail     string     `json:"jail"`
+	At       time.Time  `json:"at"`       // of the entry that decided it
+	Until    *time.Time `json:"until"`    // nil: permanent
+	Attempts int        `json:"attempts"` // that led to it
+	Offence  int        `json:"-"`        // 1 is the first
+	Reason   string     `json:"-"`        // for people; names in it are quoted
+}
+
+// Replay is a run. It is used from one goroutine.
+type Replay struct {
+	rules   Rules
+	bench   bench
+	count   Count
+	seen    tallies
+	silent  bool      // what happens now is before the time that is asked for
+	ticked  time.Time // when the jails last heard what time it is
+	now     time.Time // of the last entry
+	matched []uint64  // lines of each jail that its filter knew before the time that is asked for
+}
+
+// Count is what happened, in numbers. Prevented and Passed add up to Attempts.
+type Count struct {
+	Entries   uint64 // that were read
+	Matched   uint64 // of those, lines that mean something to a jail
+	Attempts  uint64 // to log in
+	Prevented uint64 // of those, while their address was banned
+	Passed    uint64
+	Logins    uint64 // that passed
+	Denied    uint64 // logins from addresses that were banned
+	Protected uint64 // bans that were not made because the address is never banned
+}
+
+// New begins a run of these jails, which have seen nothing yet.
+func New(rules Rules) *Replay {
+	r := &Replay{rules: rules, bench: newBench(), seen: newTallies()}
+	for i, j := range rules.Jails {
+		j.number = uint16(i)
+		j.Guard(&gate{r, j})
+	}
+	return r
+}
+
+// Mute says whether what follows only teaches the jails: it bans, but is not counted. It is for the time before the one that is asked for.
+func (r *Replay) Mute(silent bool) {
+	if r.silent && !silent {
+		r.matched = r.linesKnown()
+	}
+	r.silent = silent
+}
+
+// Observe takes the next entry, of a source that these jails read.
+func (r *Replay) Observe(jails []*Jail, e *journal.Entry) {
+	r.pass(e.Time)
+	if !r.silent {
+		r.count.Entries++
+	}
+	for _, j := range jails {
+		if !j.Accepts(e) {
+			continue
+		}
+		for _, d := range j.Observe(e) {
+			r.decide(j, d)
+		}
+	}
+}
+
+// pass lets time pass up to that of the next entry: bans end, and weak evidence ripens.
+func (r *Replay) pass(now time.Time) {
+	r.now = now
+	for _, j := range r.rules.Jails {
+		j.now = now
+	}
+	r.expire(now)
+	if d := now.Sub(r.ticked); d >= 0 && d < tickEvery {
+		return
+	}
+	r.ticked = now
+	r.tick(now)
+}
+
+func (r *Replay) tick(now time.Time) {
+	for _, j := range r.rules.Jails {
+		for _, d := range j.Advance(now) {
+			r.decide(j, d)
+		}
+	}
+}
+
+// Finish is called at the end of the log: what waited for later lines is decided without them.
+func (r *Replay) Finish() {
+	if !r.now.IsZero() {
+		r.tick(r.now.Add(2 * jail.LoginGrace))
+	}
+}
+
+// Count returns the numbers so far.
+func (r *Replay) Count() Count {
+	c := r.count
+	for i, n := range r.linesKnown() {
+		c.Matched += n
+		if r.matched != nil {
+			c.Matched -= r.matched[i]
+		}
+	}
+	return c
+}
+
+// linesKnown returns how many lines the filter of each jail knew.
+func (r *Replay) linesKnown() []uint64 {
+	known := make([]uint64, len(r.rules.Jails))
+	for i, j := range r.rules.Jails {
+		for kind, n := range j.Counters().Lines {
+			if jail.Kind(kind) != jail.None {
+				known[i] += n
+			}
+		}
+	}
+	return known
+}

@@ -1,0 +1,62 @@
+package replay
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Request is what exilectl asks the daemon's program to replay.
+type Request struct {
+	Directory string    `json:"directory,omitempty"` // of journal files; empty: see the others
+	Files     []string  `json:"files,omitempty"`     // of a journal
+	Logs      []string  `json:"logs,omitempty"`      // text logs, or - for the standard input
+	Machine   string    `json:"machine,omitempty"`   // a running container, for its journal; with none of these: the journal of this host
+	Since     time.Time `json:"since,omitzero"`      // zero: the beginning
+	Until     time.Time `json:"until,omitzero"`      // zero: the end
+	Config    string    `json:"config,omitempty"`    // the only file to read; empty: the usual ones
+	Jails     []string  `json:"jails,omitempty"`     // empty: those that are enabled
+	Settings  []string  `json:"settings,omitempty"`  // of these jails, each KEY=VALUE
+	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
+	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
+	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
+}
+
+// Report is the answer in one line of JSON: what people want to know.
+type Report struct {
+	Error       string        `json:"error,omitempty"` // why there is no more in it
+	Interrupted bool          `json:"interrupted,omitempty"`
+	Troubles    []string      `json:"troubles,omitempty"` // what could not be read or is not known, each a sentence
+	Jails       []string      `json:"jails"`
+	First       time.Time     `json:"first,omitzero"` // entry in the period
+	Last        time.Time     `json:"last,omitzero"`
+	Elapsed     time.Duration `json:"elapsed"`
+	Count       Count         `json:"count"`
+	Sources     int           `json:"sources"` // addresses with attempts
+	Bans        int           `json:"bans"`
+	False       []False       `json:"false"`
+	Top         Top           `json:"top"`
+}
+
+// maxTop is how many sources, networks and names a report lists.
+const maxTop = 10
+
+// Report returns what the run has found.
+func (r *Replay) Report() Report {
+	rep := Report{Count: r.Count(), Sources: len(r.seen.sources), False: r.False(), Top: r.Top(maxTop)}
+	for _, j := range r.rules.Jails {
+		if j != r.rules.Recidive {
+			rep.Jails = append(rep.Jails, j.Name)
+		}
+	}
+	for range r.Bans {
+		rep.Bans++
+	}
+	return rep
+}
+
+// False is a ban of somebody who logged in before or after it.
+type False struct {
+	Ban
+	Login netip.Addr `json:"login"` // the address of the login
+	Users []string   `json:"users"` // who logged in, as the service logged it; at most 8
+}
