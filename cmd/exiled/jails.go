@@ -65,7 +65,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		Accepts:   accepts,
 		Unwatched: setup.Unwatched(c, f),
 		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
-		Length: b.length(c), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
+		Length: setup.Length(c, b.machine), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 		Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
 			_, ok := j.Touches(p, time.Now())
@@ -135,14 +135,6 @@ func (b *builder) command(c *config.Jail, d *daemon.Jail) error {
 	return nil
 }
 
-// length returns how long the bans of a jail last. The random part is the same for the same ban, so that a log that is read twice leads to the
-// same end. It cannot be guessed without the confidential machine ID.
-func (b *builder) length(c *config.Jail) func(int, netip.Prefix) time.Duration {
-	return func(offence int, p netip.Prefix) time.Duration {
-		return c.Escalation.BanTime(c.BanTime, offence, jail.Chance([]byte(b.machine), p, offence))
-	}
-}
-
 // detector returns the detector, or nil if the jail makes its own.
 func (b *builder) detector(c *config.Jail) jail.Detector {
 	if c.Detection != jail.Adaptive {
@@ -187,10 +179,7 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 	if !rule.Enabled {
 		return nil
 	}
-	j, err := jail.New(jail.Config{
-		Name: "recidive", Detection: jail.Threshold, MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
-		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1, Strangers: b.strangers,
-	}, setup.Mute{}, nil, nil)
+	j, err := setup.Recidive(rule, b.strangers)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type options struct {
 	debug   bool
 	reset   bool
 	check   bool
+	replay  string // see rehearse; empty: nothing is replayed
 	version bool
 }
 
@@ -77,6 +78,8 @@ func main() {
 			log.Warn("Programs that exiled starts inherit its capabilities", "error", err)
 		}
 		do = func() error { return check(context.Background(), o, os.Stdout) }
+	case o.replay != "":
+		do = func() error { return rehearse(ctx, o.replay, os.Stdout) }
 	case o.reset:
 		stop()
 		do = func() error { return reset(context.Background()) }
@@ -104,6 +107,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.BoolVar(&o.debug, "debug", false, "log what would otherwise not be worth a line")
 	f.BoolVar(&o.reset, "reset-firewall", false, "remove from the kernel what exile put there, and exit")
 	f.BoolVar(&o.check, "check-config", false, "check the configuration as a start would, and exit")
+	f.StringVar(&o.replay, "replay", "", "run the jails over the past as a `request` of exilectl replay says, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -19,12 +19,16 @@ type Sources struct {
 	Root string // put before every path; empty: /
 	File string // the only file to read besides filters, without Root; empty: the usual ones
 	Text string // replaces the main file, or File; empty: they are read
+	Over string // laid over all files, as the last of them; empty: nothing
 	// Packaged asks only for the files of packages, without those of the administrator.
 	Packaged bool
 	// Exists reports whether there is a log at one of these paths and patterns, for "enabled: auto"; it is asked on a host without Root. nil:
 	// as far as this process may look.
 	Exists func(logpath []string) bool
 }
+
+// OverName is the name of Over in messages.
+const OverName = "--set"
 
 // textName is the name of Text in messages.
 const textName = "configuration on trial"
@@ -57,6 +61,9 @@ func Load(s Sources) (*Config, error) {
 	files, err := s.files()
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w%s", err, permit(err))
+	}
+	if s.Over != "" {
+		files = append(files, file{name: OverName, data: []byte(s.Over)})
 	}
 	return parseIn(host{s.Root, s.Exists}, files)
 }

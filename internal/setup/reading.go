@@ -53,7 +53,36 @@ func (r *Reading) form() textlog.Form {
 	if r.Service == nil || !slices.Equal(r.Logs, r.LogPath) {
 		return textlog.FormSyslog
 	}
-	return textlog.Form(r.Service.Form)
+	return FormOf(r.Part)
+}
+
+// FormOf is what the lines of a filter's own logs look like.
+func FormOf(p *config.Part) textlog.Form {
+	if p.Service == nil {
+		return textlog.FormSyslog
+	}
+	return textlog.Form(p.Service.Form)
+}
+
+// OnlyLog is Choose for a jail that reads nothing but logs of that name and form. Filters for other forms are left out.
+func OnlyLog(c *config.Jail, name string, form textlog.Form) (chosen []*Reading) {
+	for _, p := range c.Parts {
+		if FormOf(&p) == form {
+			p.LogPath = []string{name}
+			chosen = append(chosen, &Reading{Part: &p, Logs: p.LogPath})
+		}
+	}
+	return chosen
+}
+
+// OnlyJournal is Choose for a jail that reads nothing but the journal. Filters for logs are left out.
+func OnlyJournal(c *config.Jail) (chosen []*Reading) {
+	for i := range c.Parts {
+		if p := &c.Parts[i]; InJournal(p) && (!c.TrustLogPath || len(p.LogPath) == 0) {
+			chosen = append(chosen, &Reading{Part: p})
+		}
+	}
+	return chosen
 }
 
 // TextLogs returns the sources of the text logs that the filters of a jail read, one for each form of lines.

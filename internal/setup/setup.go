@@ -3,6 +3,7 @@ package setup
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"exile/internal/config"
@@ -47,6 +48,22 @@ func LookBack(cfg *config.Config, c *config.Jail) time.Duration {
 		d = max(d, c.Adaptive.SlowTime)
 	}
 	return d + 3*jail.LoginGrace
+}
+
+// Length returns how long the bans of a jail last. The random part is the same for the same ban, so that a log that is read twice leads to the
+// same end. It cannot be guessed without the confidential ID of the machine.
+func Length(c *config.Jail, machine string) func(int, netip.Prefix) time.Duration {
+	return func(offence int, p netip.Prefix) time.Duration {
+		return c.Escalation.BanTime(c.BanTime, offence, jail.Chance([]byte(machine), p, offence))
+	}
+}
+
+// Recidive returns the jail of the rule about repeat offenders, which reads nothing.
+func Recidive(rule jail.Recidive, strangers *jail.Strangers) (*jail.Jail, error) {
+	return jail.New(jail.Config{
+		Name: "recidive", Detection: jail.Threshold, MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
+		IPv4Prefix: 32, IPv6Prefix: 64, MaxTracked: 1, Strangers: strangers,
+	}, Mute{}, nil, nil)
 }
 
 // Mute is the filter of a jail without a log.

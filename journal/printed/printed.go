@@ -26,6 +26,7 @@ type Log struct {
 	name   string
 	ref    textlog.Reference
 	again  textlog.Repeats
+	begun  bool
 	number int // of the last line or, in JSON and the export format, entry
 	export *export.Decoder
 	names  *journal.Strings
@@ -46,13 +47,8 @@ func New(in *os.File, zone *time.Location) *Log {
 // Next returns the next entry, or of a text log the next line, and its number. It is valid until the next call; at the end
 // the error is io.EOF.
 func (l *Log) Next() (number int, line textlog.Line, err error) {
-	if l.number == 0 {
-		if err := l.unzip(); err != nil {
-			return 0, line, fmt.Errorf("failed to read %s: %w", l.name, err)
-		}
-		if begin, _ := l.r.Peek(len(exportBegin)); string(begin) == exportBegin {
-			l.export, l.names = export.NewDecoder(l.r), new(journal.Strings)
-		}
+	if _, err := l.Exported(); err != nil {
+		return 0, line, err
 	}
 	if l.export != nil {
 		line, err = l.entry()
@@ -102,6 +98,22 @@ func (l *Log) Entry() (*journal.Entry, error) {
 		Position: journal.Position{Seqnum: uint64(number)},
 	}
 	return &l.full, nil
+}
+
+// Exported reports whether the log is in journalctl's export format, whose entries say what journald knows of them. It waits for the beginning
+// of the log.
+func (l *Log) Exported() (bool, error) {
+	if l.begun {
+		return l.export != nil, nil
+	}
+	l.begun = true
+	if err := l.unzip(); err != nil {
+		return false, fmt.Errorf("failed to read %s: %w", l.name, err)
+	}
+	if begin, _ := l.r.Peek(len(exportBegin)); string(begin) == exportBegin {
+		l.export, l.names = export.NewDecoder(l.r), new(journal.Strings)
+	}
+	return l.export != nil, nil
 }
 
 // exportBegin begins each entry of journalctl's export format.

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec" // the daemon's own program has the jails
+	"path/filepath"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"exile/internal/replay"
+)
+
+// replayFlags say what is replayed, and with which rules.
+type replayFlags struct {
+	dir      string
+	files    []string
+	logs     []string
+	when     periodFlags
+	config   string
+	jails    []string
+	settings []string
+}
+
+func newReplayCommand(o *options) *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay",
+		Short: "Show whom a configuration would have banned, from the log",
+		Long: "Run the jails of the configuration, or of another one, over the journal or over logs, as the daemon would have, and say whom they\n" +
+			"would have banned, and which attempts these bans would have prevented. Who is never banned, and which accounts and\n" +
+			"administrators there are, is taken from this host as it is now. Needs the right to read the log, but no daemon, and bans nobody.",
+		Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if o.host != "" {
+				return errors.New("replay works on local files: run it on the other host")
+			}
+			return f.check(o.machine)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.replay(cmd.Context(), &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.dir, "directory", "D", "", "Read the journal files in `DIR`")
+	flags.StringArrayVar(&f.files, "file", nil, "Read the journal file `FILE`; may be repeated")
+	flags.StringArrayVar(&f.logs, "logfile", nil, "Read a text log, also compressed with gzip, or what journalctl printed: `FILE`, or -; may be repeated")
+	flags.StringVar(&f.config, "config", "", "Take the configuration of `FILE` in place of the usual files")
+	flags.StringArrayVar(&f.jails, "jail", nil, "Run only the jail `NAME`, even if it is not enabled; may be repeated")
+	flags.StringArrayVar(&f.settings, "set", nil, "Change a setting of these jails: `KEY=VALUE`, such as maxretry=3; may be repeated")
+	for _, name := range []string{"directory", "file", "logfile", "config"} {
+		completeFlag(cmd, name, completeFiles)
+	}
+	completeFlag(cmd, "jail", completeJails(o))
+	completeFlag(cmd, "set", cobra.NoFileCompletions)
+	f.when.register(cmd, "what happened")
+	return cmd
+}
+
+// check refuses options that name several logs.
+func (f *replayFlags) check(machine string) error {
+	named := 0
+	for _, is := range []bool{f.dir != "", len(f.files) > 0, len(f.logs) > 0, machine != ""} {
+		if is {
+			named++
+		}
+	}
+	if named > 1 {
+		return errors.New("--directory, --file, --logfile and --machine exclude each other")
+	}
+	return nil
+}
+
+// request is what the daemon's program is asked.
+func (f *replayFlags) request(o *options, c *console) (replay.Request, error) {
+	during, err := f.when.read(time.Now())
+	return replay.Request{
+		Directory: f.dir, Files: f.files, Logs: f.logs, Machine: o.machine, Since: during.since, Until: during.until, Config: f.config,
+		Jails: f.jails, Settings: f.settings, Document: c.wantJSON(), Pretty: c.json == jsonPretty,
+		Progress: !o.quiet && isTerminal(os.Stderr),
+	}, err
+}
+
+// replay has the daemon's program replay a log, and prints the answer. An interrupt reaches that program, too, which then answers with what it
+// has found.
+func (o *options) replay(ctx context.Context, f *replayFlags) error {
+	c := o.newConsole(os.Stdout)
+	asked, err := f.request(o, c)
+	if err != nil {
+		return err
+	}
+	answer, ended, err := startReplay(ctx, asked)
+	if err != nil {
+		return err
+	}
+	var rep replay.Report
+	in := bufio.NewReader(answer)
+	line, _ := in.ReadBytes('\n') // a line that is not whole is no JSON
+	if err := json.Unmarshal(line, &rep); err != nil {
+		return errors.Join(fmt.Errorf("failed to replay: exiled gave no answer: %w", err), ended())
+	}
+	if rep.Error != "" {
+		_ = ended() // it has said why
+		return fmt.Errorf("failed to replay: %s", rep.Error)
+	}
+	if asked.Document {
+		err = copyDocument(c, in)
+	} else {
+		err = printReplay(o, c, &rep)
+	}
+	if err := errors.Join(err, flush(c), ended()); err != nil {
+		return err
+	}
+	for _, t := range rep.Troubles {
+		fmt.Fprintln(os.Stderr, quoteLines(sentences(t)))
+	}
+	if rep.Interrupted {
+		return context.Canceled
+	}
+	return nil
+}
+
+// startReplay starts the daemon's program with the rights of the caller.
+func startReplay(ctx context.Context, asked replay.Request) (answer io.Reader, ended func() error, err error) {
+	program, err := replayProgram()
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, "--replay", string(text))
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("failed to replay: %w", err)
+	}
+	return out, func() error {
+		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("failed to replay: %s: %w", program, err)
+		}
+		return nil
+	}, nil
+}
+
+// replayProgram is the daemon's program that was installed, or built, with this one.
+func replayProgram() (string, error) {
+	program, err := daemonProgram("exiled")
+	if err == nil {
+		return program, nil
+	}
+	self, selfErr := os.Executable()
+	if selfErr != nil {
+		return "", selfErr
+	}
+	beside := filepath.Join(filepath.Dir(self), "exiled")
+	if _, other := os.Stat(beside); other != nil {
+		return "", fmt.Errorf("the jails are in the daemon's program, which is not installed: %w", err)
+	}
+	return beside, nil
+}
+
+// copyDocument copies JSON, and keeps its strings from affecting a terminal.
+func copyDocument(c *console, in *bufio.Reader) error {
+	buffer := make([]byte, 0, 64<<10)
+	for {
+		n, err := in.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		whole := len(buffer) - partial(buffer)
+		if err != nil {
+			whole = len(buffer)
+		}
+		if _, err := (harmless{c}).Write(buffer[:whole]); err != nil {
+			return err
+		}
+		buffer = buffer[:copy(buffer, buffer[whole:])]
+		if errors.Is(err, io.EOF) {
+			c.line()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// partial is how many bytes at the end are the beginning of a character.
+func partial(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"exile/internal/config"
+	"exile/internal/replay"
+	"exile/internal/setup"
+)
+
+// replayGC is how much garbage there may be while a log is replayed, in percent of what is in use: that may be 100 MB, and most of it holds no
+// pointers.
+const replayGC = 20
+
+// rehearse replays what exilectl asks for, in JSON, and writes the report and, if it is asked for, the document. An interrupt ends the reading.
+// The error is one of writing; all others are in the report.
+func rehearse(ctx context.Context, request string, out io.Writer) error {
+	debug.SetGCPercent(replayGC)
+	begun := time.Now()
+	var asked replay.Request
+	if err := json.Unmarshal([]byte(request), &asked); err != nil {
+		return fmt.Errorf("--replay is for exilectl replay: %w", err)
+	}
+	w := bufio.NewWriter(out)
+	run, err := prepare(asked)
+	if err == nil {
+		run.progress = newProgress(asked, begun)
+		err = run.read(ctx)
+		run.progress.clear()
+	}
+	if err != nil && ctx.Err() == nil {
+		return errors.Join(json.NewEncoder(w).Encode(replay.Report{Error: err.Error()}), w.Flush())
+	}
+	run.replay.Finish()
+	took := time.Since(begun)
+	err = json.NewEncoder(w).Encode(run.finished(took, ctx.Err() != nil))
+	if asked.Document && err == nil {
+		err = run.replay.Document(w, took, asked.Pretty)
+	}
+	return errors.Join(err, w.Flush())
+}
+
+// finished is the report of a run that took so long.
+func (r *rehearsal) finished(took time.Duration, interrupted bool) replay.Report {
+	rep := r.replay.Report()
+	rep.Troubles, rep.First, rep.Last = r.report.Troubles, r.report.First, r.report.Last
+	rep.Elapsed, rep.Interrupted = took, interrupted
+	return rep
+}
+
+// prepare reads the configuration and builds its jails.
+func prepare(asked replay.Request) (*rehearsal, error) {
+	cfg, wanted, err := chosen(asked)
+	if err != nil {
+		return nil, err
+	}
+	run := &rehearsal{asked: asked}
+	if err := run.open(wanted); err != nil {
+		return nil, err
+	}
+	run.jails = run.readers(wanted)
+	if len(run.jails) == 0 {
+		return nil, fmt.Errorf("no jail to replay: %s", strings.Join(append(run.report.Troubles, "name one with --jail"), "; "))
+	}
+	for _, r := range run.jails {
+		run.lookBack = max(run.lookBack, setup.LookBack(cfg, r.Jail))
+	}
+	host, troubles := thisHost()
+	run.report.Troubles = append(run.report.Troubles, troubles...)
+	run.rules, err = setup.Rules(cfg, run.jails, host)
+	if err != nil {
+		return nil, err
+	}
+	run.replay = replay.New(run.rules)
+	run.replay.Mute(!asked.Since.IsZero())
+	return run, nil
+}
+
+// chosen reads the configuration, with the settings of the command line over it, and returns the jails that are wanted.
+func chosen(asked replay.Request) (*config.Config, []*config.Jail, error) {
+	from := config.Sources{File: asked.Config}
+	cfg, err := config.Load(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := asked.Jails
+	if len(names) == 0 {
+		for i := range cfg.Jails {
+			if c := &cfg.Jails[i]; c.Enabled && !c.ByHand {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	if from.Over, err = over(asked, names); err != nil {
+		return nil, nil, err
+	}
+	if cfg, err = config.Load(from); err != nil {
+		return nil, nil, err
+	}
+	var wanted []*config.Jail
+	for _, name := range names {
+		i := slices.IndexFunc(cfg.Jails, func(c config.Jail) bool { return c.Name == name })
+		if i < 0 {
+			return nil, nil, fmt.Errorf("no jail %q", name)
+		}
+		wanted = append(wanted, &cfg.Jails[i])
+	}
+	return cfg, wanted, nil
+}
+
+// key is what a key of the configuration looks like.
+var key = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
+
+// over writes the settings of the command line as a configuration file.
+func over(asked replay.Request, jails []string) (string, error) {
+	if len(asked.Settings)+len(asked.Jails) == 0 {
+		return "", nil
+	}
+	var b strings.Builder
+	b.WriteString("jails:\n")
+	for _, name := range jails {
+		fmt.Fprintf(&b, "  %s:\n    enabled: yes\n", strconv.Quote(name))
+		for _, s := range asked.Settings {
+			k, v, ok := strings.Cut(s, "=")
+			if !ok || !key.MatchString(k) || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
+				return "", fmt.Errorf("--set=%q: want KEY=VALUE with a key of exile.yaml(5), such as maxretry=3", s)
+			}
+			fmt.Fprintf(&b, "    %s: %s\n", k, v)
+		}
+	}
+	return b.String(), nil
+}
