@@ -28,6 +28,7 @@ type replayFlags struct {
 	config   string
 	jails    []string
 	settings []string
+	compare  string
 }
 
 func newReplayCommand(o *options) *cobra.Command {
@@ -54,7 +55,8 @@ func newReplayCommand(o *options) *cobra.Command {
 	flags.StringVar(&f.config, "config", "", "Take the configuration of `FILE` in place of the usual files")
 	flags.StringArrayVar(&f.jails, "jail", nil, "Run only the jail `NAME`, even if it is not enabled; may be repeated")
 	flags.StringArrayVar(&f.settings, "set", nil, "Change a setting of these jails: `KEY=VALUE`, such as maxretry=3; may be repeated")
-	for _, name := range []string{"directory", "file", "logfile", "config"} {
+	flags.StringVar(&f.compare, "compare", "", "Compare with the configuration of a file, or with what fail2ban would have done: `WITH` is FILE or fail2ban")
+	for _, name := range []string{"compare", "directory", "file", "logfile", "config"} {
 		completeFlag(cmd, name, completeFiles)
 	}
 	completeFlag(cmd, "jail", completeJails(o))
@@ -82,7 +84,7 @@ func (f *replayFlags) request(o *options, c *console) (replay.Request, error) {
 	during, err := f.when.read(time.Now())
 	return replay.Request{
 		Directory: f.dir, Files: f.files, Logs: f.logs, Machine: o.machine, Since: during.since, Until: during.until, Config: f.config,
-		Jails: f.jails, Settings: f.settings, Document: c.wantJSON(), Pretty: c.json == jsonPretty,
+		Jails: f.jails, Settings: f.settings, Compare: f.compare, Document: c.wantJSON(), Pretty: c.json == jsonPretty,
 		Progress: !o.quiet && isTerminal(os.Stderr),
 	}, err
 }

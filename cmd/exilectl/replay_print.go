@@ -16,6 +16,9 @@ func printReplay(o *options, c *console, rep *replay.Report) error {
 	for _, line := range countLines(rep) {
 		c.line(line)
 	}
+	if rep.Other != nil {
+		printCompared(c, rep)
+	}
 	printFalse(c, rep.False)
 	printTally(c, "sources", rep.Top.Sources, false)
 	printTally(c, "networks", rep.Top.Networks, false)
@@ -96,4 +99,43 @@ func printTally(c *console, what string, list []replay.Tally, quote bool) {
 		}
 		c.line(fmt.Sprintf("%8d  ", t.Attempts), c.paint(red, name))
 	}
+}
+
+// maxDifferent is how many differences are listed.
+const maxDifferent = 20
+
+// printCompared shows both sides, and where they decided differently.
+func printCompared(c *console, rep *replay.Report) {
+	rows := [][3]string{
+		{"bans", strconv.Itoa(rep.Bans), strconv.Itoa(rep.Other.Bans)},
+		{"prevented", share(rep.Count.Prevented, rep.Count.Attempts), share(rep.Other.Count.Prevented, rep.Other.Count.Attempts)},
+		{"let through", share(rep.Count.Passed, rep.Count.Attempts), share(rep.Other.Count.Passed, rep.Other.Count.Attempts)},
+		{"banned with a login", strconv.Itoa(len(rep.False)), strconv.Itoa(len(rep.Other.False))},
+	}
+	c.line("")
+	sides := table{
+		columns: []column{{name: ""}, {name: "HERE", number: true}, {name: "OTHER", number: true}}, rows: len(rows),
+		row: func(i int) []cell { return []cell{text(rows[i][0]), text(rows[i][1]), text(rows[i][2])} },
+	}
+	sides.print(c)
+	c.line("")
+	if rep.Different == 0 {
+		c.line("Both ban the same addresses at the same times.")
+		return
+	}
+	list := rep.Differences[:min(len(rep.Differences), maxDifferent)]
+	t := table{
+		columns: []column{{name: "BANNED"}, {name: "BY"}, {name: "JAIL"}, {name: "SINCE"}, {name: "WHY"}, {name: "WHY NOT BY BOTH"}}, rows: len(list),
+		row: func(i int) []cell {
+			d := &list[i]
+			by := "other"
+			if d.Here {
+				by = "here"
+			}
+			return []cell{text(d.Prefix), text(by), text(clean(d.Jail)), text(d.At.Local().Format(time.DateTime)), text(clean(d.Reason)), text(clean(d.Instead))}
+		},
+	}
+	t.print(c)
+	c.line("")
+	c.line(fmt.Sprintf("%s, of which %d are listed; --json=pretty lists a thousand.", human.Count(rep.Different, "differences"), len(list)))
 }

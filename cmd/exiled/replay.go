@@ -42,11 +42,11 @@ func rehearse(ctx context.Context, request string, out io.Writer) error {
 	if err != nil && ctx.Err() == nil {
 		return errors.Join(json.NewEncoder(w).Encode(replay.Report{Error: err.Error()}), w.Flush())
 	}
-	run.replay.Finish()
+	run.finish()
 	took := time.Since(begun)
 	err = json.NewEncoder(w).Encode(run.finished(took, ctx.Err() != nil))
 	if asked.Document && err == nil {
-		err = run.replay.Document(w, took, asked.Pretty)
+		err = run.replay.Document(w, took, asked.Pretty, run.compared)
 	}
 	return errors.Join(err, w.Flush())
 }
@@ -56,7 +56,20 @@ func (r *rehearsal) finished(took time.Duration, interrupted bool) replay.Report
 	rep := r.replay.Report()
 	rep.Troubles, rep.First, rep.Last = r.report.Troubles, r.report.First, r.report.Last
 	rep.Elapsed, rep.Interrupted = took, interrupted
+	if r.compared != nil {
+		rep.Other = new(r.other.Report())
+		rep.Differences, rep.Different = r.compared.Differences()
+	}
 	return rep
+}
+
+// finish decides what waited for later lines.
+func (r *rehearsal) finish() {
+	r.replay.Finish()
+	if r.compared != nil {
+		r.other.Finish()
+		r.compared.Look()
+	}
 }
 
 // prepare reads the configuration and builds its jails.
@@ -84,7 +97,38 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 	}
 	run.replay = replay.New(run.rules)
 	run.replay.Mute(!asked.Since.IsZero())
-	return run, nil
+	return run, run.prepareOther(host)
+}
+
+// prepareOther builds the jails to compare with: those of the same names in another configuration, or the same that ban as fail2ban would.
+func (r *rehearsal) prepareOther(host setup.Host) error {
+	asked := r.asked
+	if asked.Compare == "" {
+		return nil
+	}
+	if asked.Compare != replay.Fail2ban {
+		asked.Config, asked.Settings = asked.Compare, nil
+	}
+	cfg, wanted, err := chosen(asked)
+	if err != nil {
+		return err
+	}
+	readers := r.readers(wanted)
+	for i := range readers {
+		readers[i].Lines = asked.Compare == replay.Fail2ban
+		r.lookBack = max(r.lookBack, setup.LookBack(cfg, readers[i].Jail))
+	}
+	if asked.Compare == replay.Fail2ban {
+		cfg.Recidive.Enabled = false
+	}
+	if r.otherRules, err = setup.Rules(cfg, readers, host); err != nil {
+		return err
+	}
+	r.jails = append(r.jails, readers...)
+	r.other = replay.New(r.otherRules)
+	r.other.Mute(!asked.Since.IsZero())
+	r.compared = replay.Compare(r.replay, r.other)
+	return nil
 }
 
 // chosen reads the configuration, with the settings of the command line over it, and returns the jails that are wanted.

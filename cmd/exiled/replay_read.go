@@ -29,15 +29,18 @@ import (
 
 // rehearsal is a replay at work.
 type rehearsal struct {
-	asked    replay.Request
-	jails    []setup.Reader
-	logs     []*textLog   // that are read in place of a journal
-	form     textlog.Form // of their lines
-	rules    replay.Rules
-	replay   *replay.Replay
-	report   replay.Report // the part of it that reading fills
-	lookBack time.Duration // how long before the period reading begins, so that the jails know what they would have known
-	progress *progress
+	asked      replay.Request
+	jails      []setup.Reader
+	logs       []*textLog   // that are read in place of a journal
+	form       textlog.Form // of their lines
+	rules      replay.Rules
+	replay     *replay.Replay
+	other      *replay.Replay // that it is compared with; nil: nothing
+	otherRules replay.Rules
+	compared   *replay.Comparison
+	report     replay.Report // the part of it that reading fills
+	lookBack   time.Duration // how long before the period reading begins, so that the jails know what they would have known
+	progress   *progress
 }
 
 // thisHost returns what the jails know of this host now, and what is not known.
@@ -171,9 +174,16 @@ func (r *rehearsal) observe(e *journal.Entry) {
 	case r.report.First.IsZero():
 		r.report.First = e.Time
 		r.replay.Mute(false)
+		if r.other != nil {
+			r.other.Mute(false)
+		}
 	}
 	r.report.Last = e.Time
-	r.replay.Observe(r.rules.Jails, e)
+	if r.compared != nil {
+		r.compared.ObserveBoth(e)
+	} else {
+		r.replay.Observe(r.rules.Jails, e)
+	}
 	r.progress.step(e.Time)
 }
 

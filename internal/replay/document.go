@@ -20,10 +20,30 @@ type tail struct {
 	Passed    uint64  `json:"passed"`
 	FalseBans []False `json:"false_bans"`
 	Elapsed   float64 `json:"elapsed_seconds"`
+
+	// Of a comparison.
+	Compared    *numbers     `json:"compared,omitempty"`
+	Differences []Difference `json:"differences,omitempty"`
+	Different   *int         `json:"different,omitempty"`
 }
 
-// Document writes the run as one object in JSON, with line breaks if it is to be pretty, but without one at the end.
-func (r *Replay) Document(out io.Writer, elapsed time.Duration, pretty bool) error {
+// numbers are those of the other side of a comparison.
+type numbers struct {
+	Attempts  uint64  `json:"attempts"`
+	Bans      int     `json:"bans"`
+	Prevented uint64  `json:"prevented"`
+	Passed    uint64  `json:"passed"`
+	FalseBans []False `json:"false_bans"`
+}
+
+func (c *Comparison) numbers() *numbers {
+	rep := c.sides[1].Report()
+	return &numbers{rep.Count.Attempts, rep.Bans, rep.Count.Prevented, rep.Count.Passed, append([]False{}, rep.False...)}
+}
+
+// Document writes the run as one object in JSON, with line breaks if it is to be pretty, but without one at the end. compared, if it is not nil,
+// adds the numbers of the other side and the differences.
+func (r *Replay) Document(out io.Writer, elapsed time.Duration, pretty bool, compared *Comparison) error {
 	w := &writer{out: out, pretty: pretty}
 	count := r.Count()
 	w.members(head{count.Entries, count.Matched, count.Attempts, len(r.seen.sources)}, "{", ",")
@@ -45,7 +65,11 @@ func (r *Replay) Document(out io.Writer, elapsed time.Duration, pretty bool) err
 		alarms = []False{}
 	}
 	w.text("]")
-	w.members(tail{count.Prevented, count.Passed, alarms, elapsed.Seconds()}, ",", "}")
+	end := tail{Prevented: count.Prevented, Passed: count.Passed, FalseBans: alarms, Elapsed: elapsed.Seconds()}
+	if compared != nil {
+		end.Compared, end.Differences, end.Different = compared.numbers(), compared.list, &compared.total
+	}
+	w.members(end, ",", "}")
 	return w.err
 }
 

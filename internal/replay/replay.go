@@ -37,6 +37,8 @@ type Jail struct {
 	Remember   time.Duration                                   // how long an offence counts
 	Ports      []firewall.Port                                 // that a ban closes; none: all
 	Simulate   bool                                            // its bans stop nobody; what they would have stopped is counted
+	Lines      *Lines                                          // bans in place of the jail's detector, which is Silent; nil: the detector does
+	Friends    jail.Allow                                      // of Lines: who is never banned
 	number     uint16                                          // its place among the rules' jails
 	now        time.Time                                       // see Now
 }
@@ -109,6 +111,9 @@ func (r *Replay) Observe(jails []*Jail, e *journal.Entry) {
 		}
 		for _, d := range j.Observe(e) {
 			r.decide(j, d)
+		}
+		if j.Lines != nil {
+			r.countLines(j, e)
 		}
 	}
 }

@@ -16,10 +16,14 @@ type Request struct {
 	Config    string    `json:"config,omitempty"`    // the only file to read; empty: the usual ones
 	Jails     []string  `json:"jails,omitempty"`     // empty: those that are enabled
 	Settings  []string  `json:"settings,omitempty"`  // of these jails, each KEY=VALUE
+	Compare   string    `json:"compare,omitempty"`   // another configuration file, or Fail2ban; empty: nothing
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
 }
+
+// Fail2ban in place of a file to compare with stands for what fail2ban would have done.
+const Fail2ban = "fail2ban"
 
 // Report is the answer in one line of JSON: what people want to know.
 type Report struct {
@@ -35,6 +39,9 @@ type Report struct {
 	Bans        int           `json:"bans"`
 	False       []False       `json:"false"`
 	Top         Top           `json:"top"`
+	Other       *Report       `json:"other,omitempty"` // what was compared with; nil: nothing
+	Differences []Difference  `json:"differences,omitempty"`
+	Different   int           `json:"different,omitempty"` // how many there are
 }
 
 // maxTop is how many sources, networks and names a report lists.

@@ -29,6 +29,16 @@ type Host struct {
 type Reader struct {
 	*config.Jail
 	Reads []*Reading
+	Lines bool // it bans as fail2ban would with the same numbers or, if the jail has none, its own
+}
+
+// linesOf returns what counts as fail2ban does. Its own numbers are those of its jail.conf.
+func linesOf(c *config.Jail, f jail.Filter) *replay.Lines {
+	l := &replay.Lines{Filter: f, SSHD: c.SSHD(), MaxRetry: 5, FindTime: 10 * time.Minute, BanTime: 10 * time.Minute}
+	if c.Detection == jail.Threshold {
+		l.MaxRetry, l.FindTime, l.BanTime = c.MaxRetry, c.FindTime, c.BanTime
+	}
+	return l
 }
 
 // Rules returns the jails of a configuration for a replay: those that are wanted, and the rule about repeat offenders.
@@ -58,7 +68,11 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 	}
 	settings := c.Config
 	settings.Strangers = strangers
-	j, err := jail.New(settings, f, friends(c, host), detector(c, host, strangers))
+	list, decides := friends(c, host), detector(c, host, strangers)
+	if of.Lines {
+		decides = replay.Silent{}
+	}
+	j, err := jail.New(settings, f, list, decides)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +85,10 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 	r := &replay.Jail{
 		Jail: j, Name: c.Name, Accepts: accepts, Length: Length(c, host.Machine), Overall: c.Escalation.OverallJails, Remember: cfg.PurgeAge,
 		Ports: c.Ports, Simulate: c.Simulate,
+	}
+	if of.Lines {
+		r.Lines, r.Friends = linesOf(c, f), list
+		return r, nil
 	}
 	r.Aggregator = jail.NewAggregator(c.Aggregate, strangers, func(p netip.Prefix) bool {
 		_, ok := j.Touches(p, r.Now())
