@@ -201,8 +201,10 @@ func (f *file) prepare(ref Reference) bool {
 		if ref.Form != FormLine {
 			f.repeats.Expand(&f.line)
 		}
-		if f.undated = f.line.Time.IsZero(); f.undated {
+		f.undated = f.line.Time.IsZero()
+		if f.undated {
 			f.line.Time = f.last
+			f.undated = ref.Form != FormLine || !goesOn(text)
 		} else {
 			f.last = f.line.Time
 		}

@@ -50,8 +50,17 @@ func lineStamp(b []byte, ref *Reference) (at time.Time, rest []byte, ok bool) {
 	if !ok {
 		at, rest, ok = unixTime(b)
 	}
+	if !ok {
+		at, rest, ok = secondsAlone(b)
+	}
+	if !ok {
+		at, rest, ok = audited(b)
+	}
 	return at, rest, ok && (len(rest) == 0 || !isName(rest[:1]))
 }
+
+// goesOn reports whether a line of a service goes on with what the line before says, as in a stack trace or a message of PostgreSQL.
+func goesOn(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
 // plausible returns zero for a time in the future.
 func plausible(at time.Time, ref *Reference) time.Time {

@@ -108,6 +108,7 @@ func TestFollowLines(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "access.log")
 	lines := []string{
 		`192.0.2.1 - - [22/Nov/2024:12:00:01 +0000] "GET / HTTP/1.1" 401 17 "-" "-"`,
+		"\tgoes on",
 		`host sshd[7]: no time`,
 		`last message repeated 3 times`,
 		`{"ts":1732276803.5,"msg":"x"}`,
@@ -117,7 +118,7 @@ func TestFollowLines(t *testing.T) {
 	r.untilLines(len(lines))
 	r.want(lines...)
 	second := epoch.Add(time.Second)
-	if diff := cmp.Diff([]time.Time{second, second, second, epoch.Add(3500 * time.Millisecond)}, r.times); diff != "" {
+	if diff := cmp.Diff([]time.Time{second, second, second, second, epoch.Add(3500 * time.Millisecond)}, r.times); diff != "" {
 		t.Errorf("times (-want +got):\n%s", diff)
 	}
 	if r.undated != 2 {

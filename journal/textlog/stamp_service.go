@@ -54,6 +54,33 @@ func shortDate(line []byte, ref *Reference) (time.Time, []byte, bool) {
 	return w.resolve(ref), rest, true
 }
 
+// secondsAlone reads "1136214245: " (mosquitto): seconds since 1970, in ten digits.
+func secondsAlone(line []byte) (time.Time, []byte, bool) {
+	if len(line) < 12 || line[10] != ':' || line[11] != ' ' {
+		return time.Time{}, nil, false
+	}
+	seconds, ok := digits(line[:10])
+	return time.Unix(int64(seconds), 0), line[10:], ok
+}
+
+// audited reads the beginning of a line of auditd, "type=USER_AUTH msg=audit(1136214245.123:45): ", in a log of several hosts with the name of
+// one before it, "node=web ". Nothing before the stamp is a client's.
+func audited(line []byte) (time.Time, []byte, bool) {
+	if bytes.HasPrefix(line, []byte("node=")) {
+		_, line, _ = bytes.Cut(line, []byte(" "))
+	}
+	if !bytes.HasPrefix(line, []byte("type=")) {
+		return time.Time{}, nil, false
+	}
+	_, line, _ = bytes.Cut(line, []byte(" "))
+	stamp, ok := bytes.CutPrefix(line, []byte("msg=audit("))
+	if !ok {
+		return time.Time{}, nil, false
+	}
+	at, rest, ok := unixTime(stamp)
+	return at, rest, ok && bytes.HasPrefix(rest, []byte(":"))
+}
+
 // zoned returns the moment of w in the zone at the beginning of b, or without one in the reader's.
 func (w *wall) zoned(b []byte, ref *Reference) (at time.Time, rest []byte, ok bool) {
 	offset, rest, ok := zone(b)
