@@ -24,10 +24,12 @@ type pattern struct {
 	never      string // characters that the user cannot have
 }
 
-// matcher is a regular expression with the texts that all its matches have, in order. To look for these is many times as fast.
+// matcher is a regular expression with the texts that all its matches have, in order, and with a list of which they have one. To look for these
+// is many times as fast.
 type matcher struct {
 	re       *regexp.Regexp
 	literals [][]byte
+	words    *words // nil: there is no list
 }
 
 // tag is a word in angle brackets that stands for an expression.
@@ -131,7 +133,7 @@ func newMatcher(match string) (matcher, error) {
 	if err != nil {
 		return matcher{}, err
 	}
-	return matcher{re: re, literals: literals(tree)}, nil
+	return matcher{re: re, literals: literals(tree), words: wordsOf(tree)}, nil
 }
 
 // literals returns the texts that every match has, in order.
@@ -163,12 +165,13 @@ func (m *matcher) matches(message []byte) bool { return m.may(message) && m.re.M
 
 // may reports whether a message has the texts that all matches have.
 func (m *matcher) may(message []byte) bool {
+	rest := message
 	for _, l := range m.literals {
-		_, behind, ok := bytes.Cut(message, l)
+		_, behind, ok := bytes.Cut(rest, l)
 		if !ok {
 			return false
 		}
-		message = behind
+		rest = behind
 	}
-	return true
+	return m.words == nil || m.words.in(message)
 }
