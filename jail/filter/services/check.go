@@ -144,7 +144,7 @@ func free(parts []*syntax.Regexp, never string) *syntax.Regexp {
 // isSafe reports whether the service itself wrote the text.
 func isSafe(n *syntax.Regexp) bool {
 	return n.Op == syntax.OpCapture &&
-		(strings.HasPrefix(n.Name, "time") || strings.HasPrefix(n.Name, "port") || strings.HasPrefix(n.Name, "server"))
+		(strings.HasPrefix(n.Name, "time") || strings.HasPrefix(n.Name, "count") || strings.HasPrefix(n.Name, "port") || strings.HasPrefix(n.Name, "server"))
 }
 
 // delimited reports whether the text of a part ends where it seems to: it is in the quotes of JSON, or it cannot have one of the characters in

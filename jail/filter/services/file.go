@@ -103,6 +103,7 @@ type sample struct {
 	Pattern string `yaml:"pattern"`
 	Address string `yaml:"address"`
 	User    string `yaml:"user"`
+	Count   int    `yaml:"count"` // of the attempts; 0 stands for one
 	line    int
 }
 
@@ -117,7 +118,7 @@ func (l *patternLine) UnmarshalYAML(n *yaml.Node) error {
 func (s *sample) UnmarshalYAML(n *yaml.Node) error {
 	type plain sample
 	s.line = n.Line
-	return decode(n, (*plain)(s), "line", "pattern", "address", "user")
+	return decode(n, (*plain)(s), "line", "pattern", "address", "user", "count")
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.

@@ -21,6 +21,7 @@ type pattern struct {
 	mode       string
 	unknown    bool
 	addr, user int    // groups; 0: none
+	count      int    // likewise
 	never      string // characters that the user cannot have
 }
 
@@ -53,6 +54,7 @@ var tags = map[string]tag{
 	"PORT":   {expr: `\d{1,5}`, group: "port", safe: true},
 	"SERVER": {expr: `[0-9A-Za-z_.:-]+`, group: "server", safe: true},
 	"WORDS":  {expr: `[0-9A-Za-z_.:()=/ -]+`, group: "server", safe: true},
+	"COUNT":  {expr: `\d{1,3}`, group: "count", safe: true},
 	"ID":     {expr: `[0-9A-Za-z_-]+`, group: "server", safe: true},
 	"JSON":   {expr: `(?:[^"\\]|\\.)*`, group: "json", safe: true},
 }
@@ -67,9 +69,9 @@ func expand(match string, check bool) (string, error) {
 		t, ok := tags[s[1:len(s)-1]]
 		switch {
 		case !ok:
-			unknown = fmt.Errorf("%s is not a tag; these are: <ADDR>, <USER>, <TIME>, <PORT>, <SERVER>, <WORDS>, <ID>, <JSON>", s)
+			unknown = fmt.Errorf("%s is not a tag; these are: <ADDR>, <USER>, <TIME>, <PORT>, <COUNT>, <SERVER>, <WORDS>, <ID>, <JSON>", s)
 			return s
-		case !t.safe:
+		case !t.safe, t.group == "count" && !check:
 			return "(?P<" + t.group + ">" + t.expr + ")"
 		case check:
 			n++ // no two groups may have the same name
@@ -98,6 +100,7 @@ func newPattern(l *patternLine) (pattern, error) {
 	}
 	p.matcher = m
 	p.addr, p.user = max(m.re.SubexpIndex("addr"), 0), max(m.re.SubexpIndex("user"), 0)
+	p.count = max(m.re.SubexpIndex("count"), 0)
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package services
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 
 	"exile/jail"
 )
@@ -43,6 +44,10 @@ func (r reader) Parse(message []byte) jail.Event {
 	}
 	if p.user > 0 {
 		ev.User = group(message, groups, p.user)
+	}
+	if p.count > 0 {
+		n, _ := strconv.Atoi(string(group(message, groups, p.count))) // up to three digits
+		ev.Count = max(n, 1)
 	}
 	return ev
 }

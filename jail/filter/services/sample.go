@@ -24,6 +24,8 @@ func (s *sample) try(f jail.Filter) error {
 		return fmt.Errorf("it is %s and not %s", rule, s.Pattern)
 	case addr != s.Address:
 		return fmt.Errorf("its address is %q and not %q", addr, s.Address)
+	case rule != nothing && ev.Count != max(s.Count, 1):
+		return fmt.Errorf("it stands for %d attempts and not %d", ev.Count, max(s.Count, 1))
 	case string(ev.User) != s.User:
 		return fmt.Errorf("its user is %q and not %q", ev.User, s.User)
 	}
