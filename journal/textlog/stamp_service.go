@@ -54,7 +54,7 @@ func shortDate(line []byte, ref *Reference) (time.Time, []byte, bool) {
 	return w.resolve(ref), rest, true
 }
 
-// secondsAlone reads "1136214245: " (mosquitto): seconds since 1970, in ten digits.
+// secondsAlone reads "1136214245: " (an MQTT broker): seconds since 1970, in ten digits.
 func secondsAlone(line []byte) (time.Time, []byte, bool) {
 	if len(line) < 12 || line[10] != ':' || line[11] != ' ' {
 		return time.Time{}, nil, false
