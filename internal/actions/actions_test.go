@@ -118,8 +118,8 @@ func TestWants(t *testing.T) {
 		"program: /bin/x\nsimulated: yes\non: first":           "another first manual private simulated six wide",
 		"deny_list: {format: nginx}\non: [first]":              "again another first manual private six sum unban wide",
 		"abuseipdb: {key: k, categories: {default: 18}}":       "again another first six",
-		"x-arf: {to: abuse@example.org}\njails: [sshd]":        "again first six",
-		"x-arf: {to: abuse@example.org}\non: [unban, again]":   "again unban",
+		"x-arf: {to: abuse@example.org, from: a@example.org}\njails: [sshd]":        "again first six",
+		"x-arf: {to: abuse@example.org, from: a@example.org}\non: [unban, again]":   "again unban",
 		"webhook: {url: https://example.org/}\non: [ban, ban]": "again another first manual private six wide",
 	} {
 		a, err := Parse("x.yaml", []byte(text))

@@ -24,7 +24,7 @@ const Suffix = ".yaml"
 func Parse(file string, data []byte) (*Action, error) {
 	a := &Action{
 		Name: strings.TrimSuffix(path.Base(file), Suffix), File: file, On: []Occasion{OnBan},
-		PerMinute: 60, Timeout: 30 * time.Second, Attempts: 6, MaxAge: 24 * time.Hour,
+		PerMinute: 60, Attempts: 6, MaxAge: 24 * time.Hour,
 		Mail:       MailTo{Sendmail: "/usr/sbin/sendmail"},
 		Webhook:    Hook{Form: JSON},
 		AbuseIPDB:  Reports{URL: "https://api.abuseipdb.com/api/v2", Categories: map[string][]int{}},
@@ -185,6 +185,8 @@ func (a *Action) check() error {
 		return errors.New("write the path of the program, or a list of it and its arguments: no shell reads them")
 	case (a.Kind == Mail || a.Kind == XARF) && len(a.Mail.To) == 0:
 		return missing("to")
+	case a.Kind == XARF && !strings.Contains(a.Mail.From, "@"):
+		return fmt.Errorf("%w: an address that answers can reach", missing("from"))
 	case a.Kind == Webhook && (a.Webhook.URL == "") == (a.Webhook.URLSecret == ""):
 		return errors.New("write url, or url_credential, and not both")
 	case a.Kind == Webhook && a.Webhook.Token != "" && !private(a.Webhook.URL):
@@ -199,6 +201,12 @@ func (a *Action) check() error {
 		return errors.New("write the ID of a zone in zone, or of an account in account, and not both")
 	case a.Kind == DenyList && a.DenyList.Format == "":
 		return missing("format")
+	}
+	if a.Timeout == 0 {
+		a.Timeout = 30 * time.Second
+		if a.Kind == Cloudflare {
+			a.Timeout = 2 * time.Minute // a run makes up to a hundred rules
+		}
 	}
 	if a.Kind == AbuseIPDB {
 		a.Once = max(a.Once, abuseIPDBPause)

@@ -64,6 +64,12 @@ func (h *Helper) do(ctx context.Context, r actions.Request) (more bool, err erro
 		err = sendMail(ctx, a, notice(a, r.Events))
 	case actions.Webhook:
 		err = h.post(ctx, a, &r.Events[0])
+	case actions.AbuseIPDB:
+		err = h.report(ctx, a, &r.Events[0])
+	case actions.XARF:
+		err = sendMail(ctx, a, complaint(a, &r.Events[0]))
+	case actions.Cloudflare:
+		more, err = h.keepRules(ctx, a, r.Wanted)
 	case actions.DenyList:
 		err = h.reload(ctx, a)
 	default:

@@ -320,6 +320,9 @@ func FuzzMessages(f *testing.F) {
 				t.Fatalf("%v, %q", err, m)
 			}
 		}
+		if m, err := mail.ReadMessage(bytes.NewReader(complaint(&actions.Action{Mail: *to}, &e).write(to, time.Unix(0, 0)))); err != nil || len(m.Header) != 10 {
+			t.Fatalf("%v, %q", err, m)
+		}
 		for _, form := range []actions.Form{actions.JSON, actions.NTFY, actions.Slack, actions.Discord} {
 			where, body, err := message(&actions.Hook{Form: form}, "https://example.org/topic", &e)
 			if err != nil || !json.Valid(body) || len(body) > 16<<10 || !strings.HasPrefix(where, "https://example.org/") {

@@ -3,8 +3,6 @@ package deliver
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"mime"
 	"mime/quotedprintable"
@@ -113,7 +111,5 @@ func messageID(from string) string {
 	if !remote {
 		domain = "exile.invalid"
 	}
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return "<" + hex.EncodeToString(id) + "@" + domain + ">"
+	return "<" + randomText() + "@" + domain + ">"
 }

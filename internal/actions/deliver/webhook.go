@@ -62,11 +62,9 @@ func (h *Helper) post(ctx context.Context, a *actions.Action, e *actions.Event) 
 	if err := h.sign(req, &a.Webhook, body); err != nil {
 		return err
 	}
-	client := h.Client
-	if client == nil || a.Webhook.Certifying != "" {
-		if client, err = NewClient(a.Webhook.Certifying); err != nil {
-			return err
-		}
+	client, err := h.client(a.Webhook.Certifying)
+	if err != nil {
+		return err
 	}
 	_, err = ask(client, req)
 	return hidden(&a.Webhook, err)
