@@ -52,13 +52,13 @@ func TestNothingIsLost(t *testing.T) {
 		w.log(control.BanNew, "sshd", "192.0.2.3")
 		time.Sleep(time.Minute)
 		block := make(chan struct{})
-		w.ask = func(*actions.Action, actions.Request) (bool, error) { <-block; return false, errDown }
+		w.answer(func(*actions.Action, actions.Request) (bool, error) { <-block; return false, errDown })
 		w.run()
 		w.end() // in the run for 192.0.2.2, which then fails
 		w.after(time.Second)
 		close(block)
 		<-w.ended
-		w.ask = func(*actions.Action, actions.Request) (bool, error) { time.Sleep(5 * time.Second); return false, nil }
+		w.answer(func(*actions.Action, actions.Request) (bool, error) { time.Sleep(5 * time.Second); return false, nil })
 		w.run()
 		w.end() // again, but the run succeeds within the grace
 		<-w.ended
@@ -77,12 +77,12 @@ func TestRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]string{"bad": "attempts: 4\nprogram: /bin/bad", "good": "program: /bin/good"})
-		w.ask = func(a *actions.Action, r actions.Request) (bool, error) {
+		w.answer(func(a *actions.Action, r actions.Request) (bool, error) {
 			if a.Name == "bad" && r.Events[0].Address() == "192.0.2.1" {
 				return false, errDown
 			}
 			return false, nil
-		}
+		})
 		w.run()
 		w.log(control.BanNew, "sshd", "192.0.2.1")
 		w.log(control.BanNew, "sshd", "192.0.2.2")
@@ -112,11 +112,11 @@ func TestHopeless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]string{"hook": "program: /bin/hook"})
 		answers := []error{&actions.Reply{Text: "no", Permanent: true}, &actions.Reply{Text: "later", RetryAfter: 600}, nil}
-		w.ask = func(*actions.Action, actions.Request) (bool, error) {
+		w.answer(func(*actions.Action, actions.Request) (bool, error) {
 			err := answers[0]
 			answers = answers[1:]
 			return false, err
-		}
+		})
 		w.run()
 		w.log(control.BanNew, "sshd", "192.0.2.1")
 		w.log(control.BanNew, "sshd", "192.0.2.2")
@@ -218,7 +218,7 @@ func TestBounded(t *testing.T) {
 		for i := range maxQueue + 5 {
 			w.log(control.BanNew, "sshd", fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255))
 		}
-		w.ask = func(*actions.Action, actions.Request) (bool, error) { return false, errDown }
+		w.answer(func(*actions.Action, actions.Request) (bool, error) { return false, errDown })
 		w.run()
 		if s := w.status("hook"); s.Dropped != 5 || s.Waiting != maxQueue {
 			t.Errorf("%+v", s)
@@ -249,22 +249,22 @@ func TestDenyList(t *testing.T) {
 			t.Errorf("at first: %q", got)
 		}
 		w.after(time.Minute)
-		w.bans = []control.Ban{ban("web", "192.0.2.2/32"), ban("sshd", "192.0.2.9/32"), ban("web", "192.0.2.1/32"), ban("web", "192.0.2.1/32")}
-		w.bans = append(w.bans, control.Ban{Jail: "web", Prefix: ban("", "192.0.2.3/32").Prefix, Simulated: true})
+		simulated := control.Ban{Jail: "web", Prefix: ban("", "192.0.2.3/32").Prefix, Simulated: true}
+		w.banned(ban("web", "192.0.2.2/32"), ban("sshd", "192.0.2.9/32"), ban("web", "192.0.2.1/32"), ban("web", "192.0.2.1/32"), simulated)
 		w.log(control.BanNew, "web", "192.0.2.1")
 		w.after(0)
 		if got := list(); got != "192.0.2.1 192.0.2.2 " {
 			t.Errorf("banned: %q", got)
 		}
-		w.bans = nil
+		w.banned()
 		fail := true
-		w.ask = func(*actions.Action, actions.Request) (bool, error) {
+		w.answer(func(*actions.Action, actions.Request) (bool, error) {
 			if fail {
 				fail = false
 				return false, errDown
 			}
 			return false, nil
-		}
+		})
 		w.log(control.BansRemoved, "web", "", "EXILE_COUNT", "2")
 		w.after(9 * time.Second)
 		if got := list(); got != "192.0.2.1 192.0.2.2 " {
@@ -286,15 +286,15 @@ func TestCloudflare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]string{"cf": "cloudflare: {token: t, zone: 0123456789abcdef0123456789abcdef}"})
-		w.bans = []control.Ban{ban("web", "192.0.2.2/32"), ban("sshd", "2001:db8::/64")}
+		w.banned(ban("web", "192.0.2.2/32"), ban("sshd", "2001:db8::/64"))
 		more := true
-		w.ask = func(_ *actions.Action, r actions.Request) (bool, error) {
+		w.answer(func(_ *actions.Action, r actions.Request) (bool, error) {
 			if strings.Join(r.Wanted, " ") != "192.0.2.2/32 2001:db8::/64" {
 				t.Errorf("wanted: %q", r.Wanted)
 			}
 			defer func() { more = false }()
 			return more, nil
-		}
+		})
 		w.run()
 		w.after(time.Minute)
 		if diff := cmp.Diff([]string{"0s cf", "30s cf"}, w.told()); diff != "" {
@@ -337,10 +337,10 @@ func TestIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]string{"hook": "on: [ban, unban]\nprogram: /bin/hook"})
 		var ids []string
-		w.ask = func(_ *actions.Action, r actions.Request) (bool, error) {
+		w.answer(func(_ *actions.Action, r actions.Request) (bool, error) {
 			ids = append(ids, r.Events[0].ID)
 			return false, nil
-		}
+		})
 		w.run()
 		w.log(control.BanNew, "sshd", "192.0.2.1")
 		w.log(control.BanNew, "sshd", "192.0.2.1")

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,11 +24,13 @@ type world struct {
 	t       *testing.T
 	dir     string
 	actions []*actions.Action
-	journal []journal.Entry
 	grown   chan struct{}
+
+	mu      sync.Mutex // the test and the engine are at work at the same time
+	journal []journal.Entry
+	asked   []call
 	bans    []control.Ban
 	ask     func(*actions.Action, actions.Request) (bool, error)
-	asked   []call
 
 	end   func() // of the engine
 	ended chan struct{}
@@ -61,10 +65,12 @@ func (w *world) Follow(ctx context.Context, from journal.Start, emit func(journa
 	next := from.Resume.Seqnum
 	for {
 		b := journal.Batch{Position: from.Resume, CaughtUp: true}
+		w.mu.Lock()
 		for ; int(next) < len(w.journal); next++ {
 			b.Entries = append(b.Entries, w.journal[next])
 			b.Position = w.journal[next].Position
 		}
+		w.mu.Unlock()
 		if err := emit(b); err != nil {
 			return err
 		}
@@ -87,6 +93,8 @@ func (w *world) log(kind control.EventKind, jail, address string, more ...string
 	for i := 0; i+1 < len(more); i += 2 {
 		fields[more[i]] = more[i+1]
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n := uint64(len(w.journal) + 1)
 	w.journal = append(w.journal, journal.Entry{
 		Position: journal.Position{SeqnumID: journal.ID{1}, Seqnum: n, Boot: journal.ID{2}, Realtime: uint64(now.UnixMicro())}, Time: now, Fields: fields,
@@ -108,8 +116,12 @@ func (w *world) run() {
 	w.end, w.ended = cancel, make(chan struct{})
 	e := New(Config{
 		Actions: w.actions, Source: w, Queue: queue, Host: "host", Dir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Bans: func(context.Context) ([]control.Ban, error) { return w.bans, nil },
-		Ask:  w.record,
+		Bans: func(context.Context) ([]control.Ban, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.Clone(w.bans), nil
+		},
+		Ask: w.record,
 	})
 	go func() {
 		defer close(w.ended)
@@ -131,12 +143,15 @@ func (w *world) record(ctx context.Context, a *actions.Action, r actions.Request
 	for i := range r.Events {
 		c.about += " " + string(r.Events[i].Event.Kind) + " " + r.Events[i].Address()
 	}
+	w.mu.Lock()
 	w.asked = append(w.asked, c)
+	ask := w.ask
+	w.mu.Unlock()
 	ended := make(chan error, 1)
 	var more bool
 	go func() {
 		var err error
-		more, err = w.ask(a, r)
+		more, err = ask(a, r)
 		ended <- err
 	}()
 	select {
@@ -146,6 +161,20 @@ func (w *world) record(ctx context.Context, a *actions.Action, r actions.Request
 		<-ended
 		return false, ctx.Err()
 	}
+}
+
+// answer sets what helpers answer from now on.
+func (w *world) answer(ask func(*actions.Action, actions.Request) (bool, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ask = ask
+}
+
+// banned sets the bans that exiled has.
+func (w *world) banned(bans ...control.Ban) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bans = bans
 }
 
 // stop stops the engine, as systemd would.
@@ -162,6 +191,8 @@ func (w *world) after(d time.Duration) {
 
 // told returns what helpers were asked since the last call, and when since the start.
 func (w *world) told() (out []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, c := range w.asked {
 		out = append(out, fmt.Sprintf("%s %s%s", c.at, c.action, c.about))
 	}
