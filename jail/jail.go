@@ -36,6 +36,7 @@ type Jail struct {
 type Counters struct {
 	Entries   uint64          // read
 	Lines     [End + 1]uint64 // of those, by kind
+	Ignored   uint64          // of those that are None: the filter knows them, and that they mean nothing
 	Attempts  uint64          // guesses counted, of protected addresses too
 	Logins    uint64
 	Decisions uint64 // bans decided
@@ -80,9 +81,11 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 		j.settled = settled{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	ev := j.conns.Resolve(j.parse(e), e.Time)
+	ev := j.conns.Resolve(parse(j.filter, e), e.Time)
 	j.counters.Lines[ev.Kind]++
 	switch {
+	case ev.Ignored:
+		j.counters.Ignored++
 	case ev.Rule == Penalty && !ev.Counts:
 		j.counters.Refused += uint64(max(ev.Count, 1))
 	case ev.Rule == Refused && !ev.Addr.IsValid():
@@ -97,12 +100,20 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	return j.decide(j.attempts)
 }
 
-// parse asks the filter what an entry says.
-func (j *Jail) parse(e *journal.Entry) Event {
-	if f, ok := j.filter.(EntryFilter); ok {
+// parse asks a filter what an entry says.
+func parse(f Filter, e *journal.Entry) Event {
+	if f, ok := f.(EntryFilter); ok {
 		return f.ParseEntry(e)
 	}
-	return j.filter.Parse(e.Message)
+	return f.Parse(e.Message)
+}
+
+// Drift returns what is known of lines of the jail's services that have changed, so that the filter does not know them.
+func (j *Jail) Drift() Drift {
+	if f, ok := j.filter.(interface{ Drift() Drift }); ok {
+		return f.Drift()
+	}
+	return Drift{}
 }
 
 // Advance says what time it is, and that everything logged up to then was observed: while the source lags, that is the time

@@ -27,13 +27,28 @@ func (s Several) Parse([]byte) Event { return Event{} }
 
 // ParseEntry reads a line with the parts that trust its sender.
 func (s Several) ParseEntry(e *journal.Entry) Event {
+	ignored := false
 	for i := range s {
 		if !s[i].Accepts(e) {
 			continue
 		}
-		if ev := s[i].Parse(e.Message); ev.Rule != "" {
+		ev := parse(s[i].Filter, e)
+		if ev.Rule != "" {
 			return ev
 		}
+		ignored = ignored || ev.Ignored
 	}
-	return Event{}
+	return Event{Ignored: ignored}
+}
+
+// Drift returns what is known of lines of one of the services that have changed.
+func (s Several) Drift() Drift {
+	for i := range s {
+		if f, ok := s[i].Filter.(interface{ Drift() Drift }); ok {
+			if d := f.Drift(); d.Filter != "" {
+				return d
+			}
+		}
+	}
+	return Drift{}
 }

@@ -57,6 +57,7 @@ type Event struct {
 	Alone    bool       // the process that logged serves many connections: the line belongs to no connection seen before
 	Last     bool       // the connection is over
 	Brief    bool       // a Success of which no End is logged: it is no session
+	Ignored  bool       // the filter knows the line, and that it means nothing
 	OrEnd    bool       // a Probe or, if the connection had logged in, the End of its session: see Connections.Resolve
 }
 

@@ -223,11 +223,23 @@ func statusJail(c *console, j control.JailStatus) error {
 	field(c, "Rule", clean(j.Rule))
 	field(c, "Protected", clean(strings.Join(j.Protected, " ")))
 	field(c, "Banned", fmt.Sprintf("%d now, %d in all", j.Banned, j.Total))
+	if len(j.Lines) > 0 {
+		field(c, "Lines", understood(j.Lines))
+	}
 	field(c, "Failing", human.Count(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
 	if !j.LastBan.IsZero() {
 		field(c, "Last ban", stamp(j.LastBan)+"; "+ago(j.LastBan, c.now))
 	}
 	return nil
+}
+
+// understood says how many lines a jail has read and how many of them its filters know.
+func understood(lines map[string]uint64) string {
+	var all uint64
+	for _, n := range lines {
+		all += n
+	}
+	return fmt.Sprintf("%d read, %d understood (%d failures, %d successes), %d not", all, all-lines["other"], lines["failure"], lines["success"], lines["other"])
 }
 
 // warnForgeable says that a jail trusts lines that any local user can write.

@@ -68,6 +68,7 @@ func (p *planner) fallback(ctx context.Context) (*daemon.Plan, string, error) {
 		plan, err := p.planFor(ctx, s.Config, false)
 		if err == nil {
 			plan.Shelter = true // a mistake lifts no bans
+			plan.Better = nil   // only the start gives shelter
 			return plan, s.which, nil
 		}
 		failed = errors.Join(failed, fmt.Errorf("%s: %w", s.which, err))

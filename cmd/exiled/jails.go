@@ -34,7 +34,7 @@ type builder struct {
 	admins    *administration
 	strangers *jail.Strangers // shared by all jails and detectors
 	noJournal bool            // a text log is read because the journal cannot be read
-	noLog     [][]string      // logs in whose place the journal is read because there are none yet
+	choices   choices         // what the jails read where there was a choice
 }
 
 // build builds a jail from its section.
@@ -204,6 +204,7 @@ func (b *builder) serve(ctx context.Context, do func(change func()) error) error
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	group.Go(func() error { b.followStrangers(ctx, do); return nil })
 	group.Go(func() error { b.admins.follow(ctx, do, b.adminsUnknown); return nil })
+	group.Go(func() error { b.look(ctx); return nil })
 	if b.keeps {
 		group.Go(func() error { b.keep(ctx); return nil })
 	}

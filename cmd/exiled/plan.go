@@ -52,7 +52,7 @@ func (p *planner) plan(ctx context.Context, trial string) (*daemon.Plan, error) 
 }
 
 func (p *planner) sources(trial string) config.Sources {
-	return config.Sources{File: p.options.config, Text: trial}
+	return config.Sources{File: p.options.config, Text: trial, Exists: logExists}
 }
 
 // planFor builds what a configuration asks for. Once in force the configuration is stored, if that is wanted.
@@ -80,14 +80,7 @@ func (p *planner) planFor(ctx context.Context, cfg *config.Config, keep bool) (*
 		return nil, err
 	}
 	p.lists = b.allowed
-	if b.noJournal || len(b.noLog) > 0 {
-		plan.Better = func(ctx context.Context) (*daemon.Plan, error) {
-			if !b.improved() {
-				return nil, nil
-			}
-			return p.planFor(ctx, cfg, false)
-		}
-	}
+	plan.Better = b.better
 	return plan, nil
 }
 
@@ -110,6 +103,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			continue
 		}
 		read := b.choose(c)
+		b.choices.note(c.Name, read)
 		j, err := b.build(c, read)
 		if err != nil {
 			return err

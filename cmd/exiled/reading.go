@@ -35,9 +35,6 @@ func (b *builder) choose(c *config.Jail) []*setup.Reading {
 func (b *builder) readsText(c *config.Jail, p *config.Part) bool {
 	if setup.OwnLog(p) {
 		text := !setup.InJournal(p) || logExists(p.LogPath)
-		if !text {
-			b.noLog = append(b.noLog, p.LogPath)
-		}
 		b.log.Info("Chose what to read", "jail", c.Name, "filter", p.Filter, "logs", text, "journal", !text)
 		return text
 	}
@@ -52,12 +49,6 @@ func (b *builder) readsText(c *config.Jail, p *config.Part) bool {
 	b.log.Warn("Reading the journal in place of logpath, where any local user can forge lines: set trust_logpath: yes if nobody can",
 		"jail", c.Name)
 	return false
-}
-
-// improved reports whether something can be read now in whose place the plan reads something else. Many services make their log when they
-// first start.
-func (b *builder) improved() bool {
-	return b.noJournal && b.journalError() == nil || slices.ContainsFunc(b.noLog, logExists)
 }
 
 // openLog opens a log or a folder of logs. A helper opens what the configuration names and only root may read.

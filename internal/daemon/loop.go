@@ -301,6 +301,7 @@ func (d *Daemon) tick() {
 		}
 	}
 	d.checkAllowlists()
+	d.checkDrift()
 	d.checkClock(now)
 	d.health.expire(now)
 	d.notify()

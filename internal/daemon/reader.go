@@ -136,6 +136,8 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 	for kind, n := range counters.Lines {
 		s.Lines[jail.Kind(kind).String()] = n
 	}
+	s.Lines[jail.None.String()] -= counters.Ignored
+	s.Lines["ignored"] = counters.Ignored
 	return s
 }
 

@@ -200,6 +200,8 @@ func (d *Daemon) concerns(kind, name string) bool {
 		return j != nil && j.Allowlist != nil
 	case reasonUnwatched:
 		return !d.plan.watches(name)
+	case reasonDrift:
+		return j != nil
 	}
 	return j != nil && len(j.Watched) > 0 && d.plan.Service != nil
 }

@@ -24,6 +24,9 @@ func Filter(cfg *config.Config, c *config.Jail, chosen []*Reading) (f jail.Filte
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: jail %q: %w", cfg.Origin(c.Name, "filter"), c.Name, err)
 		}
+		if r.Service != nil {
+			one = jail.NewScrutiny(r.Part.Filter, one)
+		}
 		several = append(several, jail.Part{Filter: one, Accepts: r.Accepts()})
 	}
 	if len(several) == 1 {

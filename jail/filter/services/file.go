@@ -33,6 +33,7 @@ type Service struct {
 	patterns []pattern
 	ignore   []matcher
 	alone    bool // a process of the service serves many connections
+	likeness *likeness
 }
 
 // Sender says whose lines in the journal are those of a service.
@@ -165,6 +166,7 @@ func Parse(file string, data []byte) (*Service, error) {
 	if err := s.compile(&d); err != nil {
 		return nil, err
 	}
+	s.likeness = s.newLikeness(d.Samples)
 	return s, s.try(d.Samples)
 }
 

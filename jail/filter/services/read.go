@@ -31,7 +31,7 @@ func (s *Service) Filter(mode string) jail.Filter {
 func (r reader) Parse(message []byte) jail.Event {
 	i, groups := r.match(message)
 	if groups == nil {
-		return jail.Event{}
+		return jail.Event{Ignored: i < 0}
 	}
 	p := &r.patterns[i]
 	ev := jail.Event{Kind: p.kind, Count: 1, Counts: r.counts[i], Unknown: p.unknown, Rule: p.name, Alone: r.alone, Brief: true}
@@ -52,7 +52,7 @@ func (r reader) Parse(message []byte) jail.Event {
 	return ev
 }
 
-// match returns the first pattern that matches and its groups, or nil.
+// match returns the first pattern that matches and its groups, or nil; with -1 for a line that is ignored.
 func (s *Service) match(message []byte) (int, []int) {
 	if len(message) > maxLine {
 		return 0, nil
@@ -60,7 +60,7 @@ func (s *Service) match(message []byte) (int, []int) {
 	for i := range s.patterns {
 		p := &s.patterns[i]
 		if len(s.ignore) > 0 && p.matches(message) && s.ignored(message) {
-			return 0, nil
+			return -1, nil
 		}
 		if groups := p.find(message); groups != nil {
 			return i, groups
