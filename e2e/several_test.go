@@ -66,4 +66,7 @@ func TestSeveralFilters(t *testing.T) {
 		}
 	}
 	greeted(t, a)
+	if got := inside(t, g, "exilectl", "enable", "vsftpd"); !strings.Contains(got, "lines of the last week read, 2 failures of 1 address.") {
+		t.Errorf("enable says %q", got)
+	}
 }

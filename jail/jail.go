@@ -81,7 +81,7 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 		j.settled = settled{}
 	}
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	ev := j.conns.Resolve(parse(j.filter, e), e.Time)
+	ev := j.conns.Resolve(Parse(j.filter, e), e.Time)
 	j.counters.Lines[ev.Kind]++
 	switch {
 	case ev.Ignored:
@@ -100,8 +100,8 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	return j.decide(j.attempts)
 }
 
-// parse asks a filter what an entry says.
-func parse(f Filter, e *journal.Entry) Event {
+// Parse asks a filter what an entry says.
+func Parse(f Filter, e *journal.Entry) Event {
 	if f, ok := f.(EntryFilter); ok {
 		return f.ParseEntry(e)
 	}

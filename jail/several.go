@@ -32,7 +32,7 @@ func (s Several) ParseEntry(e *journal.Entry) Event {
 		if !s[i].Accepts(e) {
 			continue
 		}
-		ev := parse(s[i].Filter, e)
+		ev := Parse(s[i].Filter, e)
 		if ev.Rule != "" {
 			return ev
 		}

@@ -86,6 +86,19 @@ func checkAsDaemon(ctx context.Context, args []string) (doubts string, err error
 	return runCheck(ctx, command, as)
 }
 
+// lastWeek says what a jail makes of the log of the last week, as the daemon would read it; nothing if only this program is installed.
+func lastWeek(ctx context.Context, jail string) string {
+	program, err := daemonProgram("exiled")
+	if err != nil {
+		return ""
+	}
+	said, err := runCheck(ctx, []string{program, "--last-week", jail}, asUser("exile", capabilities()))
+	if err != nil {
+		return "What it makes of the last week cannot be told: " + err.Error()
+	}
+	return strings.TrimSpace(quoteLines(said))
+}
+
 // runCheck runs a program that checks files as somebody, or as the caller, and returns its warnings. If it refuses them, the error has its words.
 func runCheck(ctx context.Context, command []string, as *syscall.SysProcAttr) (doubts string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)

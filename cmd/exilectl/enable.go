@@ -86,7 +86,7 @@ func (o *options) switchJail(ctx context.Context, from config.Sources, name stri
 	if err != nil {
 		return err
 	}
-	return o.say(said + "\n" + stateOf(from, name, on))
+	return o.say(said + "\n" + stateOf(ctx, from, name, on))
 }
 
 // switched is the drop-in that turns a jail on or off.
@@ -108,7 +108,7 @@ func makeFolder(dir string) error {
 }
 
 // stateOf says what the jail does now, or why it is not as it should be.
-func stateOf(from config.Sources, name string, on bool) string {
+func stateOf(ctx context.Context, from config.Sources, name string, on bool) string {
 	cfg, err := config.Load(from)
 	if err != nil {
 		return "" // putInForce said so
@@ -120,7 +120,7 @@ func stateOf(from config.Sources, name string, on bool) string {
 		case j.Enabled != on:
 			return fmt.Sprintf("But %s says enabled: %t.", cfg.Origin(name, "enabled"), j.Enabled)
 		case on:
-			return ruleOf(cfg, j) + "\nIt reads " + sourcesOf(j) + "."
+			return ruleOf(cfg, j) + "\nIt reads " + sourcesOf(j) + ".\n" + lastWeek(ctx, name)
 		}
 	}
 	return fmt.Sprintf("The jail %s is off.", name)

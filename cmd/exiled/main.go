@@ -40,6 +40,8 @@ type options struct {
 	check   bool
 	replay  string // see rehearse; empty: nothing is replayed
 	version bool
+
+	lastWeek string // a jail: only say what it makes of the last week
 }
 
 // gcPercent is how much garbage there may be compared to what is in use, half of the default. With 161,000 bans that costs a few percent of CPU
@@ -80,6 +82,9 @@ func main() {
 		do = func() error { return check(context.Background(), o, os.Stdout) }
 	case o.replay != "":
 		do = func() error { return rehearse(ctx, o.replay, os.Stdout) }
+	case o.lastWeek != "":
+		stop()
+		do = func() error { return showLastWeek(context.Background(), o, os.Stdout) }
 	case o.reset:
 		stop()
 		do = func() error { return reset(context.Background()) }
@@ -108,6 +113,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.BoolVar(&o.reset, "reset-firewall", false, "remove from the kernel what exile put there, and exit")
 	f.BoolVar(&o.check, "check-config", false, "check the configuration as a start would, and exit")
 	f.StringVar(&o.replay, "replay", "", "run the jails over the past as a `request` of exilectl replay says, and exit")
+	f.StringVar(&o.lastWeek, "last-week", "", "say what the `jail` makes of the log of the last week, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err
