@@ -3,6 +3,7 @@
 package deliver
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,13 +26,23 @@ type Helper struct {
 	Reload      func(ctx context.Context, unit string) error
 }
 
-// Serve reads a request, does what it asks for, and answers. The error says why there is no answer.
+// Serve reads a request, which is a line, does what it asks for, and answers. The error says why there is no answer. If in ends meanwhile,
+// nobody waits for the answer any more, and the run ends, too: the engine will ask again.
 func (h *Helper) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	var r actions.Request
-	limited := io.LimitReader(in, actions.MaxRequest)
-	if err := json.NewDecoder(limited).Decode(&r); err != nil {
+	line, err := bufio.NewReader(io.LimitReader(in, actions.MaxRequest)).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &r)
+	}
+	if err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
+	ctx, gone := context.WithCancelCause(ctx)
+	defer gone(nil)
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		gone(errors.New("exiled-actions has ended"))
+	}()
 	reply := &actions.Reply{}
 	more, err := h.do(ctx, r)
 	if err != nil {

@@ -65,7 +65,9 @@ func (h host) ask(t *testing.T, helper *Helper, r actions.Request) actions.Reply
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := helper.Serve(t.Context(), bytes.NewReader(in), &out); err != nil {
+	open, writer := io.Pipe() // the engine waits for the answer
+	defer writer.Close()
+	if err := helper.Serve(t.Context(), io.MultiReader(bytes.NewReader(append(in, '\n')), open), &out); err != nil {
 		t.Fatal(err)
 	}
 	var reply actions.Reply
@@ -153,6 +155,21 @@ func TestHelperRefuses(t *testing.T) {
 	}
 	if err := helpers[actions.ForProgram].Serve(t.Context(), strings.NewReader("{"), io.Discard); err == nil {
 		t.Error("half a request is answered")
+	}
+}
+
+// TestGone: a run ends when nobody waits for it any more.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, map[string]string{"hangs": "timeout: 10m\nprogram: [/bin/sleep, 600]"})
+	helper := &Helper{Does: actions.ForProgram, Root: h.dir}
+	in, err := json.Marshal(actions.Request{Action: "hangs", Events: []actions.Event{event("")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := helper.Serve(t.Context(), bytes.NewReader(append(in, '\n')), &out); err != nil || !strings.Contains(out.String(), "exiled-actions has ended") {
+		t.Errorf("%s, %v", out.String(), err)
 	}
 }
 
