@@ -202,6 +202,7 @@ func compareWithDaemon(t *testing.T, a arrangement, seed uint64) int {
 // replayed returns the bans of a replay.
 func replayed(rules replay.Rules, log []journal.Entry) (bans []string, count replay.Count) {
 	r := replay.New(rules)
+	r.Explain()
 	for i := range log {
 		r.Observe(rules.Jails, &log[i])
 	}

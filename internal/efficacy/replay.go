@@ -5,11 +5,9 @@ import (
 	"net/netip"
 	"time"
 
+	"exile/internal/replay"
 	"exile/jail"
 )
-
-// lag is how long after a failure a ban acts in a replay. Five seconds instead of one cost 0.7 points.
-const lag = time.Second
 
 // Result is what a detector would have done to a host.
 type Result struct {
@@ -30,8 +28,8 @@ type Ban struct {
 	Duration time.Duration
 }
 
-// replay is a host under a detector: a connection that starts while its address is banned is prevented, and unseen.
-type replay struct {
+// trial is a host under a detector: a connection that starts while its address is banned is prevented, and unseen.
+type trial struct {
 	detector jail.Detector
 	weight   func(Row) int // guesses that the detector is told of; 0 hides the row
 	until    map[netip.Prefix]time.Time
@@ -42,7 +40,7 @@ type replay struct {
 
 // Replay runs a host's attempts through a detector.
 func Replay(h Host, d jail.Detector, weight func(Row) int) (Result, []Ban) {
-	r := replay{detector: d, weight: weight, until: make(map[netip.Prefix]time.Time)}
+	r := trial{detector: d, weight: weight, until: make(map[netip.Prefix]time.Time)}
 	legit := h.judged().legit
 	var res Result
 	prevented := 0
@@ -63,7 +61,7 @@ func Replay(h Host, d jail.Detector, weight func(Row) int) (Result, []Ban) {
 			reached[row.Addr] += count(!banned)
 		}
 		if !banned {
-			heap.Push(&r.pending, seen{row.known().Add(lag), i, row})
+			heap.Push(&r.pending, seen{row.known().Add(replay.Lag), i, row})
 		}
 	}
 	res.Prevented = float64(prevented) / float64(max(res.Attempts, 1))
@@ -96,7 +94,7 @@ func (r Row) known() time.Time {
 }
 
 // catchUp shows the detector what was known at that time.
-func (r *replay) catchUp(now time.Time) {
+func (r *trial) catchUp(now time.Time) {
 	for len(r.pending) > 0 && !r.pending[0].at.After(now) {
 		row := heap.Pop(&r.pending).(seen).row
 		if row.Success {
@@ -111,7 +109,7 @@ func (r *replay) catchUp(now time.Time) {
 	}
 }
 
-func (r *replay) tell(a jail.Attempt) {
+func (r *trial) tell(a jail.Attempt) {
 	r.verdicts = r.detector.Observe(a, r.verdicts[:0])
 	for _, v := range r.verdicts {
 		r.until[v.Prefix] = a.Time.Add(v.Duration)
@@ -120,7 +118,7 @@ func (r *replay) tell(a jail.Attempt) {
 }
 
 // banned reports whether the address, or a network around it, is.
-func (r *replay) banned(a netip.Addr, now time.Time) bool {
+func (r *trial) banned(a netip.Addr, now time.Time) bool {
 	for bits := a.BitLen(); bits >= 24; bits-- {
 		if bits != a.BitLen() && bits != 24 && bits != 48 && bits != 56 && bits != 64 {
 			continue

@@ -20,7 +20,8 @@ type bench struct {
 	wide     map[length]int // how many bans stand, by jail and length
 	lengths  map[uint8]bool // of all prefixes that were ever banned
 	ends     ends
-	reasons  []string
+	explains bool              // reasons are kept
+	reasons  []string          // the first is none
 	known    map[string]uint32 // reasons by their text, while there are few
 }
 
@@ -107,7 +108,7 @@ type past struct {
 }
 
 func newBench() bench {
-	return bench{standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), lengths: make(map[uint8]bool), known: make(map[string]uint32)}
+	return bench{standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), lengths: make(map[uint8]bool), known: make(map[string]uint32), reasons: []string{""}}
 }
 
 func (b *bench) len() int {
@@ -195,8 +196,15 @@ func (b *bench) stands(jail uint16, a netip.Addr, at int64) bool {
 	return false
 }
 
-// reason returns the number of a text.
-func (b *bench) reason(text string) uint32 {
+// reason returns the number of a text, which is only made if it is kept: of a million bans, reasons are most of the memory.
+func (b *bench) reason(text func() string) uint32 {
+	if !b.explains {
+		return 0
+	}
+	return b.keep(text())
+}
+
+func (b *bench) keep(text string) uint32 {
 	if n, ok := b.known[text]; ok {
 		return n
 	}

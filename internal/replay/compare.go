@@ -28,7 +28,11 @@ type Difference struct {
 const maxDifferences = 1000
 
 // Compare begins to compare two runs that have seen nothing yet.
-func Compare(here, there *Replay) *Comparison { return &Comparison{sides: [2]*Replay{here, there}} }
+func Compare(here, there *Replay) *Comparison {
+	here.Explain()
+	there.Explain()
+	return &Comparison{sides: [2]*Replay{here, there}}
+}
 
 // Look compares the bans that were made since the last time. Both runs have seen the same entries.
 func (c *Comparison) Look() {

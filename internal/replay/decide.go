@@ -19,7 +19,7 @@ func (r *Replay) decide(j *Jail, d jail.Decision) {
 	}
 	b := record{
 		key: keyOf(j.number, d.Prefix), at: micro(d.At), until: endOf(d.Until), attempts: int32(d.Failures), offence: int32(d.Offence),
-		reason: r.bench.reason(d.Reason.String()), origin: r.originOf(j, &d),
+		reason: r.bench.reason(d.Reason.String), origin: r.originOf(j, &d),
 	}
 	if r.served(&b) {
 		return
@@ -120,7 +120,7 @@ func (r *Replay) put(b record) {
 func (r *Replay) widen(j *Jail, w jail.Wider, last record) {
 	wide := last
 	wide.key, wide.attempts, wide.offence, wide.origin = keyOf(last.jail, w.Prefix), 0, last.offence, group
-	wide.reason = r.bench.reason(fmt.Sprintf("prefix: stands for %s in it", human.Count(w.Count, "bans")))
+	wide.reason = r.bench.reason(func() string { return fmt.Sprintf("prefix: stands for %s in it", human.Count(w.Count, "bans")) })
 	var covered []key
 	for _, p := range w.Members {
 		k := keyOf(last.jail, p)
@@ -150,7 +150,7 @@ func (r *Replay) applyRecidive(j *Jail, b record) {
 		return
 	}
 	again := record{
-		key: b.key, at: b.at, until: never, attempts: int32(v.Failures), offence: 1, reason: r.bench.reason(v.Reason.String()), origin: recidive,
+		key: b.key, at: b.at, until: never, attempts: int32(v.Failures), offence: 1, reason: r.bench.reason(v.Reason.String), origin: recidive,
 	}
 	again.jail = r.rules.Recidive.number
 	if v.Duration != jail.Permanent {

@@ -14,7 +14,7 @@ import (
 )
 
 // Lines bans as fail2ban does, for comparisons: it counts lines that its filter takes for failures, each address alone, and bans at maxretry of
-// them. What it does was read from fail2ban 1.0.2 (server/failmanager.py, server/filter.py) and seen in runs of it.
+// them. What it does was read from fail2ban 1.0.2 (server/failmanager.py, server/filter.py); TestAsFail2ban compares.
 type Lines struct {
 	Filter   jail.Filter
 	SSHD     bool // the lines are sshd's: those of fail2ban's sshd filter in mode normal count
@@ -269,7 +269,9 @@ func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 	}
 	b := record{
 		key: keyOf(j.number, netip.PrefixFrom(addr, addr.BitLen())), at: micro(e.Time), until: never, attempts: int32(n), offence: 1,
-		reason: r.bench.reason(fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))),
+		reason: r.bench.reason(func() string {
+			return fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))
+		}),
 	}
 	if j.Lines.BanTime != jail.Permanent {
 		b.until = b.at + j.Lines.BanTime.Microseconds()

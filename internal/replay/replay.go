@@ -12,7 +12,7 @@ import (
 )
 
 // Lag is how long after the attempt that decided it a ban begins to stop anybody. A live ban takes some milliseconds; lines that are
-// already under way then still arrive.
+// already under way then still arrive. In the recorded attempts of internal/efficacy, five seconds instead of one cost 0.7 points.
 const Lag = time.Second
 
 // tickEvery is how often a jail hears what time it is, as in the daemon.
@@ -54,7 +54,7 @@ type Ban struct {
 	Until    *time.Time `json:"until"`    // nil: permanent
 	Attempts int        `json:"attempts"` // that led to it
 	Offence  int        `json:"-"`        // 1 is the first
-	Reason   string     `json:"-"`        // for people; names in it are quoted
+	Reason   string     `json:"-"`        // for people; names in it are quoted; empty unless Explain was called
 }
 
 // Replay is a run. It is used from one goroutine.
@@ -90,6 +90,9 @@ func New(rules Rules) *Replay {
 	}
 	return r
 }
+
+// Explain keeps the reasons of bans from now on.
+func (r *Replay) Explain() { r.bench.explains = true }
 
 // Mute says whether what follows only teaches the jails: it bans, but is not counted. It is for the time before the one that is asked for.
 func (r *Replay) Mute(silent bool) {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"exile/internal/replay"
+)
+
+// TestProgress: the line says how far the time of the log has been read, and nothing of it where that is unknown.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	begun := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
+	first := begun.Add(-100 * time.Hour)
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{first.Add(25 * time.Hour), "1000 entries, 500/s, 25 %, 6s left"},
+		{first.Add(100 * time.Hour), "1000 entries, 500/s, 100 %, 0ms left"},
+		{first.Add(200 * time.Hour), "1000 entries, 500/s"}, // the clock of the log was ahead
+		{first, "1000 entries, 500/s"},
+	} {
+		p := newProgress(replay.Request{}, begun)
+		p.first, p.entries = first, 1000
+		if got := p.line(c.at, 2*time.Second); got != c.want {
+			t.Errorf("at %v: %q, want %q", c.at, got, c.want)
+		}
+	}
+	p := newProgress(replay.Request{Until: begun.Add(-50 * time.Hour)}, begun)
+	p.first, p.entries = first, 1000
+	if got, want := p.line(first.Add(25*time.Hour), 2*time.Second), "1000 entries, 500/s, 50 %, 2s left"; got != want {
+		t.Errorf("with an end: %q, want %q", got, want)
+	}
+}
