@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -237,6 +238,32 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%v is not %v", tt.err, tt.want)
 		}
+	}
+}
+
+// A daemon that ends in the middle of a call does not answer it. Its question is asked again; of a command nobody knows.
+func TestStoppingIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, stopping := range []error{control.ErrStopping, fmt.Errorf("ask the loop: %w", context.Canceled)} {
+		t.Run(stopping.Error(), func(t *testing.T) {
+			t.Parallel()
+			h := start(t)
+			c := h.dial(t)
+			h.fake.Fail(stopping)
+			said := make(chan error)
+			go func() {
+				_, err := c.Unban(t.Context(), "", netip.MustParsePrefix("203.0.113.1/32"))
+				said <- err
+			}()
+			for len(h.fake.Commands()) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			h.stop()
+			if err := <-said; err == nil || !strings.Contains(err.Error(), "the command may have been carried out") {
+				t.Errorf("error %v, want that nobody knows", err)
+			}
+			h.serve(t)
+		})
 	}
 }
 

@@ -17,7 +17,14 @@ var (
 	ErrInvalid    = errors.New("invalid argument")
 	ErrConfig     = errors.New("configuration is invalid")
 	ErrBackend    = errors.New("the kernel refused")
+	ErrStopping   = errors.New("exiled is stopping")
 )
+
+// Unanswered reports whether the daemon could not answer because it ends. A face then says nothing: its caller sees the end of
+// the connection as after a kill, and asks the next daemon or says that a command may have been carried out.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrStopping) || errors.Is(err, context.Canceled)
+}
 
 // Origin says where a ban came from.
 type Origin string

@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
-)
 
-// errStopped is the answer to requests that come too late.
-var errStopped = errors.New("exiled is stopping")
+	"exile/internal/control"
+)
 
 // inbox is how other goroutines reach the loop.
 type inbox struct {
@@ -28,7 +26,7 @@ func (i *inbox) ask(ctx context.Context, f func(life context.Context)) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-i.closed:
-		return errStopped
+		return control.ErrStopping
 	}
 }
 
@@ -58,6 +56,6 @@ func stoppedUnless(said <-chan error) error {
 	case err := <-said:
 		return err
 	default:
-		return errStopped
+		return control.ErrStopping
 	}
 }

@@ -107,7 +107,7 @@ func (c *connection) read() (m message, err error) {
 // answer carries out a call. An error ends the connection.
 func (c *connection) answer(ctx context.Context, m message) error {
 	out, err := c.call(ctx, m)
-	if errors.Is(err, errGone) {
+	if errors.Is(err, errGone) || control.Unanswered(err) {
 		return err
 	}
 	r := reply{Parameters: out}

@@ -96,6 +96,23 @@ func TestClient(t *testing.T) {
 	}, f, c)
 }
 
+// A daemon that ends in the middle of a call does not answer it.
+func TestStoppingIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, stopping := range []error{control.ErrStopping, context.Canceled} {
+		f := fake(1)
+		_, path := serve(t, f)
+		c, err := Dial(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Fail(stopping)
+		if _, err := c.Unban(t.Context(), "", netip.MustParsePrefix("192.0.2.1/32")); !errors.Is(err, errUnanswered) {
+			t.Errorf("%v: the client says %v, want that there was no answer", stopping, err)
+		}
+	}
+}
+
 func compare(t *testing.T, what any, ask func(control.Reader) (any, error), f, c control.Reader) {
 	t.Helper()
 	want, wantErr := ask(f)

@@ -23,11 +23,15 @@ func errorNames() []errorName {
 		{control.ErrBackend, BusName + ".BackendFailed"},
 		{control.ErrInvalid, bus.InvalidArgs},
 		{context.DeadlineExceeded, bus.Timeout},
+		{control.ErrStopping, bus.NoReply},
 	}
 }
 
 // NameOf is the name of an error on the bus; empty: it has none.
 func NameOf(err error) string {
+	if control.Unanswered(err) {
+		return bus.NoReply
+	}
 	for _, n := range errorNames() {
 		if errors.Is(err, n.err) {
 			return n.name

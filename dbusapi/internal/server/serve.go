@@ -131,10 +131,10 @@ func (c *Call) reply(out []any) {
 }
 
 func (c *Call) fail(err error) {
-	if c.silent {
+	e := c.Error(err)
+	if c.silent || e.Name == bus.NoReply { // that the bus says itself when the connection has ended
 		return
 	}
-	e := c.Error(err)
 	headers := map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldReplySerial: dbus.MakeVariant(c.serial),
 		dbus.FieldErrorName:   dbus.MakeVariant(e.Name),
