@@ -23,15 +23,15 @@ func (j *job) actions() *refusal {
 			}
 			j.ban(c, v.at)
 		case useMail:
-			j.left(v.at, "exile sends no mail: the action "+quoted(c.name), "exilectl history and exilectl monitor show bans")
+			j.left(v.at, "mail is not moved: the action "+quoted(c.name), "write mail: into a file of /etc/exile/actions.d, see exiled-actions.service(8)")
 		case useReport:
-			j.left(v.at, "exile reports to nobody: the action "+quoted(c.name), "exilectl monitor --json=short tells programs of bans")
+			j.left(v.at, "reports are not moved: the action "+quoted(c.name), "write a file of /etc/exile/actions.d, see exiled-actions.service(8)")
 		case useElsewhere:
 			others = true
-			j.left(v.at, "exile bans in the kernel only: the action "+quoted(c.name), "behind a proxy, addresses of clients never reach the kernel")
+			j.left(v.at, "what bans elsewhere is not moved: the action "+quoted(c.name), "for a server behind a proxy, see deny_list and cloudflare in exiled-actions.service(8)")
 		case useOwn:
 			others = true
-			j.left(v.at, j.ownAction(c), "exilectl monitor --json=short tells programs of bans")
+			j.left(v.at, j.ownAction(c), "write a file of /etc/exile/actions.d, see exiled-actions.service(8)")
 		case useNothing:
 		}
 	}
