@@ -20,8 +20,18 @@ func (f *file) isFilter() bool { return path.Base(path.Dir(f.name)) == FilterDir
 // filters are the files in which root replaces or adds filters.
 type filters []file
 
-// load returns the filter of that name. It returns nil if no such filter exists.
+// load returns the filter of that name for a jail. It returns nil if no such filter exists.
 func (own filters) load(name string) (*services.Service, error) {
+	s, err := own.find(name)
+	if err != nil || s == nil || len(s.Framable()) == 0 {
+		return s, err
+	}
+	return nil, fmt.Errorf("%s: with the pattern %s, whoever is read can have others banned: change it, or accept that with framable: accepted",
+		s.File, strings.Join(s.Framable(), ", "))
+}
+
+// find returns the filter of that name. It returns nil if no such filter exists.
+func (own filters) find(name string) (*services.Service, error) {
 	for i := range own {
 		if path.Base(own[i].name) == name+services.Suffix {
 			return services.Parse(own[i].name, own[i].data)
@@ -50,7 +60,7 @@ func (s Sources) Filter(name string) (*services.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := filters(own).load(name)
+	found, err := filters(own).find(name)
 	if found == nil && err == nil {
 		err = fmt.Errorf("filter %q: there is no such filter; \"exilectl list-filters\" shows those there are", name)
 	}

@@ -30,6 +30,7 @@ type Service struct {
 	Sender      Sender   // whose lines in the journal are the service's
 	Stdout      bool     // lines that the units print count, too: the service writes no line feed that a client sent
 
+	framable []string // patterns with which a client can have others banned, and nobody said that it cannot
 	patterns []pattern
 	ignore   []matcher
 	alone    bool // a process of the service serves many connections
@@ -83,6 +84,7 @@ type patternLine struct {
 	Unknown  bool     `yaml:"unknown"`
 	Match    string   `yaml:"match"`
 	Excludes excludes `yaml:"excludes"`
+	Framable string   `yaml:"framable"`
 	line     int
 }
 
@@ -112,7 +114,7 @@ type sample struct {
 func (l *patternLine) UnmarshalYAML(n *yaml.Node) error {
 	type plain patternLine
 	l.line = n.Line
-	return decode(n, (*plain)(l), "name", "kind", "mode", "unknown", "match", "excludes")
+	return decode(n, (*plain)(l), "name", "kind", "mode", "unknown", "match", "excludes", "framable")
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.
@@ -237,6 +239,9 @@ func (s *Service) compile(d *document) error {
 			continue
 		}
 		s.patterns = append(s.patterns, p)
+		if l.Framable == found {
+			s.framable = append(s.framable, l.Name)
+		}
 	}
 	for _, line := range d.Ignore {
 		m, err := newMatcher(line.match)

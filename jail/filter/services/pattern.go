@@ -40,9 +40,11 @@ type tag struct {
 	safe  bool   // the service itself wrote the text
 }
 
-// The forms of time stamps that services write: ISO 8601, nginx and Go, C's asctime, BIND, MariaDB, and the common log format.
+// The forms of time stamps that services write: ISO 8601, nginx and Go, C's asctime, BIND, MariaDB, the common log format, Domino, and monit's
+// with the zone in front.
 const stamps = `\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{2,5})?` +
-	`|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?` +
+	`|(?:[A-Z]{3,5} )?(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?` +
+	`|\d\d[-/]\d\d[-/]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?` +
 	`|\d\d[-/][A-Z][a-z]{2}[-/]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?` +
 	`|\d{6} {1,2}\d{1,2}:\d\d:\d\d|\d{9,10}(?:\.\d{1,9})?`
 
@@ -91,7 +93,7 @@ func newPattern(l *patternLine) (pattern, error) {
 	if err := l.words(p.mode); err != nil {
 		return p, err
 	}
-	if err := check(l.Match, l.Excludes.User); err != nil {
+	if err := l.safe(); err != nil {
 		return p, err
 	}
 	m, err := newMatcher(l.Match)
@@ -117,6 +119,23 @@ func (l *patternLine) words(mode string) error {
 		return errors.New("excludes: must say which characters the user cannot have, and because: of what")
 	}
 	return nil
+}
+
+// The values of framable: with such a pattern a client can have others banned. For a jail somebody must have accepted that.
+const (
+	found    = "found" // by import-fail2ban
+	accepted = "accepted"
+)
+
+// safe reports why a client could have others banned with a pattern, unless the file says that this is known.
+func (l *patternLine) safe() error {
+	switch l.Framable {
+	case "":
+		return check(l.Match, l.Excludes.User)
+	case found, accepted:
+		return namesOf(l.Match)
+	}
+	return fmt.Errorf("framable: %q must be accepted, or be left out", l.Framable)
 }
 
 // IsMode reports whether that is a mode.
