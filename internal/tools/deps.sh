@@ -33,6 +33,7 @@ need='
 /usr/share/cockpit/static/login.html      cockpit-ws             cockpit-ws
 /usr/bin/cockpit-bridge                   cockpit-bridge         cockpit-bridge
 /usr/bin/qemu-s390x                       qemu-user              qemu-user
+/usr/bin/python3                          python3                python3
 '
 # Servers that the tests attack, as Debian configures them. It installs only one for FTP: the tests unpack the other's package by themselves.
 attacked='
@@ -58,6 +59,10 @@ missing() { # COLUMN
 	[ -n "$pam_systemd" ] || case $1 in deb) echo libpam-systemd ;; rpm) echo systemd-pam ;; esac
 }
 
+# Debian's packages of fail2ban are compared with, and not installed.
+if [ -e /usr/bin/apt-get ] && [ "$(id -u)" = 0 ]; then
+	"$(dirname "$0")"/fail2ban.sh
+fi
 packages=$(missing deb)
 [ -n "$packages" ] || [ ! -e "$unpacked" ] || exit 0
 if [ "$(id -u)" != 0 ]; then

@@ -1,0 +1,27 @@
+#!/bin/sh
+# fail2ban.sh: puts the fail2ban packages of two Debians into /var/cache/exile/fail2ban/SUITE, unpacked and not installed, for tests that compare
+# with them. Nothing of them is started. It is silent, and works offline when they are there.
+#
+# If Debian's archive cannot be reached, it says so loudly, and the tests skip.
+set -eu
+to=/var/cache/exile/fail2ban
+for suite in bookworm trixie; do
+	[ ! -d "$to/$suite" ] || continue
+	mkdir -p "$to"
+	new=$(mktemp -d "$to/new.XXXXXX")
+	trap 'rm -rf "$new"' EXIT
+	trap 'exit 130' INT TERM
+	mkdir -p "$new/lists/partial" "$new/cache/archives/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" >"$new/sources.list"
+	apt="apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=$new/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$new/lists -o Dir::Cache=$new/cache"
+	# shellcheck disable=SC2086 # one word per option
+	if ! { $apt update && (cd "$new" && $apt download fail2ban); } >"$new/log" 2>&1; then
+		tail -n 5 "$new/log" >&2
+		echo "SKIPPED, NOTHING IS COMPARED WITH fail2ban OF DEBIAN $suite: its archive cannot be reached" >&2
+		exit 0
+	fi
+	dpkg-deb -x "$new"/fail2ban_*.deb "$new/root"
+	chmod 755 "$new/root"
+	mv "$new/root" "$to/$suite"
+	rm -rf "$new"
+done
