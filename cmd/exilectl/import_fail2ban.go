@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/fail2ban"
 	"exile/internal/human"
@@ -37,7 +38,7 @@ func newImportFail2banCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", "/", "Read below `DIR` instead of /")
-	cmd.Flags().StringVar(&output, "output", "", "Write `DIR`/fail2ban.yaml and DIR/fail2ban-bans.json instead of the standard output")
+	cmd.Flags().StringVar(&output, "output", "", "Write `DIR`/fail2ban.yaml, the filters that were translated, and DIR/fail2ban-bans.json instead of the standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "Take jails that are not enabled, too, and leave them off")
 	completeFlag(cmd, "root", completeFiles)
 	completeFlag(cmd, "output", completeFiles)
@@ -112,6 +113,9 @@ func (o *options) sayImported(r *fromFail2ban, output string) error {
 	for _, file := range written {
 		o.note(c, "Wrote %s.", file)
 	}
+	if n := len(r.Files); n > 0 && output != "" {
+		o.note(c, "Wrote %s in %s.", human.Count(n, "filters"), filtersBeside(output))
+	}
 	if len(written) > 1 {
 		o.note(c, "When exiled runs with the configuration, carry the bans over: exilectl import %s", written[1])
 	}
@@ -150,7 +154,37 @@ func (f *fromFail2ban) write(dir string) (written []string, err error) {
 		}
 		written = append(written, file)
 	}
-	return written, nil
+	return written, writeFilters(f.Result, dir)
+}
+
+// writeFilters writes the filters that were translated, and names their files in the report.
+func writeFilters(r *fail2ban.Result, output string) error {
+	dir := filtersBeside(output)
+	if len(r.Files) > 0 {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return failure(err, "write %s", dir)
+		}
+	}
+	for name, text := range r.Files {
+		file := filepath.Join(dir, name+services.Suffix)
+		if err := replaceFile(file, text); err != nil {
+			return failure(err, "write %s", file)
+		}
+	}
+	for i := range r.Filters {
+		if f := &r.Filters[i]; f.Action == fail2ban.Translated {
+			f.Filter = filepath.Join(dir, f.Filter+services.Suffix)
+		}
+	}
+	return nil
+}
+
+// filtersBeside is the folder of filters that belongs to one of drop-ins.
+func filtersBeside(output string) string {
+	if filepath.Base(output) == "exile.yaml.d" {
+		output = filepath.Dir(output)
+	}
+	return filepath.Join(output, config.FilterDir)
 }
 
 // imported is the report for programs.
@@ -209,7 +243,7 @@ func jailsOf(n fail2ban.Note) string {
 func totals(r *fromFail2ban) string {
 	moved := 0
 	for _, j := range r.Jails {
-		if j.Action == fail2ban.Mapped {
+		if j.Action != fail2ban.Refused {
 			moved++
 		}
 	}

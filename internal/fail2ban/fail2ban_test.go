@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"exile/internal/config"
+	"exile/jail/filter/services"
 )
 
 // ships are the filters of the tests, whatever else ships with exile.
@@ -45,6 +47,11 @@ func TestMove(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := moved(t, filesOf(a), strings.Contains(string(txtar.Format(a)), "\n-- all --\n"))
+			for name := range got {
+				if strings.HasSuffix(name, services.Suffix) && !slices.ContainsFunc(a.Files, func(f txtar.File) bool { return f.Name == name }) {
+					t.Errorf("%s is not in the archive", name)
+				}
+			}
 			for i, f := range a.Files {
 				if want, ok := got[f.Name]; ok {
 					if diff := cmp.Diff(want, string(f.Data)); diff != "" && os.Getenv("UPDATE_SCRIPTS") == "" {
@@ -79,7 +86,7 @@ func mustMove(t *testing.T, files fs.FS, all bool) *Result {
 func moved(t *testing.T, files fs.FS, all bool) map[string]string {
 	t.Helper()
 	r := mustMove(t, files, all)
-	if _, err := config.Parse("fail2ban.yaml", []byte(r.YAML)); err != nil {
+	if _, err := config.ParseWith("fail2ban.yaml", []byte(r.YAML), r.Files); err != nil {
 		t.Errorf("what was written does not load: %v\n%s", err, r.YAML)
 	}
 	var report strings.Builder
@@ -98,7 +105,11 @@ func moved(t *testing.T, files fs.FS, all bool) map[string]string {
 	for _, j := range r.Jails {
 		_ = enc.Encode(j)
 	}
-	return map[string]string{"yaml": r.YAML, "report": report.String(), "json": rows.String()}
+	out := map[string]string{"yaml": r.YAML, "report": report.String(), "json": rows.String()}
+	for name, text := range r.Files {
+		out[name+services.Suffix] = text
+	}
+	return out
 }
 
 // sectionsOf returns a file of so many jails.

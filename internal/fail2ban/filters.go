@@ -19,6 +19,11 @@ func (j *job) choose() *refusal {
 	mode := cmp.Or(f.options["mode"], "normal")
 	m := meaningOf(f.name, mode)
 	row, no := j.filterRow(f.name, m)
+	if no != nil {
+		if t := j.translate(f, at); t != nil {
+			return j.useTranslation(f.name, t, no)
+		}
+	}
 	j.addFilter(row)
 	if no != nil {
 		no.at = at
@@ -80,16 +85,44 @@ func (j *job) filterRow(name string, m meaning) (Filter, *refusal) {
 	return row, &refusal{reason: "there is no filter for " + quoted(name) + " yet", advice: newFilter(name)}
 }
 
+// useTranslation has the jail read with a filter that was translated. What else there is here was found before.
+func (j *job) useTranslation(name string, t *translation, other *refusal) *refusal {
+	row := Filter{Name: name, Action: Translated, Filter: t.name, Reason: t.reason}
+	for _, n := range t.notes {
+		j.say(n.Kind, n.At, "the filter "+quoted(name)+": "+n.Text, n.Advice)
+	}
+	if t.no != nil {
+		row.Action, row.Filter, row.Reason = Refused, "", t.no.reason
+		j.addFilter(row)
+		return &refusal{t.no.at, "the filter " + quoted(name) + " was not translated: " + t.no.reason, cmp.Or(t.no.advice, other.advice)}
+	}
+	if t.framable {
+		row.Reason = strings.TrimPrefix(row.Reason+"; "+framable, "; ")
+	}
+	j.addFilter(row)
+	j.changed(t.from.at, "the filter "+quoted(name)+" was translated, into filters.d/"+t.name+services.Suffix, instead(other.advice))
+	j.filter, j.service, j.translation = t.name, t.service, t
+	if j.filter != j.exileName() {
+		j.set("filter", scalar(j.filter))
+	}
+	j.mover.files[t.name] = t.text
+	return nil
+}
+
+// instead is advice that names a filter of exile.
+func instead(advice string) string {
+	if !strings.Contains(advice, "may do the same") {
+		return ""
+	}
+	return advice
+}
+
+// framable is what jails with a filter are off for.
+const framable = "with it a client can have others banned: no jail reads with it until its file says framable: accepted, or the pattern is safe"
+
 // foreign says why a filter that is not fail2ban's stays behind, and what there is instead.
 func (j *job) foreign(name string) *refusal {
 	no := &refusal{reason: "there is no filter " + quoted(name), advice: newFilter(name)}
-	for _, suffix := range []string{".conf", ".local"} {
-		file := path.Join(j.setup.dir, "filter.d", path.Base(name)+suffix)
-		if j.setup.exists(file) {
-			no.reason = quoted(name) + " is a filter of your own, in " + quoted(j.setup.shown(file)) + "; these are not translated yet"
-			break
-		}
-	}
 	if ours := cmp.Or(similar[name], name); slices.Contains(j.options.Filters, ours) {
 		no.advice = "exile's filter " + ours + " may do the same: exilectl enable " + ours
 	} else if ours == recidive {
@@ -112,7 +145,7 @@ func (j *job) once(at Place) *refusal {
 
 func (m *mover) addFilter(row Filter) {
 	for i, f := range m.result.Filters {
-		if f.Name == row.Name {
+		if f.Name == row.Name && (f.Filter == row.Filter || f.Action == Refused || row.Action == Refused) {
 			if f.Action == Refused {
 				m.result.Filters[i] = row // another mode of it is there
 			}

@@ -3,15 +3,18 @@ package fail2ban
 import (
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 )
 
-// source is one jail as fail2ban sees it.
+// source is one jail as fail2ban sees it, or what a filter says of itself.
 type source struct {
-	setup *Setup
-	name  string
-	used  map[string]bool // keys that others refer to
+	setup  *Setup
+	name   string
+	used   map[string]bool  // keys that others refer to
+	given  map[string]value // of the filter's name, in the jail: they win over all else
+	prefix string           // what stands for the prefix of syslog's lines; empty: what common.conf says
 }
 
 // The limits of interpolation: Python's own, and those on the bytes that are put together for one value and for all.
@@ -26,11 +29,17 @@ var errTooMuch = errors.New("it refers to too many other values")
 
 // get returns a value with all %(key)s replaced: the jail's own, or that of [DEFAULT].
 func (s *source) get(key string) (v value, ok bool, err error) {
-	v, own := s.setup.sections[s.name][key]
+	v, own := s.given[key]
+	if !own {
+		v, own = s.setup.sections[s.name][key]
+	}
 	if !own {
 		if v, ok = s.setup.defaults[key]; !ok {
 			return v, false, nil
 		}
+	}
+	if s.isPrefix(key, v) {
+		v.text = s.prefix
 	}
 	left := min(maxWork, s.setup.work)
 	before := left
@@ -100,9 +109,9 @@ func (s *source) lookup(name string) (string, bool) {
 	case "fail2ban_confpath":
 		return s.setup.shown(s.setup.dir), true
 	}
-	in := s.setup.sections[s.name]
+	in, own := s.setup.sections[s.name], s.given
 	if where, key, ok := strings.Cut(name, "/"); ok {
-		name = key
+		name, own = key, nil
 		switch where {
 		case "known":
 			in = s.setup.known[s.name]
@@ -113,9 +122,20 @@ func (s *source) lookup(name string) (string, bool) {
 		}
 	}
 	s.used[name] = true
-	v, ok := in[name]
+	v, ok := own[name]
+	if !ok {
+		v, ok = in[name]
+	}
 	if !ok {
 		v, ok = s.setup.defaults[name]
 	}
+	if s.isPrefix(name, v) {
+		v.text = s.prefix
+	}
 	return v.text, ok
+}
+
+// isPrefix reports whether a value is the prefix of syslog's lines, and not one that somebody wrote in its place.
+func (s *source) isPrefix(key string, v value) bool {
+	return s.prefix != "" && key == "__prefix_line" && path.Base(v.at.File) == "common.conf"
 }

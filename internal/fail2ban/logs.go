@@ -29,8 +29,12 @@ func (j *job) logs() {
 		}
 		return
 	}
-	if v.stock {
+	if v.stock && j.translation == nil {
 		j.all(v.at, "exile's filters know what to read: the logs that fail2ban comes with were not taken")
+		return
+	}
+	if j.translation != nil {
+		j.translatedLogs(v)
 		return
 	}
 	if j.service == nil || j.service.Form != services.Line {
@@ -44,10 +48,17 @@ func (j *job) logs() {
 	}
 }
 
+// translatedLogs moves what a filter that was translated reads: it knows no logs by itself.
+func (j *job) translatedLogs(v value) {
+	if paths := j.paths(v); len(paths) > 0 {
+		j.set("logpath", list(unique(paths)))
+	}
+}
+
 // edited says that files are taken for fail2ban's own, if they give a jail that is moved a logpath of a kind that is rare there.
 func (j *job) edited() {
 	v, ok := j.setup.sections[j.name]["logpath"]
-	if !ok || !v.stock || j.filter == recidive {
+	if !ok || !v.stock || j.filter == recidive || j.translation != nil {
 		return
 	}
 	for w := range strings.FieldsSeq(v.text) {
@@ -67,7 +78,7 @@ func isJournal(backend string) bool {
 // reads reports whether the filter is for logs of that name. nginx's error log, for one, begins a line where a client wants, so what reads the
 // access log must not read that.
 func (j *job) reads(path string) bool {
-	if j.service == nil || j.service.Form != services.Line {
+	if j.service == nil || j.service.Form != services.Line || j.translation != nil {
 		return true
 	}
 	return slices.ContainsFunc(j.service.LogPath, func(known string) bool { return kindOfLog(known) == kindOfLog(path) })

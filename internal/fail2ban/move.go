@@ -20,9 +20,9 @@ type Options struct {
 // Filter is what became of a filter.
 type Filter struct {
 	Name   string `json:"name"`
-	Action string `json:"action"` // Mapped or Refused
+	Action string `json:"action"` // Mapped, Translated or Refused
 	Filter string `json:"filter"` // the name of ours; empty: none
-	Reason string `json:"reason"` // why it was refused
+	Reason string `json:"reason"` // why it was refused, or what of it was
 }
 
 // Jail is what became of a jail.
@@ -35,8 +35,9 @@ type Jail struct {
 
 // The values of Action.
 const (
-	Mapped  = "mapped"
-	Refused = "refused"
+	Mapped     = "mapped"
+	Translated = "translated" // the filter is a file of its own
+	Refused    = "refused"
 )
 
 // Result is the configuration in exile's words.
@@ -44,8 +45,9 @@ type Result struct {
 	Filters []Filter
 	Jails   []Jail
 	Notes   []Note
-	Off     int    // jails that are not enabled and were left out
-	YAML    string // a drop-in of exile.yaml
+	Off     int               // jails that are not enabled and were left out
+	YAML    string            // a drop-in of exile.yaml
+	Files   map[string]string // the filters that were translated, by name
 
 	config *config.Config    // what YAML is
 	names  map[string]string // of the jails that are on here, by those in fail2ban
@@ -64,6 +66,9 @@ type mover struct {
 	spared   map[string]string // what [DEFAULT] says of who is not banned
 	tried    int               // jails that have a filter here
 	more     int               // notes that are not in the result
+	files    map[string]string // the filters that were translated, by name
+
+	translated map[string]*translation // by what the jails say of them
 }
 
 // word is a key of exile's with its value in YAML, entry a jail.
@@ -75,11 +80,18 @@ type entry struct {
 }
 
 // Move says a configuration in exile's words. The error is a mistake in this package: what it writes must load.
-func Move(s *Setup, o Options) (*Result, error) {
-	m := &mover{
+func Move(s *Setup, o Options) (*Result, error) { return newMover(s, o).move() }
+
+func newMover(s *Setup, o Options) *mover {
+	return &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
+		files: map[string]string{}, translated: map[string]*translation{},
+		result: Result{names: map[string]string{}},
 	}
-	m.result.names = make(map[string]string)
+}
+
+func (m *mover) move() (*Result, error) {
+	s := m.from
 	for _, n := range s.notes {
 		m.note(n)
 	}
@@ -97,8 +109,9 @@ func Move(s *Setup, o Options) (*Result, error) {
 	m.sshd()
 	m.result.YAML = render(m.backend(), m.defaults, m.jails)
 	m.report()
+	m.result.Files = m.files
 	var err error
-	if m.result.config, err = config.Parse("fail2ban.yaml", []byte(m.result.YAML)); err != nil {
+	if m.result.config, err = config.ParseWith("fail2ban.yaml", []byte(m.result.YAML), m.files); err != nil {
 		return nil, fmt.Errorf("what was written does not load: %w", err)
 	}
 	if len(m.result.YAML) > maxFile {
@@ -158,9 +171,16 @@ func (m *mover) jail(name string) {
 		return
 	}
 	row := Jail{Name: name, Enabled: on, Action: Mapped}
-	if no := j.move(on); no != nil {
+	no := j.move(on)
+	switch {
+	case no != nil:
 		row.Action, row.Reason = Refused, no.reason
 		j.left(no.at, "the jail was not moved: "+no.reason, no.advice)
+	case j.translation != nil:
+		row.Action = Translated
+		if j.translation.framable && on {
+			row.Reason = "it is off: " + framable
+		}
 	}
 	j.unknown()
 	m.result.Jails = append(m.result.Jails, row)
@@ -181,6 +201,8 @@ type job struct {
 	bans    []call            // the actions that ban
 	words   []word
 	start   Place // where the jail is turned on
+
+	translation *translation // of its filter; nil: it has a counterpart
 }
 
 // enabled reports whether fail2ban would run the jail, and whether anything says so.
@@ -220,14 +242,23 @@ func (j *job) move(on bool) *refusal {
 		return &refusal{j.start, "exile has a jail " + e.name + " by then", "write the jail by hand, see exile.yaml(5)"}
 	}
 	e.words = append([]word{{"enabled", "true"}}, j.words...)
-	cfg, err := config.Parse("", []byte(render("", nil, []entry{e})))
+	cfg, err := config.ParseWith("", []byte(render("", nil, []entry{e})), j.acceptedFilter())
 	if err != nil {
 		return &refusal{j.start, problemOf(err), "change the value, or write the jail by hand, see exile.yaml(5)"}
 	}
+	on = on && (j.translation == nil || !j.translation.framable)
 	e.words[0].text = fmt.Sprint(on)
 	j.jails = append(j.jails, e)
 	j.moved(cfg, e.name, on)
 	return nil
+}
+
+// acceptedFilter is the filter of the jail, if it was translated, for a look at the rest of the jail.
+func (j *job) acceptedFilter() map[string]string {
+	if j.translation == nil {
+		return nil
+	}
+	return map[string]string{j.filter: strings.ReplaceAll(j.translation.text, "framable: found", "framable: accepted")}
 }
 
 const (

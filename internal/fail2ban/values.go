@@ -161,6 +161,18 @@ func untilBracket(s string) (inner, rest string) {
 	return s, ""
 }
 
+// inBrackets are the options as they can be written behind the name.
+func (c *call) inBrackets() string {
+	if len(c.keys) == 0 {
+		return ""
+	}
+	var words []string
+	for _, key := range c.keys {
+		words = append(words, key+`="`+c.options[key]+`"`)
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
 var option = regexp.MustCompile(`([\w?-]+)\s*=\s*("[^"]*"|'[^']*'|[^,]*)`)
 
 func (c *call) set(inner string) {
