@@ -202,7 +202,7 @@ func (w *translator) make() *refusal {
 		seen[p.match] = true
 	}
 	if len(w.made) == 0 {
-		return &refusal{w.at, w.left[len(w.left)-1], w.notes[len(w.notes)-1].Advice}
+		return w.nothing()
 	}
 	for _, e := range w.ignored {
 		match, err := python.Print(w.front(e.nodes, false))

@@ -305,3 +305,36 @@ func FuzzMove(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a filter holds, what it becomes loads, or it is refused.
+func FuzzTranslate(f *testing.F) {
+	a, err := txtar.ParseFile("testdata/filters.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range a.Files {
+		if strings.HasPrefix(file.Name, "etc/fail2ban/filter.d/") {
+			f.Add(string(file.Data))
+		}
+	}
+	f.Add("[Definition]\nprefregex = ^<F-MLFID>\\d+</F-MLFID> <F-CONTENT>a.*</F-CONTENT>$\nfailregex = ^a (?i:b)<SUBNET>\\s$\n  <F-ID>x<IP4></F-ID>\ndatepattern = ^[^:]+: ({DATE})\n  %%d{EPOCH}")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Read(fstest.MapFS{
+			"f/jail.local":           {Data: []byte("[x]\nenabled = true\nlogpath = /var/log/x\n[y]\nenabled = true\nfilter = x[a=b]\nbackend = systemd\n")},
+			"f/filter.d/x.conf":      {Data: []byte(text)},
+			"f/filter.d/common.conf": {Data: []byte("[DEFAULT]\n__prefix_line = x\n_daemon = y\n")},
+		}, "f")
+		if err != nil {
+			return
+		}
+		r, err := Move(s, Options{Filters: ships()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range r.Jails {
+			if j.Action == Mapped || j.Action == Refused && strings.Contains(j.Reason, "does not load") {
+				t.Errorf("%s: %s, %s", j.Name, j.Action, j.Reason)
+			}
+		}
+	})
+}

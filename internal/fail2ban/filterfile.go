@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"exile/internal/fail2ban/python"
 	"exile/jail/filter/services"
 )
 
@@ -35,7 +36,7 @@ func (w *translator) finish(t *translation, name, dir string) *refusal {
 		if p.framable != "" {
 			t.framable = true
 			w.changed(w.at, fmt.Sprintf("%s can be turned against others: %s", p.name, p.framable),
-				"write the pattern in filters.d/"+t.name+services.Suffix+" so that no text of a client is before the address or, up to $, behind it; see exile.yaml(5)")
+				w.instead(p, t.name))
 		}
 	}
 	if why, ok := forged[name]; ok {
@@ -44,6 +45,28 @@ func (w *translator) finish(t *translation, name, dir string) *refusal {
 	}
 	t.reason, t.notes = strings.Join(w.left, "; "), w.notes
 	return nil
+}
+
+// instead advises what to write in place of a pattern with which clients can have others banned.
+func (w *translator) instead(p pattern, file string) string {
+	at := slices.IndexFunc(p.nodes, isHost)
+	end := &python.Node{Op: python.End}
+	// What stands behind the address is often there by habit only.
+	for last := len(p.nodes); last > at; last-- {
+		if last < len(p.nodes) && !isLoose(p.nodes[last]) {
+			break
+		}
+		match, err := python.Print(append(slices.Clone(p.nodes[:last]), end))
+		if err == nil && services.Check(match) == nil {
+			return "if lines end there, write " + match
+		}
+	}
+	return "write the pattern in filters.d/" + file + services.Suffix + " so that no text of a client is before the address or, up to $, behind it; see exile.yaml(5)"
+}
+
+// isLoose reports whether a part may be left out at the end of a pattern, because it may be empty.
+func isLoose(n *python.Node) bool {
+	return n.Op == python.Repeat && n.Min == 0 || n.Op == python.End || n.Op == python.Edge
 }
 
 // forged are filters for logs in which a client can write whole lines.

@@ -23,6 +23,11 @@ func (j *job) logs() {
 	if !ok || j.filter == recidive {
 		return
 	}
+	if isJournal(backend.text) && j.translation != nil && len(j.service.Units) == 0 && !slices.ContainsFunc(j.words, func(w word) bool { return w.key == "units" }) {
+		j.all(v.at, "where nothing says whose lines in the journal a filter reads, the logpath is read, which fail2ban does not read with backend = systemd")
+		j.translatedLogs(v)
+		return
+	}
 	if isJournal(backend.text) {
 		if !v.stock {
 			j.changed(v.at, "this logpath was not taken: with backend = systemd fail2ban does not read it either", "")

@@ -69,6 +69,7 @@ type mover struct {
 	files    map[string]string // the filters that were translated, by name
 
 	translated map[string]*translation // by what the jails say of them
+	patterns   int                     // how many more may be translated
 }
 
 // word is a key of exile's with its value in YAML, entry a jail.
@@ -85,7 +86,7 @@ func Move(s *Setup, o Options) (*Result, error) { return newMover(s, o).move() }
 func newMover(s *Setup, o Options) *mover {
 	return &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
-		files: map[string]string{}, translated: map[string]*translation{},
+		files: map[string]string{}, translated: map[string]*translation{}, patterns: maxPatterns,
 		result: Result{names: map[string]string{}},
 	}
 }

@@ -107,7 +107,7 @@ func TestTranslatedLikeFail2ban(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			m, _ := movePackage(t, suite)
-			compare(t, m, suite)
+			compareAll(t, m, suite)
 		})
 	}
 }
@@ -119,7 +119,7 @@ type trial struct {
 	lines []string // the messages, of syslog lines
 }
 
-func compare(t *testing.T, m *mover, suite string) {
+func compareAll(t *testing.T, m *mover, suite string) {
 	t.Helper()
 	dir, root := t.TempDir(), filepath.Join(packages, suite)
 	args := []string{"-c", compareScript, filepath.Join(root, "etc/fail2ban")}

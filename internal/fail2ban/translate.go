@@ -58,6 +58,9 @@ type pattern struct {
 	samples     []sample
 }
 
+// maxPatterns is how many patterns are translated for all jails together. To try them takes time.
+const maxPatterns = 2000
+
 // translate translates a filter. It returns nil if there is no such filter.
 func (j *job) translate(f call, at Place) *translation {
 	own := j.ownLog()
@@ -76,9 +79,12 @@ func (j *job) translate(f call, at Place) *translation {
 		return t
 	}
 	defer def.done(j.setup)
-	w := &translator{def: def, name: f.name, options: f.inBrackets(), own: own, at: Place{File: j.setup.shown(path.Join(j.setup.dir, "filter.d", f.name+".conf"))}}
+	w := &translator{notes: def.setup.notes, def: def, name: f.name, options: f.inBrackets(), own: own, at: Place{File: j.setup.shown(path.Join(j.setup.dir, "filter.d", f.name+".conf"))}}
 	t.from = w
-	t.no = w.read()
+	if t.no = w.read(); len(w.found)+len(w.ignored) > j.patterns {
+		t.no = &refusal{w.at, fmt.Sprintf("the filters have more than %d patterns together", maxPatterns), ""}
+	}
+	j.patterns -= len(w.found) + len(w.ignored)
 	if t.no == nil {
 		t.no = w.make()
 	}
@@ -144,9 +150,19 @@ func (w *translator) read() *refusal {
 		}
 	}
 	if len(w.found) == 0 {
-		return &refusal{v.at, w.left[0], w.notes[len(w.notes)-1].Advice}
+		return w.nothing()
 	}
 	return w.except()
+}
+
+// nothing is the refusal of a filter of which every line stays behind.
+func (w *translator) nothing() *refusal {
+	for _, n := range w.notes {
+		if n.Text == w.left[0] {
+			return &refusal{w.at, n.Text, n.Advice}
+		}
+	}
+	return &refusal{w.at, w.left[0], ""}
 }
 
 // miss notes that a line stays behind.

@@ -2,6 +2,7 @@ package fail2ban
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -46,8 +47,13 @@ func scalar(s string) string {
 	enc := json.NewEncoder(&b) // a string of JSON is one of YAML
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s)
-	return strings.TrimSuffix(b.String(), "\n")
+	return unprintable.ReplaceAllStringFunc(strings.TrimSuffix(b.String(), "\n"), func(c string) string {
+		return fmt.Sprintf(`\u%04x`, []rune(c)[0])
+	})
 }
+
+// unprintable are characters that YAML does not allow, and JSON does.
+var unprintable = regexp.MustCompile(`[\x7f-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
 
 // list writes words in brackets.
 func list(words []string) string {

@@ -25,6 +25,7 @@ func Looked(nodes []*Node) []*Node {
 			out = append(out, within(sub))
 		case i == len(nodes)-1 && members(single(sub)) != nil:
 			out = append(out, notThat(single(sub)))
+		case n.Not && differs(sub, nodes[i+1:]): // it is true of what follows, whatever that is
 		case n.Not:
 			if other := unlike(sub, nodes[i+1:]); other != nil {
 				return append(append(out, other), Looked(nodes[i+2:])...)
@@ -35,6 +36,26 @@ func Looked(nodes []*Node) []*Node {
 		}
 	}
 	return out
+}
+
+// differs reports whether what follows begins with letters that are in none of the words.
+func differs(not *Node, behind []*Node) bool {
+	list := wordsOf(not)
+	for _, w := range list {
+		same := true
+		for i, c := range []rune(w) {
+			if i >= len(behind) || behind[i].Op != Literal || behind[i].Fold {
+				return false
+			}
+			if same = behind[i].Text == string(c); !same {
+				break
+			}
+		}
+		if same {
+			return false
+		}
+	}
+	return len(list) > 0
 }
 
 // within replaces look-aheads inside a node. At the end of a group something may follow.
