@@ -110,6 +110,21 @@ type Rules struct {
 	Max     int    // most rules
 }
 
+// Values returns what rules block: single addresses, and networks of the sizes that Cloudflare has rules for. Of too many the first are taken.
+func (r *Rules) Values(wanted []string) (values []string) {
+	for _, text := range wanted {
+		p, err := netip.ParsePrefix(text)
+		bits := []int{16, 24, 32}
+		if p.Addr().Is6() {
+			bits = []int{32, 48, 64, 128}
+		}
+		if err == nil && slices.Contains(bits, p.Bits()) && len(values) < r.Max {
+			values = append(values, shown(p.Masked()))
+		}
+	}
+	return values
+}
+
 // Format is the form of a list.
 type Format string
 

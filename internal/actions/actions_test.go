@@ -111,16 +111,16 @@ func TestWants(t *testing.T) {
 		"another": {Kind: control.BanNew, Ban: control.Ban{Jail: "web", Prefix: netip.MustParsePrefix("8.8.8.8/32"), Origin: "journal"}},
 	}
 	for text, want := range map[string]string{
-		"program: /bin/x":                                                         "again another first manual private six wide",
-		"program: /bin/x\non: [first]":                                            "another first manual private six wide",
-		"program: /bin/x\non: [again, unban]":                                     "again sum unban",
-		"program: /bin/x\njails: [web]":                                           "another",
-		"program: /bin/x\nsimulated: yes\non: first":                              "another first manual private simulated six wide",
-		"deny_list: {format: nginx}\non: [first]":                                 "again another first manual private six sum unban wide",
-		"abuseipdb: {key: k, categories: {default: 18}}":                          "again another first six",
-		"x-arf: {to: abuse@example.org, from: a@example.org}\njails: [sshd]":      "again first six",
-		"x-arf: {to: abuse@example.org, from: a@example.org}\non: [unban, again]": "again unban",
-		"webhook: {url: https://example.org/}\non: [ban, ban]":                    "again another first manual private six wide",
+		"program: /bin/x":                                                    "again another first manual private six wide",
+		"program: /bin/x\non: [first]":                                       "another first manual private six wide",
+		"program: /bin/x\non: [again, unban]":                                "again sum unban",
+		"program: /bin/x\njails: [web]":                                      "another",
+		"program: /bin/x\nsimulated: yes\non: first":                         "another first manual private simulated six wide",
+		"deny_list: {format: nginx}":                                         "again another first manual private six sum unban wide",
+		"abuseipdb: {key: k, categories: {default: 18}}":                     "again another first six",
+		"x-arf: {to: abuse@example.org, from: a@example.org}\njails: [sshd]": "again first six",
+		"x-arf: {to: abuse@example.org, from: a@example.org}\non: [again]":   "again",
+		"webhook: {url: https://example.org/}\non: [ban, ban]":               "again another first manual private six wide",
 	} {
 		a, err := Parse("x.yaml", []byte(text))
 		if err != nil {

@@ -59,7 +59,7 @@ func (a *Action) read(doc *yaml.Node) error {
 		return func(n *yaml.Node) error { kinds[k] = n; return read(n) }
 	}
 	all := keys{
-		"enabled": yes(&enabled), "on": a.readOn, "jails": texts(&a.Jails, isJail), "simulated": yes(&a.Simulated),
+		"enabled": yes(&enabled), "on": a.readOn, "jails": a.readJails, "simulated": yes(&a.Simulated),
 		"rate": whole(&a.PerMinute, 1, 600), "timeout": span(&a.Timeout, time.Second, 10*time.Minute), "attempts": whole(&a.Attempts, 1, 20),
 		"max_age": span(&a.MaxAge, time.Minute, 30*24*time.Hour), "once": span(&a.Once, 0, 30*24*time.Hour),
 		string(Program):    of(Program, texts(&a.Command, noNUL)),
@@ -78,6 +78,9 @@ func (a *Action) read(doc *yaml.Node) error {
 	}
 	for kind, n := range kinds {
 		a.Kind = kind
+		if err := a.unused(doc); err != nil {
+			return err
+		}
 		if err := a.check(); err != nil {
 			return named(string(kind), at(n, "%s", err))
 		}
@@ -103,6 +106,29 @@ func (a *Action) readOn(n *yaml.Node) error {
 		return at(n, "an empty list: set enabled: no to turn the action off")
 	}
 	return err
+}
+
+func (a *Action) readJails(n *yaml.Node) error {
+	err := texts(&a.Jails, isJail)(n)
+	if err == nil && len(a.Jails) == 0 {
+		return at(n, "an empty list: without this line all jails count; set enabled: no to turn the action off")
+	}
+	return err
+}
+
+// unused refuses keys that mean nothing for the kind.
+func (a *Action) unused(doc *yaml.Node) error {
+	var errs []error
+	for i := 0; i+1 < len(doc.Content); i += 2 {
+		key := doc.Content[i]
+		if a.Kind.Mirrors() && slices.Contains([]string{"on", "simulated", "rate", "attempts", "max_age", "once"}, key.Value) {
+			errs = append(errs, at(key, "%q means nothing here: %s always holds who is banned", key.Value, a.Kind))
+		}
+		if (a.Kind == AbuseIPDB || a.Kind == XARF) && key.Value == "on" && slices.Contains(a.On, OnUnban) {
+			errs = append(errs, at(key, "the end of a ban cannot be reported: write ban, first or again"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (m *MailTo) keys(digest bool) keys {
@@ -189,8 +215,8 @@ func (a *Action) check() error {
 		return fmt.Errorf("%w: an address that answers can reach", missing("from"))
 	case a.Kind == Webhook && (a.Webhook.URL == "") == (a.Webhook.URLSecret == ""):
 		return errors.New("write url, or url_credential, and not both")
-	case a.Kind == Webhook && a.Webhook.Token != "" && !private(a.Webhook.URL):
-		return errors.New("a token is sent only to https://, or to this host")
+	case a.Kind == Webhook && a.Webhook.URL != "" && a.Webhook.Check(a.Webhook.URL) != nil:
+		return a.Webhook.Check(a.Webhook.URL)
 	case a.Kind == AbuseIPDB && a.AbuseIPDB.Key == "":
 		return missing("key")
 	case a.Kind == AbuseIPDB && len(a.AbuseIPDB.Categories) == 0:
@@ -260,14 +286,24 @@ func isURL(s string) error {
 	return nil
 }
 
-// private reports whether only the server of a URL, or this host, reads what is sent there.
-func private(address string) bool {
+// Check checks the URL, be it that of the file or of the credential, and does not repeat it: it may be a secret.
+func (h *Hook) Check(address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "https" || address == "" {
-		return err == nil
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		return errors.New("this is not a URL that begins with https:// or http://")
+	case h.Token != "" && !private(u):
+		return errors.New("a token is sent only to https://, or to this host")
+	case h.Form == NTFY && strings.Trim(u.Path, "/") == "":
+		return errors.New("the URL names no topic: write https://ntfy.sh/TOPIC")
 	}
+	return nil
+}
+
+// private reports whether only the server of a URL, or this host, reads what is sent there.
+func private(u *url.URL) bool {
 	addr, _ := netip.ParseAddr(u.Hostname())
-	return addr.IsLoopback() || u.Hostname() == "localhost"
+	return u.Scheme == "https" || addr.IsLoopback() || u.Hostname() == "localhost"
 }
 
 // isCredential takes the name of a credential, which is also one of a file.
