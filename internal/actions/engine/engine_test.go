@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,8 +111,8 @@ func TestRetry(t *testing.T) {
 func TestHopeless(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, map[string]string{"hook": "program: /bin/hook"})
-		answers := []error{&actions.Reply{Text: "no", Permanent: true}, &actions.Reply{Text: "later", RetryAfter: 600}, nil}
+		w := newWorld(t, map[string]string{"hook": "max_age: 2d\nprogram: /bin/hook"})
+		answers := []error{&actions.Reply{Text: "no", Permanent: true}, &actions.Reply{Text: "later", RetryAfter: 600}, &actions.Reply{Text: "never", RetryAfter: math.MaxInt}, nil}
 		w.answer(func(*actions.Action, actions.Request) (bool, error) {
 			err := answers[0]
 			answers = answers[1:]
@@ -120,8 +121,8 @@ func TestHopeless(t *testing.T) {
 		w.run()
 		w.log(control.BanNew, "sshd", "192.0.2.1")
 		w.log(control.BanNew, "sshd", "192.0.2.2")
-		w.after(time.Hour)
-		if diff := cmp.Diff([]string{"0s hook ban 192.0.2.1", "0s hook ban 192.0.2.2", "10m0s hook ban 192.0.2.2"}, w.told()); diff != "" {
+		w.after(25 * time.Hour)
+		if diff := cmp.Diff([]string{"0s hook ban 192.0.2.1", "0s hook ban 192.0.2.2", "10m0s hook ban 192.0.2.2", "24h10m0s hook ban 192.0.2.2"}, w.told()); diff != "" {
 			t.Error(diff)
 		}
 		w.stop()

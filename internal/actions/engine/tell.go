@@ -145,7 +145,7 @@ func (w *worker) failed(failed error, s sifted, last uint64) (wait time.Duration
 	if hopeless := reply != nil && reply.Permanent; !hopeless && w.attempts < w.action.Attempts {
 		wait = pause(w.attempts)
 		if reply != nil && reply.RetryAfter > 0 {
-			wait = min(time.Duration(reply.RetryAfter)*time.Second, maxPause)
+			wait = time.Duration(min(reply.RetryAfter, int(maxPause/time.Second))) * time.Second // a larger number would overflow
 		}
 		w.Log.Warn("Action failed; trying again", "action", w.action.Name, "attempt", w.attempts, "in", wait, "error", failed)
 		return wait, nil
