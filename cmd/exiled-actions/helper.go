@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"exile/dbusapi/systemd"
@@ -11,7 +12,11 @@ import (
 
 // help does one thing: systemd has connected the daemon to the standard input and output.
 func help(ctx context.Context, does string) error {
-	h := deliver.Helper{Does: does, Credentials: os.Getenv("CREDENTIALS_DIRECTORY")}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("ask for the host name: %w", err)
+	}
+	h := deliver.Helper{Host: host, Does: does, Credentials: os.Getenv("CREDENTIALS_DIRECTORY")}
 	if does == actions.ForReload {
 		h.Reload = func(ctx context.Context, unit string) error { return systemd.Reload(ctx, "", unit) }
 	}

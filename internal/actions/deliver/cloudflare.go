@@ -2,14 +2,16 @@ package deliver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
+	"strings"
 
 	"exile/internal/actions"
 )
@@ -36,7 +38,8 @@ type configuration struct {
 
 // cloud is the access rules of one zone or account.
 type cloud struct {
-	*http.Client
+	*Helper
+	client *http.Client
 	action *actions.Action
 	token  string
 	note   string // of our rules: those of others are never touched
@@ -53,67 +56,54 @@ func (h *Helper) keepRules(ctx context.Context, a *actions.Action, wanted []stri
 	if err != nil {
 		return false, err
 	}
-	c := cloud{client, a, token, "exile action " + a.Name}
+	c := cloud{h, client, a, token, "exile action " + a.Name + " on " + h.Host}
 	have, err := c.list(ctx)
 	if err != nil {
 		return false, err
 	}
-	return c.change(ctx, have, rulesFor(wanted, a.Cloudflare.Max))
+	return c.change(ctx, have, a.Cloudflare.Values(wanted))
 }
 
-// rulesFor returns what rules block: single addresses, and networks of the sizes that Cloudflare has rules for. Of too many the first are
-// taken.
-func rulesFor(wanted []string, most int) (values []string) {
-	for _, text := range wanted {
-		p, err := netip.ParsePrefix(text)
-		bits := []int{16, 24, 32}
-		if p.Addr().Is6() {
-			bits = []int{32, 48, 64, 128}
-		}
-		switch {
-		case err != nil || !slices.Contains(bits, p.Bits()) || len(values) == most:
-		case p.IsSingleIP():
-			values = append(values, p.Addr().String())
-		default:
-			values = append(values, p.Masked().String())
-		}
-	}
-	return values
-}
-
-// change makes the rules that are missing and removes those that nobody wants, at most maxChanges.
-func (c *cloud) change(ctx context.Context, have map[string]string, wanted []string) (more bool, err error) {
-	changes := 0
+// change removes the rules that nobody wants, which makes room, and makes those that are missing, at most maxChanges. A rule that Cloudflare
+// does not accept does not keep it from the others.
+func (c *cloud) change(ctx context.Context, have map[string]rule, wanted []string) (more bool, err error) {
+	var missing []string
 	for _, value := range wanted {
-		if _, has := have[value]; has {
+		if r, has := have[value]; has && r.Mode == c.action.Cloudflare.Mode {
 			delete(have, value)
-			continue
-		}
-		if changes++; changes > maxChanges {
-			more = true
-			continue
-		}
-		if err := c.add(ctx, value); err != nil {
-			return false, err
+		} else {
+			missing = append(missing, value)
 		}
 	}
-	for _, id := range have {
+	changes := 0
+	for _, r := range have {
 		if changes++; changes > maxChanges {
 			return true, nil
 		}
-		if _, err := c.ask(ctx, http.MethodDelete, "/"+url.PathEscape(id), nil); err != nil {
+		if _, err := c.call(ctx, http.MethodDelete, "/"+url.PathEscape(r.ID), nil); err != nil {
 			return false, err
 		}
 	}
-	return more, nil
+	var refused error
+	for _, value := range missing {
+		if changes++; changes > maxChanges {
+			return true, refused
+		}
+		err := c.add(ctx, value)
+		if reply, is := errors.AsType[*actions.Reply](err); err != nil && (!is || !reply.Permanent) {
+			return false, err
+		}
+		refused = cmp.Or(refused, err)
+	}
+	return false, refused
 }
 
-// list returns our rules: their IDs by address or network.
-func (c *cloud) list(ctx context.Context) (map[string]string, error) {
-	have := map[string]string{}
+// list returns our rules, by address or network.
+func (c *cloud) list(ctx context.Context) (map[string]rule, error) {
+	have := map[string]rule{}
 	for page := 1; page <= maxRulePage; page++ {
 		q := url.Values{"notes": {c.note}, "page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(rulesPage)}}
-		body, err := c.ask(ctx, http.MethodGet, "?"+q.Encode(), nil)
+		body, err := c.call(ctx, http.MethodGet, "?"+q.Encode(), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +120,7 @@ func (c *cloud) list(ctx context.Context) (map[string]string, error) {
 			if r.Notes != c.note { // Cloudflare finds parts of notes, too
 				continue
 			}
-			have[shortValue(r.Configuration.Value)] = r.ID
+			have[shortValue(r.Configuration.Value)] = r
 		}
 		if page >= answer.Info.Pages {
 			return have, nil
@@ -150,7 +140,11 @@ func shortValue(s string) string {
 	return s
 }
 
-// add makes a rule.
+// duplicate is how Cloudflare refuses a rule because there is one for that address already, be it by hand or by another host.
+const duplicate = "duplicate_of_existing"
+
+// add makes a rule, unless there is one of somebody else. The rule of another host may go before the ban here ends; then the next comparison
+// makes ours.
 func (c *cloud) add(ctx context.Context, value string) error {
 	target := "ip"
 	if _, err := netip.ParsePrefix(value); err == nil {
@@ -162,12 +156,15 @@ func (c *cloud) add(ctx context.Context, value string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.ask(ctx, http.MethodPost, "", body)
+	_, err = c.call(ctx, http.MethodPost, "", body)
+	if reply, is := errors.AsType[*actions.Reply](err); is && strings.Contains(reply.Text, duplicate) {
+		return nil
+	}
 	return err
 }
 
-// ask calls the API.
-func (c *cloud) ask(ctx context.Context, method, rest string, body []byte) ([]byte, error) {
+// call calls the API.
+func (c *cloud) call(ctx context.Context, method, rest string, body []byte) ([]byte, error) {
 	r := &c.action.Cloudflare
 	base := r.URL + "/zones/" + r.Zone
 	if r.Account != "" {
@@ -179,5 +176,5 @@ func (c *cloud) ask(ctx context.Context, method, rest string, body []byte) ([]by
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Content-Type", "application/json")
-	return ask(c.Client, req)
+	return c.ask(c.client, req)
 }

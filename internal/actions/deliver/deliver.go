@@ -20,10 +20,13 @@ import (
 // Helper answers one request.
 type Helper struct {
 	Does        string // one of actions.ForProgram, ForNetwork, ForMail, ForReload: requests of other kinds are refused
+	Host        string // name of this host
 	Root        string // before the paths of the configuration; empty: /
 	Credentials string // the folder with the secrets that systemd passed
 	Client      *http.Client
 	Reload      func(ctx context.Context, unit string) error
+
+	known []string // secrets that were read: no answer holds one
 }
 
 // Serve reads a request, which is a line, does what it asks for, and answers. The error says why there is no answer. If in ends meanwhile,
@@ -108,6 +111,7 @@ func (h *Helper) secret(name string) (string, error) {
 		data, err := io.ReadAll(io.LimitReader(f, maxSecret))
 		_ = f.Close()
 		if text := strings.TrimSpace(string(data)); err == nil && text != "" {
+			h.known = append(h.known, text)
 			return text, nil
 		}
 	}

@@ -86,7 +86,8 @@ func TestProgram(t *testing.T) {
 	bad := h.write(t, "bad", "#!/bin/sh\nprintf 'no \\033[2J such thing\\n' >&2; exit 3\n", 0o755)
 	for name, text := range map[string]string{
 		"good": fmt.Sprintf("program: [%s, '$(id)', '; rm', '']", good), "bad": "program: " + bad, "missing": "program: /nonexistent/hook",
-		"hangs": "timeout: 1s\nprogram: [/bin/sleep, 600]",
+		"hangs": "timeout: 1s\nprogram: [/bin/sleep, 600]", "locked": "program: " + h.write(t, "locked", "#!/bin/sh\n", 0o600),
+		"text": "program: " + h.write(t, "text", "true\n", 0o755),
 	} {
 		h.write(t, "etc/exile/actions.d/"+name+".yaml", text, 0o644)
 	}
@@ -109,7 +110,9 @@ func TestProgram(t *testing.T) {
 		t.Errorf("environment %s, arguments %q", env, h.read(t, "argv"))
 	}
 	for name, want := range map[string]string{
-		"bad": bad + `: exit status 3: no \x1b[2J such thing`, "missing": "fork/exec /nonexistent/hook: no such file or directory", "hangs": "it took longer than 1s",
+		"bad": bad + `: exit status 3: no \x1b[2J such thing`, "missing": "fork/exec /nonexistent/hook: no such file or directory: install it, or what its first line names; programs of actions do not see /home, /root and /tmp", "hangs": "it took longer than 1s",
+		"locked": "fork/exec " + h.dir + "/locked: permission denied: run chmod a+rx on it; programs of actions do not see /home, /root and /tmp",
+		"text":   "fork/exec " + h.dir + "/text: exec format error: begin a script with a line such as #!/bin/sh",
 	} {
 		if got := h.ask(t, helper, actions.Request{Action: name, Events: []actions.Event{e}}); got.Text != want || got.Permanent {
 			t.Errorf("%s: %+v, want %s", name, got, want)
@@ -238,26 +241,32 @@ func TestWebhook(t *testing.T) {
 	defer server.Close()
 	h := newHost(t, map[string]string{
 		"json":    "webhook: {url: " + server.URL + "/hook, token: t, signature: key}",
-		"ntfy":    "webhook: {url: " + server.URL + "/topic, form: ntfy}",
+		"ntfy":    "webhook: {url: " + server.URL + "/topic/, form: ntfy}",
 		"slack":   "webhook: {url_credential: slack, form: slack}",
 		"discord": "webhook: {url: " + server.URL + "/d, form: discord}",
 		"secret":  "webhook: {url: " + server.URL + "/d, token: missing}",
 		"gone":    "webhook: {url_credential: gone}",
+		"plain":   "webhook: {url_credential: plain, token: t}",
+		"nowhere": "webhook: {url_credential: nowhere, form: ntfy}",
 	})
 	h.write(t, "secrets/actions_t", "s3cret\n", 0o600)
-	h.write(t, "secrets/key", "k", 0o600)
+	h.write(t, "secrets/key", "k3y-of-hook", 0o600)
 	h.write(t, "secrets/slack", server.URL+"/T0/B0/x", 0o600)
+	h.write(t, "secrets/plain", "http://example.org/hidden", 0o600)
+	h.write(t, "secrets/nowhere", "https://ntfy.sh", 0o600)
 	h.write(t, "secrets/gone", "https://127.0.0.1:1/hidden", 0o600)
 	helper := &Helper{Does: actions.ForNetwork, Client: server.Client()}
 	helper.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ask := func(action string) actions.Reply {
-		return h.ask(t, helper, actions.Request{Action: action, Events: []actions.Event{event("<!channel> @everyone \"\n\"")}})
+		return h.ask(t, helper, actions.Request{Action: action, Events: []actions.Event{event("<!channel> @everyone [x](http://x) ` \"\n\"")}})
 	}
-	text := `host: 8.8.8.8 banned in jail sshd for 1h after 5 attempts: <!channel> @everyone \"\\n\".`
+	text := `8.8.8.8 banned in jail sshd for 1h after 5 attempts: <!channel> @everyone [x](http://x) MARK \"\\n\".`
+	code := "host: `" + strings.ReplaceAll(text, "MARK", "'") + "`" // in which chats see no link and mention nobody
+	text = strings.ReplaceAll(text, "MARK", "`")
 	for action, want := range map[string]string{
-		"ntfy":    `{"message":"` + strings.ReplaceAll(strings.TrimPrefix(text, "host: "), "<!channel>", `\u003c!channel\u003e`) + `","tags":["no_entry"],"title":"host: 8.8.8.8 banned in jail sshd","topic":"topic"}`,
-		"slack":   `{"text":"` + strings.ReplaceAll(text, "<!channel>", `\u0026lt;!channel\u0026gt;`) + `"}`,
-		"discord": `{"allowed_mentions":{"parse":[]},"content":"` + strings.ReplaceAll(text, "<!channel>", `\u003c!channel\u003e`) + `"}`,
+		"ntfy":    `{"message":"` + strings.ReplaceAll(text, "<!channel>", `\u003c!channel\u003e`) + `","tags":["no_entry"],"title":"host: 8.8.8.8 banned in jail sshd","topic":"topic"}`,
+		"slack":   `{"text":"` + strings.ReplaceAll(code, "<!channel>", `\u0026lt;!channel\u0026gt;`) + `"}`,
+		"discord": `{"allowed_mentions":{"parse":[]},"content":"` + strings.ReplaceAll(code, "<!channel>", `\u003c!channel\u003e`) + `"}`,
 	} {
 		if reply := ask(action); reply.Text != "" || string(body) != want {
 			t.Errorf("%s: %s\nwant %s\n%+v", action, body, want, reply)
@@ -295,6 +304,22 @@ func TestWebhook(t *testing.T) {
 	}
 	if reply := ask("secret"); !strings.Contains(reply.Text, "/etc/exile/credentials/missing") {
 		t.Errorf("%+v", reply)
+	}
+	answer = func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = fmt.Fprintf(w, "%s %s is not here", got.URL, got.Header.Get("Authorization"))
+	}
+	for action, want := range map[string]string{"json": "/hook Bearer [secret] is not here", "slack": "/[secret] is not here"} {
+		if reply := ask(action); !strings.HasSuffix(reply.Text, want) {
+			t.Errorf("%s: %+v, want %s", action, reply, want)
+		}
+	}
+	for action, want := range map[string]string{
+		"plain": `credential "plain": a token is sent only to https://, or to this host`, "nowhere": `credential "nowhere": the URL names no topic: write https://ntfy.sh/TOPIC`,
+	} {
+		if reply := ask(action); reply.Text != want || reply.Permanent {
+			t.Errorf("%s: %+v, want %s", action, reply, want)
+		}
 	}
 	if reply := ask("gone"); reply.Text == "" || strings.Contains(reply.Text, "hidden") {
 		t.Errorf("%+v", reply)

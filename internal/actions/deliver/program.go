@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec" // programs of the administrator
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"exile/internal/actions"
 )
@@ -38,12 +41,25 @@ func run(ctx context.Context, command, env []string, input []byte) error {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case cmd.Process == nil:
-		return err // it is not there, or may not be run
+		return notStarted(err)
 	}
 	if text := strings.TrimSpace(string(said.text)); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	return fmt.Errorf("%s: %w", command[0], err)
+}
+
+// notStarted says why programs usually do not start.
+func notStarted(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: install it, or what its first line names; programs of actions do not see /home, /root and /tmp", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run chmod a+rx on it; programs of actions do not see /home, /root and /tmp", err)
+	case errors.Is(err, unix.ENOEXEC):
+		return fmt.Errorf("%w: begin a script with a line such as #!/bin/sh", err)
+	}
+	return err
 }
 
 // maxSaid is how much of a program's output is kept, in bytes.

@@ -63,7 +63,7 @@ func (h *Helper) report(ctx context.Context, a *actions.Action, e *actions.Event
 	if err != nil {
 		return err
 	}
-	_, err = ask(client, req)
+	_, err = h.ask(client, req)
 	return err
 }
 

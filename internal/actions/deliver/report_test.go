@@ -137,7 +137,9 @@ type flare struct {
 	rules []rule
 	calls int
 	made  int
-	fail  string // the value of a rule that it refuses
+	fail  string // the value of a rule at which it fails
+
+	refuse string // the value of a rule that it does not accept
 }
 
 func (f *flare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -151,8 +153,17 @@ func (f *flare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost:
 		var made rule
 		_ = json.NewDecoder(r.Body).Decode(&made)
-		if made.Configuration.Value == f.fail {
+		taken := func(r rule) bool { return shortValue(r.Configuration.Value) == made.Configuration.Value }
+		switch {
+		case made.Configuration.Value == f.fail:
 			w.WriteHeader(http.StatusInternalServerError)
+			return
+		case made.Configuration.Value == f.refuse:
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		case slices.ContainsFunc(f.rules, taken):
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"success":false,"errors":[{"code":10009,"message":"firewallaccessrules.api.duplicate_of_existing"}]}`)
 			return
 		}
 		f.made++
@@ -192,10 +203,11 @@ func (f *flare) values(note string) (all []string) {
 // TestKeepRules: our rules become what is banned, those of others stay; one run changes so many and says whether there is more.
 func TestKeepRules(t *testing.T) {
 	t.Parallel()
-	const ours = "exile action cf"
+	const ours = "exile action cf on web1"
 	f := &flare{rules: []rule{
 		{"other", "block", "by hand", configuration{"ip", "192.0.2.1"}},
 		{"longer", "block", ours + "2", configuration{"ip", "192.0.2.2"}},
+		{"stricter", "challenge", ours, configuration{"ip", "192.0.2.4"}},
 		{"old", "block", ours, configuration{"ip", "192.0.2.3"}},
 		{"kept", "block", ours, configuration{"ip_range", "2001:0db8:0000:0000:0000:0000:0000:0000/64"}},
 	}}
@@ -204,11 +216,14 @@ func TestKeepRules(t *testing.T) {
 	h := newHost(t, map[string]string{"cf": "cloudflare: {token: t, zone: 0123456789abcdef0123456789abcdef, url: " + server.URL + "}"})
 	h.write(t, "secrets/t", "token", 0o600)
 	ask := func(wanted ...string) actions.Reply {
-		return h.ask(t, &Helper{Does: actions.ForNetwork, Client: server.Client()}, actions.Request{Action: "cf", Wanted: wanted})
+		return h.ask(t, &Helper{Does: actions.ForNetwork, Host: "web1", Client: server.Client()}, actions.Request{Action: "cf", Wanted: wanted})
 	}
 	wanted := []string{"192.0.2.4/32", "198.51.100.0/24", "198.51.0.0/20", "2001:db8::/64", "2001:db8:1::1/128"}
 	if reply := ask(wanted...); reply.Text != "" || reply.More {
 		t.Fatalf("%+v", reply)
+	}
+	if blocked := slices.ContainsFunc(f.rules, func(r rule) bool { return r.Configuration.Value == "192.0.2.4" && r.Mode == "block" }); !blocked {
+		t.Errorf("a rule with another mode stays: %+v", f.rules)
 	}
 	if diff := cmp.Diff([]string{"ip 192.0.2.4", "ip6 2001:db8:1::1", "ip_range 198.51.100.0/24", "ip_range 2001:0db8:0000:0000:0000:0000:0000:0000/64"}, f.values(ours)); diff != "" {
 		t.Error(diff)
@@ -219,6 +234,16 @@ func TestKeepRules(t *testing.T) {
 	if f.calls = 0; ask(wanted...).Text != "" || f.calls != 1 {
 		t.Errorf("%d calls although nothing has changed", f.calls)
 	}
+	f.fail = "198.51.100.9"
+	if reply := ask("198.51.100.9/32"); !strings.Contains(reply.Text, "500") || reply.Permanent {
+		t.Errorf("%+v", reply)
+	}
+	f.fail = ""
+	f.refuse = "198.51.100.9"
+	if reply := ask("198.51.100.9/32", "203.0.113.1/32"); !strings.Contains(reply.Text, "400") || !slices.Contains(f.values(ours), "ip 203.0.113.1") {
+		t.Errorf("%+v, rules %q", reply, f.values(ours))
+	}
+	f.refuse = ""
 	wanted = nil
 	for i := range 250 {
 		wanted = append(wanted, fmt.Sprintf("192.0.2.%d/32", i))
@@ -230,14 +255,9 @@ func TestKeepRules(t *testing.T) {
 			t.Fatal(reply)
 		}
 	}
-	if got := f.values(ours); len(got) != 250 || runs != 3 {
+	if got := f.values(ours); len(got) != 248 || runs < 3 || runs > 4 { // those of others are no mistake
 		t.Errorf("%d rules after %d runs", len(got), runs)
 	}
-	f.fail = "192.0.2.255"
-	if reply := ask("192.0.2.255/32"); !strings.Contains(reply.Text, "500") || reply.Permanent {
-		t.Errorf("%+v", reply)
-	}
-	f.fail = ""
 	for runs := range 10 {
 		if reply := ask(); !reply.More {
 			if got := f.values(ours); reply.Text != "" || len(got) != 0 || runs != 2 {

@@ -49,13 +49,18 @@ func (h *Helper) post(ctx context.Context, a *actions.Action, e *actions.Event) 
 			return err
 		}
 	}
+	if a.Webhook.URLSecret != "" {
+		if err := a.Webhook.Check(address); err != nil {
+			return fmt.Errorf("credential %q: %w", a.Webhook.URLSecret, err)
+		}
+	}
 	address, body, err := message(&a.Webhook, address, e)
 	if err != nil {
-		return permanent(err)
+		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return permanent(hidden(&a.Webhook, err))
+		return hidden(&a.Webhook, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", e.ID)
@@ -66,7 +71,7 @@ func (h *Helper) post(ctx context.Context, a *actions.Action, e *actions.Event) 
 	if err != nil {
 		return err
 	}
-	_, err = ask(client, req)
+	_, err = h.ask(client, req)
 	return hidden(&a.Webhook, err)
 }
 
@@ -108,17 +113,14 @@ func message(w *actions.Hook, address string, e *actions.Event) (where string, b
 		if err != nil {
 			return "", nil, errors.New("the URL cannot be read")
 		}
-		topic := path.Base(u.Path)
-		u.Path = strings.TrimSuffix(u.Path, topic)
-		if topic == "/" || topic == "." {
-			return "", nil, errors.New("the URL names no topic: write https://ntfy.sh/TOPIC")
-		}
+		folder, topic := path.Split(strings.TrimRight(u.Path, "/"))
+		u.Path, u.RawPath = folder, ""
 		address = u.String()
 		v = map[string]any{"topic": topic, "title": e.Host + ": " + e.Title(), "message": e.Text(), "tags": []string{"no_entry"}}
 	case actions.Slack:
-		v = map[string]string{"text": strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(e.Host + ": " + e.Text())}
+		v = map[string]string{"text": strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(e.Host + ": " + code(e.Text()))}
 	case actions.Discord:
-		v = map[string]any{"content": e.Host + ": " + e.Text(), "allowed_mentions": map[string][]string{"parse": {}}}
+		v = map[string]any{"content": e.Host + ": " + code(e.Text()), "allowed_mentions": map[string][]string{"parse": {}}}
 	default:
 		v = e
 	}
@@ -126,11 +128,15 @@ func message(w *actions.Hook, address string, e *actions.Event) (where string, b
 	return address, body, err
 }
 
+// code marks text as code, in which chats make no link, mention nobody, and hide nothing: an attacker chose parts of it.
+func code(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
+
 // maxAnswer is how much of an answer is read, in bytes.
 const maxAnswer = 1 << 20
 
-// ask sends a request and returns the answer. The error says whether it makes sense to try again, and when.
-func ask(client *http.Client, req *http.Request) ([]byte, error) {
+// ask sends a request and returns the answer. The error says whether it makes sense to try again, and when. It holds no secret, even if the
+// server repeats one.
+func (h *Helper) ask(client *http.Client, req *http.Request) ([]byte, error) {
 	req.Header.Set("User-Agent", "exile")
 	resp, err := client.Do(req)
 	if err != nil {
@@ -142,7 +148,7 @@ func ask(client *http.Client, req *http.Request) ([]byte, error) {
 	if code/100 == 2 {
 		return body, err
 	}
-	reply := &actions.Reply{Text: fmt.Sprintf("%s answers %s: %s", req.URL.Host, resp.Status, excerpt(body))}
+	reply := &actions.Reply{Text: fmt.Sprintf("%s answers %s: %s", req.URL.Host, resp.Status, excerpt(h.redacted(body)))}
 	switch code {
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		reply.Permanent = true // the event is at fault; anything else may be mended
@@ -151,6 +157,18 @@ func ask(client *http.Client, req *http.Request) ([]byte, error) {
 		reply.RetryAfter = n
 	}
 	return nil, reply
+}
+
+// redacted takes the secrets of this run out of an answer.
+func (h *Helper) redacted(body []byte) []byte {
+	for _, secret := range h.known {
+		body = bytes.ReplaceAll(body, []byte(secret), []byte("[secret]"))
+		if u, err := url.Parse(secret); err == nil && u.Host != "" && len(u.Path) > 1 {
+			body = bytes.ReplaceAll(body, []byte(u.RequestURI()), []byte("/[secret]"))
+			body = bytes.ReplaceAll(body, []byte(u.Path), []byte("/[secret]"))
+		}
+	}
+	return body
 }
 
 // excerpt is the beginning of an answer.
