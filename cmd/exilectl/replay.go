@@ -149,6 +149,7 @@ func startReplay(ctx context.Context, asked replay.Request) (answer io.Reader, e
 		return nil, nil, fmt.Errorf("failed to replay: %w", err)
 	}
 	return out, func() error {
+		_ = out.Close() // if not all was read, the program must not wait for that
 		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("failed to replay: %s: %w", program, err)
 		}
