@@ -24,29 +24,65 @@ import (
 )
 
 func newEditCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var filter string
+	cmd := &cobra.Command{
 		Use:   "edit [FILE]",
 		Short: "Edit the configuration, check it and put it in force",
 		Long: "Edit a copy of the main file of the configuration, or of another file, with $SYSTEMD_EDITOR, $EDITOR, $VISUAL or any editor found.\n" +
-			"Without mistakes the copy replaces the file and is put in force; otherwise the file stays as it is, and you can edit again.",
+			"Without mistakes the copy replaces the file and is put in force; otherwise the file stays as it is, and you can edit again.\n" +
+			"With --filter that is a filter in /etc/exile/filters.d, at first a copy of the one there is, whose samples must come true.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := context.WithoutCancel(cmd.Context()) // ^C belongs to the editor
+			switch {
+			case filter != "" && len(args) > 0:
+				return errors.New("name a file or, with --filter, a filter")
+			case filter != "":
+				return o.editFilter(ctx, config.Sources{}, filter)
+			}
 			file, err := filepath.Abs(cmp.Or(strings.Join(args, ""), config.Sources{}.Main()))
 			if err != nil {
 				return err
 			}
-			// ^C belongs to the editor.
-			return o.edit(context.WithoutCancel(cmd.Context()), file)
+			return o.edit(ctx, draft{file: file})
 		},
 	}
+	cmd.Flags().StringVar(&filter, "filter", "", "Edit the filter `NAME` of list-filters")
+	completeFlag(cmd, "filter", completeFilters)
+	return cmd
+}
+
+// editFilter edits the administrator's filter of that name. If there is none yet, it begins as the one that it will hide.
+func (o *options) editFilter(ctx context.Context, from config.Sources, name string) error {
+	d, err := filterDraft(from, name)
+	if err != nil {
+		return err
+	}
+	return o.edit(ctx, d)
+}
+
+// filterDraft is the draft of a filter that there is.
+func filterDraft(from config.Sources, name string) (draft, error) {
+	if name == "sshd" {
+		return draft{}, errors.New("the filter sshd is a part of exiled and no file: write one of another name with exilectl new-filter")
+	}
+	if !services.IsName(name) {
+		return draft{}, fmt.Errorf("%q is no name for a filter: lower-case letters, digits and dashes", name)
+	}
+	text, err := from.FilterText(name)
+	if err != nil {
+		return draft{}, err
+	}
+	dir := filepath.Join(filepath.Dir(from.Main()), config.FilterDir)
+	return draft{file: filepath.Join(dir, name+services.Suffix), from: from, first: text}, makeFolder(dir)
 }
 
 // firstText is the beginning of a new configuration.
 const firstText = "# The configuration of exiled, see exile.yaml(5). exilectl cat-config shows the settings that are not made here.\n"
 
-func (o *options) edit(ctx context.Context, file string) error {
-	d := draft{file: file}
+func (o *options) edit(ctx context.Context, d draft) error {
+	file := d.file
 	if err := d.begin(); err != nil {
 		return failure(err, "edit %s", file)
 	}
@@ -156,6 +192,7 @@ type draft struct {
 	file   string
 	from   config.Sources // the configuration that it is a part of
 	ours   bool           // exilectl itself wrote the text
+	first  string         // the beginning of a new file; empty: that of its kind
 	before string
 	exists bool
 	broken bool   // the files had mistakes before
@@ -179,7 +216,7 @@ func (d *draft) begin() (err error) {
 		return err
 	}
 	if !d.exists {
-		d.before = d.firstText()
+		d.before = cmp.Or(d.first, d.firstText())
 	}
 	_, err = config.Load(d.from)
 	d.broken = err != nil

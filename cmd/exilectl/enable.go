@@ -219,10 +219,13 @@ func newNewFilterCommand(o *options) *cobra.Command {
 			if !services.IsName(args[0]) {
 				return fmt.Errorf("%q is no name for a filter: lower-case letters, digits and dashes", args[0])
 			}
+			if slices.Contains(services.Names(), args[0]) {
+				return fmt.Errorf("exile has a filter %s: choose another name, or change a copy of it with exilectl edit --filter=%s", args[0], args[0])
+			}
 			if err := makeFolder(dir); err != nil {
 				return err
 			}
-			return o.edit(context.WithoutCancel(cmd.Context()), filepath.Join(dir, args[0]+services.Suffix))
+			return o.edit(context.WithoutCancel(cmd.Context()), draft{file: filepath.Join(dir, args[0]+services.Suffix)})
 		},
 	}
 }

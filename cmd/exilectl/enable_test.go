@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"exile/internal/config"
+	"exile/jail/filter/services"
 )
 
 // TestSwitchRefuses: what is no jail, or has a drop-in of its owner's, stays as it is.
@@ -43,5 +45,26 @@ func TestSwitchRefuses(t *testing.T) {
 	}
 	if text, err := os.ReadFile(files[0]); err != nil || string(text) != own {
 		t.Errorf("the drop-in is %q, %v", text, err)
+	}
+}
+
+// TestFilterDraft: the draft of a filter is the one that a jail reads with.
+func TestFilterDraft(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	own := filepath.Join(root, "usr/lib/exile/filters.d")
+	if err := errors.Join(os.MkdirAll(own, 0o755), os.MkdirAll(filepath.Join(root, "etc/exile"), 0o755),
+		os.WriteFile(filepath.Join(own, "app.yaml"), []byte("description: another\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := services.Shipped("vsftpd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"vsftpd": string(shipped), "app": "description: another\n"} {
+		d, err := filterDraft(config.Sources{Root: root}, name)
+		if err != nil || d.first != want || d.file != filepath.Join(root, "etc/exile/filters.d", name+".yaml") {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
 	}
 }

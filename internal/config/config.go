@@ -349,6 +349,9 @@ func (v value) explain(key string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if text := flattened(key, v); text != "" {
+		return problem(v.file, v.line, "%s: %s", key, text)
+	}
 	if text := translated(key, v); text != "" {
 		return problem(v.file, v.line, "%s: %q: %s", key, v.text, text)
 	}

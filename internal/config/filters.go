@@ -62,9 +62,31 @@ func (s Sources) Filter(name string) (*services.Service, error) {
 	}
 	found, err := filters(own).find(name)
 	if found == nil && err == nil {
-		err = fmt.Errorf("filter %q: there is no such filter; \"exilectl list-filters\" shows those there are", name)
+		err = noFilter(name)
 	}
 	return found, err
+}
+
+// FilterText returns the text of the filter of that name as it would be used. It need not be free of mistakes.
+func (s Sources) FilterText(name string) (string, error) {
+	own, err := s.filterFiles()
+	if err != nil {
+		return "", err
+	}
+	for i := range own {
+		if path.Base(own[i].name) == name+services.Suffix {
+			return string(own[i].data), nil
+		}
+	}
+	data, err := services.Shipped(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = noFilter(name)
+	}
+	return string(data), err
+}
+
+func noFilter(name string) error {
+	return fmt.Errorf("filter %q: there is no such filter; \"exilectl list-filters\" shows those there are", name)
 }
 
 // Filters returns the names of all filters of services, sorted: those that ship and those that root added.

@@ -105,6 +105,9 @@ func (v value) unknownWord(key string, valid []string, where string) error {
 			return err
 		}
 	}
+	if text := flattened(key, v); text != "" {
+		return problem(v.file, v.line, "%s: %s", key, text)
+	}
 	return problem(v.file, v.line, "%s", unknown(key, where, valid))
 }
 

@@ -38,6 +38,20 @@ func translated(key string, v value) string {
 	return ""
 }
 
+// flattened says how to write the first key of a mapping whose keys are this one's with a dot; empty: it is no such mapping.
+func flattened(key string, v value) string {
+	for _, p := range v.pairs {
+		if whole := key + "." + p.key; slices.Contains(names(jailWords()), whole) {
+			text := strings.TrimSpace(p.value.text)
+			if p.value.kind != scalar || text == "" {
+				text = "VALUE"
+			}
+			return fmt.Sprintf(`keys with a dot are not nested: write "%s: %s" in a line of its own`, whole, text)
+		}
+	}
+	return ""
+}
+
 func translatedFilter(text string) string {
 	switch m := filterOptions.FindStringSubmatch(text); {
 	case m != nil && m[2] != "":
