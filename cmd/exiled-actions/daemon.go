@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -55,6 +54,13 @@ func watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("clean up the queues: %w", err)
 	}
+	emptied, err := actions.EmptyLists(actions.StateDir, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range emptied {
+		log.Warn("The list of an action that is gone is empty now; reload who reads it", "file", name)
+	}
 	cfg.Queue = queue
 	log.Info("Following exile's events", "actions", len(all), "broken", len(broken), "dropped", dropped)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd nobody waits
@@ -76,23 +82,13 @@ func source() (journal.Source, error) {
 	return follow.New(follow.Config{Dirs: dirs, Select: engine.Select(users), Boot: boot, Prefix: announce.Prefix})
 }
 
-// maxBans bounds what is held in memory; exiled has no more.
-const maxBans = 1 << 20
-
 // bans asks exiled for its bans.
-func bans(ctx context.Context) (all []control.Ban, err error) {
+func bans(ctx context.Context, f func(control.Ban) error) error {
 	c, err := varlink.Dial(ctx, varlink.Path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = control.EachBan(ctx, c, control.Page{Max: control.PageMax}, func(b control.Ban) error {
-		if len(all) == maxBans {
-			return errors.New("there are too many")
-		}
-		all = append(all, b)
-		return nil
-	})
-	return all, err
+	return control.EachBan(ctx, c, control.Page{Max: control.PageMax}, f)
 }
 
 // withoutTime leaves the time to the journal.

@@ -110,19 +110,18 @@ type Rules struct {
 	Max     int    // most rules
 }
 
-// Values returns what rules block: single addresses, and networks of the sizes that Cloudflare has rules for. Of too many the first are taken.
-func (r *Rules) Values(wanted []string) (values []string) {
-	for _, text := range wanted {
-		p, err := netip.ParsePrefix(text)
+// Fitting returns what rules block: single addresses, and networks of the sizes that Cloudflare has rules for. Of too many the first are taken.
+func (r *Rules) Fitting(banned []netip.Prefix) (fit []netip.Prefix) {
+	for _, p := range banned {
 		bits := []int{16, 24, 32}
 		if p.Addr().Is6() {
 			bits = []int{32, 48, 64, 128}
 		}
-		if err == nil && slices.Contains(bits, p.Bits()) && len(values) < r.Max {
-			values = append(values, shown(p.Masked()))
+		if slices.Contains(bits, p.Bits()) && len(fit) < r.Max {
+			fit = append(fit, p.Masked())
 		}
 	}
-	return values
+	return fit
 }
 
 // Format is the form of a list.

@@ -159,6 +159,34 @@ func TestRender(t *testing.T) {
 	}
 }
 
+// TestEmptyLists: the list of an action that is gone bans nobody any more; the others stay.
+func TestEmptyLists(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ListDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kept", "gone", "kept.list"} {
+		if err := WriteFile(ListPath(dir, name), Nginx.Render([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range [][]string{{ListPath(dir, "gone"), ListPath(dir, "kept.list")}, nil} {
+		emptied, err := EmptyLists(dir, []string{"kept", "other"})
+		if diff := cmp.Diff(want, emptied); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	}
+	for name, bans := range map[string]bool{"kept": true, "gone": false, "kept.list": false} {
+		if data, err := os.ReadFile(ListPath(dir, name)); err != nil || strings.Contains(string(data), "192.0.2.1") != bans || !strings.HasPrefix(string(data), "#") {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+	if files, err := os.ReadDir(filepath.Join(dir, ListDir)); err != nil || len(files) != 3 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
 // TestText: what happened, in words and as variables.
 func TestText(t *testing.T) {
 	t.Parallel()

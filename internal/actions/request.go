@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 )
@@ -36,9 +37,9 @@ func (k Kind) Helper() string {
 
 // Request is what a helper is asked for.
 type Request struct {
-	Action string   `json:"action"`
-	Events []Event  `json:"events,omitempty"` // several only for a digest
-	Wanted []string `json:"wanted,omitempty"` // Cloudflare: the addresses and networks that are banned
+	Action string         `json:"action"`
+	Events []Event        `json:"events,omitempty"` // several only for a digest
+	Wanted []netip.Prefix `json:"wanted,omitempty"` // Cloudflare: the addresses and networks that are banned
 }
 
 // Reply is what it answers. It is an error unless Text is empty.

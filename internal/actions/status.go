@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -110,9 +109,11 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// WriteFile replaces a file at once: its readers see all of the old or all of the new one.
+// WriteFile replaces a file at once: its readers see all of the old or all of the new one. It has one writer: what one that was killed left
+// behind is overwritten.
 func WriteFile(name string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -127,5 +128,5 @@ func WriteFile(name string, data []byte, mode os.FileMode) error {
 
 // ListPath is where the list of an action is.
 func ListPath(dir, action string) string {
-	return filepath.Join(dir, ListDir, strings.TrimSuffix(action, ".list")+".list")
+	return filepath.Join(dir, ListDir, action+".list")
 }

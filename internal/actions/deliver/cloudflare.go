@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"exile/internal/actions"
+	"exile/internal/control"
 )
 
 // Limits on what is asked of Cloudflare, which allows 1200 requests in five minutes.
@@ -47,7 +48,7 @@ type cloud struct {
 
 // keepRules makes Cloudflare's rules like the bans, and reports whether there is more to do. They are compared and not remembered, so that
 // rules that somebody else removed, or that we made and did not hear of, are right in the end.
-func (h *Helper) keepRules(ctx context.Context, a *actions.Action, wanted []string) (more bool, err error) {
+func (h *Helper) keepRules(ctx context.Context, a *actions.Action, wanted []netip.Prefix) (more bool, err error) {
 	token, err := h.secret(a.Cloudflare.Token)
 	if err != nil {
 		return false, err
@@ -61,14 +62,15 @@ func (h *Helper) keepRules(ctx context.Context, a *actions.Action, wanted []stri
 	if err != nil {
 		return false, err
 	}
-	return c.change(ctx, have, a.Cloudflare.Values(wanted))
+	return c.change(ctx, have, a.Cloudflare.Fitting(wanted))
 }
 
 // change removes the rules that nobody wants, which makes room, and makes those that are missing, at most maxChanges. A rule that Cloudflare
 // does not accept does not keep it from the others.
-func (c *cloud) change(ctx context.Context, have map[string]rule, wanted []string) (more bool, err error) {
+func (c *cloud) change(ctx context.Context, have map[string]rule, wanted []netip.Prefix) (more bool, err error) {
 	var missing []string
-	for _, value := range wanted {
+	for _, p := range wanted {
+		value := control.FormatPrefix(p)
 		if r, has := have[value]; has && r.Mode == c.action.Cloudflare.Mode {
 			delete(have, value)
 		} else {

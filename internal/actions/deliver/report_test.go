@@ -215,7 +215,11 @@ func TestKeepRules(t *testing.T) {
 	defer server.Close()
 	h := newHost(t, map[string]string{"cf": "cloudflare: {token: t, zone: 0123456789abcdef0123456789abcdef, url: " + server.URL + "}"})
 	h.write(t, "secrets/t", "token", 0o600)
-	ask := func(wanted ...string) actions.Reply {
+	ask := func(texts ...string) actions.Reply {
+		var wanted []netip.Prefix
+		for _, text := range texts {
+			wanted = append(wanted, netip.MustParsePrefix(text))
+		}
 		return h.ask(t, &Helper{Does: actions.ForNetwork, Host: "web1", Client: server.Client()}, actions.Request{Action: "cf", Wanted: wanted})
 	}
 	wanted := []string{"192.0.2.4/32", "198.51.100.0/24", "198.51.0.0/20", "2001:db8::/64", "2001:db8:1::1/128"}

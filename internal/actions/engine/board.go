@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -17,12 +18,13 @@ type board struct {
 	log     *slog.Logger
 	changes chan func(*actions.Status) // without room: what was noted is in the status
 
+	queue  *Queue
 	fixed  []string // problems that last
 	status actions.Status
 }
 
-func newBoard(cfg *Config) *board {
-	b := &board{dir: cfg.Dir, log: cfg.Log, changes: make(chan func(*actions.Status)), fixed: cfg.Problems}
+func newBoard(cfg Config) *board {
+	b := &board{dir: cfg.Dir, log: cfg.Log, changes: make(chan func(*actions.Status)), queue: cfg.Queue, fixed: cfg.Problems}
 	b.status.Problems = append([]string{}, cfg.Problems...)
 	b.status.Actions = []actions.ActionStatus{}
 	for _, a := range cfg.Actions {
@@ -56,8 +58,14 @@ func (b *board) run(ctx context.Context) {
 
 func (b *board) write() {
 	b.status.Written = time.Now()
-	data, err := json.Marshal(b.status)
-	if err == nil {
+	var err error
+	for i := range b.status.Actions { // they also grow while their action waits
+		a, unread := &b.status.Actions[i], error(nil)
+		a.Waiting, unread = b.queue.Waiting(a.Name)
+		err = errors.Join(err, unread)
+	}
+	data, unmade := json.Marshal(b.status)
+	if err = errors.Join(err, unmade); err == nil {
 		err = actions.WriteFile(filepath.Join(b.dir, actions.StatusFile), append(data, '\n'), 0o640)
 	}
 	if err == nil {
@@ -97,10 +105,6 @@ func (b *board) lost(name string, dropped, skipped int) {
 	b.of(name, func(a *actions.ActionStatus) {
 		a.Dropped, a.Skipped = a.Dropped+uint64(dropped), a.Skipped+uint64(skipped)
 	})
-}
-
-func (b *board) waiting(name string, n int) {
-	b.of(name, func(a *actions.ActionStatus) { a.Waiting = n })
 }
 
 // moved notes the position, and what keeps the journal from being read completely.

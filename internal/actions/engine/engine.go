@@ -27,7 +27,7 @@ type Config struct {
 	Dir      string // for lists, status and metrics
 	Log      *slog.Logger
 
-	Bans func(context.Context) ([]control.Ban, error) // those that are in force
+	Bans func(context.Context, func(control.Ban) error) error // calls the function for those that are in force, until it fails
 	Ask  func(context.Context, *actions.Action, actions.Request) (more bool, err error)
 }
 
@@ -50,7 +50,7 @@ type Engine struct {
 
 // New returns an engine.
 func New(cfg Config) *Engine {
-	e := &Engine{Config: cfg, pokes: map[string]chan struct{}{}, board: newBoard(&cfg)}
+	e := &Engine{Config: cfg, pokes: map[string]chan struct{}{}, board: newBoard(cfg)}
 	for _, a := range cfg.Actions {
 		e.pokes[a.Name] = make(chan struct{}, 1)
 	}
@@ -88,10 +88,11 @@ const again = 10 * time.Second
 
 // follow reads the journal from where it was read to.
 func (e *Engine) follow(ctx context.Context) {
+	start := time.Now() // what was before is not told
 	for ctx.Err() == nil {
 		from := journal.Start{Resume: e.Queue.Position()}
 		if from.Resume.IsZero() {
-			from.Since = time.Now() // what was before is not told
+			from.Since = start
 		}
 		err := e.Source.Follow(ctx, from, e.take)
 		if ctx.Err() == nil {

@@ -209,6 +209,103 @@ func TestOnce(t *testing.T) {
 	})
 }
 
+// TestEnds: the end of a ban is told although the address was told of shortly before.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]string{"hook": "on: [ban, unban]\nonce: 1h\nprogram: /bin/hook"})
+		w.run()
+		for range 2 {
+			w.log(control.BanNew, "sshd", "192.0.2.1")
+			w.log(control.BanRemoved, "sshd", "192.0.2.1")
+		}
+		w.after(time.Second)
+		if diff := cmp.Diff([]string{"0s hook ban 192.0.2.1", "0s hook unban 192.0.2.1", "0s hook unban 192.0.2.1"}, w.told()); diff != "" {
+			t.Error(diff)
+		}
+		if s := w.status("hook"); s.Skipped != 1 {
+			t.Errorf("%+v", s)
+		}
+		w.stop()
+	})
+}
+
+// TestWaiting: the status says how many events wait although nothing is tried for a long time.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]string{"mail": "mail: {to: root, digest: daily}"})
+		w.run()
+		for i := range 3 {
+			w.log(control.BanNew, "sshd", fmt.Sprintf("192.0.2.%d", i))
+			w.after(time.Hour)
+		}
+		if s := w.status("mail"); s.Waiting != 3 {
+			t.Errorf("%+v", s)
+		}
+		w.after(24 * time.Hour)
+		if s := w.status("mail"); s.Waiting != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.stop()
+	})
+}
+
+// TestForget: of the addresses that an action was told of, the old ones are forgotten, and of too many those that came first.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	q, err := OpenQueue(filepath.Join(t.TempDir(), "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
+	for i := range 10 {
+		_, err := q.Add(q.Position(), map[string][]actions.Event{"hook": {{ID: "x"}}})
+		if err = errors.Join(err, q.Done("hook", uint64(i+1), []string{fmt.Sprint(9 - i)}, at(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		before, most int
+		want         string
+	}{{2, 100, "0123456"}, {2, 3, "012"}, {100, 3, ""}} {
+		if err := q.Forget("hook", at(c.before), c.most); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for i := range 10 {
+			if told, err := q.Told("hook", fmt.Sprint(i), at(-1)); err != nil {
+				t.Fatal(err)
+			} else if told {
+				got += fmt.Sprint(i)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
+// TestShare: where exiled takes long to list its bans, it is asked less often.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]string{"web": "deny_list: {format: plain, reload: nginx.service}"})
+		w.slow = 3 * time.Second
+		w.run()
+		for i := range 100 {
+			w.banned(ban("web", fmt.Sprintf("192.0.2.%d/32", i)))
+			w.log(control.BanNew, "web", fmt.Sprintf("192.0.2.%d", i))
+			w.after(time.Second)
+		}
+		if diff := cmp.Diff([]string{"3s web", "36s web", "1m9s web"}, w.told()); diff != "" {
+			t.Error(diff)
+		}
+		w.stop()
+	})
+}
+
 // TestBounded: of too many events the oldest are dropped and counted.
 func TestBounded(t *testing.T) {
 	t.Parallel()
@@ -287,10 +384,10 @@ func TestCloudflare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]string{"cf": "cloudflare: {token: t, zone: 0123456789abcdef0123456789abcdef}"})
-		w.banned(ban("web", "192.0.2.2/32"), ban("sshd", "2001:db8::/64"))
+		w.banned(ban("web", "192.0.2.2/32"), ban("sshd", "2001:db8::/64"), ban("web", "198.51.0.0/20"))
 		more := true
 		w.answer(func(_ *actions.Action, r actions.Request) (bool, error) {
-			if strings.Join(r.Wanted, " ") != "192.0.2.2/32 2001:db8::/64" {
+			if fmt.Sprint(r.Wanted) != "[192.0.2.2/32 2001:db8::/64]" {
 				t.Errorf("wanted: %q", r.Wanted)
 			}
 			defer func() { more = false }()
@@ -309,6 +406,15 @@ func TestCloudflare(t *testing.T) {
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := OpenQueue(path); q != nil || err == nil {
+		t.Fatalf("opened %v, %v", q, err)
+	}
+	if err := os.Remove(path); err != nil { // which is not moved aside: that it cannot be opened is no fault of its contents
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 10000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -325,8 +431,8 @@ func TestQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	dropped, err := q.Keep([]string{"kept"})
-	_, kept, err2 := q.Head("kept", 1)
-	_, gone, err3 := q.Head("gone", 1)
+	kept, err2 := q.Waiting("kept")
+	gone, err3 := q.Waiting("gone")
 	if err := errors.Join(err, err2, err3); err != nil || dropped != 2 || kept != 1 || gone != 0 {
 		t.Errorf("dropped %d, kept %d, gone %d: %v", dropped, kept, gone, err)
 	}

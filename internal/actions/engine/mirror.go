@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,12 +12,14 @@ import (
 	"time"
 
 	"exile/internal/actions"
+	"exile/internal/control"
 )
 
 // Times of mirrors.
 const (
 	heal       = 10 * time.Minute // a mirror is compared at least that often
 	cloudEvery = 30 * time.Second // Cloudflare is asked at most that often
+	share      = 10               // comparing takes at most one part of so many of the time: exiled has to say all its bans each time
 )
 
 // mirror keeps something like the list of bans. It is compared, not changed event by event: so nothing can be forgotten, whatever was lost.
@@ -27,14 +30,15 @@ func (w *worker) mirror(ctx context.Context) {
 	}
 	owed := w.action.DenyList.Reload != "" // whether the reload after the last change succeeded is not known
 	for ctx.Err() == nil {
+		begun := time.Now()
 		more, err := w.compare(ctx, &owed)
 		if ctx.Err() != nil {
 			return
 		}
-		wait := every
+		wait := max(every, share*time.Since(begun))
 		if err != nil {
 			failures++
-			wait = max(every, min(pause(failures), heal))
+			wait = max(wait, min(pause(failures), heal))
 			w.board.failed(w.action.Name, err)
 			w.Log.Warn("Action failed; trying again", "action", w.action.Name, "in", wait, "error", err)
 		} else {
@@ -61,25 +65,27 @@ func (w *worker) compare(ctx context.Context, owed *bool) (more bool, err error)
 	if w.action.Kind == actions.DenyList {
 		return false, w.write(ctx, banned, owed)
 	}
-	r := actions.Request{Action: w.action.Name}
-	for _, p := range banned {
-		r.Wanted = append(r.Wanted, p.String())
-	}
-	return w.Ask(w.runs, w.action, r)
+	return w.Ask(w.runs, w.action, actions.Request{Action: w.action.Name, Wanted: w.action.Cloudflare.Fitting(banned)})
 }
+
+// maxBans bounds what is held in memory; exiled has no more.
+const maxBans = 1 << 20
 
 // banned returns what the mirror should have, sorted, each once.
 func (w *worker) banned(ctx context.Context) (all []netip.Prefix, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	bans, err := w.Bans(ctx)
+	err = w.Bans(ctx, func(b control.Ban) error {
+		if len(all) == maxBans {
+			return errors.New("there are too many")
+		}
+		if w.action.Mirrored(&b) {
+			all = append(all, b.Prefix)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask exiled for the bans: %w", err)
-	}
-	for i := range bans {
-		if w.action.Mirrored(&bans[i]) {
-			all = append(all, bans[i].Prefix)
-		}
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all), nil

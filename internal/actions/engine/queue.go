@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 
 	"exile/internal/actions"
 	"exile/journal"
@@ -42,8 +44,8 @@ type item struct {
 // unless it is nil.
 func OpenQueue(path string) (*Queue, error) {
 	q, err := tryOpen(path)
-	if q != nil || errors.Is(err, os.ErrPermission) || errors.Is(err, bolterrors.ErrTimeout) {
-		return q, err
+	if _, disk := errors.AsType[unix.Errno](err); q != nil || disk || errors.Is(err, bolterrors.ErrTimeout) {
+		return q, err // a full disk, for example, is no fault of the file
 	}
 	if moved := os.Rename(path, path+".broken"); moved != nil {
 		return nil, errors.Join(err, moved)
@@ -174,14 +176,22 @@ func length(b *bolt.Bucket) int {
 	return int(binary.BigEndian.Uint64(last) - binary.BigEndian.Uint64(first) + 1)
 }
 
-// Head returns the oldest events of an action, at most n, and how many there are. An event that cannot be read has no ID.
-func (q *Queue) Head(action string, n int) (items []item, all int, err error) {
+// Waiting is how many events are in the queue of an action.
+func (q *Queue) Waiting(action string) (n int, err error) {
+	err = q.db.View(func(tx *bolt.Tx) error {
+		n = length(tx.Bucket(queuesBucket).Bucket([]byte(action)))
+		return nil
+	})
+	return n, err
+}
+
+// Head returns the oldest events of an action, at most n. An event that cannot be read has no ID.
+func (q *Queue) Head(action string, n int) (items []item, err error) {
 	err = q.db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(queuesBucket).Bucket([]byte(action))
 		if b == nil {
 			return nil
 		}
-		all = length(b)
 		c := b.Cursor()
 		for k, v := c.First(); k != nil && len(items) < n; k, v = c.Next() {
 			it := item{number: binary.BigEndian.Uint64(k)}
@@ -192,7 +202,7 @@ func (q *Queue) Head(action string, n int) (items []item, all int, err error) {
 		}
 		return nil
 	})
-	return items, all, err
+	return items, err
 }
 
 // Done removes the oldest events of an action, up to and including that number; told are the addresses that it was told of.
@@ -235,22 +245,24 @@ func (q *Queue) Told(action, address string, since time.Time) (told bool, err er
 	return told, err
 }
 
-// Forget forgets the addresses that the action was told of before that.
-func (q *Queue) Forget(action string, before time.Time) error {
+// Forget forgets the addresses that the action was told of before that, and of too many others those that it was told of first.
+func (q *Queue) Forget(action string, before time.Time, most int) error {
 	return q.db.Update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(toldBucket).Bucket([]byte(action))
 		if b == nil {
 			return nil
 		}
-		var old [][]byte
+		var all [][]byte // the time, 8 bytes, and the address
 		err := b.ForEach(func(k, at []byte) error {
-			if len(at) != 8 || int64(binary.BigEndian.Uint64(at)) <= before.Unix() {
-				old = append(old, slices.Clone(k))
-			}
+			all = append(all, slices.Concat(at, k))
 			return nil
 		})
-		for _, k := range old {
-			err = errors.Join(err, b.Delete(k))
+		slices.SortFunc(all, bytes.Compare)
+		for i, told := range all {
+			if int64(binary.BigEndian.Uint64(told)) > before.Unix() && len(all)-i <= most {
+				break
+			}
+			err = errors.Join(err, b.Delete(told[8:]))
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"exile/internal/actions"
+	"exile/internal/control"
 )
 
 // worker has one action done, one run at a time.
@@ -17,6 +18,7 @@ type worker struct {
 	attempts int       // runs for the oldest event
 	budget   float64   // runs that may begin now
 	counted  time.Time // when budget was right
+	swept    time.Time // when addresses that were told of long ago were forgotten
 }
 
 // maxDigest is how many events a digest has at most.
@@ -49,8 +51,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, err error) {
 	if w.action.Mail.Digest > 0 {
 		most = maxDigest
 	}
-	items, waiting, err := w.Queue.Head(w.action.Name, most)
-	w.board.waiting(w.action.Name, waiting)
+	items, err := w.Queue.Head(w.action.Name, most)
 	if err != nil || len(items) == 0 {
 		return -1, err
 	}
@@ -76,9 +77,16 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, err error) {
 		return w.failed(failed, s, last)
 	}
 	w.attempts = 0
+	err = w.settle(s, last)
 	w.board.done(w.action.Name)
-	return 0, w.settle(s, last)
+	return 0, err
 }
+
+// Bounds of the memory of addresses that an action was told of.
+const (
+	sweep   = time.Minute // how often it is gone through
+	maxTold = 100_000     // addresses
+)
 
 // sifted is what became of the oldest events of a queue.
 type sifted struct {
@@ -89,11 +97,15 @@ type sifted struct {
 
 // settle removes events, up to that number, from the queue.
 func (w *worker) settle(s sifted, last uint64) error {
-	w.board.lost(w.action.Name, s.dropped, s.skipped)
-	return w.Queue.Done(w.action.Name, last, s.told, time.Now())
+	err := w.Queue.Done(w.action.Name, last, s.told, time.Now())
+	if err == nil {
+		w.board.lost(w.action.Name, s.dropped, s.skipped)
+	}
+	return err
 }
 
-// sift drops events that are too old, and skips those of addresses that the action was told of shortly before.
+// sift drops events that are too old, and skips bans of addresses that the action was told of shortly before. Ends of bans it never skips: who
+// was told of the ban would wait for it.
 func (w *worker) sift(items []item) (s sifted, err error) {
 	now, here := time.Now(), map[string]bool{}
 	oldest := now.Add(-w.action.MaxAge - w.action.Mail.Digest)
@@ -102,7 +114,7 @@ func (w *worker) sift(items []item) (s sifted, err error) {
 			s.dropped++
 			continue
 		}
-		if address := it.event.Address(); w.action.Once > 0 && address != "" {
+		if address := it.event.Address(); w.action.Once > 0 && it.event.Event.Kind == control.BanNew {
 			known, err := w.Queue.Told(w.action.Name, address, now.Add(-w.action.Once))
 			if err != nil {
 				return s, err
@@ -116,8 +128,9 @@ func (w *worker) sift(items []item) (s sifted, err error) {
 		}
 		s.fresh = append(s.fresh, it.event)
 	}
-	if len(s.told) > 0 {
-		err = w.Queue.Forget(w.action.Name, now.Add(-w.action.Once))
+	if len(s.told) > 0 && now.Sub(w.swept) >= sweep {
+		w.swept = now
+		err = w.Queue.Forget(w.action.Name, now.Add(-w.action.Once), maxTold)
 	}
 	return s, err
 }

@@ -30,6 +30,7 @@ type world struct {
 	journal []journal.Entry
 	asked   []call
 	bans    []control.Ban
+	slow    time.Duration // how long exiled takes to list them
 	ask     func(*actions.Action, actions.Request) (bool, error)
 
 	end   func() // of the engine
@@ -116,10 +117,17 @@ func (w *world) run() {
 	w.end, w.ended = cancel, make(chan struct{})
 	e := New(Config{
 		Actions: w.actions, Source: w, Queue: queue, Host: "host", Dir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Bans: func(context.Context) ([]control.Ban, error) {
+		Bans: func(_ context.Context, f func(control.Ban) error) error {
 			w.mu.Lock()
-			defer w.mu.Unlock()
-			return slices.Clone(w.bans), nil
+			bans, slow := slices.Clone(w.bans), w.slow
+			w.mu.Unlock()
+			time.Sleep(slow)
+			for _, b := range bans {
+				if err := f(b); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		Ask: w.record,
 	})
