@@ -89,7 +89,7 @@ func NewScrutiny(name string, f Filter) *Scrutiny {
 
 // ParseEntry implements EntryFilter.
 func (s *Scrutiny) ParseEntry(e *journal.Entry) Event {
-	ev := s.Parse(e.Message)
+	ev := Parse(s.Filter, e)
 	switch {
 	case s.look == nil:
 	case ev.Rule != "":

@@ -98,7 +98,7 @@ func openFilter(name string, how filter.Options) (lineFilter, error) {
 
 // match prints what each line of in is.
 func match(c *console, in *printed.Log, f lineFilter) error {
-	m := &matcher{out: c, filter: f, identifiers: f.identifiers, nearest: f.nearest, conns: jail.NewConnections()}
+	m := &matcher{out: c, filter: f.Filter, identifiers: f.identifiers, nearest: f.nearest, conns: jail.NewConnections()}
 	for {
 		number, line, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -150,9 +150,10 @@ func (m *matcher) observe(number int, line textlog.Line) error {
 	}
 	m.attempts = m.conns.Advance(m.now, m.attempts[:0])
 	m.settle()
+	e := journal.Entry{Time: m.now, PID: line.PID, Message: line.Message, Position: journal.Position{Seqnum: uint64(number)}}
 	var ev jail.Event
 	if m.wants(line.Identifier) {
-		ev = m.conns.Resolve(m.filter.Parse(line.Message), m.now)
+		ev = m.conns.Resolve(jail.Parse(m.filter, &e), m.now)
 	}
 	r := newMatched(number, &ev, line.Message)
 	if m.nearest != nil && ev.Rule == "" {
@@ -160,7 +161,6 @@ func (m *matcher) observe(number int, line textlog.Line) error {
 		r.Nearest, r.Reached = pattern, string(line.Message[:n])
 	}
 	m.queue = append(m.queue, r)
-	e := journal.Entry{Time: m.now, PID: line.PID, Position: journal.Position{Seqnum: uint64(number)}}
 	m.attempts = m.conns.Observe(ev, &e, m.attempts[:0])
 	if len(m.queue) > maxQueue {
 		m.attempts = m.conns.Advance(m.now.Add(2*jail.LoginGrace), m.attempts)

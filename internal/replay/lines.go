@@ -71,7 +71,7 @@ type sense struct {
 
 // Observe takes a line, and returns the address that it bans, if it does.
 func (l *Lines) Observe(e *journal.Entry, passes func(netip.Addr) bool) (addr netip.Addr, count int, ban bool) {
-	ev := l.Filter.Parse(e.Message)
+	ev := jail.Parse(l.Filter, e)
 	addr, fails := l.failure(&ev, e)
 	if !fails || !passes(addr) {
 		return addr, 0, false

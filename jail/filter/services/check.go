@@ -31,6 +31,9 @@ func check(match, never string) error {
 	if parts[0].Op != syntax.OpBeginText {
 		return errors.New("match: must begin with ^, or a client's text could look like the whole line")
 	}
+	if err := connected(match, parts, never); err != nil {
+		return err
+	}
 	at := slices.IndexFunc(parts, func(n *syntax.Regexp) bool { return n.Op == syntax.OpCapture && n.Name == "addr" })
 	switch {
 	case strings.Count(match, "<ADDR>") == 0:
@@ -144,7 +147,7 @@ func free(parts []*syntax.Regexp, never string) *syntax.Regexp {
 // isSafe reports whether the service itself wrote the text.
 func isSafe(n *syntax.Regexp) bool {
 	return n.Op == syntax.OpCapture &&
-		(strings.HasPrefix(n.Name, "time") || strings.HasPrefix(n.Name, "count") || strings.HasPrefix(n.Name, "port") || strings.HasPrefix(n.Name, "server"))
+		(strings.HasPrefix(n.Name, "time") || isConnection(n) || strings.HasPrefix(n.Name, "count") || strings.HasPrefix(n.Name, "port") || strings.HasPrefix(n.Name, "server"))
 }
 
 // delimited reports whether the text of a part ends where it seems to: it is in the quotes of JSON, or it cannot have one of the characters in

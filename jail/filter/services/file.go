@@ -34,6 +34,7 @@ type Service struct {
 	patterns []pattern
 	ignore   []matcher
 	alone    bool // a process of the service serves many connections
+	connects bool // a pattern says which address a connection has
 	likeness *likeness
 }
 
@@ -102,11 +103,13 @@ type ignoreLine struct {
 
 // sample is a line, and what the filter must make of it.
 type sample struct {
-	Line    string `yaml:"line"`
-	Pattern string `yaml:"pattern"`
-	Address string `yaml:"address"`
-	User    string `yaml:"user"`
-	Count   int    `yaml:"count"` // of the attempts; 0 stands for one
+	Line    string   `yaml:"line"`
+	Lines   []string `yaml:"lines"` // instead: those before it, of the same process, and itself
+	Pattern string   `yaml:"pattern"`
+	Address string   `yaml:"address"`
+	User    string   `yaml:"user"`
+	Count   int      `yaml:"count"` // of the attempts; 0 stands for one
+	before  []string
 	line    int
 }
 
@@ -121,7 +124,15 @@ func (l *patternLine) UnmarshalYAML(n *yaml.Node) error {
 func (s *sample) UnmarshalYAML(n *yaml.Node) error {
 	type plain sample
 	s.line = n.Line
-	return decode(n, (*plain)(s), "line", "pattern", "address", "user", "count")
+	if err := decode(n, (*plain)(s), "line", "lines", "pattern", "address", "user", "count"); err != nil || s.Lines == nil {
+		return err
+	}
+	if len(s.Lines) == 0 || s.Line != "" {
+		return fmt.Errorf("line %d: a sample has either line: or lines:, of which the last is to match", n.Line)
+	}
+	last := len(s.Lines) - 1
+	s.Line, s.before = s.Lines[last], s.Lines[:last]
+	return nil
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.
@@ -239,6 +250,7 @@ func (s *Service) compile(d *document) error {
 			continue
 		}
 		s.patterns = append(s.patterns, p)
+		s.connects = s.connects || p.role == opens
 		if l.Framable == found {
 			s.framable = append(s.framable, l.Name)
 		}
@@ -251,10 +263,17 @@ func (s *Service) compile(d *document) error {
 		}
 		s.ignore = append(s.ignore, m)
 	}
+	for i := range s.patterns {
+		if p := &s.patterns[i]; p.conn > 0 && !s.connects {
+			errs = append(errs, s.fault(0, "pattern %q: there is no pattern of kind: connect, which says the address of a <CONNECTION>", p.name))
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// kinds and modes are the words of a pattern.
-var kinds = map[string]jail.Kind{"failure": jail.Failure, "probe": jail.Probe, "success": jail.Success}
+// kinds, roles and modes are the words of a pattern.
+var kinds = map[string]jail.Kind{"failure": jail.Failure, "probe": jail.Probe, "success": jail.Success, "connect": jail.None, "close": jail.None}
+
+var roles = map[string]role{"connect": opens, "close": shuts}
 
 var modes = []string{"normal", "ddos", "extra", "aggressive"}

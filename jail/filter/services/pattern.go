@@ -18,10 +18,12 @@ type pattern struct {
 	matcher
 	name       string
 	kind       jail.Kind
+	role       role
 	mode       string
 	unknown    bool
 	addr, user int    // groups; 0: none
 	count      int    // likewise
+	conn       int    // likewise
 	never      string // characters that the user cannot have
 }
 
@@ -38,6 +40,7 @@ type tag struct {
 	expr  string
 	group string // the name of the group around it
 	safe  bool   // the service itself wrote the text
+	kept  bool   // the text is asked for, although it is safe
 }
 
 // The forms of time stamps that services write: ISO 8601, nginx and Go, C's asctime, BIND, MariaDB, the common log format, Domino, and monit's
@@ -50,15 +53,16 @@ const stamps = `\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+
 
 // tags are what a pattern can say besides a regular expression.
 var tags = map[string]tag{
-	"ADDR":   {expr: `(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?:%[0-9A-Za-z]{1,15})?`, group: "addr"},
-	"USER":   {expr: `.*`, group: "user"},
-	"TIME":   {expr: stamps, group: "time", safe: true},
-	"PORT":   {expr: `\d{1,5}`, group: "port", safe: true},
-	"SERVER": {expr: `[0-9A-Za-z_.:-]+`, group: "server", safe: true},
-	"WORDS":  {expr: `[0-9A-Za-z_.:()=/ -]+`, group: "server", safe: true},
-	"COUNT":  {expr: `\d{1,3}`, group: "count", safe: true},
-	"ID":     {expr: `[0-9A-Za-z_-]+`, group: "server", safe: true},
-	"JSON":   {expr: `(?:[^"\\]|\\.)*`, group: "json", safe: true},
+	"ADDR":       {expr: `(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?:%[0-9A-Za-z]{1,15})?`, group: "addr"},
+	"USER":       {expr: `.*`, group: "user"},
+	"TIME":       {expr: stamps, group: "time", safe: true},
+	"PORT":       {expr: `\d{1,5}`, group: "port", safe: true},
+	"SERVER":     {expr: `[0-9A-Za-z_.:-]+`, group: "server", safe: true},
+	"WORDS":      {expr: `[0-9A-Za-z_.:()=/ -]+`, group: "server", safe: true},
+	"COUNT":      {expr: `\d{1,3}`, group: "count", safe: true, kept: true},
+	"CONNECTION": {expr: `[0-9A-Za-z_-]{1,32}`, group: "connection", safe: true, kept: true},
+	"ID":         {expr: `[0-9A-Za-z_-]+`, group: "server", safe: true},
+	"JSON":       {expr: `(?:[^"\\]|\\.)*`, group: "json", safe: true},
 }
 
 var tagged = regexp.MustCompile(`<([A-Z]+)>`)
@@ -71,9 +75,9 @@ func expand(match string, check bool) (string, error) {
 		t, ok := tags[s[1:len(s)-1]]
 		switch {
 		case !ok:
-			unknown = fmt.Errorf("%s is not a tag; these are: <ADDR>, <USER>, <TIME>, <PORT>, <COUNT>, <SERVER>, <WORDS>, <ID>, <JSON>", s)
+			unknown = fmt.Errorf("%s is not a tag; these are: <ADDR>, <USER>, <TIME>, <PORT>, <COUNT>, <SERVER>, <WORDS>, <ID>, <JSON>, <CONNECTION>", s)
 			return s
-		case !t.safe, t.group == "count" && !check:
+		case !t.safe, t.kept && !check:
 			return "(?P<" + t.group + ">" + t.expr + ")"
 		case check:
 			n++ // no two groups may have the same name
@@ -86,7 +90,7 @@ func expand(match string, check bool) (string, error) {
 
 // newPattern checks and compiles a pattern.
 func newPattern(l *patternLine) (pattern, error) {
-	p := pattern{name: l.Name, kind: kinds[l.Kind], mode: l.Mode, unknown: l.Unknown, never: l.Excludes.User}
+	p := pattern{name: l.Name, kind: kinds[l.Kind], role: roles[l.Kind], mode: l.Mode, unknown: l.Unknown, never: l.Excludes.User}
 	if p.mode == "" {
 		p.mode = modes[0]
 	}
@@ -102,8 +106,8 @@ func newPattern(l *patternLine) (pattern, error) {
 	}
 	p.matcher = m
 	p.addr, p.user = max(m.re.SubexpIndex("addr"), 0), max(m.re.SubexpIndex("user"), 0)
-	p.count = max(m.re.SubexpIndex("count"), 0)
-	return p, nil
+	p.count, p.conn = max(m.re.SubexpIndex("count"), 0), max(m.re.SubexpIndex("connection"), 0)
+	return p, p.ofConnection()
 }
 
 // words checks the words of a pattern.
@@ -111,12 +115,30 @@ func (l *patternLine) words(mode string) error {
 	switch {
 	case !IsName(l.Name):
 		return errors.New("name: must be of lower-case letters, digits and dashes")
-	case kinds[l.Kind] == jail.None:
-		return fmt.Errorf("kind: %q must be failure, probe or success", l.Kind)
+	case !isKind(l.Kind):
+		return fmt.Errorf("kind: %q must be failure, probe, success, connect or close", l.Kind)
 	case !IsMode(mode):
 		return fmt.Errorf("mode: %q must be one of %s", mode, strings.Join(modes, ", "))
 	case (l.Excludes.User == "") != (l.Excludes.Because == ""):
 		return errors.New("excludes: must say which characters the user cannot have, and because: of what")
+	}
+	return nil
+}
+
+func isKind(kind string) bool {
+	_, ok := kinds[kind]
+	return ok
+}
+
+// ofConnection reports a pattern that does not name what it must of a connection.
+func (p *pattern) ofConnection() error {
+	switch {
+	case p.role == opens && (p.conn == 0 || p.addr == 0):
+		return errors.New("match: a pattern of kind: connect must have <CONNECTION> and <ADDR>")
+	case p.role == shuts && p.conn == 0:
+		return errors.New("match: a pattern of kind: close must have <CONNECTION>")
+	case p.role != opens && p.conn > 0 && p.addr > 0:
+		return errors.New("match: only a pattern of kind: connect can have both <CONNECTION> and <ADDR>")
 	}
 	return nil
 }

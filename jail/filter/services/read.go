@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"exile/jail"
+	"exile/journal"
 )
 
 // maxLine is how many bytes of a line are read. Servers take requests of 8 kB, and write what they do not print as up to four bytes. What is
@@ -16,29 +17,60 @@ const maxLine = 16 << 10
 type reader struct {
 	*Service
 	counts []bool // by pattern
+	peers  *peers // of the connections; nil: no pattern asks for them
 }
 
-// Filter returns the filter of the service in a mode: normal, ddos, extra or aggressive, which counts all.
+// Filter returns the filter of the service in a mode: normal, ddos, extra or aggressive, which counts all. It may remember connections, and so is
+// for one goroutine.
 func (s *Service) Filter(mode string) jail.Filter {
-	r := reader{s, make([]bool, len(s.patterns))}
+	r := reader{Service: s, counts: make([]bool, len(s.patterns))}
+	if s.connects {
+		r.peers = newPeers()
+	}
 	for i, p := range s.patterns {
-		r.counts[i] = p.kind != jail.Success && (p.mode == modes[0] || p.mode == mode || mode == "aggressive")
+		r.counts[i] = p.kind != jail.Success && p.role == neither && (p.mode == modes[0] || p.mode == mode || mode == "aggressive")
 	}
 	return r
 }
 
-// Parse implements jail.Filter.
+// Parse implements jail.Filter. Where the address is that of the connection, nobody's word counts without a sender: ParseEntry is what a jail asks.
 func (r reader) Parse(message []byte) jail.Event {
+	ev, i, id := r.parse(message)
+	if id != nil && r.patterns[i].role == neither {
+		return waiting(ev)
+	}
+	return ev
+}
+
+// ParseEntry implements jail.EntryFilter.
+func (r reader) ParseEntry(e *journal.Entry) jail.Event {
+	ev, i, id := r.parse(e.Message)
+	if id == nil || r.peers == nil {
+		return ev
+	}
+	return r.ofConnection(ev, i, id, e)
+}
+
+// event is what a line says that a pattern matches, without its texts.
+func (r reader) event(i int) jail.Event {
+	p := &r.patterns[i]
+	return jail.Event{
+		Kind: p.kind, Count: 1, Counts: r.counts[i], Unknown: p.unknown, Rule: p.name, Alone: r.alone, Brief: true, Ignored: p.role != neither,
+	}
+}
+
+// parse returns what a line says, the pattern that matches it and, if that asks for one, the connection's id.
+func (r reader) parse(message []byte) (ev jail.Event, i int, id []byte) {
 	i, groups := r.match(message)
 	if groups == nil {
-		return jail.Event{Ignored: i < 0}
+		return jail.Event{Ignored: i < 0}, i, nil
 	}
 	p := &r.patterns[i]
-	ev := jail.Event{Kind: p.kind, Count: 1, Counts: r.counts[i], Unknown: p.unknown, Rule: p.name, Alone: r.alone, Brief: true}
+	ev = r.event(i)
 	if p.addr > 0 {
 		addr, err := netip.ParseAddr(string(group(message, groups, p.addr)))
 		if err != nil || !isRemote(addr.Unmap()) || !isWhole(message, groups[2*p.addr], groups[2*p.addr+1]) {
-			return jail.Event{}
+			return jail.Event{}, i, nil
 		}
 		ev.Addr = addr.Unmap().WithZone("")
 	}
@@ -49,7 +81,10 @@ func (r reader) Parse(message []byte) jail.Event {
 		n, _ := strconv.Atoi(string(group(message, groups, p.count))) // up to three digits
 		ev.Count = max(n, 1)
 	}
-	return ev
+	if p.conn > 0 {
+		id = group(message, groups, p.conn)
+	}
+	return ev, i, id
 }
 
 // match returns the first pattern that matches and its groups, or nil; with -1 for a line that is ignored.
@@ -102,10 +137,9 @@ func isRemote(addr netip.Addr) bool { return !addr.IsUnspecified() && !addr.IsMu
 func (s *Service) try(samples []sample) error {
 	var errs []error
 	seen := make(map[string]bool)
-	f := s.Filter("aggressive")
 	for _, sample := range samples {
 		seen[sample.Pattern] = true
-		if err := sample.try(f); err != nil {
+		if err := sample.try(s.Filter("aggressive")); err != nil {
 			errs = append(errs, s.fault(sample.line, "sample %.200q: %w", sample.Line, err))
 		}
 	}

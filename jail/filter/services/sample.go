@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"exile/jail"
+	"exile/journal"
 )
 
 // nothing is the pattern of a sample that no pattern may match.
@@ -11,7 +12,10 @@ const nothing = "none"
 
 // try reports what f makes of the sample, if that is not what the sample says.
 func (s *sample) try(f jail.Filter) error {
-	ev := f.Parse([]byte(s.Line))
+	for _, line := range s.before {
+		jail.Parse(f, &journal.Entry{Message: []byte(line)})
+	}
+	ev := jail.Parse(f, &journal.Entry{Message: []byte(s.Line)})
 	rule, addr := ev.Rule, ""
 	if rule == "" {
 		rule = nothing

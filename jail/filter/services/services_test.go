@@ -124,6 +124,25 @@ func TestCheck(t *testing.T) {
 		{`^[^:]+:refused:<ADDR>:<SERVER>$`, "", false},
 		{`^\w+ refused <ADDR> \d\.\d(?:\.\d{1,3}\.\d{1,3} )*$`, "", false},
 		{`^bye$`, "", true},
+		{`^conn=<CONNECTION> fd=\d+ from <ADDR>$`, "", true},
+		{`^conn=<CONNECTION> op=\d+ BIND dn="<USER>"`, "", true},
+		{`^<CONNECTION> refused`, "", true},
+		{`^<CONNECTION>$`, "", true},
+		{`^<TIME> <SERVER> \[\d+\] \(<CONNECTION>\) .*`, "", true},
+		{`^<TIME> <CONNECTION> .*`, "", false}, // a time has blanks
+		{`^<CONNECTION>`, "", false},
+		{`^<CONNECTION>\w+`, "", false},
+		{`^conn<CONNECTION> .*`, "", false},
+		{`^<SERVER><CONNECTION> .*`, "", false},
+		{`^conn=(?:\d+=|)<CONNECTION> .*`, "", false},
+		{`^conn=(?:<CONNECTION>|no) .*`, "", false},
+		{`^(?P<user>\S+) conn=<CONNECTION> .*`, "", false},
+		{`^(?P<user>[^= ]+) conn=<CONNECTION> .*`, "", false}, // it may go on, for all that is known
+		{`^"(?P<user>[^"=]*)" conn=<CONNECTION> .*`, `"`, true},
+		{`^"(?P<user>[^"]*)" conn=<CONNECTION> .*`, `"`, false}, // the user can have a =
+		{`^\{"user":"<JSON>","conn":"<CONNECTION>"`, "", false},
+		{`^\{"conn":"<CONNECTION>","user":"<JSON>"`, "", true},
+		{`^<WORDS> conn=<CONNECTION> .*`, "", false}, // in no conn=1 refused x conn=2 y
 		{`^<NAME> <ADDR>$`, "", false},
 		{`^(<ADDR>$`, "", false},
 	} {
