@@ -14,25 +14,38 @@ import (
 // This file says whose lines a jail believes. sshd's are root's; those of other services are the lines of their units, whichever user these
 // run as. What one of a jail's filters believes the others do not see.
 
-// Accepts returns what reports whether a line is the service's own, and from where its filter reads. It is for one goroutine.
-func (r *Reading) Accepts() func(*journal.Entry) bool {
-	own, places := r.believes(), r.places()
+// Accepts returns what reports whether a line is the service's own, and from where its filter reads: one of those that were chosen for the jail.
+// It is for one goroutine.
+func (r *Reading) Accepts(chosen []*Reading) func(*journal.Entry) bool {
+	own, places := r.believes(), r.places(FromJournal(chosen))
 	return func(e *journal.Entry) bool { return places(e) && own(e) }
 }
 
-// places returns what reports whether an entry is from the journal or, where logs were chosen, from one of these.
-func (r *Reading) places() func(*journal.Entry) bool {
-	if r.Logs == nil { // the journal or, without one, what is read in its place
-		return func(e *journal.Entry) bool { return e.Transport != "text" || slices.Contains(AuthLogs(), e.Log) }
+// maxPlaces is how many logs are remembered as those that a filter reads or not. A service may make any number.
+const maxPlaces = 512
+
+// places returns what reports whether an entry is from the journal or, where logs were chosen, from one of these. If the whole jail reads the
+// journal, that is what is read in its place, too, where there is none. Otherwise a syslog daemon's log is another filter's, and would tell
+// what the journal told.
+func (r *Reading) places(whole bool) func(*journal.Entry) bool {
+	if r.Logs == nil {
+		return func(e *journal.Entry) bool { return e.Transport != "text" || whole && slices.Contains(AuthLogs(), e.Log) }
 	}
-	last, reads := "", false // of the last entry: one log has many
+	known := make(map[string]bool) // by log: the lines of many come in turn
 	return func(e *journal.Entry) bool {
-		if e.Log != last {
-			last = e.Log
+		if e.Transport != "text" {
+			return false
+		}
+		reads, ok := known[e.Log]
+		if !ok {
+			if len(known) >= maxPlaces {
+				clear(known)
+			}
 			name := filepath.Clean(e.Log)
 			reads = slices.ContainsFunc(r.Logs, func(pattern string) bool { return textlog.IsLog(pattern, name) })
+			known[e.Log] = reads
 		}
-		return e.Transport == "text" && reads
+		return reads
 	}
 }
 

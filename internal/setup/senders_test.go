@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"fmt"
 	"testing"
 
 	"exile/internal/config"
@@ -37,7 +38,7 @@ func TestAccepts(t *testing.T) {
 		if c.sender == services.Unit {
 			r.Units = []string{"web.service"}
 		}
-		if got := r.Accepts()(&c.entry); got != c.want {
+		if got := r.Accepts([]*Reading{r})(&c.entry); got != c.want {
 			t.Errorf("sender %q: %+v: %t", c.sender, c.entry, got)
 		}
 	}
@@ -85,11 +86,43 @@ func TestPlaces(t *testing.T) {
 		{"in place of the journal", Reading{mail, nil}, auth, true},
 		{"another's unit", Reading{mail, nil}, unit, false},
 	} {
-		accepts := c.r.Accepts()
-		for range 2 { // the last log is remembered
+		accepts := c.r.Accepts([]*Reading{&c.r})
+		for range 2 { // the logs are remembered
 			if got := accepts(&c.entry); got != c.want {
 				t.Errorf("%s: %t, want %t", c.name, got, c.want)
 			}
 		}
 	}
+	beside := Reading{mail, nil}
+	if beside.Accepts([]*Reading{&beside, {access, access.LogPath}})(&auth) {
+		t.Error("what the journal says is read a second time in the log of a syslog daemon, which is another filter's")
+	}
+}
+
+// TestManyLogs: lines of many logs in turn cost no memory each, and a service that makes more and more logs does not fill it.
+func TestManyLogs(t *testing.T) {
+	p := &config.Part{Service: &services.Service{Form: services.Line}, LogPath: []string{"/var/log/web/*access.log", "/srv/*/access.log"}}
+	r := Reading{p, p.LogPath}
+	accepts := r.Accepts([]*Reading{&r})
+	entries := make([]journal.Entry, 300)
+	for i := range entries {
+		entries[i] = journal.Entry{Transport: "text", Log: fmt.Sprintf("/var/log/web/%d-access.log", i)}
+	}
+	read := func() {
+		for i := range entries {
+			if !accepts(&entries[i]) {
+				t.Fatalf("%s is not read", entries[i].Log)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(2, read); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	for i := range 3 * maxPlaces {
+		e := journal.Entry{Transport: "text", Log: fmt.Sprintf("/var/log/web/%d-error.log", i)}
+		if accepts(&e) {
+			t.Errorf("%s is read", e.Log)
+		}
+	}
+	read()
 }

@@ -27,7 +27,7 @@ func Filter(cfg *config.Config, c *config.Jail, chosen []*Reading) (f jail.Filte
 		if r.Service != nil {
 			one = jail.NewScrutiny(r.Part.Filter, one)
 		}
-		several = append(several, jail.Part{Filter: one, Accepts: r.Accepts()})
+		several = append(several, jail.Part{Filter: one, Accepts: r.Accepts(chosen)})
 	}
 	if len(several) == 1 {
 		return several[0].Filter, several[0].Accepts, nil
