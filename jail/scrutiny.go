@@ -32,6 +32,7 @@ const (
 	wontRepeat = 4        // how much longer than the longest such run before
 	maxExample = 200      // bytes of a line that are shown
 	hour       = 60 * 60  // seconds
+	setBack    = 10 * 60  // seconds by which times go back only where a clock was set back; several logs, and clients, differ by less
 	never      = -1 << 62 // an hour in which nothing was logged
 )
 
@@ -102,12 +103,16 @@ func (s *Scrutiny) ParseEntry(e *journal.Entry) Event {
 
 // due reports whether a line is to be looked at.
 func (s *Scrutiny) due(second int64) bool {
-	if second != s.second {
+	if later(second, s.second, setBack) {
 		s.second, s.looked = second, 0
 	}
 	s.looked++
 	return s.looked <= lookRate
 }
+
+// later reports whether a time is after the last, or so long before it that a clock was set back. Clients choose some of the times in logs, and
+// those that go to and fro are to count once.
+func later(now, last, back int64) bool { return now > last || now < last-back }
 
 // knows notes a line that a rule knows.
 func (s *Scrutiny) knows(rule string, now int64) {
@@ -117,7 +122,7 @@ func (s *Scrutiny) knows(rule string, now int64) {
 		return
 	}
 	r := &s.runs[g]
-	if r.known++; now != r.knownLast {
+	if r.known++; later(now, r.knownLast, 1) {
 		r.knownHours, r.knownLast = r.knownHours+1, now
 	}
 	r.others += r.lines
@@ -142,7 +147,7 @@ func (s *Scrutiny) wonder(e *journal.Entry) {
 // resembles notes a line with the words of a group that no rule knows.
 func (s *Scrutiny) resembles(r *run, e *journal.Entry) {
 	r.lines++
-	if now := e.Time.Unix() / hour; now != r.last {
+	if now := e.Time.Unix() / hour; later(now, r.last, 1) {
 		r.hours, r.last = r.hours+1, now
 	}
 	telling := r.known >= wordsKnown && r.knownHours >= wordsSpan && wordsKnown*r.others <= r.known

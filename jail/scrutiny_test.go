@@ -91,3 +91,44 @@ func TestScrutinyPasses(t *testing.T) {
 		t.Errorf("changed: %+v", d)
 	}
 }
+
+// TestScrutinyOfTimes: times that go to and fro, as those of two logs or of a client's choice do, neither make hours of moments nor have more
+// lines looked at. A clock that was set back does not stop it.
+func TestScrutinyOfTimes(t *testing.T) {
+	t.Parallel()
+	f := &counting{}
+	s := NewScrutiny("formal", f)
+	log := func(at time.Time, line string) { s.ParseEntry(&journal.Entry{Time: at, Message: []byte(line)}) }
+	at := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
+	for i := range 40 {
+		log(at.Add(time.Duration(i)*time.Hour/8), "[fail] refused")
+	}
+	at = at.Add(6 * time.Hour)
+	for i := range 1000 {
+		log(at.Add(-time.Duration(i%2)*time.Second), "[x] refused")
+	}
+	if d := s.Drift(); d.Line != "" {
+		t.Errorf("within two seconds the lines count as changed for hours: %+v", d)
+	}
+	if f.looked > 2*lookRate {
+		t.Errorf("looked at %d lines of two seconds", f.looked)
+	}
+	at = at.Add(-48 * time.Hour)
+	for i := range 30 {
+		log(at.Add(time.Duration(i)*time.Hour), "[x] refused")
+	}
+	if d := s.Drift(); d.Line == "" {
+		t.Error("after the clock was set back nothing is found")
+	}
+}
+
+// counting counts the lines that are looked at.
+type counting struct {
+	formal
+	looked int
+}
+
+func (c *counting) Look(message []byte) (int, bool) {
+	c.looked++
+	return c.formal.Look(message)
+}
