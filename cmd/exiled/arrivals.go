@@ -19,7 +19,7 @@ const (
 	// goneFor is how long a log is missing before the journal is read in its place: one that was rotated away comes back with the next line.
 	// A service that removes its log again and again causes no more than one new plan in that time.
 	goneFor = 10 * time.Minute
-	// tryEvery is how often a new plan is tried.
+	// tryEvery is how often a new plan is made or tried. Each reads the logs again, and who may write a log may make and remove it all the time.
 	tryEvery = time.Minute
 )
 
@@ -36,7 +36,6 @@ type choices struct {
 	all     []choice
 	changed atomic.Bool // something else would be chosen now; read by the loop of the daemon
 	warned  bool        // that a jail cannot run
-	tried   time.Time   // when the last plan failed, for the loop
 }
 
 // note keeps what was chosen for a jail, where there was a choice.
@@ -99,10 +98,10 @@ func (b *builder) arrived() bool {
 
 // better returns a plan that reads what can be read now, if that is something else.
 func (b *builder) better(ctx context.Context) (*daemon.Plan, error) {
-	if time.Since(b.choices.tried) < tryEvery || !b.choices.changed.Load() && (!b.noJournal || b.journalError() != nil) {
+	if time.Since(b.tried) < tryEvery || !b.choices.changed.Load() && (!b.noJournal || b.journalError() != nil) {
 		return nil, nil
 	}
-	b.choices.tried = time.Now()
+	b.tried = time.Now()
 	cfg, err := b.cfg.With(b.cfg.Arrived())
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -52,5 +53,27 @@ func TestNote(t *testing.T) {
 	})
 	if len(c.all) != 1 || c.all[0].part.Filter != "both" || !c.all[0].logs {
 		t.Errorf("looked after: %+v", c.all)
+	}
+}
+
+// TestFlapping: whoever makes and removes a log all the time does not have the logs read again all the time. The minute is that of all plans, and
+// not of one.
+func TestFlapping(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load(config.Sources{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &planner{options: options{check: true}, log: slog.New(slog.DiscardHandler)}
+	tries := 0
+	for range 3 { // plans
+		b := &builder{planner: p, cfg: cfg}
+		b.choices.changed.Store(true)
+		if plan, err := b.better(t.Context()); plan != nil || err != nil {
+			tries++
+		}
+	}
+	if tries != 1 {
+		t.Errorf("%d plans at once", tries)
 	}
 }

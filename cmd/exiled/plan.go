@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"exile/dbusapi/systemd"
 	"exile/firewall"
@@ -40,6 +41,7 @@ type planner struct {
 	wanted  wish           // what the configuration said when it was chosen
 	shown   shown
 	lists   []*allow.List // of the last plan: who was never banned
+	tried   time.Time     // when a better plan was last made, or tried; for the loop of the daemon
 }
 
 // plan reads the configuration, whose main file the text of a trial may replace, and builds what it asks for.
