@@ -21,8 +21,16 @@ var _ journal.Source = (*Source)(nil)
 // New returns the source of these.
 func New(sources ...journal.Source) *Source { return &Source{sources: sources} }
 
+// patience is how long entries wait for older ones of another source, once all sources have been read to their end: no source, however busy or
+// stuck it is, and no stamp in the future keeps the others from being heard.
+const patience = time.Second
+
 // Follow is the method of [journal.Source]. It fails when one of the sources does; what the others had read by then is delivered before.
 func (s *Source) Follow(ctx context.Context, from journal.Start, emit func(journal.Batch) error) error {
+	if len(s.sources) == 0 {
+		<-ctx.Done()
+		return nil
+	}
 	places, err := split(from.Resume, len(s.sources))
 	if err != nil {
 		return err
@@ -54,11 +62,13 @@ type merger struct {
 	ended    int // sources that have
 	failed   error
 	out      []journal.Entry
+	live     bool // all sources have been read to their end once
 }
 
 // part is one of the sources.
 type part struct {
 	held     *arrival         // its batch that is not delivered to its end; nil: none
+	since    time.Time        // when that came
 	next     int              // the first entry of held that is not in out
 	position journal.Position // of its last batch that was delivered to its end
 	trouble  error            // likewise
@@ -91,7 +101,7 @@ func (m *merger) end(from int, err error) { m.arrivals <- arrival{from: from, er
 func (m *merger) run(ctx context.Context) error {
 	for {
 		for m.waiting() {
-			m.take(<-m.arrivals)
+			m.await()
 		}
 		if err := m.deliver(); err != nil {
 			return err
@@ -111,11 +121,38 @@ func (m *merger) waiting() bool {
 	if m.ended > 0 {
 		return false
 	}
-	return !m.holding() || slices.ContainsFunc(m.parts, func(p part) bool { return p.held == nil && !p.caughtUp })
+	if !m.holding() {
+		return true
+	}
+	return slices.ContainsFunc(m.parts, func(p part) bool { return p.held == nil && !p.caughtUp }) &&
+		!(m.live && time.Since(m.oldest()) >= patience)
 }
 
 func (m *merger) holding() bool {
 	return slices.ContainsFunc(m.parts, func(p part) bool { return p.held != nil })
+}
+
+// await takes what comes next, unless something that is held has waited long enough.
+func (m *merger) await() {
+	var over <-chan time.Time
+	if m.live && m.holding() {
+		over = time.After(time.Until(m.oldest().Add(patience)))
+	}
+	select {
+	case a := <-m.arrivals:
+		m.take(a)
+	case <-over:
+	}
+}
+
+// oldest returns since when a batch is held at most.
+func (m *merger) oldest() (at time.Time) {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.held != nil && (at.IsZero() || p.since.Before(at)) {
+			at = p.since
+		}
+	}
+	return at
 }
 
 // take notes what came from a source.
@@ -126,7 +163,7 @@ func (m *merger) take(a arrival) {
 		m.failed = errors.Join(m.failed, a.err)
 		return
 	}
-	p.held, p.next = &a, 0
+	p.held, p.next, p.since = &a, 0, time.Now()
 }
 
 // deliver puts the entries of the batches in order of time, until one batch is at its end, and delivers that.
@@ -142,6 +179,7 @@ func (m *merger) deliver() error {
 	}
 	done := first.held
 	m.finish(first)
+	m.live = m.live || m.caughtUp()
 	all := journal.Batch{
 		Entries: m.out, Gaps: done.batch.Gaps, Position: join(m.parts), CaughtUp: m.caughtUp(), Trouble: m.trouble(), Undated: done.batch.Undated,
 	}

@@ -100,6 +100,79 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// busy is a source that has caught up, gets an entry each tenth of a second from then on, and never says again that it has nothing more.
+type busy struct{ silent bool }
+
+func (b busy) Follow(ctx context.Context, _ journal.Start, emit func(journal.Batch) error) error {
+	if err := emit(journal.Batch{CaughtUp: true}); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		time.Sleep(100 * time.Millisecond)
+		e := []journal.Entry{{Time: time.Now(), Identifier: "busy"}}
+		if err := emit(journal.Batch{Entries: e}); err != nil {
+			return err
+		}
+		if b.silent {
+			<-ctx.Done()
+		}
+	}
+	return nil
+}
+
+// late is a source with a single entry, which comes after a second and has a time.
+type late struct{ at time.Time }
+
+func (l late) Follow(ctx context.Context, _ journal.Start, emit func(journal.Batch) error) error {
+	if err := emit(journal.Batch{CaughtUp: true}); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	if err := emit(journal.Batch{Entries: []journal.Entry{{Time: l.at, Identifier: "late"}}, CaughtUp: true}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// TestPatience: a source that is busy all the time, or stuck amid its lines, does not keep another from being heard, not even one whose clock is
+// ahead.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		silent bool
+		ahead  time.Duration
+	}{{false, 0}, {false, time.Hour}, {true, 0}, {true, time.Hour}} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			begun, heard := time.Now(), time.Duration(0)
+			time.AfterFunc(time.Minute, cancel)
+			err := merge.New(busy{c.silent}, late{begun.Add(time.Second + c.ahead)}).Follow(ctx, journal.Start{}, func(b journal.Batch) error {
+				if slices.ContainsFunc(b.Entries, func(e journal.Entry) bool { return e.Identifier == "late" }) {
+					heard = time.Since(begun)
+				}
+				return nil
+			})
+			if heard == 0 || heard > 3*time.Second || err != nil {
+				t.Errorf("%+v: heard after %v (%v)", c, heard, err)
+			}
+		})
+	}
+}
+
+// TestNoSource: without a source nothing is said until the end.
+func TestNoSource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		if err := merge.New().Follow(ctx, journal.Start{}, nil); err != nil || time.Since(begun) != time.Minute {
+			t.Errorf("ended after %v with %v", time.Since(begun), err)
+		}
+	})
+}
+
 // TestResume: each source goes on where it was; one without a place of its own begins where the first run began.
 func TestResume(t *testing.T) {
 	t.Parallel()
