@@ -21,8 +21,8 @@ func (d *Daemon) memorize(now time.Time) map[string]state.Snapshot {
 	}
 	snapshots := make(map[string]state.Snapshot)
 	for _, r := range d.sources.running {
-		at := r.position.Time()
-		if !r.caughtUp || at.IsZero() {
+		at := r.complete()
+		if at.IsZero() {
 			continue
 		}
 		for _, j := range r.Jails {
@@ -33,6 +33,15 @@ func (d *Daemon) memorize(now time.Time) map[string]state.Snapshot {
 		r.low = r.Source.low(at)
 	}
 	return snapshots
+}
+
+// complete returns the time up to which the memories of the source's jails are complete; zero: there is none. Of several logs in one source each is
+// read up to another time, so their jails are shown them again.
+func (r *running) complete() time.Time {
+	if !r.caughtUp || r.position.Parts != "" {
+		return time.Time{}
+	}
+	return r.position.Time()
 }
 
 // knownUntil returns the time up to which a jail needs no entries, when its source is at that position.

@@ -93,9 +93,9 @@ func (d *Daemon) ExportState(ctx context.Context, w io.Writer) error {
 // addMemories adds the current memories of the detectors. Those on disk stay as they are.
 func (d *Daemon) addMemories(to map[string]state.Snapshot) error {
 	for _, r := range d.sources.running {
-		at := r.position.Time()
-		if !r.caughtUp || at.IsZero() {
-			continue // its memory is incomplete
+		at := r.complete()
+		if at.IsZero() {
+			continue
 		}
 		for _, j := range r.Jails {
 			if j.Memory == nil {
