@@ -121,10 +121,12 @@ func (w *lastWeek) String() string {
 	} else {
 		text += "no failure among them."
 	}
-	if w.lines == 0 {
+	switch {
+	case w.lines == 0 && w.whole:
 		text = "The log has no line of its service from the last week."
-	}
-	if !w.whole && w.lines > 0 {
+	case w.lines == 0:
+		text = fmt.Sprintf("The log is too long to be read in %s: what it has of its service is not known.", human.Span(weekTime))
+	case !w.whole:
 		text += fmt.Sprintf(" That took long: what was logged after %s is not counted.", w.until.Local().Format("Mon 15:04:05"))
 	}
 	if w.trouble != nil {

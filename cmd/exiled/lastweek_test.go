@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,5 +40,24 @@ func TestLastWeek(t *testing.T) {
 	}
 	if err := showLastWeek(t.Context(), options{config: file, lastWeek: "vsftp"}, new(strings.Builder)); err == nil {
 		t.Error("there is a jail vsftp")
+	}
+}
+
+// TestLastWeekCutShort: what was not read is not called empty.
+func TestLastWeekCutShort(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		week lastWeek
+		says string
+	}{
+		{lastWeek{}, "The log is too long to be read in 5s: what it has of its service is not known."},
+		{lastWeek{whole: true}, "The log has no line of its service from the last week."},
+		{lastWeek{lines: 2, until: time.Date(2026, 11, 30, 12, 0, 0, 0, time.Local)},
+			"2 lines of the last week read, no failure among them. That took long: what was logged after Mon 12:00:00 is not counted."},
+		{lastWeek{whole: true, trouble: errors.New("a\nb")}, "The log has no line of its service from the last week. Not everything can be read: a; b."},
+	} {
+		if got := c.week.String(); got != c.says {
+			t.Errorf("it says %q, want %q", got, c.says)
+		}
 	}
 }

@@ -29,7 +29,9 @@ const maxPlaces = 512
 // what the journal told.
 func (r *Reading) places(whole bool) func(*journal.Entry) bool {
 	if r.Logs == nil {
-		return func(e *journal.Entry) bool { return e.Transport != "text" || whole && slices.Contains(AuthLogs(), e.Log) }
+		return func(e *journal.Entry) bool {
+			return e.Transport != "text" || whole && slices.Contains(AuthLogs(), e.Log)
+		}
 	}
 	known := make(map[string]bool) // by log: the lines of many come in turn
 	return func(e *journal.Entry) bool {
