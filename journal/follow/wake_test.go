@@ -97,3 +97,46 @@ func TestWakes(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutInotify: with as many jails as use up the user's watches, the journal is looked at by the clock, and entries and files are found.
+func TestWithoutInotify(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := makejournal.NewWriter(true, true, 0)
+	write := func(name string) {
+		t.Helper()
+		w.Add(journal.ID{1}, 1700000000000000+w.Seqnum*1000, w.Seqnum*1000, "MESSAGE=hello")
+		if err := os.WriteFile(filepath.Join(dir, name), w.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("system.journal")
+	s, err := New(Config{Dirs: []string{dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		count := 0
+		r := s.reader(journal.Start{}, func(b journal.Batch) error {
+			count += len(b.Entries)
+			return nil
+		})
+		defer r.close()
+		none := &watch{dirs: []string{dir}}
+		defer none.close()
+		done := make(chan error)
+		go func() { done <- r.run(ctx, none) }()
+		time.Sleep(time.Second)
+		write("system.journal")
+		time.Sleep(rescan + cold)
+		if count != 2 {
+			t.Errorf("%d entries", count)
+		}
+		cancel()
+		none.wake()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

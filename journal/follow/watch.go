@@ -17,15 +17,18 @@ const events = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_
 // watch waits for something to happen in directories.
 type watch struct {
 	dirs []string
-	file *os.File // the inotify descriptor, in Go's poller
+	file *os.File // the inotify descriptor, in Go's poller; nil: the user has used up those that fs.inotify.max_user_instances allows
 	buf  []byte
 	on   bool
 }
 
 func newWatch(dirs []string) (*watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if errors.Is(err, unix.EMFILE) {
+		return &watch{dirs: dirs}, nil // each text log of a jail has one; the journal is looked at by the clock
+	}
 	if err != nil {
-		return nil, fmt.Errorf("watch journal: %w; raise fs.inotify.max_user_instances", err)
+		return nil, fmt.Errorf("watch journal: %w", err)
 	}
 	return &watch{dirs: dirs, file: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 16<<10)}, nil
 }
@@ -34,7 +37,7 @@ func newWatch(dirs []string) (*watch, error) {
 // still looked at from time to time. Before the first wait it watches none: reading a file of a watched directory costs the
 // kernel a tenth more, and most is read then.
 func (w *watch) add() {
-	if !w.on {
+	if !w.on || w.file == nil {
 		return
 	}
 	raw, err := w.file.SyscallConn()
@@ -55,6 +58,10 @@ func (w *watch) wait(ctx context.Context, d time.Duration) (changed bool, err er
 		w.on = true
 		return true, nil
 	}
+	if w.file == nil {
+		sleep(ctx, d)
+		return false, nil
+	}
 	if err := w.file.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return false, fmt.Errorf("set deadline: %w", err)
 	}
@@ -71,6 +78,16 @@ func (w *watch) wait(ctx context.Context, d time.Duration) (changed bool, err er
 	return changes(w.buf[:n]), nil
 }
 
+// sleep waits until d is over or ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
 // changes reports whether one of the events is more than a change within a file.
 func changes(b []byte) bool {
 	for len(b) >= unix.SizeofInotifyEvent {
@@ -85,6 +102,14 @@ func changes(b []byte) bool {
 }
 
 // wake ends a wait.
-func (w *watch) wake() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) }
+func (w *watch) wake() {
+	if w.file != nil {
+		_ = w.file.SetReadDeadline(time.Unix(1, 0))
+	}
+}
 
-func (w *watch) close() { _ = w.file.Close() }
+func (w *watch) close() {
+	if w.file != nil {
+		_ = w.file.Close()
+	}
+}
