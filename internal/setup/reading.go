@@ -91,16 +91,20 @@ func TextLogs(c *config.Jail, all []*Reading, open func(string) (*os.File, error
 	if err != nil {
 		return nil, fmt.Errorf("jail %q: logtimezone: %w", c.Name, err)
 	}
-	paths := make(map[textlog.Form][]string)
+	needed := make(map[textlog.Form][][]string) // by each filter
 	for _, r := range all {
-		paths[r.form()] = append(paths[r.form()], r.Logs...)
+		same := func(set []string) bool { return slices.Equal(set, r.Logs) }
+		if sets := needed[r.form()]; len(r.Logs) > 0 && !slices.ContainsFunc(sets, same) {
+			needed[r.form()] = append(sets, r.Logs)
+		}
 	}
 	for _, form := range []textlog.Form{textlog.FormLine, textlog.FormSyslog} {
-		logs := slices.Sorted(slices.Values(paths[form]))
+		sets := needed[form]
+		logs := slices.Sorted(slices.Values(slices.Concat(sets...)))
 		if len(logs) == 0 {
 			continue
 		}
-		source, err := textlog.New(textlog.Config{Paths: slices.Compact(logs), Location: zone, Form: form, Open: open})
+		source, err := textlog.New(textlog.Config{Paths: slices.Compact(logs), Needed: sets, Location: zone, Form: form, Open: open})
 		if err != nil {
 			return nil, fmt.Errorf("jail %q: %w", c.Name, err)
 		}

@@ -234,6 +234,33 @@ func TestUnreadable(t *testing.T) {
 	r.want("one")
 }
 
+// TestNeeded: of each set one log should be there, whatever there is of others.
+func TestNeeded(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	web, mail := filepath.Join(root, "web*.log"), filepath.Join(root, "mail.log")
+	other := filepath.Join(root, "other.log")
+	appendTo(t, filepath.Join(root, "web1.log"), stamped(0, "one"))
+	r := startWith(t, journal.Start{}, Config{Paths: []string{web, mail, other}, Needed: [][]string{{other, web}, {mail}}})
+	r.untilLines(1)
+	if r.trouble == nil || !strings.Contains(r.trouble.Error(), "no text log at "+mail) || strings.Contains(r.trouble.Error(), web) {
+		t.Errorf("trouble %v, want only %s", r.trouble, mail)
+	}
+	appendTo(t, mail, stamped(1, "two"))
+	r.untilLines(2)
+	if r.trouble != nil {
+		t.Errorf("all are there: %v", r.trouble)
+	}
+	ok(t, os.Rename(filepath.Join(root, "web1.log"), filepath.Join(root, "web1.log.1")))
+	appendTo(t, mail, stamped(2, "three"))
+	r.untilLines(3)
+	if r.trouble != nil {
+		t.Errorf("one was rotated a moment ago: %v", r.trouble)
+	}
+	ok(t, os.Remove(mail))
+	r.until(func() bool { return r.trouble != nil })
+}
+
 func TestFIFODoesNotBlock(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "auth.log")

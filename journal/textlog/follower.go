@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type follower struct {
 	resumed    bool // from names a place in text logs
 	files      []*file
 	complained map[string]error // what was last reported of a path
+	missing    error            // logs that should be there, at the last look
 	names      journal.Strings
 
 	entries  []journal.Entry
@@ -203,10 +205,25 @@ func (f *follower) trouble() error {
 	if len(f.complained) > 0 {
 		return f.complained[slices.Min(slices.Collect(maps.Keys(f.complained)))]
 	}
-	if len(f.files) == 0 {
-		return fmt.Errorf("no text log at %s: %w; start what writes it, or correct logpath", strings.Join(f.cfg.Paths, " or "), fs.ErrNotExist)
+	return f.missing
+}
+
+// miss notes which logs that are needed are not there.
+func (f *follower) miss() {
+	var all []error
+	for _, set := range f.cfg.Needed {
+		if !f.has(set) {
+			all = append(all, fmt.Errorf("no text log at %s: %w; start what writes it, or correct logpath", strings.Join(set, " or "), fs.ErrNotExist))
+		}
 	}
-	return nil
+	f.missing = errors.Join(all...)
+}
+
+// has reports whether a log is read that one of these patterns matches, or what such a log was rotated to.
+func (f *follower) has(patterns []string) bool {
+	return slices.ContainsFunc(f.files, func(one *file) bool {
+		return slices.ContainsFunc(patterns, func(pattern string) bool { return pattern == one.log || IsLog(pattern, filepath.Clean(one.log)) })
+	})
 }
 
 // drop forgets a file.

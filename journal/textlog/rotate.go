@@ -137,6 +137,7 @@ func (f *follower) begin() error {
 	for _, chain := range chains {
 		f.adopt(chain, time.Time{})
 	}
+	f.miss()
 	return nil
 }
 
@@ -203,6 +204,7 @@ func (f *follower) scan(now time.Time) {
 			f.finish(one)
 		}
 	}
+	f.miss()
 	maps.DeleteFunc(f.complained, func(name string, _ error) bool { return name != "" && !isPattern(name) && gone(name) })
 }
 

@@ -39,6 +39,8 @@ import (
 type Config struct {
 	// Paths are absolute; each part may be a pattern of filepath.Match. Files may appear later.
 	Paths []string
+	// Needed are sets of Paths, in each of which a log should be there; a set without one is trouble. Empty: all are one set.
+	Needed [][]string
 	// Location is the zone of stamps that name none; nil is time.Local.
 	Location *time.Location
 	// Form is what the lines look like; empty is FormSyslog.
@@ -74,6 +76,9 @@ func New(cfg Config) (*Source, error) {
 		return nil, fmt.Errorf("follow text logs: unknown form %q; there are %s and %s", cfg.Form, FormSyslog, FormLine)
 	}
 	cfg.Paths = slices.Clone(cfg.Paths)
+	if len(cfg.Needed) == 0 {
+		cfg.Needed = [][]string{cfg.Paths}
+	}
 	if cfg.Location == nil {
 		cfg.Location = time.Local
 	}
