@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,12 +228,23 @@ func (t *tree) agreed(j Jail) error {
 	}
 	for i, p := range j.Parts {
 		for _, q := range j.Parts[:i] {
-			if p.Service.Form != q.Service.Form && slices.ContainsFunc(p.LogPath, func(log string) bool { return slices.Contains(q.LogPath, log) }) {
+			if p.Service.Form != q.Service.Form && shareLog(p.LogPath, q.LogPath) {
 				return where.explain(what, fmt.Errorf("the filters %s and %s read the same log in different forms: give each a jail of its own", q.Filter, p.Filter))
 			}
 		}
 	}
 	return nil
+}
+
+// shareLog reports whether paths and patterns name the same log, as far as one of the two is its name.
+func shareLog(a, b []string) bool {
+	return slices.ContainsFunc(a, func(one string) bool {
+		return slices.ContainsFunc(b, func(other string) bool {
+			forth, _ := filepath.Match(one, other) // patterns were checked
+			back, _ := filepath.Match(other, one)
+			return forth || back || one == other
+		})
+	})
 }
 
 // limits says how filters count, those that say it.
