@@ -52,8 +52,7 @@ func TestLastWeekCutShort(t *testing.T) {
 	}{
 		{lastWeek{}, "The log is too long to be read in 5s: what it has of its service is not known."},
 		{lastWeek{whole: true}, "The log has no line of its service from the last week."},
-		{lastWeek{lines: 2, until: time.Date(2026, 11, 30, 12, 0, 0, 0, time.Local)},
-			"2 lines of the last week read, no failure among them. That took long: what was logged after Mon 12:00:00 is not counted."},
+		{lastWeek{lines: 2, until: time.Date(2026, 11, 30, 12, 0, 0, 0, time.Local)}, "2 lines of the last week read, no failure among them. That took long: what was logged after Mon 12:00:00 is not counted."},
 		{lastWeek{whole: true, trouble: errors.New("a\nb")}, "The log has no line of its service from the last week. Not everything can be read: a; b."},
 	} {
 		if got := c.week.String(); got != c.says {

@@ -121,11 +121,13 @@ func (m *merger) waiting() bool {
 	if m.ended > 0 {
 		return false
 	}
-	if !m.holding() {
+	switch {
+	case !m.holding():
 		return true
+	case m.live && time.Since(m.oldest()) >= patience:
+		return false
 	}
-	return slices.ContainsFunc(m.parts, func(p part) bool { return p.held == nil && !p.caughtUp }) &&
-		!(m.live && time.Since(m.oldest()) >= patience)
+	return slices.ContainsFunc(m.parts, func(p part) bool { return p.held == nil && !p.caughtUp })
 }
 
 func (m *merger) holding() bool {
