@@ -97,7 +97,10 @@ func (w *translator) prove() *refusal {
 	}
 	var kept []compiled
 	for i, p := range w.made {
-		p.samples = samplesOf(p, engines[i], kept, ignore)
+		if *w.trying <= 0 {
+			return &refusal{w.at, fmt.Sprintf("to find lines for its expressions takes too long: the filters have tried %d MB of them", maxTrying>>20), "write it shorter"}
+		}
+		p.samples = w.samplesOf(p, engines[i], kept, ignore)
 		if len(p.samples) == 0 {
 			w.left = append(w.left, p.name+" was left out: no line was found that it matches, and no pattern before it")
 			w.notes = append(w.notes, Note{Kind: NotMoved, At: w.at, Text: w.left[len(w.left)-1]})
@@ -111,12 +114,16 @@ func (w *translator) prove() *refusal {
 	return nil
 }
 
+// maxTrying is how many bytes of lines are tried for all filters together.
+const maxTrying = 16 << 20
+
 // samplesOf makes lines that a pattern matches, and none before it.
-func samplesOf(p pattern, of compiled, before []compiled, ignore []*regexp.Regexp) (all []sample) {
+func (w *translator) samplesOf(p pattern, of compiled, before []compiled, ignore []*regexp.Regexp) (all []sample) {
 	for _, addr := range []string{sampleAddr, sampleAddr6} {
 		for _, s := range strategies() {
 			s.addr = addr
 			line := sampleOf(p.nodes, s)
+			*w.trying -= len(line)
 			m := of.re.FindStringSubmatchIndex(line)
 			if m == nil || of.addr == 0 || m[2*of.addr] < 0 || line[m[2*of.addr]:m[2*of.addr+1]] != addr || !isWhole(line, m[2*of.addr], m[2*of.addr+1]) || strings.ContainsAny(line, "\n") ||
 				slices.ContainsFunc(before, func(c compiled) bool { return c.re.MatchString(line) }) ||

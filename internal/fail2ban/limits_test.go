@@ -105,3 +105,20 @@ func TestMoveJails(t *testing.T) {
 		})
 	}
 }
+
+// A filter for which lines are hard to find ends.
+func TestTranslateLong(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("[Definition]\nfailregex = ^ <HOST> \\w{100}\n")
+	for i := range maxLines - 1 {
+		fmt.Fprintf(&b, "  ^ <HOST> \\w{1000}\\w{%d}\n", i+1)
+	}
+	r := mustMove(t, fstest.MapFS{
+		"etc/fail2ban/jail.local":         {Data: []byte("[long]\nenabled = true\nlogpath = /var/log/long.log\n")},
+		"etc/fail2ban/filter.d/long.conf": {Data: []byte(b.String())},
+	}, false)
+	if got := r.Jails[0]; got.Action != Refused || !strings.Contains(got.Reason, "takes too long") {
+		t.Errorf("%+v", got)
+	}
+}

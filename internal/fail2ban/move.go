@@ -70,6 +70,7 @@ type mover struct {
 
 	translated map[string]*translation // by what the jails say of them
 	patterns   int                     // how many more may be translated
+	trying     int                     // bytes of lines that may yet be tried for them
 }
 
 // word is a key of exile's with its value in YAML, entry a jail.
@@ -86,7 +87,7 @@ func Move(s *Setup, o Options) (*Result, error) { return newMover(s, o).move() }
 func newMover(s *Setup, o Options) *mover {
 	return &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
-		files: map[string]string{}, translated: map[string]*translation{}, patterns: maxPatterns,
+		files: map[string]string{}, translated: map[string]*translation{}, patterns: maxPatterns, trying: maxTrying,
 		result: Result{names: map[string]string{}},
 	}
 }

@@ -39,7 +39,7 @@ func sampleOf(nodes []*python.Node, s strategy) string {
 	if s.chars == "" {
 		s.chars, s.addr = "xa1-/. ", sampleAddr
 	}
-	m := &maker{strategy: s}
+	m := &maker{strategy: s, known: map[string]string{}}
 	for _, n := range nodes {
 		m.add(n)
 	}
@@ -48,7 +48,8 @@ func sampleOf(nodes []*python.Node, s strategy) string {
 
 type maker struct {
 	strategy
-	out strings.Builder
+	out   strings.Builder
+	known map[string]string // the member of a class: it is the same each time, and takes time to find
 }
 
 func (m *maker) add(n *python.Node) {
@@ -61,7 +62,10 @@ func (m *maker) add(n *python.Node) {
 	case python.Any:
 		m.out.WriteByte(m.chars[0])
 	case python.Class:
-		m.out.WriteString(m.member(n.Text))
+		if _, ok := m.known[n.Text]; !ok {
+			m.known[n.Text] = m.member(n.Text)
+		}
+		m.out.WriteString(m.known[n.Text])
 	case python.Given:
 		m.out.WriteString(n.Sample)
 	case python.Host:

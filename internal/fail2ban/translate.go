@@ -41,6 +41,7 @@ type translator struct {
 	ignore  []string
 	notes   []Note
 	left    []string // why lines are missing
+	trying  *int     // bytes of lines that may yet be tried, for all filters
 }
 
 // expression is one form of a line of failregex or ignoreregex.
@@ -79,7 +80,7 @@ func (j *job) translate(f call, at Place) *translation {
 		return t
 	}
 	defer def.done(j.setup)
-	w := &translator{notes: def.setup.notes, def: def, name: f.name, options: f.inBrackets(), own: own, at: Place{File: j.setup.shown(path.Join(j.setup.dir, "filter.d", f.name+".conf"))}}
+	w := &translator{notes: def.setup.notes, def: def, name: f.name, options: f.inBrackets(), own: own, trying: &j.trying, at: Place{File: j.setup.shown(path.Join(j.setup.dir, "filter.d", f.name+".conf"))}}
 	t.from = w
 	if t.no = w.read(); len(w.found)+len(w.ignored) > j.patterns {
 		t.no = &refusal{w.at, fmt.Sprintf("the filters have more than %d patterns together", maxPatterns), ""}
