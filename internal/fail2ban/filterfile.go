@@ -100,8 +100,7 @@ func (w *translator) prove() *refusal {
 		if *w.trying <= 0 {
 			return &refusal{w.at, fmt.Sprintf("to find lines for its expressions takes too long: the filters have tried %d MB of them", maxTrying>>20), "write it shorter"}
 		}
-		p.samples = w.samplesOf(p, engines[i], kept, ignore)
-		if len(p.samples) == 0 {
+		if p.samples = w.anySamples(p, engines[i], kept, ignore); len(p.samples) == 0 {
 			w.left = append(w.left, p.name+" was left out: no line was found that it matches, and no pattern before it")
 			w.notes = append(w.notes, Note{Kind: NotMoved, At: w.at, Text: w.left[len(w.left)-1]})
 			continue
@@ -114,14 +113,26 @@ func (w *translator) prove() *refusal {
 	return nil
 }
 
+// anySamples makes lines with a time, or else such without.
+func (w *translator) anySamples(p pattern, of compiled, before []compiled, ignore []*regexp.Regexp) []sample {
+	if all := w.samplesOf(p, of, before, ignore, false); len(all) > 0 {
+		return all
+	}
+	all := w.samplesOf(p, of, before, ignore, true)
+	if len(all) > 0 {
+		w.changed(w.at, p.name+" matches only lines without a time, as in fail2ban, which leaves the blank behind the time in the line", `write ^\s* in place of ^`)
+	}
+	return all
+}
+
 // maxTrying is how many bytes of lines are tried for all filters together.
 const maxTrying = 16 << 20
 
 // samplesOf makes lines that a pattern matches, and none before it.
-func (w *translator) samplesOf(p pattern, of compiled, before []compiled, ignore []*regexp.Regexp) (all []sample) {
+func (w *translator) samplesOf(p pattern, of compiled, before []compiled, ignore []*regexp.Regexp, bare bool) (all []sample) {
 	for _, addr := range []string{sampleAddr, sampleAddr6} {
 		for _, s := range strategies() {
-			s.addr = addr
+			s.addr, s.bare = addr, bare
 			line := sampleOf(p.nodes, s)
 			*w.trying -= len(line)
 			m := of.re.FindStringSubmatchIndex(line)

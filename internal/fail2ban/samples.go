@@ -15,6 +15,7 @@ type strategy struct {
 	branch int    // which branch is taken
 	chars  string // what is preferred of a class
 	addr   string
+	bare   bool // the line has no time, if it need not
 }
 
 const (
@@ -28,7 +29,7 @@ func strategies() (all []strategy) {
 	for _, chars := range []string{"xa1-/. ", "1a", "Ab1 ", " x1", "-x1"} {
 		for _, extra := range []int{0, 1, 3} {
 			for branch := range 4 {
-				all = append(all, strategy{extra, branch, chars, sampleAddr})
+				all = append(all, strategy{extra: extra, branch: branch, chars: chars, addr: sampleAddr})
 			}
 		}
 	}
@@ -75,7 +76,10 @@ func (m *maker) add(n *python.Node) {
 	case python.Repeat:
 		times := n.Min + m.extra
 		if n.Sub[0].Op == python.Given {
-			times = max(times, 1) // a line has a time, even if it need not
+			times = max(n.Min, 1) // a line has a time, even if it need not
+			if m.bare {
+				times = n.Min
+			}
 		}
 		if n.Max >= 0 {
 			times = min(times, n.Max)
