@@ -36,23 +36,31 @@ func (s *Setup) filterNames(name string) (names []string, err error) {
 	return names, nil
 }
 
+// definition is one that says nothing yet.
+func (s *Setup) definition() *definition {
+	of := &Setup{
+		sections: map[string]section{}, known: map[string]section{}, places: map[string]Place{}, defaults: section{}, docs: s.docs,
+		files: s.files, dir: s.dir, work: s.work, total: s.total,
+	}
+	return &definition{setup: of, source: source{
+		setup: of, name: "Definition", used: map[string]bool{}, given: map[string]value{}, prefix: string(python.PrefixMark),
+	}}
+}
+
 // define reads the filter of that name. It returns nil if there are no files of it.
 func (s *Setup) define(f call, at Place) (*definition, error) {
 	names, err := s.filterNames(f.name)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
-	of := &Setup{
-		sections: map[string]section{}, known: map[string]section{}, places: map[string]Place{}, defaults: section{}, docs: s.docs,
-		files: s.files, dir: s.dir, work: s.work, total: s.total,
-	}
+	d := s.definition()
+	of := d.setup
 	for _, name := range names {
 		if err := of.include(name, nil); err != nil {
 			return nil, err
 		}
 	}
 	s.total = of.total
-	d := &definition{setup: of, source: source{setup: of, name: "Definition", used: map[string]bool{}, given: map[string]value{}, prefix: string(python.PrefixMark)}}
 	for _, key := range f.keys {
 		d.given[key] = value{text: f.options[key], at: at}
 	}

@@ -62,6 +62,7 @@ func (j *job) named() (call, Place) {
 	}
 	if mode, own := j.read("mode"); own && j.own("mode") && f.options["mode"] == "" {
 		f.options["mode"] = mode.text
+		f.keys = append(f.keys, "mode")
 		j.changed(mode.at, "the filter runs in that mode; fail2ban ignores the key, because the filter is named without [mode=%(mode)s]", "")
 	}
 	return f, at
@@ -155,11 +156,24 @@ func (m *mover) addFilter(row Filter) {
 	m.result.Filters = append(m.result.Filters, row)
 }
 
+// unread says that files of a filter are not read, because exile has that filter.
+func (j *job) unread(name string, at Place) {
+	names, err := j.setup.filterNames(name)
+	if err != nil {
+		j.left(at, "whether something changes fail2ban's filter is not known: "+err.Error(), "")
+	}
+	for _, file := range names {
+		if file == path.Join(j.setup.dir, "filter.d", name+".conf") {
+			j.all(Place{File: j.setup.shown(path.Dir(file))}, "where exile has the filter, that of fail2ban was not read, nor what somebody changed in its file")
+			continue
+		}
+		j.left(at, "what "+j.setup.shown(file)+" changes in fail2ban's filter was not read", "see exilectl match --filter="+j.filter)
+	}
+}
+
 // useFilter writes which filter reads, and how.
 func (j *job) useFilter(f call, at Place, mode string) {
-	if j.setup.exists(path.Join(j.setup.dir, "filter.d", f.name+".local")) {
-		j.left(at, "what filter.d/"+f.name+".local changes in fail2ban's filter was not read", "see exilectl match --filter="+j.filter)
-	}
+	j.unread(f.name, at)
 	for _, key := range f.keys {
 		if key != "mode" && !strings.HasPrefix(key, "_") {
 			j.left(at, "the filter has no option "+quoted(key)+" here", "")

@@ -155,9 +155,10 @@ func (s *Setup) includeAll(d *document, name, key string, above []string) error 
 	return nil
 }
 
+// exists reports whether a file is there, be it one that cannot be read: to read it says why.
 func (s *Setup) exists(name string) bool {
 	_, err := fs.Stat(s.files, name)
-	return err == nil
+	return err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid)
 }
 
 // document reads a file once. It returns nil if the file does not exist.

@@ -66,15 +66,24 @@ const maxPatterns = 2000
 func (j *job) translate(f call, at Place) *translation {
 	own := j.ownLog()
 	key := fmt.Sprintf("%q %q %v", f.name, f.options, own)
+	if slices.ContainsFunc(strings.Fields(keysOfFilters), j.own) {
+		key += " " + j.name
+	}
 	if t, ok := j.translated[key]; ok {
 		return t
 	}
 	def, err := j.setup.define(f, at)
 	if def == nil && err == nil {
+		def = j.alone(f)
+	}
+	if def == nil && err == nil {
 		return nil
 	}
 	t := &translation{name: j.freeName(f.name)}
 	j.translated[key] = t
+	if err == nil {
+		err = j.override(def)
+	}
 	if err != nil {
 		t.no = &refusal{at, err.Error(), ""}
 		return t
@@ -94,6 +103,41 @@ func (j *job) translate(f call, at Place) *translation {
 		t.no = w.finish(t, f.name, j.setup.shown(j.setup.dir))
 	}
 	return t
+}
+
+// keysOfFilters are the keys of a filter that a jail may give by itself.
+const keysOfFilters = "failregex ignoreregex prefregex datepattern"
+
+// override puts what the jail says in place of what the filter says, which the jail can refer to as %(known/key)s.
+func (j *job) override(def *definition) error {
+	for key := range strings.FieldsSeq(keysOfFilters) {
+		if !j.own(key) {
+			continue
+		}
+		if j.setup.known[j.name] == nil {
+			j.setup.known[j.name] = section{}
+		}
+		v, _, err := def.get(key)
+		if err == nil {
+			v.text = strings.ReplaceAll(v.text, "%", "%%")
+			j.setup.known[j.name][key] = v
+			v, _, err = j.get(key)
+		}
+		if err != nil {
+			return fmt.Errorf("the %s of the jail cannot be read: %w", key, err)
+		}
+		v.text = strings.ReplaceAll(v.text, "%", "%%")
+		def.given[key] = v
+	}
+	return nil
+}
+
+// alone is the filter of a jail that names none, and has the expressions itself; nil: it is no such jail.
+func (j *job) alone(f call) *definition {
+	if v, ok, err := j.get("filter"); err != nil || !ok || v.text != "" || f.name != j.name || !j.own("failregex") {
+		return nil
+	}
+	return j.setup.definition()
 }
 
 // ownLog reports whether the jail reads a log that no syslog daemon writes.

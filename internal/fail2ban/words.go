@@ -262,6 +262,9 @@ func (j *job) command(v value) {
 // others reports the keys that have no counterpart.
 func (j *job) others() {
 	for _, key := range []string{"failregex", "ignoreregex", "prefregex", "datepattern", "maxlines"} {
+		if j.translation != nil && j.own(key) && key != "maxlines" {
+			continue // it is a part of the translation
+		}
 		if v, ok := j.read(key); ok && !v.stock {
 			j.left(v.at, key+" belongs to a filter here", newFilter(j.name))
 		}
