@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exile/internal/actions"
+	"exile/internal/human"
 )
 
 func newActionsCommand(o *options) *cobra.Command {
@@ -86,6 +87,47 @@ func printActions(c *console, s *actions.Status) {
 			c.line(fmt.Sprintf("%s failed at %s; %s: %s", clean(a.Name), stamp(a.LastFailure), ago(a.LastFailure, c.now), clean(a.LastError)))
 		}
 	}
+}
+
+// warnActions says in the status of the daemon that actions do not do what they should.
+func warnActions(ctx context.Context, d settings, c *console) {
+	all, broken, err := actions.Load("")
+	if err != nil || len(all)+len(broken) == 0 {
+		return // not everybody may be able to read them
+	}
+	running, unknown := d.Running(ctx, []string{actionsUnit})
+	if unknown != nil {
+		return // no systemd: nothing to tell
+	}
+	s, unread := actions.ReadStatus(actions.StateDir)
+	if unread != nil {
+		s = actions.Status{} // not everybody may read it
+	}
+	if text := actionsWarning(len(running) > 0, &s); text != "" {
+		field(c, "Warning", c.paint(yellow, text))
+	}
+}
+
+const actionsUnit = "exiled-actions.service"
+
+// actionsWarning says what is wrong with the actions that the configuration has; empty: nothing.
+func actionsWarning(running bool, s *actions.Status) string {
+	if !running {
+		return "there are actions for bans, and " + actionsUnit + " does not run: systemctl start " + actionsUnit
+	}
+	var failing []string
+	for i := range s.Actions {
+		if s.Actions[i].Failing() {
+			failing = append(failing, clean(s.Actions[i].Name))
+		}
+	}
+	switch {
+	case len(failing) > 0:
+		return "failing actions: " + strings.Join(failing, ", ") + "; see exilectl actions"
+	case len(s.Problems) > 0:
+		return human.Count(len(s.Problems), "problems") + " with actions; see exilectl actions"
+	}
+	return ""
 }
 
 func number64(n uint64) cell { return text(strconv.FormatUint(n, 10)) }

@@ -37,6 +37,7 @@ func newStatusCommand(o *options) *cobra.Command {
 					warn := func(jails []control.JailStatus) {
 						if o.host == "" && o.machine == "" { // what fail2ban does there is not known here
 							warnRivals(ctx, d, c, jails)
+							warnActions(ctx, d, c)
 						}
 					}
 					return statusDaemon(ctx, d, c, warn, func() logTail { return lastLines(o.journalDirs(dir), lines) })
