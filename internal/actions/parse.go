@@ -62,7 +62,7 @@ func (a *Action) read(doc *yaml.Node) error {
 		"enabled": yes(&enabled), "on": a.readOn, "jails": a.readJails, "simulated": yes(&a.Simulated),
 		"rate": whole(&a.PerMinute, 1, 600), "timeout": span(&a.Timeout, time.Second, 10*time.Minute), "attempts": whole(&a.Attempts, 1, 20),
 		"max_age": span(&a.MaxAge, time.Minute, 30*24*time.Hour), "once": span(&a.Once, 0, 30*24*time.Hour),
-		string(Program):    of(Program, texts(&a.Command, noNUL)),
+		string(Program):    of(Program, a.readCommand),
 		string(Mail):       of(Mail, a.Mail.keys(true).read),
 		string(XARF):       of(XARF, a.Mail.keys(false).read),
 		string(Webhook):    of(Webhook, a.Webhook.keys().read),
@@ -129,6 +129,13 @@ func (a *Action) unused(doc *yaml.Node) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (a *Action) readCommand(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && strings.ContainsAny(n.Value, " \t") {
+		return at(n, "write a list of the path of the program and its arguments, such as [/usr/local/bin/hook, --ban]: no shell takes a line apart")
+	}
+	return texts(&a.Command, noNUL)(n)
 }
 
 func (m *MailTo) keys(digest bool) keys {

@@ -45,7 +45,8 @@ func document(data string) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return nil, errors.New("1: the file is empty: it must say what the action does; see exiled-actions.service(8)")
 	case err != nil:
-		return nil, fmt.Errorf("1: not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		line, text := config.SyntaxError([]byte(data), err)
+		return nil, &fault{line: max(line, 1), text: text}
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, at(&doc, "a file is one action: nothing may follow ---")

@@ -125,19 +125,25 @@ func convertMapping(file string, y *yaml.Node, n node, depth int) (node, error) 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 func syntaxError(file string, data []byte, err error) error {
+	line, text := SyntaxError(data, err)
+	return problem(file, line, "%s", text)
+}
+
+// SyntaxError says in which line data is not YAML, and why, from the error of the library; 0 if that names no line.
+func SyntaxError(data []byte, err error) (line int, text string) {
 	m := yamlLine.FindStringSubmatch(err.Error())
 	if m == nil {
-		return problem(file, 0, "not YAML: %s", err)
+		return 0, "not YAML: " + err.Error()
 	}
-	line, _ := strconv.Atoi(m[1]) // 0 if the library names no line
+	line, _ = strconv.Atoi(m[1])
 	if quote := unclosed(data); quote > 0 && strings.Contains(m[2], "unexpected end of stream") {
-		return problem(file, quote, "not YAML: a quote in this line is not closed")
+		return quote, "not YAML: a quote in this line is not closed"
 	}
 	if hint, ok := hints[m[2]]; ok {
 		m[2] += " (" + hint + ")"
 		line = max(line, 1) // the library does not name the first
 	}
-	return problem(file, line, "not YAML: %s", m[2])
+	return line, "not YAML: " + m[2]
 }
 
 // flow prints a node on one line, in a form that decode reads back.
