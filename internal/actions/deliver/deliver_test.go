@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"exile/internal/actions"
 	"exile/internal/control"
@@ -158,6 +159,29 @@ func TestHelperRefuses(t *testing.T) {
 	}
 	if err := helpers[actions.ForProgram].Serve(t.Context(), strings.NewReader("{"), io.Discard); err == nil {
 		t.Error("half a request is answered")
+	}
+}
+
+// TestHangs: what a program has started ends with it at the timeout.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, nil)
+	pipe := filepath.Join(h.dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hangs := h.write(t, "sendmail", "#!/bin/sh\nsleep 600 >"+pipe+" 2>&1 &\nwait\n", 0o755)
+	h.write(t, "etc/exile/actions.d/hangs.yaml", "timeout: 1s\nmail: {to: root, sendmail: "+hangs+"}", 0o644)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(pipe) // until nobody has it open
+		ended <- err
+	}()
+	if got := h.ask(t, &Helper{Does: actions.ForMail}, actions.Request{Action: "hangs", Events: []actions.Event{event("")}}); got.Text != "it took longer than 1s" {
+		t.Errorf("%+v", got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

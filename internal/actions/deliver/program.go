@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec" // programs of the administrator
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,9 @@ func runProgram(ctx context.Context, a *actions.Action, e *actions.Event) error 
 // run runs a program without a shell. Its error has the end of what the program said.
 func run(ctx context.Context, command, env []string, input []byte) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.WaitDelay = time.Second // a child that keeps the output open is left to systemd
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // and what it has started: systemd leaves that to sendmail
+	cmd.WaitDelay = time.Second                                                    // a child that keeps the output open is left to systemd
 	cmd.Dir, cmd.Env = "/", append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, env...)
 	cmd.Stdin = bytes.NewReader(input)
 	var said tail
