@@ -27,12 +27,14 @@ func watch(ctx context.Context) error {
 		return err
 	}
 	cfg := engine.Config{Actions: all, Dir: actions.StateDir, Log: log, Ask: actions.Asker{Dir: actions.Sockets}.Ask, Bans: bans}
-	var names []string
+	var names, queues []string
 	for _, a := range all {
-		names = append(names, a.Name)
+		if names = append(names, a.Name); !a.Kind.Mirrors() {
+			queues = append(queues, a.Name)
+		}
 	}
 	for _, b := range broken {
-		names = append(names, b.Name) // its events wait until it is mended
+		names, queues, cfg.Broken = append(names, b.Name), append(queues, b.Name), append(cfg.Broken, b.Name)
 		cfg.Problems = append(cfg.Problems, actions.Clean(b.Err.Error()))
 		log.Error("Not used: the file has a mistake", "action", b.Name, "error", b.Err)
 	}
@@ -50,7 +52,7 @@ func watch(ctx context.Context) error {
 		log.Warn("The queues begin anew", "error", err)
 	}
 	defer queue.Close()
-	dropped, err := queue.Keep(names)
+	dropped, err := queue.Keep(queues)
 	if err != nil {
 		return fmt.Errorf("clean up the queues: %w", err)
 	}

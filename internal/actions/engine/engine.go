@@ -20,7 +20,8 @@ import (
 // Config is what an Engine works with.
 type Config struct {
 	Actions  []*actions.Action
-	Problems []string       // what is wrong with other actions
+	Broken   []string       // names of actions whose files have mistakes: events wait for them
+	Problems []string       // what is wrong with those
 	Source   journal.Source // of the entries that Select selects, with the fields of announce.Prefix
 	Queue    *Queue
 	Host     string // name of this host
@@ -112,14 +113,18 @@ func (e *Engine) take(b journal.Batch) error {
 		if entry.Replayed || !ok {
 			continue
 		}
+		told := actions.NewEvent(identity(entry, &event), e.Host, event)
 		for _, a := range e.Actions {
 			switch {
 			case !a.Wants(&event):
 			case a.Kind.Mirrors():
 				dirty[a.Name] = true
 			default:
-				queues[a.Name] = append(queues[a.Name], actions.NewEvent(identity(entry, &event), e.Host, event))
+				queues[a.Name] = append(queues[a.Name], told)
 			}
+		}
+		for _, name := range e.Broken { // what they want is seen when they are mended
+			queues[name] = append(queues[name], told)
 		}
 	}
 	for _, g := range b.Gaps {

@@ -306,6 +306,32 @@ func TestShare(t *testing.T) {
 	})
 }
 
+// TestMended: what happens while the file of an action has a mistake is told when it is mended, if the action wants it.
+func TestMended(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]string{"hook": "jails: [web]\nsimulated: yes\nprogram: /bin/hook"})
+		mended := w.actions
+		w.actions, w.broken = nil, []string{"hook"}
+		w.run()
+		w.log(control.BanNew, "sshd", "192.0.2.1")
+		w.log(control.BanNew, "web", "192.0.2.2", "EXILE_SIMULATED", "yes")
+		w.log(control.BanRemoved, "web", "192.0.2.2")
+		w.log(control.BanNew, "web", "192.0.2.3")
+		w.after(time.Minute)
+		w.stop()
+		w.actions, w.broken = mended, nil
+		w.run()
+		if diff := cmp.Diff([]string{"1m0s hook ban 192.0.2.2", "1m0s hook ban 192.0.2.3"}, w.told()); diff != "" {
+			t.Error(diff)
+		}
+		if s := w.status("hook"); s.Done != 2 || s.Dropped != 0 || s.Skipped != 0 || s.Waiting != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.stop()
+	})
+}
+
 // TestBounded: of too many events the oldest are dropped and counted.
 func TestBounded(t *testing.T) {
 	t.Parallel()

@@ -110,6 +110,9 @@ func (w *worker) sift(items []item) (s sifted, err error) {
 	now, here := time.Now(), map[string]bool{}
 	oldest := now.Add(-w.action.MaxAge - w.action.Mail.Digest)
 	for _, it := range items {
+		if it.event.ID != "" && !w.action.Wants(&it.event.Event) {
+			continue // its file was mended, or changed
+		}
 		if it.event.ID == "" || it.event.Event.Time.Before(oldest) {
 			s.dropped++
 			continue

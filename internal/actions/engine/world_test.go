@@ -24,6 +24,7 @@ type world struct {
 	t       *testing.T
 	dir     string
 	actions []*actions.Action
+	broken  []string // names of others
 	grown   chan struct{}
 
 	mu      sync.Mutex // the test and the engine are at work at the same time
@@ -110,13 +111,13 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := queue.Keep(names(w.actions)); err != nil {
+	if _, err := queue.Keep(append(names(w.actions), w.broken...)); err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.end, w.ended = cancel, make(chan struct{})
 	e := New(Config{
-		Actions: w.actions, Source: w, Queue: queue, Host: "host", Dir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Actions: w.actions, Broken: w.broken, Source: w, Queue: queue, Host: "host", Dir: w.dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Bans: func(_ context.Context, f func(control.Ban) error) error {
 			w.mu.Lock()
 			bans, slow := slices.Clone(w.bans), w.slow
