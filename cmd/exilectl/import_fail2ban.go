@@ -22,17 +22,27 @@ import (
 func newImportFail2banCommand(o *options) *cobra.Command {
 	var root, output string
 	var all bool
+	var check importCheck
 	cmd := &cobra.Command{
 		Use:   "import-fail2ban",
 		Short: "Write fail2ban's configuration as one of exile",
 		Long: "Read the configuration of fail2ban in /etc/fail2ban and write what its enabled jails do as a drop-in for exile.yaml, with a report of what\n" +
 			"was moved, what means something else here, and what was not moved. Its current bans and how often addresses were banned are written as\n" +
-			"a file for exilectl import. Nothing is put in force, and fail2ban is not touched.",
+			"a file for exilectl import. Nothing is put in force, and fail2ban is not touched.\n\n" +
+			"With --check nothing is written: what fail2ban does and what exile would do is run over the log of each jail, and whom only one of\n" +
+			"them would have banned is listed. Needs the right to read the logs.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			found, err := readFail2ban(root, all, time.Now())
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := check.validate(output); err != nil {
+				return err
+			}
+			found, err := readFail2ban(root, fail2ban.Options{All: all, Filters: services.Names(), Compare: check.wanted}, time.Now())
 			if err != nil {
 				return failure(err, "import the configuration of fail2ban")
+			}
+			if check.wanted {
+				check.root = root
+				return o.checkImported(cmd.Context(), found.Result, &check)
 			}
 			return o.sayImported(found, output)
 		},
@@ -40,6 +50,10 @@ func newImportFail2banCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&root, "root", "/", "Read below `DIR` instead of /")
 	cmd.Flags().StringVar(&output, "output", "", "Write `DIR`/fail2ban.yaml, the filters that were translated, and DIR/fail2ban-bans.json instead of the standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "Take jails that are not enabled, too, and leave them off")
+	cmd.Flags().BoolVar(&check.wanted, "check", false, "Show whom only fail2ban or only exile would have banned, from the log of each jail")
+	cmd.Flags().StringArrayVar(&check.logs, "logfile", nil, "With --check, read `FILE` in place of the log of each jail; may be repeated")
+	check.when.register(cmd, "with --check what happened")
+	completeFlag(cmd, "logfile", completeFiles)
 	completeFlag(cmd, "root", completeFiles)
 	completeFlag(cmd, "output", completeFiles)
 	return cmd
@@ -53,12 +67,12 @@ type fromFail2ban struct {
 }
 
 // readFail2ban reads the configuration and the database of this host, or of one whose files are below a folder.
-func readFail2ban(dir string, all bool, now time.Time) (*fromFail2ban, error) {
+func readFail2ban(dir string, how fail2ban.Options, now time.Time) (*fromFail2ban, error) {
 	setup, err := fail2ban.Read(os.DirFS(dir), "etc/fail2ban")
 	if err != nil {
 		return nil, err
 	}
-	r, err := fail2ban.Move(setup, fail2ban.Options{All: all, Filters: services.Names()})
+	r, err := fail2ban.Move(setup, how)
 	if err != nil {
 		return nil, err
 	}

@@ -97,24 +97,14 @@ func (o *options) replay(ctx context.Context, f *replayFlags) error {
 	if err != nil {
 		return err
 	}
-	answer, ended, err := startReplay(ctx, asked)
+	rep, in, ended, err := beginReplay(ctx, asked)
 	if err != nil {
 		return err
-	}
-	var rep replay.Report
-	in := bufio.NewReader(answer)
-	line, _ := in.ReadBytes('\n') // a line that is not whole is no JSON
-	if err := json.Unmarshal(line, &rep); err != nil {
-		return errors.Join(fmt.Errorf("failed to replay: exiled gave no answer: %w", err), ended())
-	}
-	if rep.Error != "" {
-		_ = ended() // it has said why
-		return fmt.Errorf("failed to replay: %s", rep.Error)
 	}
 	if asked.Document {
 		err = copyDocument(c, in)
 	} else {
-		err = printReplay(o, c, &rep)
+		err = printReplay(o, c, rep)
 	}
 	if err := errors.Join(err, flush(c), ended()); err != nil {
 		return err
@@ -126,6 +116,33 @@ func (o *options) replay(ctx context.Context, f *replayFlags) error {
 		return context.Canceled
 	}
 	return nil
+}
+
+// beginReplay asks the daemon's program, and returns its report, what follows that, and what waits for its end.
+func beginReplay(ctx context.Context, asked replay.Request) (rep *replay.Report, in *bufio.Reader, ended func() error, err error) {
+	answer, ended, err := startReplay(ctx, asked)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rep, in = new(replay.Report), bufio.NewReader(answer)
+	line, _ := in.ReadBytes('\n') // a line that is not whole is no JSON
+	if err := json.Unmarshal(line, rep); err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("failed to replay: exiled gave no answer: %w", err), ended())
+	}
+	if rep.Error != "" {
+		_ = ended() // it has said why
+		return nil, nil, nil, fmt.Errorf("failed to replay: %s", rep.Error)
+	}
+	return rep, in, ended, nil
+}
+
+// replayReport replays what nobody wants to see bans of.
+func replayReport(ctx context.Context, asked replay.Request) (*replay.Report, error) {
+	rep, _, ended, err := beginReplay(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	return rep, ended()
 }
 
 // startReplay starts the daemon's program with the rights of the caller.

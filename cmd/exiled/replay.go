@@ -58,6 +58,7 @@ func (r *rehearsal) finished(took time.Duration, interrupted bool) replay.Report
 	rep.Elapsed, rep.Interrupted = took, interrupted
 	if r.compared != nil {
 		rep.Other = new(r.other.Report())
+		rep.Only, rep.Other.Only = r.compared.Only()
 		rep.Differences, rep.Different = r.compared.Differences()
 	}
 	return rep
@@ -115,10 +116,10 @@ func (r *rehearsal) prepareOther(host setup.Host) error {
 	}
 	readers := r.readers(wanted)
 	for i := range readers {
-		readers[i].Lines = asked.Compare == replay.Fail2ban
+		readers[i].Lines = asked.Compare == replay.Fail2ban || asked.Lines
 		r.lookBack = max(r.lookBack, setup.LookBack(cfg, readers[i].Jail))
 	}
-	if asked.Compare == replay.Fail2ban {
+	if asked.Compare == replay.Fail2ban || asked.Lines {
 		cfg.Recidive.Enabled = false
 	}
 	if r.otherRules, err = setup.Rules(cfg, readers, host); err != nil {
@@ -133,7 +134,7 @@ func (r *rehearsal) prepareOther(host setup.Host) error {
 
 // chosen reads the configuration, with the settings of the command line over it, and returns the jails that are wanted.
 func chosen(asked replay.Request) (*config.Config, []*config.Jail, error) {
-	from := config.Sources{File: asked.Config}
+	from := config.Sources{Root: asked.Root, File: asked.Config}
 	cfg, err := config.Load(from)
 	if err != nil {
 		return nil, nil, err

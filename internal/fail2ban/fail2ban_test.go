@@ -288,7 +288,7 @@ func FuzzMove(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := Move(s, Options{All: true, Filters: ships()})
+		r, err := Move(s, Options{All: true, Filters: ships(), Compare: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	All     bool     // jails that are not enabled, too
 	Filters []string // the names of the filters there are
+	Compare bool     // Result.Comparison is wanted
 }
 
 // Filter is what became of a filter.
@@ -49,6 +50,8 @@ type Result struct {
 	YAML    string            // a drop-in of exile.yaml
 	Files   map[string]string // the filters that were translated, by name
 
+	Comparison *Comparison // of the jails that were moved; nil: it was not asked for
+
 	config *config.Config    // what YAML is
 	names  map[string]string // of the jails that are on here, by those in fail2ban
 }
@@ -71,6 +74,7 @@ type mover struct {
 	translated map[string]*translation // by what the jails say of them
 	patterns   int                     // how many more may be translated
 	trying     int                     // bytes of lines that may yet be tried for them
+	compared   comparison
 }
 
 // word is a key of exile's with its value in YAML, entry a jail.
@@ -88,7 +92,7 @@ func newMover(s *Setup, o Options) *mover {
 	return &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
 		files: map[string]string{}, translated: map[string]*translation{}, patterns: maxPatterns, trying: maxTrying,
-		result: Result{names: map[string]string{}},
+		result: Result{names: map[string]string{}}, compared: comparison{filters: map[string]string{}},
 	}
 }
 
@@ -109,6 +113,12 @@ func (m *mover) move() (*Result, error) {
 	}
 	m.leftDefaults()
 	m.sshd()
+	if m.options.Compare {
+		var err error
+		if m.result.Comparison, err = m.comparison(); err != nil {
+			return nil, err
+		}
+	}
 	m.result.YAML = render(m.backend(), m.defaults, m.jails)
 	m.report()
 	m.result.Files = m.files
@@ -252,6 +262,9 @@ func (j *job) move(on bool) *refusal {
 	e.words[0].text = fmt.Sprint(on)
 	j.jails = append(j.jails, e)
 	j.moved(cfg, e.name, on)
+	if j.options.Compare {
+		j.compare(e)
+	}
 	return nil
 }
 
@@ -260,7 +273,7 @@ func (j *job) acceptedFilter() map[string]string {
 	if j.translation == nil {
 		return nil
 	}
-	return map[string]string{j.filter: strings.ReplaceAll(j.translation.text, "framable: found", "framable: accepted")}
+	return map[string]string{j.filter: accepted(j.translation.text)}
 }
 
 const (

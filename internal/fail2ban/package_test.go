@@ -44,7 +44,7 @@ func movePackage(t *testing.T, suite string) (*mover, *Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMover(s, Options{Filters: services.Names()})
+	m := newMover(s, Options{Filters: services.Names(), Compare: true})
 	r, err := m.move()
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +66,9 @@ func TestPackages(t *testing.T) {
 				_ = enc.Encode(f)
 			}
 			for _, j := range r.Jails {
+				_ = enc.Encode(j)
+			}
+			for _, j := range r.Comparison.Jails {
 				_ = enc.Encode(j)
 			}
 			name := filepath.Join("testdata", suite+".jsonl")

@@ -63,8 +63,10 @@ type pattern struct {
 const maxPatterns = 2000
 
 // translate translates a filter. It returns nil if there is no such filter.
-func (j *job) translate(f call, at Place) *translation {
-	own := j.ownLog()
+func (j *job) translate(f call, at Place) *translation { return j.translateAs(f, at, j.ownLog()) }
+
+// translateAs translates a filter for whole lines, or for what a syslog daemon writes.
+func (j *job) translateAs(f call, at Place, own bool) *translation {
 	key := fmt.Sprintf("%q %q %v", f.name, f.options, own)
 	if slices.ContainsFunc(strings.Fields(keysOfFilters), j.own) {
 		key += " " + j.name

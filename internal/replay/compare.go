@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"exile/internal/human"
 	"exile/journal"
@@ -14,14 +15,18 @@ type Comparison struct {
 	seen  [2]int // bans of each side that were compared
 	list  []Difference
 	total int
+	entry *journal.Entry // that was shown last
 }
 
 // Difference is a ban that one side made while the other did not have the address banned.
 type Difference struct {
 	Ban
-	Here    bool   `json:"here"`    // the first side made it, otherwise the other
-	Reason  string `json:"reason"`  // why it did
-	Instead string `json:"instead"` // why the other did not
+	Here    bool   `json:"here"`           // the first side made it, otherwise the other
+	Reason  string `json:"reason"`         // why it did
+	Instead string `json:"instead"`        // why the other did not
+	Line    string `json:"line,omitempty"` // the entry that decided it, as far as it is kept; empty: time alone did
+	Only    bool   `json:"only"`           // the other never banned the address; false for the bans of groups
+	unit    unit   // that is banned
 }
 
 // maxDifferences is how many are kept, the first ones.
@@ -59,8 +64,16 @@ func (c *Comparison) compare(side int, b *record) {
 	if c.total++; len(c.list) >= maxDifferences {
 		return
 	}
-	c.list = append(c.list, Difference{Ban: here.shown(b), Here: side == 0, Reason: here.bench.reasons[b.reason], Instead: there.instead(name, b)})
+	d := Difference{Ban: here.shown(b), Here: side == 0, Reason: here.bench.reasons[b.reason], Instead: there.instead(name, b)}
+	if c.entry != nil && micro(c.entry.Time) == b.at {
+		d.Line = strings.ToValidUTF8(string(c.entry.Message[:min(len(c.entry.Message), maxLine)]), "\uFFFD")
+	}
+	d.unit, _ = here.unitOf(b)
+	c.list = append(c.list, d)
 }
+
+// maxLine is how much of a line is kept, in bytes: a service may log 64 KiB.
+const maxLine = 300
 
 // Differences returns the first ones, and how many there are.
 func (c *Comparison) Differences() (list []Difference, total int) { return c.list, c.total }
@@ -117,5 +130,7 @@ func (c *Comparison) ObserveBoth(e *journal.Entry) {
 	for _, side := range c.sides {
 		side.Observe(side.rules.Jails, e)
 	}
+	c.entry = e
 	c.Look()
+	c.entry = nil
 }

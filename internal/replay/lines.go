@@ -261,6 +261,9 @@ func (Silent) ForgetAll() {}
 // countLines bans by lines in a jail that does.
 func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 	addr, n, ban := j.Lines.Observe(e, func(a netip.Addr) bool {
+		if !r.silent {
+			r.count.Failures++
+		}
 		_, friend := j.Friends.Allowed(a, e.Time)
 		return !friend && !(&gate{r, j}).Stops(a, e.Time)
 	})

@@ -79,6 +79,7 @@ type Count struct {
 	Logins    uint64 // that passed
 	Denied    uint64 // logins from addresses that were banned
 	Protected uint64 // bans that were not made because the address is never banned
+	Failures  uint64 // lines that jails with Lines took for failures
 }
 
 // New begins a run of these jails, which have seen nothing yet.

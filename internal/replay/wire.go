@@ -17,6 +17,8 @@ type Request struct {
 	Jails     []string  `json:"jails,omitempty"`     // empty: those that are enabled
 	Settings  []string  `json:"settings,omitempty"`  // of these jails, each KEY=VALUE
 	Compare   string    `json:"compare,omitempty"`   // another configuration file, or Fail2ban; empty: nothing
+	Root      string    `json:"root,omitempty"`      // a folder below which the configuration's filters are; empty: /
+	Lines     bool      `json:"lines,omitempty"`     // the jails of Compare ban as fail2ban would
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
@@ -37,6 +39,7 @@ type Report struct {
 	Count       Count         `json:"count"`
 	Sources     int           `json:"sources"` // addresses with attempts
 	Bans        int           `json:"bans"`
+	Only        int           `json:"only,omitempty"` // addresses that it banned, and what it is compared with never
 	False       []False       `json:"false"`
 	Top         Top           `json:"top"`
 	Other       *Report       `json:"other,omitempty"` // what was compared with; nil: nothing
