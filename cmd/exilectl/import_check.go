@@ -168,8 +168,11 @@ func (k *importCheck) compare(ctx context.Context, dir string, j fail2ban.Compar
 		err = errors.New("nothing says which lines fail2ban's filter reads: name a log with --logfile")
 	}
 	if err != nil {
-		found.Error = err.Error()
+		found.Error = strings.TrimPrefix(err.Error(), "failed to replay: ")
 		return found
+	}
+	if rep.Interrupted {
+		found.Note = "the log was not read to its end"
 	}
 	found.Logs, found.troubles = append(found.Logs, asked.Logs...), rep.Troubles
 	found.Lines = rep.Count.Entries
