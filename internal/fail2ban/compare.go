@@ -2,6 +2,7 @@ package fail2ban
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,13 +33,16 @@ type Compared struct {
 type comparison struct {
 	jails   []entry
 	rows    []Compared
-	filters map[string]string
+	filters map[string]string // nil: none yet
 }
 
 // compare adds a jail that was moved.
 func (j *job) compare(ours entry) {
 	if j.filter == recidive {
 		return // it counts bans
+	}
+	if j.compared.filters == nil {
+		j.compared.filters = map[string]string{}
 	}
 	quiet := *j.mover // what is noted of the counterpart is not for the report
 	quiet.result.Notes, quiet.noted = nil, map[noteKey]int{}
@@ -152,7 +156,8 @@ func (j *job) allLogs() (paths []string) {
 
 // comparison returns what was collected. The error is a mistake in this package.
 func (m *mover) comparison() (*Comparison, error) {
-	c := &Comparison{YAML: render("", m.defaults, m.compared.jails), Filters: m.compared.filters, Jails: m.compared.rows}
+	c := &Comparison{YAML: render("", m.defaults, m.compared.jails), Filters: map[string]string{}, Jails: m.compared.rows}
+	maps.Copy(c.Filters, m.compared.filters)
 	for name, text := range m.files {
 		if _, ok := c.Filters[name]; !ok {
 			c.Filters[name] = accepted(text)

@@ -69,12 +69,12 @@ type mover struct {
 	spared   map[string]string // what [DEFAULT] says of who is not banned
 	tried    int               // jails that have a filter here
 	more     int               // notes that are not in the result
+	compared comparison
 	files    map[string]string // the filters that were translated, by name
 
 	translated map[string]*translation // by what the jails say of them
 	patterns   int                     // how many more may be translated
 	trying     int                     // bytes of lines that may yet be tried for them
-	compared   comparison
 }
 
 // word is a key of exile's with its value in YAML, entry a jail.
@@ -92,7 +92,7 @@ func newMover(s *Setup, o Options) *mover {
 	return &mover{
 		from: s, options: o, backends: map[string]bool{}, used: map[string]bool{}, noted: map[noteKey]int{}, spared: map[string]string{}, more: s.more,
 		files: map[string]string{}, translated: map[string]*translation{}, patterns: maxPatterns, trying: maxTrying,
-		result: Result{names: map[string]string{}}, compared: comparison{filters: map[string]string{}},
+		result: Result{names: map[string]string{}},
 	}
 }
 
