@@ -48,6 +48,10 @@ func check(match, never string) error {
 	case first && last: // it is the only one
 		return nil
 	case first:
+		if n := overruns(before, behind); n != nil {
+			return fmt.Errorf("match: %s, before <ADDR>, could go on through the address into a client's text: "+
+				"a character that it cannot have must follow it, as in <WORDS>, <ADDR>", n)
+		}
 		return vouched(before, never, "before")
 	case last && swallows(behind) && !greedy(before):
 		return fmt.Errorf("match: %s, before <ADDR>, must be <USER> or .*: what is behind it could begin earlier in a client's text", early)
@@ -79,6 +83,60 @@ func swallows(parts []*syntax.Regexp) bool {
 		}
 		return swallows(n.Sub)
 	})
+}
+
+// overruns returns the first text before the address that can also be the address, what is between, and more, up to what in a client's text
+// behind it looks like the rest of the pattern; nil: there is none. A character that the text cannot have stops it: one that must be
+// between it and the address, or right behind the address.
+func overruns(before, behind []*syntax.Regexp) *syntax.Regexp {
+	for i, n := range before {
+		if text := overrunning(n, slices.Concat(before[i+1:], behind[:min(1, len(behind))])); text != nil {
+			return text
+		}
+	}
+	return nil
+}
+
+// overrunning returns the first tag or repetition in n that could have an address in it, and that none of the parts which follow n stops.
+func overrunning(n *syntax.Regexp, follow []*syntax.Regexp) *syntax.Regexp {
+	switch {
+	case !swallows([]*syntax.Regexp{n}):
+		return nil
+	case isSafe(n), n.Op == syntax.OpStar, n.Op == syntax.OpPlus, n.Op == syntax.OpRepeat:
+		if slices.ContainsFunc(follow, func(end *syntax.Regexp) bool { return stops(end, n) }) {
+			return nil
+		}
+		return n
+	}
+	for i, sub := range n.Sub {
+		after := follow
+		if n.Op == syntax.OpConcat {
+			after = slices.Concat(n.Sub[i+1:], follow)
+		}
+		if text := overrunning(sub, after); text != nil {
+			return text
+		}
+	}
+	return nil
+}
+
+// stops reports whether a part must have a character that a text cannot have.
+func stops(end, text *syntax.Regexp) bool {
+	switch end.Op {
+	case syntax.OpLiteral:
+		return slices.ContainsFunc(end.Rune, func(c rune) bool { return !matchesRune(text, c) })
+	case syntax.OpPlus:
+		return stops(end.Sub[0], text)
+	case syntax.OpCharClass:
+		for c := range unicode.MaxASCII + 1 {
+			if inClass(end, c) && matchesRune(text, c) {
+				return false
+			}
+		}
+		return end.Rune[len(end.Rune)-1] <= unicode.MaxASCII
+	default:
+		return false
+	}
 }
 
 // greedy reports whether the last part that can hold an address takes as much of the line as it can, so that what follows it is what is last

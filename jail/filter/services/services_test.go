@@ -114,6 +114,12 @@ func TestCheck(t *testing.T) {
 		{`^(?:[0-9a-f]{2}:){5}[0-9a-f]{2} <ADDR>$`, "", true}, // an Ethernet address
 		{`^(?:[0-9a-f]{2}:){7}[0-9a-f]{2} <ADDR> .*`, "", false},
 		{`^<WORDS>, <ADDR>, .*`, "", true},
+		{`^<WORDS> <ADDR> .*`, "", false}, // no 192.0.2.1 x 198.51.100.1 y
+		{`^tty=(?:<WORDS>|) rhost=<ADDR> user=<USER>$`, "", false},
+		{`^tty=(?:<SERVER>|) rhost=<ADDR> user=<USER>$`, "", true},
+		{`^<WORDS> <SERVER>; <ADDR> .*`, "", true},
+		{`^(?:<SERVER>:<PORT> |)<ADDR> .*`, "", true},
+		{`^(?:<SERVER> )*<ADDR> .*`, "", false},
 		{`^.* from (?P<addr>\S+) .*`, "", false}, // no tag
 		{`^(?P<serverx>.*?) from <ADDR> .*`, "", false},
 		{`^.*? from <ADDR>(?P<port>.*)$`, "", false},
