@@ -58,7 +58,10 @@ func (p *past) next() {
 // note notes since when the kernel has had what it has.
 func (p *past) note(now time.Time) {
 	held := make(map[string]time.Time)
-	for _, k := range p.banned() {
+	p.hand()
+	banned := p.banned()
+	p.hand()
+	for _, k := range banned {
 		held[k] = now
 		if at, ok := p.since[k]; ok {
 			held[k] = at

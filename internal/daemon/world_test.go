@@ -228,12 +228,14 @@ func (w *world) plan(jails []*daemon.Jail) *daemon.Plan {
 	return plan
 }
 
-// hand orders what the test looked at or changed before what the loop does next, for the race detector: the loop answers a call.
+// hand orders what the test looked at or changed before what the loop does next, for the race detector: the loop answers a call. When it
+// returns the loop waits, for another call or for time to pass.
 func (w *world) hand() {
 	w.t.Helper()
 	if _, err := w.d.Status(context.Background()); err != nil && w.d.stop != nil {
 		w.t.Errorf("Status: %v", err)
 	}
+	synctest.Wait()
 }
 
 // forget forgets what was told.
