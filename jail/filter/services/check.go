@@ -103,7 +103,7 @@ func overrunning(n *syntax.Regexp, follow []*syntax.Regexp) *syntax.Regexp {
 	case !swallows([]*syntax.Regexp{n}):
 		return nil
 	case isSafe(n), n.Op == syntax.OpStar, n.Op == syntax.OpPlus, n.Op == syntax.OpRepeat:
-		if slices.ContainsFunc(follow, func(end *syntax.Regexp) bool { return stops(end, n) }) {
+		if stopped(n, follow) {
 			return nil
 		}
 		return n
@@ -120,20 +120,36 @@ func overrunning(n *syntax.Regexp, follow []*syntax.Regexp) *syntax.Regexp {
 	return nil
 }
 
-// stops reports whether a part must have a character that a text cannot have.
-func stops(end, text *syntax.Regexp) bool {
-	switch end.Op {
+// stopped reports whether one of the parts behind a text must have a character that neither the text can have nor a part between them, which
+// could take it for the text.
+func stopped(text *syntax.Regexp, behind []*syntax.Regexp) bool {
+	for i, end := range behind {
+		stops := func(c rune) bool {
+			return !matchesRune(text, c) && !slices.ContainsFunc(behind[:i], func(between *syntax.Regexp) bool {
+				return between.Op != syntax.OpLiteral && matchesRune(between, c)
+			})
+		}
+		if mustHave(end, stops) {
+			return true
+		}
+	}
+	return false
+}
+
+// mustHave reports whether all texts of a part surely have a character of a kind.
+func mustHave(n *syntax.Regexp, kind func(rune) bool) bool {
+	switch n.Op {
 	case syntax.OpLiteral:
-		return slices.ContainsFunc(end.Rune, func(c rune) bool { return !matchesRune(text, c) })
+		return slices.ContainsFunc(n.Rune, kind)
 	case syntax.OpPlus:
-		return stops(end.Sub[0], text)
+		return mustHave(n.Sub[0], kind)
 	case syntax.OpCharClass:
-		for c := range unicode.MaxASCII + 1 {
-			if inClass(end, c) && matchesRune(text, c) {
+		for c := range rune(unicode.MaxASCII + 1) {
+			if inClass(n, c) && !kind(c) {
 				return false
 			}
 		}
-		return end.Rune[len(end.Rune)-1] <= unicode.MaxASCII
+		return n.Rune[len(n.Rune)-1] <= unicode.MaxASCII
 	default:
 		return false
 	}

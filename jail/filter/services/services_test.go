@@ -120,6 +120,9 @@ func TestCheck(t *testing.T) {
 		{`^<WORDS> <SERVER>; <ADDR> .*`, "", true},
 		{`^(?:<SERVER>:<PORT> |)<ADDR> .*`, "", true},
 		{`^(?:<SERVER> )*<ADDR> .*`, "", false},
+		{`^<WORDS>,? <ADDR>, (?P<user>.*)`, "", false}, // no 192.0.2.1, 198.51.100.1, x
+		{`^<WORDS>[, ]*<ADDR>, (?P<user>.*)`, "", false},
+		{`^<WORDS>[;,] <ADDR>, (?P<user>.*)`, "", true},
 		{`^.* from (?P<addr>\S+) .*`, "", false}, // no tag
 		{`^(?P<serverx>.*?) from <ADDR> .*`, "", false},
 		{`^.*? from <ADDR>(?P<port>.*)$`, "", false},
