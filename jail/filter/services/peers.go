@@ -21,10 +21,9 @@ const (
 	shuts        // that it is over
 )
 
-// How much and how long is remembered of connections.
+// How much is remembered of connections. Time does not end one: a client could wait for that, and then guess unnamed.
 const (
-	maxPeers = 16384          // beyond that those of which nothing was heard longest are forgotten: 3 MB, for a filter of a jail
-	peerTime = 24 * time.Hour // from the last line
+	maxPeers = 16384 // beyond that those of which nothing was heard longest are forgotten: 3 MB, for a filter of a jail
 	// earlyTime is how long a failure waits for its connection's address. slapd's threads log both, and seldom in the wrong order, by less
 	// than a millisecond.
 	earlyTime = time.Second
@@ -61,7 +60,6 @@ func (r reader) ofConnection(ev jail.Event, i int, id []byte, e *journal.Entry) 
 	key := connection{boot: e.Boot, unit: e.Unit, log: e.Log, pid: e.PID}
 	copy(key.id[:], id)
 	at, known := e.Time.UnixMicro(), r.peers.known
-	known.Expire(at, peerTime.Microseconds())
 	switch r.patterns[i].role {
 	case opens:
 		return r.connect(known.Touch(key, at), ev, at)
