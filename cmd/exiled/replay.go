@@ -36,10 +36,12 @@ func rehearse(ctx context.Context, request string, out io.Writer) error {
 	run, err := prepare(asked)
 	if err == nil {
 		run.progress = newProgress(asked, begun)
-		err = run.read(ctx)
+		if err = run.read(ctx); ctx.Err() != nil {
+			err = nil // what was read until then is reported
+		}
 		run.progress.clear()
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return errors.Join(json.NewEncoder(w).Encode(replay.Report{Error: err.Error()}), w.Flush())
 	}
 	run.finish()

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,5 +34,19 @@ func TestProgress(t *testing.T) {
 	p.first, p.entries = first, 1000
 	if got, want := p.line(first.Add(25*time.Hour), 2*time.Second), "1000 entries, 500/s, 50 %, 2s left"; got != want {
 		t.Errorf("with an end: %q, want %q", got, want)
+	}
+}
+
+// TestInterruptedEarly: a configuration that cannot be read is said, also if an interrupt came before.
+func TestInterruptedEarly(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if err := rehearse(ctx, `{"config": "testdata/nowhere.yaml"}`, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "nowhere.yaml") {
+		t.Errorf("the report is %s", &out)
 	}
 }
