@@ -154,6 +154,9 @@ func (r *Replay) Finish() {
 // Count returns the numbers so far.
 func (r *Replay) Count() Count {
 	c := r.count
+	if r.silent {
+		return c // the filters have only seen what was before
+	}
 	for i, n := range r.linesKnown() {
 		c.Matched += n
 		if r.matched != nil {
