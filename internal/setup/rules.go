@@ -87,7 +87,11 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 		Ports: c.Ports, Simulate: c.Simulate,
 	}
 	if of.Lines {
-		r.Lines, r.Friends = linesOf(c, f), list
+		own, _, err := Filter(cfg, c, of.Reads) // it may remember connections, and so see each line once
+		if err != nil {
+			return nil, err
+		}
+		r.Lines, r.Friends = linesOf(c, own), list
 		return r, nil
 	}
 	r.Aggregator = jail.NewAggregator(c.Aggregate, strangers, func(p netip.Prefix) bool {
