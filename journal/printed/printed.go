@@ -32,6 +32,15 @@ type Log struct {
 	names  *journal.Strings
 	full   journal.Entry // the last one of the export format, or of Entry
 	words  journal.Strings
+	looked bool       // ahead was filled
+	ahead  []numbered // the lines up to the first one with a time, which Entry has still to return
+}
+
+// numbered is what Next returned.
+type numbered struct {
+	number int
+	line   textlog.Line
+	err    error
 }
 
 // New reads a log whose times, where they name no zone, are of that one.
@@ -79,10 +88,10 @@ func (l *Log) unzip() error {
 // Form says what the lines of a text log look like. It is called before the first one is read.
 func (l *Log) Form(form textlog.Form) { l.ref.Form = form }
 
-// Entry is Next for jails: a line is an entry of a text log, with the time of the line before if it has none that can be read. In the export
-// format an entry is as journald received it.
+// Entry is Next for jails: a line is an entry of a text log, with the time of the line before if it has none that can be read. Those at the
+// beginning have the time of the first line with one. In the export format an entry is as journald received it.
 func (l *Log) Entry() (*journal.Entry, error) {
-	number, line, err := l.Next()
+	number, line, err := l.following()
 	if err != nil || l.export != nil {
 		return &l.full, err
 	}
@@ -99,6 +108,42 @@ func (l *Log) Entry() (*journal.Entry, error) {
 	}
 	return &l.full, nil
 }
+
+// following is Next, after it has looked for the first time in the log.
+func (l *Log) following() (number int, line textlog.Line, err error) {
+	if !l.looked {
+		l.looked = true
+		l.lookAhead()
+	}
+	if len(l.ahead) > 0 {
+		first := l.ahead[0]
+		l.ahead = l.ahead[1:]
+		return first.number, first.line, first.err
+	}
+	return l.Next()
+}
+
+// lookAhead reads the lines up to the first one with a time, as far as they are worth it.
+func (l *Log) lookAhead() {
+	if is, err := l.Exported(); is || err != nil {
+		return
+	}
+	for size := 0; size < maxAhead && l.ref.Last.IsZero(); {
+		number, line, err := l.Next()
+		line.Identifier, line.Message = bytes.Clone(line.Identifier), bytes.Clone(line.Message)
+		l.ahead = append(l.ahead, numbered{number, line, err})
+		if err != nil {
+			return
+		}
+		size += lineCost + len(line.Identifier) + len(line.Message)
+	}
+}
+
+// maxAhead limits how much of a log without times is read ahead, in bytes; lineCost is what a line takes besides its text.
+const (
+	maxAhead = 256 << 10
+	lineCost = 128
+)
 
 // Exported reports whether the log is in journalctl's export format, whose entries say what journald knows of them. It waits for the beginning
 // of the log.
