@@ -213,18 +213,29 @@ func (k *importCheck) choose(asked *replay.Request, j fail2ban.Compared) error {
 			asked.Directory = filepath.Join(k.root, "var/log/journal")
 		}
 	}
-	for _, file := range asked.Logs {
+	var err error
+	asked.Logs, err = distinct(asked.Logs)
+	return err
+}
+
+// distinct leaves out the files that are named twice, under whatever name, and refuses what is not a file that can be read.
+func distinct(files []string) (logs []string, err error) {
+	var known []os.FileInfo
+	for _, file := range files {
 		f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
-			return fmt.Errorf("cannot read the log, which --logfile replaces: %w", err)
+			return nil, fmt.Errorf("cannot read the log, which --logfile replaces: %w", err)
 		}
 		info, err := f.Stat()
 		_ = f.Close() // it was not even read
 		if err != nil || !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is not a regular file", file)
+			return nil, fmt.Errorf("%s is not a regular file", file)
+		}
+		if !slices.ContainsFunc(known, func(k os.FileInfo) bool { return os.SameFile(k, info) }) {
+			known, logs = append(known, info), append(logs, file)
 		}
 	}
-	return nil
+	return logs, nil
 }
 
 // week is how much of a journal is read if nothing else is asked for.
