@@ -19,7 +19,7 @@ func (r *Replay) decide(j *Jail, d jail.Decision) {
 	}
 	b := record{
 		key: keyOf(j.number, d.Prefix), at: micro(d.At), until: endOf(d.Until), attempts: int32(d.Failures), offence: int32(d.Offence),
-		reason: r.bench.reason(d.Reason.String), origin: r.originOf(j, &d),
+		origin: r.originOf(j, &d),
 	}
 	if r.served(&b) {
 		return
@@ -28,7 +28,7 @@ func (r *Replay) decide(j *Jail, d jail.Decision) {
 		r.setLength(j, &b, d.Ladder)
 	}
 	r.bench.past[b.key] = past{b.at, b.offence}
-	r.ban(j, b)
+	r.ban(j, b, d.Reason.String)
 	r.applyRecidive(j, b)
 }
 
@@ -94,11 +94,13 @@ func (r *Replay) offences(j *Jail, b *record) (n int32) {
 	return n
 }
 
-// ban makes a ban, extends the one that stands, and bans the group around it if that is due. A ban that would be over already is not made.
-func (r *Replay) ban(j *Jail, b record) {
+// ban makes a ban, extends the one that stands, and bans the group around it if that is due. A ban that would be over already is not made, and
+// only of those that are made the reason is asked for.
+func (r *Replay) ban(j *Jail, b record, reason func() string) {
 	if b.until <= micro(r.now) {
 		return
 	}
+	b.reason = r.bench.reason(reason)
 	if stands := r.bench.get(b.key); stands != nil {
 		b.until = max(b.until, stands.until)
 	}
@@ -150,7 +152,7 @@ func (r *Replay) applyRecidive(j *Jail, b record) {
 		return
 	}
 	again := record{
-		key: b.key, at: b.at, until: never, attempts: int32(v.Failures), offence: 1, reason: r.bench.reason(v.Reason.String), origin: recidive,
+		key: b.key, at: b.at, until: never, attempts: int32(v.Failures), offence: 1, origin: recidive,
 	}
 	again.jail = r.rules.Recidive.number
 	if v.Duration != jail.Permanent {
@@ -160,7 +162,7 @@ func (r *Replay) applyRecidive(j *Jail, b record) {
 		r.protect()
 		return
 	}
-	r.ban(r.rules.Recidive, again)
+	r.ban(r.rules.Recidive, again, v.Reason.String)
 }
 
 // protects reports whether a jail never bans somebody in the prefix.

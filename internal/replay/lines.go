@@ -272,9 +272,6 @@ func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 	}
 	b := record{
 		key: keyOf(j.number, netip.PrefixFrom(addr, addr.BitLen())), at: micro(e.Time), until: never, attempts: int32(n), offence: 1,
-		reason: r.bench.reason(func() string {
-			return fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))
-		}),
 	}
 	if j.Lines.BanTime != jail.Permanent {
 		b.until = b.at + j.Lines.BanTime.Microseconds()
@@ -282,5 +279,7 @@ func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 	for range r.bench.covering(b.key) {
 		return // it is banned already
 	}
-	r.ban(j, b)
+	r.ban(j, b, func() string {
+		return fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))
+	})
 }
