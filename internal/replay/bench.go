@@ -18,6 +18,7 @@ type bench struct {
 	standing map[key]uint32
 	past     map[key]past
 	wide     map[length]int // how many bans stand, by jail and length
+	inside   map[key]int    // and, in IPv6, how many of less than a network of 64 bits, by that
 	lengths  map[uint8]bool // of all prefixes that were ever banned
 	ends     ends
 	explains bool              // reasons are kept
@@ -108,7 +109,10 @@ type past struct {
 }
 
 func newBench() bench {
-	return bench{standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), lengths: make(map[uint8]bool), known: make(map[string]uint32), reasons: []string{""}}
+	return bench{
+		standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), inside: make(map[key]int), lengths: make(map[uint8]bool),
+		known: make(map[string]uint32), reasons: []string{""},
+	}
 }
 
 func (b *bench) len() int {
@@ -134,7 +138,7 @@ func (b *bench) put(r record) {
 	if old := b.get(r.key); old != nil {
 		r.from = min(old.from, r.at)
 	} else {
-		b.wide[length{r.jail, r.bits}]++
+		b.stand(r.key, 1)
 	}
 	b.lengths[r.bits] = true
 	if n := len(b.made); n == 0 || len(b.made[n-1]) == chunk {
@@ -152,7 +156,19 @@ func (b *bench) put(r record) {
 // lift takes a ban off.
 func (b *bench) lift(k key) {
 	delete(b.standing, k)
-	b.wide[length{k.jail, k.bits}]--
+	b.stand(k, -1)
+}
+
+// stand counts a ban that stands from now on, 1, or no longer, -1.
+func (b *bench) stand(k key, n int) {
+	b.wide[length{k.jail, k.bits}] += n
+	if k.bits <= 64 || k.prefix().Addr().Is4() {
+		return
+	}
+	network := k.around(64)
+	if b.inside[network] += n; b.inside[network] == 0 {
+		delete(b.inside, network)
+	}
 }
 
 // over takes a ban off whose time is over, and returns its key; false: there is none.

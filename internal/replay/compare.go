@@ -60,6 +60,9 @@ func (c *Comparison) compare(side int, b *record) {
 		for range there.bench.covering(k) {
 			return
 		}
+		if other.Lines != nil && there.bench.inside[k] > 0 {
+			return // it bans addresses, and one of this network is banned
+		}
 	}
 	if c.total++; len(c.list) >= maxDifferences {
 		return

@@ -56,7 +56,8 @@ func (b *banned) has(u unit) bool {
 	return false
 }
 
-// Only returns how many addresses only the first side has banned, and how many only the other, and marks them in the differences.
+// Only returns how many addresses only the first side has banned, and how many only the other, and marks them in the differences. Whom the rule
+// about repeat offenders bans was banned before, and is counted for that.
 func (c *Comparison) Only() (here, there int) {
 	var only [2]map[unit]bool
 	for i, side := range c.sides {
@@ -64,7 +65,7 @@ func (c *Comparison) Only() (here, there int) {
 		only[i] = make(map[unit]bool)
 		for n := range side.bench.len() {
 			b := side.bench.at(uint32(n))
-			if u, wide := side.unitOf(b); !b.silent && !wide && !others.has(u) {
+			if u, wide := side.unitOf(b); !b.silent && !wide && b.origin != recidive && !others.has(u) {
 				only[i][u] = true
 			}
 		}
