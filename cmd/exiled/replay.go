@@ -94,6 +94,9 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 	}
 	host, troubles := thisHost()
 	run.report.Troubles = append(run.report.Troubles, troubles...)
+	if asked.Lines {
+		cfg.Recidive.Enabled = false // as on the other side: the rule counts bans, and no lines of these jails
+	}
 	run.rules, err = setup.Rules(cfg, run.jails, host)
 	if err != nil {
 		return nil, err
