@@ -65,3 +65,15 @@ func Chance(secret []byte, p netip.Prefix, offence int) float64 {
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(offence)))
 	return float64(binary.BigEndian.Uint64(h.Sum(nil))>>11) / (1 << 53)
 }
+
+// Capped limits a ban time to the step of the ladder for that offence. Without a ladder there is no limit.
+func Capped(ladder []time.Duration, offence int, t time.Duration) time.Duration {
+	if len(ladder) == 0 {
+		return t
+	}
+	step := ladder[min(max(offence, 1), len(ladder))-1]
+	if t == Permanent {
+		return step
+	}
+	return min(t, step)
+}

@@ -391,23 +391,3 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 
 // aloneTime is the longest ban of a single address for what its network did.
 const aloneTime = time.Hour
-
-// account is the name that an attempt was for, if the host has it. Other names may be anything, even passwords.
-func account(a *Attempt) string {
-	if a.Unknown {
-		return ""
-	}
-	return a.User
-}
-
-// Capped limits a ban time to the step of the ladder for that offence. Without a ladder there is no limit.
-func Capped(ladder []time.Duration, offence int, t time.Duration) time.Duration {
-	if len(ladder) == 0 {
-		return t
-	}
-	step := ladder[min(max(offence, 1), len(ladder))-1]
-	if t == Permanent {
-		return step
-	}
-	return min(t, step)
-}

@@ -60,3 +60,11 @@ const amidSessions = "session: "
 
 // AmidSessions reports whether a reason, as text, is that somebody guessed beside a session.
 func AmidSessions(reason string) bool { return strings.HasPrefix(reason, amidSessions) }
+
+// account is the name that an attempt was for, if the host has it. Other names may be anything, even passwords.
+func account(a *Attempt) string {
+	if a.Unknown {
+		return ""
+	}
+	return a.User
+}

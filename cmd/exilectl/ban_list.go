@@ -56,7 +56,7 @@ func (l *banList) some(n int) (out []listed, err error) {
 	return out, nil
 }
 
-// next returns false for a ban that was only simulated or has expired and was not the last of so many, and for a line without a ban.
+// next returns false for a line without a ban, for a ban that was only simulated, and for one that has expired, unless it says how many came before.
 func (l *banList) next() (r listed, ok bool, err error) {
 	l.line++
 	what := "line"

@@ -274,43 +274,6 @@ func (b *Backend) drop(ctx context.Context, s *set, added []firewall.Ban, keys [
 	return b.del(ctx, s, keys)
 }
 
-// Destroy removes our tables and sets. The backend makes them again when it is next asked to ban.
-func (b *Backend) Destroy(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	b.whole, b.disowned, b.rules.spared = false, false, nil
-	clear(b.long)
-	if err := b.rules.destroy(); err != nil {
-		return fmt.Errorf("destroy tables %s: %w", b.rules.name, explain(err))
-	}
-	for _, s := range b.sets {
-		for _, name := range []string{s.name, s.name + "-grow"} {
-			if err := b.kernel.destroy(ctx, name); err != nil {
-				return fmt.Errorf("destroy ipset %s: %w", name, explain(err))
-			}
-		}
-		s.maxElem = b.cfg.MaxElem
-	}
-	return nil
-}
-
-// Empty removes the sets: a million entries take 25 ms. A set that rules of another program use stays, without a ban in it.
-func (b *Backend) Empty(ctx context.Context) error {
-	err := b.Destroy(ctx)
-	if !errors.Is(err, errBusy) {
-		return err
-	}
-	for _, s := range b.sets {
-		for _, name := range []string{s.name, s.name + "-grow"} {
-			if err := b.kernel.flush(name); err != nil {
-				return fmt.Errorf("flush ipset %s: %w", name, explain(err))
-			}
-		}
-	}
-	return nil
-}
-
 // ensure makes sets and rules if they are missing. It costs one question to the kernel if nobody changed any rule since the
 // last.
 func (b *Backend) ensure(ctx context.Context) error {

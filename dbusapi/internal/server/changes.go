@@ -65,7 +65,7 @@ func (c *changes) next() uint64 {
 	return c.asked
 }
 
-// end takes the answer to the n-th question, or the reason why there is none.
+// end notes the answer to question n, or why there is no answer.
 func (c *changes) end(n uint64, all []Snapshot, err error) {
 	c.armed = false
 	if err != nil { // the service is busy or ending

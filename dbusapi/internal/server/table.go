@@ -33,7 +33,7 @@ type Config struct {
 	Connected func(error)
 }
 
-// Announcement makes the signal of Root that subscribers are sent, as late as possible; an empty member is none. In either case
+// Announcement makes the signal of Root for subscribers, as late as possible; without a member there is none. In either case
 // properties may have changed.
 type Announcement func() (member string, values []any)
 
