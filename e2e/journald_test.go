@@ -203,8 +203,8 @@ type mortal struct {
 	lives   int
 }
 
-// live runs the reader until done, or until kill is closed.
-func (m *mortal) live(ctx context.Context, kill <-chan struct{}, done func() bool) error {
+// live runs the reader until done, and kills it a moment later.
+func (m *mortal) live(ctx context.Context, done func() bool, moment time.Duration) error {
 	told, err := json.Marshal(m.reading)
 	if err != nil {
 		return err
@@ -221,16 +221,9 @@ func (m *mortal) live(ctx context.Context, kill <-chan struct{}, done func() boo
 		return err
 	}
 	m.lives++
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-kill:
-		case <-over:
-		}
-		_ = cmd.Process.Kill()
-	}()
 	err = m.listen(bufio.NewReader(out), done)
-	close(over)
+	time.Sleep(moment) // it reads on meanwhile
+	_ = cmd.Process.Kill()
 	_ = cmd.Wait() // it was killed
 	if stderr.Len() > 0 {
 		return errors.New(stderr.String())
@@ -256,14 +249,14 @@ func (m *mortal) listen(r *bufio.Reader, done func() bool) error {
 	return nil
 }
 
-// has reports whether the number was read.
-func (m *mortal) has(n int) bool {
-	for _, last := range slices.Backward(m.numbers) {
-		if last >= 0 {
-			return last >= n
+// last is the last number that was read, -1 before the first.
+func (m *mortal) last() int {
+	for _, n := range slices.Backward(m.numbers) {
+		if n >= 0 {
+			return n
 		}
 	}
-	return false
+	return -1
 }
 
 // check reports what was read twice, out of order, or neither read nor reported as vacuumed. It returns how many were

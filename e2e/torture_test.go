@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -17,12 +18,15 @@ import (
 const (
 	tortureEntries = 200_000
 	tortureRotate  = 2 * time.Second
-	tortureLife    = 700 * time.Millisecond // at most; half of that on average
+	tortureLife    = tortureEntries / 15   // entries read in a life; at most, but for a batch
+	tortureAhead   = tortureEntries / 20   // entries written and not yet read or removed; at most
+	tortureMoment  = 50 * time.Millisecond // from the last entry of a life to its end, at most
 )
 
 // TestJournalTorture: while entries are written, the journal is rotated, archived files are removed, and the reader is killed
 // at random moments. What it reads in all its lives is complete and in order, each entry once, except those removed while it
-// was dead: these are reported, and the number is exact.
+// was dead: these are reported, and the number is exact. How many lives and removals there are depends on what is read, so that a
+// fast machine makes as many as a slow one.
 func TestJournalTorture(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -31,21 +35,23 @@ func TestJournalTorture(t *testing.T) {
 	h := bare(t, nil)
 	ctx := limit(t, 5*time.Minute)
 	m := &mortal{reading: reading{Config: journalOf(t, h, "")}}
-	written := write(ctx, t, h, tortureEntries)
+	w := write(ctx, t, h)
 	turn(ctx, t, h)
-	all := func() bool { return m.has(tortureEntries - 1) }
-	for !all() && ctx.Err() == nil {
-		kill := make(chan struct{})
-		time.AfterFunc(time.Duration(random.Int64N(int64(tortureLife))), func() { close(kill) })
-		if err := m.live(ctx, kill, all); err != nil {
+	for m.last() < tortureEntries-1 && ctx.Err() == nil {
+		dies := len(m.seqnums) + random.IntN(tortureLife)
+		over := func() bool {
+			w.passed(int64(m.last() + 1))
+			return len(m.seqnums) > dies || m.last() == tortureEntries-1
+		}
+		if err := m.live(ctx, over, time.Duration(random.Int64N(int64(tortureMoment)))); err != nil {
 			t.Fatal(err)
 		}
 		if m.lives%10 == 5 {
-			removeUnread(ctx, t, h, written)
+			removeUnread(ctx, t, h, w)
 		}
 	}
 	if ctx.Err() != nil {
-		t.Fatalf("%d of %d entries written, %d read in %d lives", written.Load(), tortureEntries, len(m.numbers), m.lives)
+		t.Fatalf("%d of %d entries written, %d read in %d lives", w.written.Load(), tortureEntries, len(m.numbers), m.lives)
 	}
 	vacuumed := m.check(t)
 	t.Logf("%d lives, %d entries read, %d vacuumed before", m.lives, len(m.seqnums), vacuumed)
@@ -54,25 +60,42 @@ func TestJournalTorture(t *testing.T) {
 	}
 }
 
-// write logs numbers from 0 on, as fast as journald accepts them, and says how many it has written.
-func write(ctx context.Context, t *testing.T, h *host.Host, n int) (written *atomic.Int64) {
+// writer logs numbers from 0 on, as fast as journald accepts them, and not too far ahead of who reads them.
+type writer struct {
+	written atomic.Int64 // how many
+	allowed atomic.Int64 // how many may be written
+}
+
+// passed says that the first n were read or removed.
+func (w *writer) passed(n int64) { w.allowed.Store(max(w.allowed.Load(), n+tortureAhead)) }
+
+func write(ctx context.Context, t *testing.T, h *host.Host) *writer {
 	t.Helper()
-	written = new(atomic.Int64)
-	w := newTeller(h, "")
+	w := new(writer)
+	w.passed(0)
 	done := make(chan struct{})
 	t.Cleanup(func() { <-done })
 	go func() {
 		defer close(done)
-		defer w.close()
-		for i := range n {
-			if err := w.number(ctx, i); err != nil {
-				t.Errorf("log number %d: %v", i, err)
-				return
-			}
-			written.Add(1)
+		if err := w.write(ctx, newTeller(h, "")); err != nil && ctx.Err() == nil {
+			t.Error(err)
 		}
 	}()
-	return written
+	return w
+}
+
+func (w *writer) write(ctx context.Context, to *teller) error {
+	defer to.close()
+	for i := range tortureEntries {
+		for int64(i) >= w.allowed.Load() && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := to.number(ctx, i); err != nil {
+			return fmt.Errorf("log number %d: %w", i, err)
+		}
+		w.written.Add(1)
+	}
+	return nil
 }
 
 // turn rotates the journal again and again until the test ends.
@@ -97,14 +120,20 @@ func turn(ctx context.Context, t *testing.T, h *host.Host) {
 	}()
 }
 
-// removeUnread archives entries that nobody has read, and removes them.
-func removeUnread(ctx context.Context, t *testing.T, h *host.Host, written *atomic.Int64) {
+// removeUnread archives entries that nobody has read, and removes them; but not the last of all, for which the reader waits.
+func removeUnread(ctx context.Context, t *testing.T, h *host.Host, w *writer) {
 	t.Helper()
-	for start := written.Load(); written.Load() < min(start+500, tortureEntries-1000) && ctx.Err() == nil; {
+	start := w.written.Load()
+	if start > tortureEntries-3*tortureAhead {
+		return
+	}
+	w.passed(start) // what was written before is removed as well
+	for w.written.Load() < start+500 && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	in(t, h, "journalctl", "--rotate")
 	in(t, h, "journalctl", "-q", "--vacuum-files=1")
+	w.passed(w.written.Load())
 }
 
 // BenchmarkJournalLatency measures the time from just before an entry is sent to the callback that gets it, while another
