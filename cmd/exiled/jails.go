@@ -13,6 +13,7 @@ import (
 	"exile/firewall/hostaddr"
 	"exile/internal/accounts"
 	"exile/internal/allow"
+	"exile/internal/banning"
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
@@ -56,7 +57,13 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 	}
 	window := j.Window()
 	d := &daemon.Jail{
-		Jail: j,
+		Jail: banning.Jail{
+			Jail: j, Name: c.Name, Length: setup.Length(c, b.machine), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
+			Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
+				_, ok := j.Touches(p, time.Now())
+				return ok
+			}),
+		},
 		Info: control.JailStatus{
 			Name: c.Name, State: "running", Units: c.Units, Detection: string(c.Detection), Why: b.cfg.Why(c.Name), Rule: c.Rule(), MaxRetry: window.MaxRetry,
 			FindTime: window.FindTime, BanTime: c.BanTime,
@@ -65,12 +72,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		Accepts:   accepts,
 		Unwatched: setup.Unwatched(c, f),
 		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
-		Length: setup.Length(c, b.machine), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
-		Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
-			_, ok := j.Touches(p, time.Now())
-			return ok
-		}),
 	}
 	if c.SSHD() {
 		b.gate(d)
@@ -184,14 +186,14 @@ func (b *builder) recidive(plan *daemon.Plan) error {
 		return err
 	}
 	plan.Recidive = &daemon.Jail{
-		Jail: j,
+		Jail: banning.Jail{
+			Jail: j, Name: "recidive", Length: func(int, netip.Prefix) time.Duration { return rule.BanTime }, Remember: b.cfg.PurgeAge,
+		},
 		Info: control.JailStatus{
 			Name: "recidive", State: "running", Detection: "bans of other jails", Why: b.cfg.Origin("recidive", "enabled"),
 			Rule: config.RecidiveRule(rule), MaxRetry: rule.MaxRetry, FindTime: rule.FindTime, BanTime: rule.BanTime,
 		},
-		Accepts:  func(*journal.Entry) bool { return false },
-		Length:   func(int, netip.Prefix) time.Duration { return rule.BanTime },
-		Remember: b.cfg.PurgeAge, Origin: control.OriginJournal,
+		Accepts: func(*journal.Entry) bool { return false }, Origin: control.OriginJournal,
 	}
 	plan.Recidivists = jail.NewRecidivists(rule, b.strangers)
 	plan.Jails = append(plan.Jails, plan.Recidive)

@@ -1,10 +1,10 @@
 package daemon
 
 import (
-	"net/netip"
 	"time"
 
 	"exile/firewall"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -31,9 +31,9 @@ func (d *Daemon) adopt(have []firewall.Ban) {
 
 func (d *Daemon) adoptBan(j *Jail, b control.Ban) {
 	if old, ok := d.ledger.bans.get(j.Info.Name, b.Prefix); ok {
-		b.Until = longer(b.Until, old.Until)
+		b.Until = banning.Longer(b.Until, old.Until)
 	}
-	if over(b, b.Since) { // a routing table does not store when a ban ends
+	if banning.Over(&b, b.Since) { // a routing table does not store when a ban ends
 		b.Until = time.Time{}
 		if t := j.Length(1, b.Prefix); t != jail.Permanent {
 			b.Until = b.Since.Add(t)
@@ -50,7 +50,7 @@ func (p *Plan) guardian(k firewall.Key) (*Jail, control.Origin) {
 		if j.Simulate {
 			continue
 		}
-		for _, origin := range []control.Origin{j.origin(k.Prefix, j.Origin), j.Origin} { // a prefix that is no group: perhaps by hand
+		for _, origin := range []control.Origin{j.Source(k.Prefix, j.Origin), j.Origin} { // a prefix that is no group: perhaps by hand
 			if j.has(origin, k.Port) {
 				return j, origin
 			}
@@ -67,25 +67,7 @@ func (d *Daemon) checkFriend(e *entry) {
 	if j == nil || b.Origin == control.OriginManual {
 		return
 	}
-	if _, ok := d.plan.protects(j, b.Prefix, time.Now()); ok {
+	if _, ok := d.rules().Protects(&j.Jail, b.Prefix, time.Now()); ok {
 		d.lift(b, "protected")
 	}
-}
-
-// protects reports whether a ban of the prefix in that jail would hit an address that is never banned, and why it is not. The recidive rule
-// bans from everywhere, so it respects the allowlists of all jails.
-func (p *Plan) protects(j *Jail, prefix netip.Prefix, now time.Time) (why string, ok bool) {
-	jails := []*Jail{j}
-	if j == p.Recidive {
-		jails = p.Jails
-	}
-	for _, j := range jails {
-		if why, ok = j.Allowed(prefix.Addr(), now); !ok {
-			why, ok = j.Touches(prefix, now)
-		}
-		if ok {
-			return why, true
-		}
-	}
-	return "", false
 }

@@ -21,7 +21,7 @@ const maxWait = 10 * time.Second
 // question asks whether an address is to be spared.
 type question struct {
 	ban    control.Ban
-	ladder []time.Duration // see banOffender
+	ladder []time.Duration // see banning.Rules.Offend
 	ask    func(ctx context.Context, a netip.Addr) (bool, error)
 }
 
@@ -107,7 +107,7 @@ func (d *Daemon) answer(a answer) {
 	}
 	j := d.plan.jail(a.ban.Jail)
 	switch {
-	case j == nil || d.served(a.ban):
+	case j == nil || d.rules().Served(&j.Jail, &a.ban, time.Now()):
 	case d.kernel.pausing():
 		j.Release(a.ban.Prefix)
 	case a.ignored:

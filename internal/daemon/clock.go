@@ -3,7 +3,7 @@ package daemon
 import (
 	"time"
 
-	"exile/internal/control"
+	"exile/internal/banning"
 )
 
 // clockSettles is how long a clock that was set back, or the clock at the start, has to be corrected: a host without a battery boots in the
@@ -36,7 +36,7 @@ func (d *Daemon) checkClock(now time.Time) {
 	}
 	moved := 0
 	d.goRound(func(e *entry) {
-		b, ahead := begun(e.ban(), time.Now())
+		b, ahead := banning.Begun(e.ban(), time.Now())
 		if !ahead {
 			return
 		}
@@ -50,18 +50,4 @@ func (d *Daemon) checkClock(now time.Time) {
 			d.cfg.Log.Warn("The clock was set back: bans that began in the future begin now and end that much earlier", "bans", moved)
 		}
 	})
-}
-
-// begun moves a ban that begins in the future to now, and reports whether it did: a wrong clock, here or where the log was written, must
-// not make a ban longer.
-func begun(b control.Ban, now time.Time) (control.Ban, bool) {
-	ahead := b.Since.Sub(now)
-	if ahead <= 0 {
-		return b, false
-	}
-	b.Since = now
-	if !b.Until.IsZero() {
-		b.Until = b.Until.Add(-ahead)
-	}
-	return b, true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/jail"
 )
@@ -18,7 +19,7 @@ func TestCount(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	ssh, web := firewall.Port{Proto: 6, Number: 22}, firewall.Port{Proto: 6, Number: 80}
 	named := func(name string, j Jail) *Jail {
-		j.Jail, j.Info.Name = new(jail.Jail), name
+		j.Jail, j.Info.Name = banning.Jail{Jail: new(jail.Jail)}, name
 		return &j
 	}
 	for name, jails := range map[string][]*Jail{

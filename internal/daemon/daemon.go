@@ -147,8 +147,6 @@ func (d *Daemon) restore(contents state.Contents) {
 	}
 }
 
-func over(b control.Ban, now time.Time) bool { return !b.Until.IsZero() && !b.Until.After(now) }
-
 // launch starts the sources of the plan where the marks are, and its background work. d.sources.stop ends them.
 func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 	ctx, cancel := context.WithCancel(ctx)

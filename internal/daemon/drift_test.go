@@ -36,7 +36,7 @@ func TestDrift(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.Jails[0].Jail = j
+			p.Jails[0].Jail.Jail = j
 		}
 		d := w.start()
 		defer w.end(d)

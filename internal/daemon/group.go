@@ -9,45 +9,8 @@ import (
 
 	"exile/firewall"
 	"exile/internal/control"
-	"exile/internal/human"
 	"exile/internal/state"
-	"exile/jail"
 )
-
-// group replaces many bans of a jail by one around them, if b made them enough.
-func (d *Daemon) group(j *Jail, b control.Ban) {
-	if j.Aggregator == nil {
-		return
-	}
-	if w, ok := j.Aggregator.Add(b.Prefix); ok {
-		d.widen(j, w, b)
-	}
-}
-
-// widen bans the wider prefix for as long as the longest ban that it replaces, and then lifts those.
-func (d *Daemon) widen(j *Jail, w jail.Wider, last control.Ban) {
-	wide := last
-	wide.Prefix, wide.Failures, wide.Origin = w.Prefix, 0, control.OriginGroup
-	wide.Reason = fmt.Sprintf("prefix: stands for %s in it", human.Count(w.Count, "bans"))
-	var covered []control.Ban
-	for _, p := range w.Members {
-		if b, ok := d.ledger.bans.get(j.Info.Name, p); ok {
-			wide.Until = longer(wide.Until, b.Until)
-			wide.Failures += b.Failures
-			covered = append(covered, b)
-		}
-	}
-	if old, ok := d.ledger.bans.get(j.Info.Name, w.Prefix); ok {
-		wide.Until = longer(wide.Until, old.Until)
-		if old.Origin == control.OriginManual {
-			wide.Origin = old.Origin // a ban by hand means everything and everybody in it
-		}
-	}
-	d.putBan(j, wide)
-	for _, b := range covered {
-		d.lift(b, "covered")
-	}
-}
 
 // explainGroup returns a line for people about a ban of a group: what it closes, and whom it hits for what others did.
 func (d *Daemon) explainGroup(j *Jail, b control.Ban) string {
@@ -95,6 +58,7 @@ func portsText(ports []firewall.Port) string {
 
 // regroup gives the aggregators of a new plan the current bans.
 func (d *Daemon) regroup() {
+	rules := d.rules()
 	for _, j := range d.plan.Jails {
 		if j.Aggregator == nil {
 			continue
@@ -102,33 +66,9 @@ func (d *Daemon) regroup() {
 		bans := make([]control.Ban, 0, d.ledger.bans.count(j.Info.Name))
 		d.ledger.bans.every(j.Info.Name, func(b control.Ban) { bans = append(bans, b) })
 		for _, b := range bans {
-			d.group(j, b)
+			rules.Group(&j.Jail, b)
 		}
 	}
-}
-
-// applyRecidive bans an address from everywhere if it is banned again and again. The ban of a group is no offence of an address.
-func (d *Daemon) applyRecidive(j *Jail, b control.Ban) {
-	if d.plan.Recidive == nil || b.Prefix.Bits() < j.Unit(b.Prefix.Addr()).Bits() {
-		return
-	}
-	v, ok := d.plan.Recidivists.Observe(b.Prefix, b.Since)
-	d.ledger.repeat(d.plan.Recidivists.Counted(b.Prefix))
-	if !ok {
-		return
-	}
-	again := control.Ban{
-		Jail: d.plan.Recidive.Info.Name, Prefix: v.Prefix, Since: b.Since, Failures: v.Failures, Offence: 1,
-		Origin: b.Origin, Reason: v.Reason.String(),
-	}
-	if v.Duration != jail.Permanent {
-		again.Until = again.Since.Add(v.Duration)
-	}
-	if why, ok := d.plan.protects(d.plan.Recidive, again.Prefix, time.Now()); ok {
-		d.spare(again, why)
-		return
-	}
-	d.addBan(d.plan.Recidive, again)
 }
 
 // forgetRepeats forgets the bans of addresses in p that the recidive rule counts, and reports whether there were any.

@@ -144,7 +144,7 @@ func TestNetworkIsNoRecidivist(t *testing.T) {
 		jails := w.jails
 		w.jails = func() []*daemon.Jail {
 			list := jails()
-			list[0].Jail = w.detection("sshd", nil, 3, neighbours{})
+			list[0].Jail.Jail = w.detection("sshd", nil, 3, neighbours{})
 			return list
 		}
 		d := w.start()

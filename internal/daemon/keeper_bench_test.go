@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"exile/firewall/firewalltest"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/jail"
 )
@@ -17,7 +18,7 @@ func BenchmarkVerify(b *testing.B) {
 			d := New(Config{})
 			d.plan = new(Plan)
 			for i := range jails {
-				d.plan.Jails = append(d.plan.Jails, &Jail{Jail: new(jail.Jail), Info: control.JailStatus{Name: fmt.Sprint("jail", i)}})
+				d.plan.Jails = append(d.plan.Jails, &Jail{Jail: banning.Jail{Jail: new(jail.Jail)}, Info: control.JailStatus{Name: fmt.Sprint("jail", i)}})
 			}
 			now := time.Now()
 			for i, ban := range firewalltest.Many(100_000, false, now.Add(time.Hour)) {

@@ -2,12 +2,9 @@ package daemon
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"exile/internal/control"
-	"exile/internal/state"
 	"exile/jail"
 	"exile/journal"
 )
@@ -159,15 +156,13 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 
 // decide turns a decision into a ban, unless there is one already, or the decision has been carried out before.
 func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
-	b := control.Ban{
-		Jail: j.Info.Name, Prefix: dec.Prefix, Since: dec.At, Until: dec.Until,
-		Failures: dec.Failures, Offence: dec.Offence, Origin: j.origin(dec.Prefix, origin), Reason: dec.Reason.String(), Evidence: evidence(dec.Evidence),
-	}
+	b := j.Of(&dec, origin)
+	b.Reason, b.Evidence = dec.Reason.String(), evidence(dec.Evidence)
 	switch {
 	case dec.Protected != "":
 		d.spare(b, dec.Protected)
 		d.guessing(&dec)
-	case d.served(b):
+	case d.rules().Served(&j.Jail, &b, time.Now()):
 	case d.kernel.pausing():
 		j.Release(b.Prefix)
 	case j.Ignored != nil:
@@ -175,105 +170,6 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	default:
 		d.banOffender(j, b, dec.Ladder)
 	}
-}
-
-// evidence is the entries behind a decision as text; a cursor is for journalctl --cursor.
-func evidence(traces []jail.Trace) string {
-	var b strings.Builder
-	for i, t := range traces {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(t.Time.Format("2006-01-02T15:04:05.000000Z07:00") + " " + t.Rule + " " + t.Position.String())
-	}
-	return b.String()
-}
-
-// spare announces that an address was not banned.
-func (d *Daemon) spare(b control.Ban, why string) {
-	d.stats.protected++
-	d.ledger.day(b.Since).Protected++
-	d.ledger.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
-}
-
-// served reports whether the prefix is banned already, or was banned for these same attempts: entries that are read again lead to the
-// same decisions. A past in the future only means that the clock was set back.
-func (d *Daemon) served(b control.Ban) bool {
-	cleared := d.ledger.past.get(whoOf(b)).Cleared
-	if !b.Since.After(cleared) && !cleared.After(time.Now()) || !b.Since.After(d.ledger.pardoned(b.Jail)) {
-		return true
-	}
-	covering := d.covering(b.Jail, b.Prefix)
-	if jail.AmidSessions(b.Reason) { // this ban hits those who were spared until now
-		return slices.ContainsFunc(covering, strict)
-	}
-	return len(covering) > 0
-}
-
-// banOffender makes a ban for what an address did: it sets the length, remembers the offence, and applies the recidive rule.
-func (d *Daemon) banOffender(j *Jail, b control.Ban, ladder []time.Duration) {
-	if b.Offence == 0 {
-		d.setLength(j, &b, ladder)
-	}
-	d.ledger.remember(whoOf(b), state.Past{Offences: b.Offence, Last: b.Since, Cleared: b.Since})
-	d.addBan(j, b)
-	d.applyRecidive(j, b)
-}
-
-// setLength sets the offence number and the end of a ban by the history of its prefix. The ladder caps the length.
-func (d *Daemon) setLength(j *Jail, b *control.Ban, ladder []time.Duration) {
-	b.Offence = 1 + d.offences(j, *b)
-	b.Until = time.Time{}
-	if t := jail.Capped(ladder, b.Offence, j.Length(b.Offence, b.Prefix)); t != jail.Permanent {
-		b.Until = b.Since.Add(t)
-	}
-}
-
-// addBan makes a ban, extends the one that stands, and bans the group around it if that is due. A ban that would be over already,
-// because the log was read late, is not made.
-func (d *Daemon) addBan(j *Jail, b control.Ban) {
-	now := time.Now()
-	if b, _ = begun(b, now); over(b, now) {
-		return
-	}
-	if stands, ok := d.ledger.bans.get(b.Jail, b.Prefix); ok {
-		b.Until = longer(stands.Until, b.Until)
-	}
-	d.putBan(j, b)
-	d.group(j, b)
-	d.makeRoom(2) // one for this ban, one to work off what a lower bound left over
-}
-
-// putBan puts a ban into the table and on its way to the kernel, the disk and the world.
-func (d *Daemon) putBan(j *Jail, b control.Ban) {
-	told := b
-	b.Evidence = "" // many bans are kept, and for long
-	if old, ok := d.ledger.bans.get(b.Jail, b.Prefix); ok && old.Origin != b.Origin {
-		d.kernel.touch(j.keys(&old)...) // it may have closed something else
-	}
-	d.ledger.put(b)
-	d.kernel.touch(j.keys(&b)...)
-	d.queueKill(j.keys(&b)...)
-	d.stats.bans++
-	d.ledger.day(b.Since).Bans++
-	j.counters.ban(b.Origin)
-	j.counters.lastBan = b.Since
-	d.ledger.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: told})
-}
-
-// lift takes a ban off, wherever it is.
-func (d *Daemon) lift(b control.Ban, reason string) {
-	if j := d.plan.jail(b.Jail); j != nil {
-		d.kernel.touch(j.keys(&b)...)
-		if reason != "covered" {
-			j.Release(b.Prefix)
-		}
-		if j.Aggregator != nil {
-			j.Aggregator.Remove(b.Prefix)
-		}
-	}
-	d.ledger.lift(b, reason)
-	d.stats.unbans++
 }
 
 // expire lifts bans whose time is over. If more are left, the next turn follows at once.

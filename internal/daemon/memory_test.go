@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
@@ -38,8 +39,8 @@ func (w *world) adaptive() *daemon.Jail {
 		w.t.Fatal(err)
 	}
 	return &daemon.Jail{
-		Jail: j, Memory: d, Info: control.JailStatus{Name: "sshd"}, Accepts: func(*journal.Entry) bool { return true },
-		Remember: 24 * time.Hour, LookBack: 30 * 24 * time.Hour, Connections: 6 * time.Minute, Origin: control.OriginJournal,
+		Jail: banning.Jail{Jail: j, Name: "sshd", Remember: 24 * time.Hour}, Memory: d, Info: control.JailStatus{Name: "sshd"},
+		Accepts: func(*journal.Entry) bool { return true }, LookBack: 30 * 24 * time.Hour, Connections: 6 * time.Minute, Origin: control.OriginJournal,
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/btree"
 
-	"exile/internal/control"
 	"exile/internal/state"
 )
 
@@ -185,19 +184,4 @@ func (h *idle) Pop() any {
 	*h = old[:len(old)-1]
 	last.idle = -1
 	return last
-}
-
-// offences returns how often the prefix was banned before, in this jail or in all.
-func (d *Daemon) offences(j *Jail, b control.Ban) int {
-	n := 0
-	for _, other := range d.plan.Jails {
-		if other != j && !j.Overall {
-			continue
-		}
-		past := d.ledger.past.get(state.Who{Jail: other.Info.Name, Prefix: b.Prefix})
-		if b.Since.Sub(past.Last) <= j.Remember {
-			n += past.Offences
-		}
-	}
-	return n
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -53,18 +54,15 @@ type Plan struct {
 	Serve func(ctx context.Context, do func(change func()) error) error
 }
 
-// Jail is the arithmetic of one jail and what the daemon must know around it.
+// Jail is the arithmetic of one jail and its bans, and what the daemon must know around it.
 type Jail struct {
-	*jail.Jail
+	banning.Jail
 	Info    control.JailStatus          // the part that does not change
 	Accepts func(e *journal.Entry) bool // whether an entry belongs to this jail and can be trusted
 	// Unwatched returns the unit of a line that would count if the jail watched that unit, or nothing. It may be nil.
 	Unwatched func(e *journal.Entry) string
-	Length    func(offence int, p netip.Prefix) time.Duration // ban time by the number of the offence; jail.Permanent is for ever
 	// Ignored asks the ignorecommand whether the address is to be spared. It may take seconds. nil: there is no such command.
 	Ignored     func(ctx context.Context, a netip.Addr) (bool, error)
-	Overall     bool                                             // offences in all jails count
-	Remember    time.Duration                                    // how long an offence counts
 	Connections time.Duration                                    // how far back connections and sessions reach that may still be open
 	LookBack    time.Duration                                    // how far back the counters reach
 	Ports       []firewall.Port                                  // none: all traffic
@@ -72,7 +70,6 @@ type Jail struct {
 	Whole       bool                                             // the backend cannot close ports: a ban of a group closes everything
 	Simulate    bool                                             // everything but the kernel
 	Origin      control.Origin                                   // of the bans that its lines cause; those of text logs: always OriginFile
-	Aggregator  *jail.Aggregator                                 // nil: bans are not grouped
 	Explain     func(a netip.Addr, at time.Time) []string        // lines for people on what is known of an address; nil: nothing
 	Names       Names                                            // nil: it learns none
 	Memory      Memory                                           // nil: the counters are rebuilt by reading the log again
@@ -234,14 +231,6 @@ func (j *Jail) originOf(e *journal.Entry) control.Origin {
 	return j.Origin
 }
 
-// origin returns the origin of a ban that a jail decided on because of that source: the source, or a group if the prefix is one.
-func (j *Jail) origin(p netip.Prefix, source control.Origin) control.Origin {
-	if unit := j.Unit(p.Addr()); unit.IsValid() && p.Bits() < unit.Bits() {
-		return control.OriginGroup
-	}
-	return source
-}
-
 // groupPorts returns the ports that bans of groups close, by jail.
 func (p *Plan) groupPorts() [][]firewall.Port {
 	all := make([][]firewall.Port, len(p.Jails))
@@ -278,7 +267,7 @@ func (p *Plan) wanted(t *table) []firewall.Ban {
 		t.every(j.Info.Name, func(b control.Ban) {
 			for _, k := range j.keys(&b) {
 				if i, dup := at[k]; dup {
-					bans[i].Until = longer(bans[i].Until, b.Until)
+					bans[i].Until = banning.Longer(bans[i].Until, b.Until)
 					continue
 				}
 				if !last {
@@ -289,12 +278,4 @@ func (p *Plan) wanted(t *table) []firewall.Ban {
 		})
 	}
 	return bans
-}
-
-// longer returns the later of two ends; zero is never.
-func longer(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && a.After(b) {
-		return a
-	}
-	return b
 }

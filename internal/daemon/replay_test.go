@@ -103,7 +103,7 @@ func arrangements() []arrangement {
 		}},
 		{"adaptive", nil, func(w *world) []*daemon.Jail {
 			j := w.jail("sshd", nil)
-			j.Jail = w.detection("sshd", nil, 3, adaptive.New(adaptive.Default()))
+			j.Jail.Jail = w.detection("sshd", nil, 3, adaptive.New(adaptive.Default()))
 			return []*daemon.Jail{j}
 		}},
 		{"several jails, offences in all count, repeat offenders", func(p *daemon.Plan) {
@@ -130,8 +130,7 @@ func rulesOf(plan *daemon.Plan) replay.Rules {
 	rules := replay.Rules{Recidivists: plan.Recidivists}
 	for _, j := range plan.Jails {
 		r := &replay.Jail{
-			Jail: j.Jail, Name: j.Info.Name, Accepts: j.Accepts, Length: j.Length, Aggregator: j.Aggregator, Overall: j.Overall,
-			Remember: j.Remember, Ports: j.Ports, Simulate: j.Simulate,
+			Jail: j.Jail, Accepts: j.Accepts, Ports: j.Ports, Simulate: j.Simulate,
 		}
 		rules.Jails = append(rules.Jails, r)
 		if j == plan.Recidive {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -42,13 +43,12 @@ func (j *Jail) sheltering(name string) (*Jail, error) {
 		return nil, err
 	}
 	return &Jail{
-		Jail: counts,
+		Jail: banning.Jail{Jail: counts, Name: name, Length: j.Length, Overall: j.Overall, Remember: j.Remember},
 		Info: control.JailStatus{
 			Name: name, State: j.Info.State, Detection: string(jail.Threshold), Rule: "keeps its bans until the configuration can be used",
 			MaxRetry: j.Info.MaxRetry, FindTime: j.Info.FindTime, BanTime: j.Info.BanTime,
 		},
-		Length: j.Length, Ignored: j.Ignored, Overall: j.Overall, Remember: j.Remember,
-		Ports: j.Ports, GroupPorts: j.GroupPorts, Whole: j.Whole, Simulate: j.Simulate, Origin: j.Origin,
+		Ignored: j.Ignored, Ports: j.Ports, GroupPorts: j.GroupPorts, Whole: j.Whole, Simulate: j.Simulate, Origin: j.Origin,
 	}, nil
 }
 

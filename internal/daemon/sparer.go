@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"exile/firewall"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/human"
 	"exile/jail"
@@ -80,18 +81,13 @@ func (d *Daemon) mercyFor(s *jail.Session) mercy {
 		case j == nil || j.Simulate:
 		case b.Origin == control.OriginManual:
 			return nothingToSpare
-		case strict(b) && !s.Admin:
+		case banning.Strict(&b) && !s.Admin:
 			left = spareConnection
 		case left == nothingToSpare:
 			left = spareAddress
 		}
 	}
 	return left
-}
-
-// strict reports whether a ban means every address in it, including those with open sessions.
-func strict(b control.Ban) bool {
-	return b.Origin == control.OriginManual || b.Prefix.IsSingleIP() || jail.AmidSessions(b.Reason)
 }
 
 // keepConnected updates which sessions the kernel lets pass, before it bans more: if bans or sessions have changed, or if now is true. If

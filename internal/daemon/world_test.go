@@ -17,6 +17,7 @@ import (
 
 	"exile/firewall"
 	"exile/firewall/firewalltest"
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
@@ -151,9 +152,12 @@ func (w *world) jail(name string, allow allowList) *daemon.Jail {
 func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail {
 	w.t.Helper()
 	return &daemon.Jail{
-		Jail: w.detection(name, allow, maxRetry, nil), Info: control.JailStatus{Name: name, FindTime: 10 * time.Minute, BanTime: time.Hour}, Accepts: func(*journal.Entry) bool { return true },
-		Length:   func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
-		Remember: 24 * time.Hour, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
+		Jail: banning.Jail{
+			Jail: w.detection(name, allow, maxRetry, nil), Name: name, Remember: 24 * time.Hour,
+			Length: func(n int, _ netip.Prefix) time.Duration { return time.Hour << (n - 1) },
+		},
+		Info:    control.JailStatus{Name: name, FindTime: 10 * time.Minute, BanTime: time.Hour},
+		Accepts: func(*journal.Entry) bool { return true }, LookBack: 15 * time.Minute, Origin: control.OriginJournal,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"exile/internal/banning"
 	"exile/internal/control"
 	"exile/internal/state"
 	"exile/jail"
@@ -76,7 +77,7 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 		j = d.plan.jail(r.Jail)
 	}
 	p := r.Prefix.Masked()
-	why, ok := d.plan.protects(j, p, time.Now())
+	why, ok := d.rules().Protects(&j.Jail, p, time.Now())
 	if !ok {
 		why, ok = d.plan.whoIsConnected(p, time.Now())
 	}
@@ -89,7 +90,7 @@ func (d *Daemon) banByHand(r control.BanRequest) (control.Ban, error) {
 		b.Until = b.Since.Add(t)
 	}
 	stands, ok := d.ledger.bans.get(b.Jail, p)
-	if ok && longer(stands.Until, b.Until).Equal(stands.Until) && stands.Origin != control.OriginGroup {
+	if ok && banning.Longer(stands.Until, b.Until).Equal(stands.Until) && stands.Origin != control.OriginGroup {
 		return stands, nil
 	}
 	d.addBan(j, b)

@@ -212,14 +212,7 @@ func (b *bench) stands(jail uint16, a netip.Addr, at int64) bool {
 	return false
 }
 
-// reason returns the number of a text, which is only made if it is kept: of a million bans, reasons are most of the memory.
-func (b *bench) reason(text func() string) uint32 {
-	if !b.explains {
-		return 0
-	}
-	return b.keep(text())
-}
-
+// keep returns the number of a text.
 func (b *bench) keep(text string) uint32 {
 	if n, ok := b.known[text]; ok {
 		return n

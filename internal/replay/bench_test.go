@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"exile/internal/banning"
 	"exile/internal/replay"
 	"exile/jail"
 	"exile/jail/filter"
@@ -68,8 +69,11 @@ func newReplay(tb testing.TB, tracked int) (*replay.Replay, []*replay.Jail) {
 		tb.Fatal(err)
 	}
 	jails := []*replay.Jail{{
-		Jail: j, Name: "sshd", Accepts: func(*journal.Entry) bool { return true }, Remember: 24 * time.Hour,
-		Length: func(n int, _ netip.Prefix) time.Duration { return time.Hour << min(n-1, 10) },
+		Accepts: func(*journal.Entry) bool { return true },
+		Jail: banning.Jail{
+			Jail: j, Name: "sshd", Remember: 24 * time.Hour,
+			Length: func(n int, _ netip.Prefix) time.Duration { return time.Hour << min(n-1, 10) },
+		},
 	}}
 	return replay.New(replay.Rules{Jails: jails}), jails
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"exile/internal/banning"
 	"exile/internal/replay"
 	"exile/jail"
 	"exile/jail/filter"
@@ -87,8 +88,10 @@ func newComparison(t *testing.T, recidive bool) (*replay.Comparison, *replay.Rep
 	here, jails := newReplay(t, 1000)
 	if rule := (jail.Recidive{Enabled: true, MaxRetry: 1, FindTime: time.Hour, BanTime: 24 * time.Hour}); recidive {
 		again := &replay.Jail{
-			Jail: newJail(t, nil), Name: "recidive", Accepts: func(*journal.Entry) bool { return false },
-			Length: func(int, netip.Prefix) time.Duration { return rule.BanTime }, Remember: time.Hour,
+			Accepts: func(*journal.Entry) bool { return false },
+			Jail: banning.Jail{
+				Jail: newJail(t, nil), Name: "recidive", Length: func(int, netip.Prefix) time.Duration { return rule.BanTime }, Remember: time.Hour,
+			},
 		}
 		here = replay.New(replay.Rules{Jails: append(jails, again), Recidive: again, Recidivists: jail.NewRecidivists(rule, nil)})
 	}
@@ -97,7 +100,7 @@ func newComparison(t *testing.T, recidive bool) (*replay.Comparison, *replay.Rep
 		t.Fatal(err)
 	}
 	there := replay.New(replay.Rules{Jails: []*replay.Jail{{
-		Jail: newJail(t, replay.Silent{}), Name: "sshd", Accepts: func(*journal.Entry) bool { return true }, Friends: nobody{},
+		Jail: banning.Jail{Jail: newJail(t, replay.Silent{}), Name: "sshd"}, Accepts: func(*journal.Entry) bool { return true }, Friends: nobody{},
 		Lines: &replay.Lines{Filter: f, SSHD: true, MaxRetry: 3, FindTime: 10 * time.Minute, BanTime: time.Hour},
 	}}})
 	return replay.Compare(here, there), here

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"exile/internal/banning"
 	"exile/jail"
 	"exile/jail/filter"
 )
@@ -23,14 +24,17 @@ func TestReasons(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := &Jail{
-		Jail: one, Name: "sshd", Simulate: true, Remember: time.Hour, Length: func(int, netip.Prefix) time.Duration { return time.Hour },
+		Simulate: true,
+		Jail: banning.Jail{
+			Jail: one, Name: "sshd", Remember: time.Hour, Length: func(int, netip.Prefix) time.Duration { return time.Hour },
+		},
 	}
 	r := New(Rules{Jails: []*Jail{j}})
 	r.Explain()
 	begun := time.Unix(1_700_000_000, 0)
 	for n := range 100 {
 		r.now = begun.Add(time.Duration(n) * time.Second)
-		r.decide(j, jail.Decision{
+		r.decide(j, &jail.Decision{
 			Prefix: netip.MustParsePrefix("192.0.2.1/32"), At: r.now, Until: r.now.Add(time.Hour), Failures: n,
 			Reason: jail.Reason{Kind: jail.ByFailures, Count: n, Span: time.Hour},
 		})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"exile/internal/control"
 	"exile/internal/human"
 	"exile/jail"
 	"exile/journal"
@@ -270,16 +271,16 @@ func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 	if !ban {
 		return
 	}
-	b := record{
-		key: keyOf(j.number, netip.PrefixFrom(addr, addr.BitLen())), at: micro(e.Time), until: never, attempts: int32(n), offence: 1,
+	b := control.Ban{
+		Jail: j.Name, Prefix: netip.PrefixFrom(addr, addr.BitLen()), Since: e.Time, Failures: n, Offence: 1, Origin: control.OriginJournal,
 	}
 	if j.Lines.BanTime != jail.Permanent {
-		b.until = b.at + j.Lines.BanTime.Microseconds()
+		b.Until = b.Since.Add(j.Lines.BanTime)
 	}
-	for range r.bench.covering(b.key) {
-		return // it is banned already
+	if r.bench.explains {
+		b.Reason = fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))
 	}
-	r.ban(j, b, func() string {
-		return fmt.Sprintf("fail2ban: %s within %s", human.Count(n, "lines"), human.Span(j.Lines.FindTime))
-	})
+	if len(r.bans.Book.Covering(&j.Jail, b.Prefix)) == 0 {
+		r.bans.Add(&j.Jail, b, e.Time)
+	}
 }

@@ -3,10 +3,10 @@
 package replay
 
 import (
-	"net/netip"
 	"time"
 
 	"exile/firewall"
+	"exile/internal/banning"
 	"exile/jail"
 	"exile/journal"
 )
@@ -26,21 +26,16 @@ type Rules struct {
 	Recidivists *jail.Recidivists
 }
 
-// Jail is the arithmetic of a jail and what its bans depend on besides. The fields are those of the daemon's jails.
+// Jail is the arithmetic of a jail and its bans, and what it reads.
 type Jail struct {
-	*jail.Jail
-	Name       string
-	Accepts    func(e *journal.Entry) bool                     // whether an entry belongs to this jail and can be trusted
-	Length     func(offence int, p netip.Prefix) time.Duration // ban time by the number of the offence; jail.Permanent is for ever
-	Aggregator *jail.Aggregator                                // nil: bans are not grouped
-	Overall    bool                                            // offences in all jails count
-	Remember   time.Duration                                   // how long an offence counts
-	Ports      []firewall.Port                                 // that a ban closes; none: all
-	Simulate   bool                                            // its bans stop nobody; what they would have stopped is counted
-	Lines      *Lines                                          // bans in place of the jail's detector, which is Silent; nil: the detector does
-	Friends    jail.Allow                                      // of Lines: who is never banned
-	number     uint16                                          // its place among the rules' jails
-	now        time.Time                                       // see Now
+	banning.Jail
+	Accepts  func(e *journal.Entry) bool // whether an entry belongs to this jail and can be trusted
+	Ports    []firewall.Port             // that a ban closes; none: all
+	Simulate bool                        // its bans stop nobody; what they would have stopped is counted
+	Lines    *Lines                      // bans in place of the jail's detector, which is Silent; nil: the detector does
+	Friends  jail.Allow                  // of Lines: who is never banned
+	number   uint16                      // its place among the rules' jails
+	now      time.Time                   // see Now
 }
 
 // Now is the time of the last entry of the run that the jail belongs to.
@@ -60,6 +55,7 @@ type Ban struct {
 // Replay is a run. It is used from one goroutine.
 type Replay struct {
 	rules   Rules
+	bans    banning.Rules // the same, with the bench as their book
 	bench   bench
 	count   Count
 	seen    tallies
@@ -84,10 +80,15 @@ type Count struct {
 
 // New begins a run of these jails, which have seen nothing yet.
 func New(rules Rules) *Replay {
-	r := &Replay{rules: rules, bench: newBench(), seen: newTallies()}
+	r := &Replay{rules: rules, bans: banning.Rules{Recidivists: rules.Recidivists}, bench: newBench(), seen: newTallies()}
+	r.bans.Book = book{r}
 	for i, j := range rules.Jails {
 		j.number = uint16(i)
 		j.Guard(&gate{r, j})
+		r.bans.Jails = append(r.bans.Jails, &j.Jail)
+	}
+	if rules.Recidive != nil {
+		r.bans.Recidive = &rules.Recidive.Jail
 	}
 	return r
 }
@@ -113,12 +114,16 @@ func (r *Replay) Observe(jails []*Jail, e *journal.Entry) {
 		if !j.Accepts(e) {
 			continue
 		}
-		for _, d := range j.Observe(e) {
-			r.decide(j, d)
-		}
+		r.decideAll(j, j.Observe(e))
 		if j.Lines != nil {
 			r.countLines(j, e)
 		}
+	}
+}
+
+func (r *Replay) decideAll(j *Jail, decisions []jail.Decision) {
+	for i := range decisions {
+		r.decide(j, &decisions[i])
 	}
 }
 
@@ -138,9 +143,7 @@ func (r *Replay) pass(now time.Time) {
 
 func (r *Replay) tick(now time.Time) {
 	for _, j := range r.rules.Jails {
-		for _, d := range j.Advance(now) {
-			r.decide(j, d)
-		}
+		r.decideAll(j, j.Advance(now))
 	}
 }
 

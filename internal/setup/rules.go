@@ -9,6 +9,7 @@ import (
 
 	"exile/internal/accounts"
 	"exile/internal/allow"
+	"exile/internal/banning"
 	"exile/internal/config"
 	"exile/internal/replay"
 	"exile/jail"
@@ -83,8 +84,10 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 	j.Sessions().SetAdmins(admins)
 	j.SpareSessions(cfg.Backend != "route")
 	r := &replay.Jail{
-		Jail: j, Name: c.Name, Accepts: accepts, Length: Length(c, host.Machine), Overall: c.Escalation.OverallJails, Remember: cfg.PurgeAge,
-		Ports: c.Ports, Simulate: c.Simulate,
+		Jail: banning.Jail{
+			Jail: j, Name: c.Name, Length: Length(c, host.Machine), Overall: c.Escalation.OverallJails, Remember: cfg.PurgeAge,
+		},
+		Accepts: accepts, Ports: c.Ports, Simulate: c.Simulate,
 	}
 	if of.Lines {
 		own, _, err := Filter(cfg, c, of.Reads) // it may remember connections, and so see each line once
@@ -136,8 +139,10 @@ func addRecidive(rules *replay.Rules, cfg *config.Config, strangers *jail.Strang
 		return err
 	}
 	rules.Recidive = &replay.Jail{
-		Jail: j, Name: "recidive", Accepts: func(*journal.Entry) bool { return false },
-		Length: func(int, netip.Prefix) time.Duration { return cfg.Recidive.BanTime }, Remember: cfg.PurgeAge,
+		Jail: banning.Jail{
+			Jail: j, Name: "recidive", Length: func(int, netip.Prefix) time.Duration { return cfg.Recidive.BanTime }, Remember: cfg.PurgeAge,
+		},
+		Accepts: func(*journal.Entry) bool { return false },
 	}
 	rules.Recidivists = jail.NewRecidivists(cfg.Recidive, strangers)
 	rules.Jails = append(rules.Jails, rules.Recidive)
