@@ -118,7 +118,7 @@ func sample() *controltest.Fake {
 			{
 				Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "adaptive", MaxRetry: 5,
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8"}, Failing: 1, Total: 9,
-				Failures: 40, LastBan: day(10), Spared: 2, Denied: 1, Forgeable: true,
+				Failures: 40, LastBan: day(10), Spared: 2, Denied: 1, Framable: "so", Forgeable: true,
 			},
 			{Name: "web-1", State: "simulating", Detection: "threshold", MaxRetry: 3, FindTime: time.Minute, BanTime: -1},
 		},

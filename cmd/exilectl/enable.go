@@ -179,6 +179,15 @@ type filterRow struct {
 	Units       []string `json:"units"`
 	LogPath     []string `json:"logpath"`
 	Port        []string `json:"port"`
+	Framable    string   `json:"framable"` // how a client could have others banned; empty: it cannot, as far as is known
+}
+
+// about is the description, with a word about those with which jails do not read by themselves.
+func (r *filterRow) about() string {
+	if r.Framable != "" {
+		return r.Description + " (framable: see enable)"
+	}
+	return r.Description
 }
 
 func listFilters(c *console, from config.Sources) error {
@@ -190,7 +199,7 @@ func listFilters(c *console, from config.Sources) error {
 			err = errors.Join(err, more)
 			continue
 		}
-		rows = append(rows, filterRow{name, s.Description, s.Source, s.Units, s.LogPath, s.Ports})
+		rows = append(rows, filterRow{name, s.Description, s.Source, s.Units, s.LogPath, s.Ports, s.Risk()})
 	}
 	if c.wantJSON() {
 		return errors.Join(err, printArray(c, len(rows), func(i int) any { return rows[i] }))
@@ -200,7 +209,7 @@ func listFilters(c *console, from config.Sources) error {
 		rows:    len(rows),
 		noun:    "filters",
 		row: func(i int) []cell {
-			return []cell{text(rows[i].Name), orDash(strings.Join(rows[i].Units, ",")), text(rows[i].Description)}
+			return []cell{text(rows[i].Name), orDash(strings.Join(rows[i].Units, ",")), text(rows[i].about())}
 		},
 	}
 	t.print(c)

@@ -32,6 +32,8 @@ func TestSwitchRefuses(t *testing.T) {
 		{"a: {enabled: true}\n  b", true, "is no name for a jail"},
 		{"", true, "is no name for a jail"},
 		{"vsfptd", false, "there is no such jail"},
+		{"mariadb", true, "MariaDB writes the name that a client gives"},
+		{"mariadb", true, "write jails: {mariadb: {framable: accepted}} in a drop-in"},
 		{"vsftpd", false, "says more than enable and disable do"},
 	} {
 		err := new(options).switchJail(t.Context(), config.Sources{Root: root}, c.name, c.on)

@@ -186,7 +186,7 @@ func fakeDaemon() *controltest.Fake {
 				FindTime: 10 * time.Minute, BanTime: time.Hour, Protected: []string{"127.0.0.0/8", "::1"}, Failing: 2, Total: 9,
 				Failures: 40, LastBan: hour(10), Spared: 1, Denied: 1,
 			},
-			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", Why: "maxretry, /etc/exile/exile.yaml:3", Rule: "3 attempts within 1min; permanent bans", MaxRetry: 3, FindTime: time.Minute, BanTime: -1, Forgeable: true},
+			{Name: "web-1", State: "simulating", Units: []string{"nginx.service"}, Detection: "threshold", Why: "maxretry, /etc/exile/exile.yaml:3", Rule: "3 attempts within 1min; permanent bans", MaxRetry: 3, FindTime: time.Minute, BanTime: -1, Framable: "a client can write a line\x1b", Forgeable: true},
 		},
 		[]control.Ban{
 			{

@@ -151,7 +151,7 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus, warn 
 		field(c, "Last entry", stamp(s.LastEntry)+"; handled after "+human.Span(s.Lag))
 	}
 	for _, j := range jails {
-		warnForgeable(c, j)
+		warnOfJail(c, j)
 	}
 	warn(jails)
 	if len(jails) > 0 {
@@ -219,7 +219,7 @@ func statusJail(c *console, j control.JailStatus) error {
 	c.line(c.paint(stateColor(j.State), "●"), " ", clean(j.Name))
 	field(c, "State", c.paint(stateColor(j.State), clean(j.State)))
 	field(c, "Units", clean(strings.Join(j.Units, " ")))
-	warnForgeable(c, j)
+	warnOfJail(c, j)
 	field(c, "Detection", clean(j.Detection)+parenthesis(j.Why))
 	field(c, "Rule", clean(j.Rule))
 	field(c, "Protected", clean(strings.Join(j.Protected, " ")))
@@ -243,8 +243,11 @@ func understood(lines map[string]uint64) string {
 	return fmt.Sprintf("%d read, %d understood (%d failures, %d successes), %d not", all, all-lines["other"], lines["failure"], lines["success"], lines["other"])
 }
 
-// warnForgeable says that a jail trusts lines that any local user can write.
-func warnForgeable(c *console, j control.JailStatus) {
+// warnOfJail says that a jail trusts lines that any local user can write, or with which a client can have others banned.
+func warnOfJail(c *console, j control.JailStatus) {
+	if j.Framable != "" {
+		field(c, "Warning", c.paint(yellow, fmt.Sprintf("a client could have others banned in jail %s, which the configuration accepts: %s", clean(j.Name), clean(j.Framable))))
+	}
 	if j.Forgeable {
 		field(c, "Warning", c.paint(yellow, fmt.Sprintf("jail %s reads a text log: any local user can forge lines in it and get "+
 			"anybody banned; see logpath in exile.yaml(5)", clean(j.Name))))

@@ -74,6 +74,9 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
 		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 	}
+	if d.Info.Framable = c.Risk(); d.Info.Framable != "" {
+		b.log.Warn("A client could have others banned with a jail, which the configuration accepts", "jail", c.Name, "how", d.Info.Framable)
+	}
 	if c.SSHD() {
 		b.gate(d)
 	}

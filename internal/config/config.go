@@ -60,6 +60,7 @@ type Jail struct {
 	TrustStdout   bool            // lines that a unit printed count, too
 	LogPath       []string        // absolute paths and patterns of text logs, likewise; read where there is no journal; empty: the journal
 	LogTimeZone   string          // of their times that name no zone, for time.LoadLocation
+	Framable      bool            // that clients can have others banned with a filter is accepted
 	TrustLogPath  bool            // they are read even if there is a journal
 	Ports         []firewall.Port // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore
@@ -153,7 +154,7 @@ func (t *tree) config() (*Config, problems) {
 
 // runnable reports why an enabled jail cannot run.
 func (t *tree) runnable(c *Config, j Jail) (ps problems) {
-	ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j)))
+	ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j), t.acceptable(j)))
 	ps.add(t.closable(c, j))
 	return ps
 }

@@ -20,16 +20,6 @@ func (f *file) isFilter() bool { return path.Base(path.Dir(f.name)) == FilterDir
 // filters are the files in which root replaces or adds filters.
 type filters []file
 
-// load returns the filter of that name for a jail. It returns nil if no such filter exists.
-func (own filters) load(name string) (*services.Service, error) {
-	s, err := own.find(name)
-	if err != nil || s == nil || len(s.Framable()) == 0 {
-		return s, err
-	}
-	return nil, fmt.Errorf("%s: with the pattern %s, whoever is read can have others banned: change it, or accept that with framable: accepted",
-		s.File, strings.Join(s.Framable(), ", "))
-}
-
 // find returns the filter of that name. It returns nil if no such filter exists.
 func (own filters) find(name string) (*services.Service, error) {
 	for i := range own {

@@ -16,7 +16,10 @@ samples: [{line: bob from 192.0.2.1, pattern: first, address: 192.0.2.1}, {line:
 	const on, off = "jails: {own: {enabled: true, logpath: [/var/log/own.log]}}", "jails: {own: {enabled: false}}"
 	accepted := strings.ReplaceAll(filter, "found", "accepted")
 	for _, test := range []struct{ text, filter, want string }{
-		{on, filter, "filters.d/own.yaml: with the pattern first, whoever is read can have others banned"},
+		{on, filter, "a client could have others banned with the filter own: whoever is read can have others banned with the pattern first"},
+		{strings.ReplaceAll(on, "enabled", "framable: accepted, enabled"), filter, ""},
+		{strings.ReplaceAll(on, "enabled", "framable: refused, enabled"), filter, "write jails: {own: {framable: accepted}} in a drop-in"},
+		{strings.ReplaceAll(on, "enabled", "framable: yes, enabled"), filter, `"yes" is not one of accepted, refused`},
 		{on, accepted, ""},
 		{off, filter, ""},
 	} {

@@ -63,7 +63,7 @@ func (t *tree) load(own filters, name string) (*services.Service, error) {
 	if s, known := t.services[name]; known {
 		return s, nil
 	}
-	s, err := own.load(name)
+	s, err := own.find(name)
 	if err == nil {
 		t.services[name] = s
 	}
@@ -190,6 +190,31 @@ func (t *tree) knownFilter(j Jail) error {
 		if err != nil {
 			return t.whereFilter(j.Name).explain(fmt.Sprintf("jail %q", j.Name), err)
 		}
+	}
+	return nil
+}
+
+// Risk says how clients can have others banned with the filters of the jail; empty: they cannot, as far as is known.
+func (j *Jail) Risk() string {
+	var all []string
+	for i := range j.Parts {
+		if s := j.Parts[i].Service; s != nil && s.Risk() != "" {
+			all = append(all, s.Risk())
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// acceptable reports an enabled jail with whose filter clients can have others banned, unless somebody accepted that.
+func (t *tree) acceptable(j Jail) error {
+	for i := range j.Parts {
+		s := j.Parts[i].Service
+		if !j.Enabled || j.Framable || s == nil || s.Risk() == "" || s.Accepted() {
+			continue
+		}
+		return t.whereFilter(j.Name).explain(fmt.Sprintf("jail %q", j.Name), fmt.Errorf(
+			"a client could have others banned with the filter %s: %s. Addresses of ignoreip are never banned. To run the jail nevertheless, "+
+				"write jails: {%s: {framable: accepted}} in a drop-in", s.Name, s.Risk(), j.Name))
 	}
 	return nil
 }

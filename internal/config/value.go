@@ -190,6 +190,12 @@ func parseBanTime(v value) (time.Duration, error) {
 	return d, nil
 }
 
+// parseAccepted reads whether a risk is taken. It takes no yes: the word says what it is about.
+func parseAccepted(v value) (bool, error) {
+	s, err := oneOf("accepted", "refused")(v)
+	return s == "accepted", err
+}
+
 func oneOf[S ~string](valid ...S) func(value) (S, error) {
 	return func(v value) (S, error) {
 		s, err := v.scalar()

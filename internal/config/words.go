@@ -50,6 +50,7 @@ func jailWords() []word[Jail] {
 		into("trust_stdout", parseBool, func(j *Jail) *bool { return &j.TrustStdout }),
 		into("logpath", parsePaths, func(j *Jail) *[]string { return &j.LogPath }),
 		into("logtimezone", parseZone, func(j *Jail) *string { return &j.LogTimeZone }),
+		into("framable", parseAccepted, func(j *Jail) *bool { return &j.Framable }),
 		into("trust_logpath", parseBool, func(j *Jail) *bool { return &j.TrustLogPath }),
 		{"port", func(j *Jail, v value) (err error) { j.Ports, err = parsePorts(v); return err }},
 		into("detection", oneOf(jail.Threshold, jail.Adaptive), func(j *Jail) *jail.Detection { return &j.Detection }),

@@ -121,6 +121,9 @@ func instead(advice string) string {
 // framable is what jails with a filter are off for.
 const framable = "with it a client can have others banned: no jail reads with it until its file says framable: accepted, or the pattern is safe"
 
+// risky is what jails with such a filter of exile's own are off for.
+const risky = "with it a client can have others banned: no jail reads with it until the jail says framable: accepted"
+
 // foreign says why a filter that is not fail2ban's stays behind, and what there is instead.
 func (j *job) foreign(name string) *refusal {
 	no := &refusal{reason: "there is no filter " + quoted(name), advice: newFilter(name)}

@@ -193,6 +193,8 @@ func (m *mover) jail(name string) {
 		if j.translation.framable && on {
 			row.Reason = "it is off: " + framable
 		}
+	case j.risky() && on:
+		row.Reason = "it is off: " + risky
 	}
 	j.unknown()
 	m.result.Jails = append(m.result.Jails, row)
@@ -254,18 +256,33 @@ func (j *job) move(on bool) *refusal {
 		return &refusal{j.start, "exile has a jail " + e.name + " by then", "write the jail by hand, see exile.yaml(5)"}
 	}
 	e.words = append([]word{{"enabled", "true"}}, j.words...)
+	if j.risky() {
+		on = false
+		j.changed(j.start, "the jail is off, since a client could have others banned with the filter "+j.filter+": "+j.service.Risk(),
+			"write framable: accepted in the jail, if you take that risk, or choose another filter")
+		e.words = append(e.words, word{"framable", "accepted"}) // for a look at the rest
+	}
 	cfg, err := config.ParseWith("", []byte(render("", nil, []entry{e})), j.acceptedFilter())
 	if err != nil {
 		return &refusal{j.start, problemOf(err), "change the value, or write the jail by hand, see exile.yaml(5)"}
 	}
 	on = on && (j.translation == nil || !j.translation.framable)
 	e.words[0].text = fmt.Sprint(on)
+	looked := e
+	if j.risky() {
+		e.words = e.words[:len(e.words)-1]
+	}
 	j.jails = append(j.jails, e)
 	j.moved(cfg, e.name, on)
 	if j.options.Compare {
-		j.compare(e)
+		j.compare(looked)
 	}
 	return nil
+}
+
+// risky reports whether exile's own filter for the jail is one with which a jail reads only if it says so.
+func (j *job) risky() bool {
+	return j.translation == nil && j.service != nil && !j.service.Accepted()
 }
 
 // acceptedFilter is the filter of the jail, if it was translated, for a look at the rest of the jail.

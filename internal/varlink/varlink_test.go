@@ -43,7 +43,7 @@ func fake(n int) *controltest.Fake {
 		Dropped: map[string]uint64{"exile4": 15}, Days: []control.Day{{Date: at, Passed: 1, Dropped: 2, Bans: 3, Protected: 4, Denied: 5}},
 	}, []control.JailStatus{{
 		Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "threshold", Why: "built-in", Rule: "4 attempts", MaxRetry: 4, FindTime: time.Minute,
-		BanTime: -1, Protected: []string{"::1"}, Failing: 1, Total: 2, Failures: 3, LastBan: at, Spared: 4, Denied: 5, Forgeable: true,
+		BanTime: -1, Protected: []string{"::1"}, Failing: 1, Total: 2, Failures: 3, LastBan: at, Spared: 4, Denied: 5, Framable: "so", Forgeable: true,
 	}}, bans, []control.Host{{Jail: "sshd", Prefix: netip.MustParsePrefix("2001:db8::/64"), Failures: 3, First: at, Last: at}})
 	return f
 }

@@ -27,11 +27,26 @@ func lineTime(line []byte, ref *Reference) time.Time {
 	if len(line) > 0 && line[0] == '{' {
 		return memberTime(line, ref)
 	}
-	if at, _, ok := lineStamp(bytes.TrimPrefix(line, []byte("[")), ref); ok {
+	if at, _, ok := lineStamp(unmarked(line), ref); ok {
 		return at
 	}
 	return accessTime(line, ref)
 }
+
+// unmarked takes off what servers write before the time at the beginning: a bracket, a level as in "<W>" (Murmur), or a process and its role as
+// in "1899:M " (Redis).
+func unmarked(line []byte) []byte {
+	if len(line) > 3 && line[0] == '<' && isUpper(line[1]) && line[2] == '>' {
+		return line[3:]
+	}
+	pid, rest, ok := bytes.Cut(line[:min(len(line), 14)], []byte(":"))
+	if ok && len(pid) > 0 && len(bytes.Trim(pid, "0123456789")) == 0 && len(rest) > 2 && isUpper(rest[0]) && rest[1] == ' ' {
+		return line[len(pid)+3:]
+	}
+	return bytes.TrimPrefix(line, []byte("["))
+}
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
 // lineStamp reads the stamp at the beginning of b. If it goes on like a name, it is something else: the host name of a client.
 func lineStamp(b []byte, ref *Reference) (at time.Time, rest []byte, ok bool) {

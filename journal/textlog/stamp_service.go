@@ -8,9 +8,9 @@ import (
 // The stamps of services that write their logs by themselves.
 
 // dayMonthYear reads "02/Jan/2006:15:04:05 -0700" (the Common Log Format; HAProxy has a fraction and no zone), and
-// "02-Jan-2006 15:04:05.123" (BIND, PHP, Tomcat).
+// "02-Jan-2006 15:04:05.123" (BIND, PHP, Tomcat), also with blanks (Redis).
 func dayMonthYear(line []byte, ref *Reference) (time.Time, []byte, bool) {
-	if len(line) < 20 || line[2] != line[6] || (line[2] != '/' || line[11] != ':') && (line[2] != '-' || line[11] != ' ') {
+	if len(line) < 20 || line[2] != line[6] || (line[2] != '/' || line[11] != ':') && (line[2] != '-' && line[2] != ' ' || line[11] != ' ') {
 		return time.Time{}, nil, false
 	}
 	w := wall{month: monthOf(line[3:6])}

@@ -30,7 +30,9 @@ type Service struct {
 	Sender      Sender   // whose lines in the journal are the service's
 	Stdout      bool     // lines that the units print count, too: the service writes no line feed that a client sent
 
-	framable []string // patterns with which a client can have others banned, and nobody said that it cannot
+	framable []string // patterns with which a client can have others banned
+	because  string   // how a client can write whole lines; empty: it cannot
+	accepted bool     // the file says so of all of that
 	patterns []pattern
 	ignore   []matcher
 	alone    bool // a process of the service serves many connections
@@ -66,6 +68,8 @@ type document struct {
 	Connection  string        `yaml:"connection"`
 	Sender      Sender        `yaml:"sender"`
 	Stdout      bool          `yaml:"stdout"`
+	Framable    string        `yaml:"framable"`
+	Because     string        `yaml:"because"`
 	Detection   detection     `yaml:"detection"`
 	Patterns    []patternLine `yaml:"patterns"`
 	Ignore      []ignoreLine  `yaml:"ignore"`
@@ -172,6 +176,7 @@ func Parse(file string, data []byte) (*Service, error) {
 		Name: strings.TrimSuffix(path.Base(file), Suffix), Description: d.Description, Source: d.Source, Units: d.Units,
 		Identifiers: d.Identifiers, LogPath: d.LogPath, Form: d.Form, Ports: d.Port, MaxRetry: d.Detection.MaxRetry,
 		FindTime: d.Detection.FindTime, Sender: d.Sender, Stdout: d.Stdout, File: file, alone: d.Connection != "process",
+		because: strings.TrimSpace(d.Because), accepted: d.Framable != found,
 	}
 	if err := s.head(&d); err != nil {
 		return nil, err
@@ -216,6 +221,9 @@ func (s *Service) head(d *document) error {
 	if !slices.Contains([]Sender{Unit, Root, Kernel}, s.Sender) {
 		errs = append(errs, s.fault(0, "sender: %q must be root or kernel, or be left out", s.Sender))
 	}
+	if !slices.Contains([]string{"", found, accepted}, d.Framable) || (d.Framable == "") != (s.because == "") {
+		errs = append(errs, s.fault(0, "framable: must be found or accepted, with because: how a client can write whole lines; or both are left out"))
+	}
 	for _, log := range s.LogPath {
 		if !path.IsAbs(log) {
 			errs = append(errs, s.fault(0, "logpath: %q must be an absolute path", log))
@@ -251,8 +259,9 @@ func (s *Service) compile(d *document) error {
 		}
 		s.patterns = append(s.patterns, p)
 		s.connects = s.connects || p.role == opens
-		if l.Framable == found {
+		if l.Framable != "" {
 			s.framable = append(s.framable, l.Name)
+			s.accepted = s.accepted && l.Framable == accepted
 		}
 	}
 	for _, line := range d.Ignore {

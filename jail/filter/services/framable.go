@@ -1,6 +1,9 @@
 package services
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // This file is for who writes filters by program.
 
@@ -16,6 +19,17 @@ func Compile(match string) (re *regexp.Regexp, addr int, err error) {
 	return m.re, max(m.re.SubexpIndex("addr"), 0), nil
 }
 
-// Framable returns the patterns with which a client can have others banned, by what the file says, and which nobody has accepted yet. A jail
-// must not read with these.
-func (s *Service) Framable() []string { return s.framable }
+// Risk says, as a sentence without a full stop, how a client can have others banned with the filter; empty: it cannot, as far as is known.
+func (s *Service) Risk() string {
+	switch {
+	case s.because != "":
+		return s.because
+	case len(s.framable) > 0:
+		return "whoever is read can have others banned with the pattern " + strings.Join(s.framable, ", ")
+	}
+	return ""
+}
+
+// Accepted reports whether the file says that the risk is known and taken. A jail must not read with a filter of which neither its file nor the
+// jail's settings say that.
+func (s *Service) Accepted() bool { return s.accepted }

@@ -48,7 +48,7 @@ type tag struct {
 const stamps = `\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{2,5})?` +
 	`|(?:[A-Z]{3,5} )?(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?` +
 	`|\d\d[-/]\d\d[-/]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?` +
-	`|\d\d[-/][A-Z][a-z]{2}[-/]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?` +
+	`|\d\d[-/ ][A-Z][a-z]{2}[-/ ]\d{4}[ :]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?` +
 	`|\d{6} {1,2}\d{1,2}:\d\d:\d\d|\d{9,10}(?:\.\d{1,9})?`
 
 // tags are what a pattern can say besides a regular expression.
@@ -143,9 +143,10 @@ func (p *pattern) ofConnection() error {
 	return nil
 }
 
-// The values of framable: with such a pattern a client can have others banned. For a jail somebody must have accepted that.
+// The values of framable, of a pattern or of the whole filter: a client can have others banned with it. For a jail somebody must have accepted
+// that.
 const (
-	found    = "found" // by import-fail2ban
+	found    = "found"
 	accepted = "accepted"
 )
 
