@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"exile/internal/replay"
 )
@@ -151,11 +152,13 @@ func startReplay(ctx context.Context, asked replay.Request) (answer io.Reader, e
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := json.Marshal(asked)
+	request, err := requestFile(asked)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("failed to replay: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, program, "--replay", string(text))
+	defer request.Close()
+	cmd := exec.CommandContext(ctx, program, "--replay=/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{request}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -172,6 +175,23 @@ func startReplay(ctx context.Context, asked replay.Request) (answer io.Reader, e
 		}
 		return nil
 	}, nil
+}
+
+// requestFile is a file in memory with what is asked: an argument can have 128 KiB, and the standard input may be the log.
+func requestFile(asked replay.Request) (*os.File, error) {
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("exilectl-replay", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "exilectl-replay")
+	if _, err := f.Write(text); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // replayProgram is the daemon's program that was installed, or built, with this one.

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,6 +19,10 @@ func TestReplay(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", dir+"/", "exile/cmd/exiled", "exile/cmd/exilectl").CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
+	t.Run("long", func(t *testing.T) {
+		t.Parallel()
+		replayMany(t, filepath.Join(dir, "exilectl"))
+	})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/replay", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
@@ -27,4 +35,23 @@ func TestReplay(t *testing.T) {
 			return err == nil, nil // [journal-remote]
 		},
 	})
+}
+
+// replayMany replays so many logs that their names together are longer than an argument of a program may be, 128 KiB.
+func replayMany(t *testing.T, exilectl string) {
+	name := strings.Repeat("l", 200)
+	dir := t.TempDir()
+	line := "2025-11-20T10:00:00+00:00 host sshd[100]: Failed password for root from 192.0.2.1 port 4000 ssh2\n"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "exile.yaml"), []byte("maxretry: 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exilectl, append([]string{"replay", "--json=short", "--config=exile.yaml"}, slices.Repeat([]string{"--logfile=" + name}, 800)...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.HasPrefix(out, []byte(`{"entries":800,`)) {
+		t.Errorf("%v: %s", err, out[:min(len(out), 500)])
+	}
 }

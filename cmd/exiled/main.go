@@ -38,7 +38,7 @@ type options struct {
 	debug   bool
 	reset   bool
 	check   bool
-	replay  string // see rehearse; empty: nothing is replayed
+	replay  string // a file, see rehearse; empty: nothing is replayed
 	version bool
 
 	lastWeek string // a jail: only say what it makes of the last week
@@ -112,7 +112,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.BoolVar(&o.debug, "debug", false, "log what would otherwise not be worth a line")
 	f.BoolVar(&o.reset, "reset-firewall", false, "remove from the kernel what exile put there, and exit")
 	f.BoolVar(&o.check, "check-config", false, "check the configuration as a start would, and exit")
-	f.StringVar(&o.replay, "replay", "", "run the jails over the past as a `request` of exilectl replay says, and exit")
+	f.StringVar(&o.replay, "replay", "", "run the jails over the past as the `file` of exilectl replay asks, and exit")
 	f.StringVar(&o.lastWeek, "last-week", "", "say what the `jail` makes of the log of the last week, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {

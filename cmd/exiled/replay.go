@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -23,13 +24,27 @@ import (
 // pointers.
 const replayGC = 20
 
-// rehearse replays what exilectl asks for, in JSON, and writes the report and, if it is asked for, the document. An interrupt ends the reading.
+// maxRequest bounds a request, in bytes. Arguments of exilectl can be 6 MiB together.
+const maxRequest = 64 << 20
+
+// readRequest reads what exilectl asks for, in JSON.
+func readRequest(path string) (asked replay.Request, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return asked, err
+	}
+	defer f.Close()
+	err = json.NewDecoder(io.LimitReader(f, maxRequest)).Decode(&asked)
+	return asked, err
+}
+
+// rehearse replays what a file of exilectl asks for, and writes the report and, if it is asked for, the document. An interrupt ends the reading.
 // The error is one of writing; all others are in the report.
 func rehearse(ctx context.Context, request string, out io.Writer) error {
 	debug.SetGCPercent(replayGC)
 	begun := time.Now()
-	var asked replay.Request
-	if err := json.Unmarshal([]byte(request), &asked); err != nil {
+	asked, err := readRequest(request)
+	if err != nil {
 		return fmt.Errorf("--replay is for exilectl replay: %w", err)
 	}
 	w := bufio.NewWriter(out)
@@ -102,8 +117,11 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 		return nil, err
 	}
 	run.replay = replay.New(run.rules)
-	run.replay.Mute(!asked.Since.IsZero())
-	return run, run.prepareOther(host)
+	if err := run.prepareOther(host); err != nil {
+		return nil, err
+	}
+	run.mute(!asked.Since.IsZero())
+	return run, nil
 }
 
 // prepareOther builds the jails to compare with: those of the same names in another configuration, or the same that ban as fail2ban would.
@@ -132,7 +150,6 @@ func (r *rehearsal) prepareOther(host setup.Host) error {
 	}
 	r.jails = append(r.jails, readers...)
 	r.other = replay.New(r.otherRules)
-	r.other.Mute(!asked.Since.IsZero())
 	r.compared = replay.Compare(r.replay, r.other)
 	return nil
 }

@@ -39,6 +39,7 @@ type rehearsal struct {
 	otherRules replay.Rules
 	compared   *replay.Comparison
 	report     replay.Report // the part of it that reading fills
+	muted      bool          // what is read is before the period
 	lookBack   time.Duration // how long before the period reading begins, so that the jails know what they would have known
 	progress   *progress
 }
@@ -165,20 +166,20 @@ func gapText(g journal.Gap) string {
 	return fmt.Sprintf("%s: %v", g.File, g.Err)
 }
 
-// observe shows an entry to the jails, unless it is after the period. Those before it only teach.
+// observe shows an entry to the jails, unless it is after the period. Those before it only teach, also if they come late.
 func (r *rehearsal) observe(e *journal.Entry) {
-	switch {
-	case !r.asked.Until.IsZero() && !e.Time.Before(r.asked.Until):
+	if !r.asked.Until.IsZero() && !e.Time.Before(r.asked.Until) {
 		return
-	case e.Time.Before(r.asked.Since):
-	case r.report.First.IsZero():
-		r.report.First = e.Time
-		r.replay.Mute(false)
-		if r.other != nil {
-			r.other.Mute(false)
-		}
 	}
-	r.report.Last = e.Time
+	if before := e.Time.Before(r.asked.Since); before != r.muted {
+		r.mute(before)
+	}
+	if !r.muted {
+		if r.report.First.IsZero() {
+			r.report.First = e.Time
+		}
+		r.report.Last = e.Time
+	}
 	if r.compared != nil {
 		r.compared.ObserveBoth(e)
 	} else {
@@ -187,13 +188,22 @@ func (r *rehearsal) observe(e *journal.Entry) {
 	r.progress.step(e.Time)
 }
 
+// mute says whether what follows only teaches.
+func (r *rehearsal) mute(silent bool) {
+	r.muted = silent
+	r.replay.Mute(silent)
+	if r.other != nil {
+		r.other.Mute(silent)
+	}
+}
+
 // dirs returns the folders of the journal.
 func (r *rehearsal) dirs() ([]string, error) {
 	switch {
 	case r.asked.Directory != "":
 		return journalsIn(r.asked.Directory)
 	case r.asked.Machine != "":
-		return machineDirs(r.asked.Machine)
+		return machineDirs("/", r.asked.Machine)
 	}
 	return follow.SystemDirs("")
 }
@@ -227,31 +237,6 @@ func journalsIn(dir string) ([]string, error) {
 // globQuote makes a path match only itself.
 func globQuote(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
-}
-
-// machineDirs returns where a running container keeps its journal: systemd-machined writes its leader into a file.
-func machineDirs(name string) ([]string, error) {
-	if strings.ContainsAny(name, "/\x00") {
-		return nil, fmt.Errorf("--machine=%q is no name of a container", name)
-	}
-	text, err := os.ReadFile(filepath.Join("/run/systemd/machines", name))
-	if err != nil {
-		return nil, fmt.Errorf("no running container %q; machinectl lists them, and the journal of one that is stopped is read with --directory", name)
-	}
-	for line := range strings.Lines(string(text)) {
-		leader, ok := strings.CutPrefix(strings.TrimSpace(line), "LEADER=")
-		if !ok {
-			continue
-		}
-		root := filepath.Join("/proc", filepath.Base(leader), "root")
-		id, err := os.ReadFile(filepath.Join(root, "etc/machine-id"))
-		if err != nil {
-			return nil, err
-		}
-		machine := filepath.Base(strings.TrimSpace(string(id)))
-		return []string{filepath.Join(root, "var/log/journal", machine), filepath.Join(root, "run/log/journal", machine)}, nil
-	}
-	return nil, fmt.Errorf("container %q has no leader", name)
 }
 
 // textLog is a text log and its next entry.

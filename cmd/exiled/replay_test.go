@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +45,11 @@ func TestInterruptedEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	if err := rehearse(ctx, `{"config": "testdata/nowhere.yaml"}`, &out); err != nil {
+	request := filepath.Join(t.TempDir(), "request")
+	if err := os.WriteFile(request, []byte(`{"config": "testdata/nowhere.yaml"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := rehearse(ctx, request, &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "nowhere.yaml") {

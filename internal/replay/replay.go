@@ -62,7 +62,8 @@ type Replay struct {
 	silent  bool      // what happens now is before the time that is asked for
 	ticked  time.Time // when the jails last heard what time it is
 	now     time.Time // of the last entry
-	matched []uint64  // lines of each jail that its filter knew before the time that is asked for
+	matched uint64    // lines that filters knew, up to the last change of silent, without those while it was set
+	known   uint64    // all lines that they knew up to then
 }
 
 // Count is what happened, in numbers. Prevented and Passed add up to Attempts.
@@ -96,11 +97,10 @@ func New(rules Rules) *Replay {
 // Explain keeps the reasons of bans from now on.
 func (r *Replay) Explain() { r.bench.explains = true }
 
-// Mute says whether what follows only teaches the jails: it bans, but is not counted. It is for the time before the one that is asked for.
+// Mute says whether what follows only teaches the jails: it bans, but is not counted. It is for entries from before the time that is asked for,
+// which a log may also have among others.
 func (r *Replay) Mute(silent bool) {
-	if r.silent && !silent {
-		r.matched = r.linesKnown()
-	}
+	r.matched, r.known = r.linesMatched(), r.linesKnown()
 	r.silent = silent
 }
 
@@ -157,25 +157,24 @@ func (r *Replay) Finish() {
 // Count returns the numbers so far.
 func (r *Replay) Count() Count {
 	c := r.count
-	if r.silent {
-		return c // the filters have only seen what was before
-	}
-	for i, n := range r.linesKnown() {
-		c.Matched += n
-		if r.matched != nil {
-			c.Matched -= r.matched[i]
-		}
-	}
+	c.Matched = r.linesMatched()
 	return c
 }
 
-// linesKnown returns how many lines the filter of each jail knew.
-func (r *Replay) linesKnown() []uint64 {
-	known := make([]uint64, len(r.rules.Jails))
-	for i, j := range r.rules.Jails {
+// linesMatched returns how many lines filters knew, of those that are counted.
+func (r *Replay) linesMatched() uint64 {
+	if r.silent {
+		return r.matched
+	}
+	return r.matched + r.linesKnown() - r.known
+}
+
+// linesKnown returns how many lines the filters knew.
+func (r *Replay) linesKnown() (known uint64) {
+	for _, j := range r.rules.Jails {
 		for kind, n := range j.Counters().Lines {
 			if jail.Kind(kind) != jail.None {
-				known[i] += n
+				known += n
 			}
 		}
 	}

@@ -23,4 +23,11 @@ func TestMuted(t *testing.T) {
 	if n := r.Count().Matched; n != 1 {
 		t.Errorf("%d lines of one matched", n)
 	}
+	r.Mute(true) // a line that comes late
+	r.Observe(jails, &guess)
+	r.Mute(false)
+	r.Observe(jails, &guess)
+	if c := r.Count(); c.Matched != 2 || c.Entries != 2 || c.Attempts != 2 {
+		t.Errorf("with a line that came late: %+v", c)
+	}
 }
