@@ -18,16 +18,20 @@ import (
 )
 
 // BenchmarkReplay is a million entries, read already, of few and of many attackers, each a connection of its own: parse, count, decide. The figures
-// are for a whole million.
+// are for a whole million. The memory is what is in use at the end, without the lines.
 func BenchmarkReplay(b *testing.B) {
 	const entries = 1_000_000
-	for _, sources := range []uint32{1_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprint(sources), func(b *testing.B) {
-			lines := attackLines(sources, entries)
+	for _, c := range []struct {
+		sources  uint32
+		maxRetry int
+	}{{1_000, 3}, {100_000, 3}, {1_000_000, 3}, {1_000_000, 1}} {
+		b.Run(fmt.Sprintf("%d/maxretry=%d", c.sources, c.maxRetry), func(b *testing.B) {
+			lines := attackLines(c.sources, entries)
+			before := inUse()
 			b.ResetTimer()
 			cpu := cpuTime(b)
 			for b.Loop() {
-				r, jails := newReplay(b, 1_000_000)
+				r, jails := newReplayOf(b, 1_000_000, c.maxRetry)
 				var e journal.Entry
 				for i := range entries {
 					e.Time = time.UnixMicro(1_700_000_000_000_000 + int64(i)*1000)
@@ -38,11 +42,23 @@ func BenchmarkReplay(b *testing.B) {
 				rep := r.Report()
 				b.ReportMetric(float64(rep.Bans), "bans")
 				b.ReportMetric(float64(rep.Count.Prevented), "prevented")
+				spent := cpuTime(b)
+				b.ReportMetric(float64(inUse()-before)/1e6, "MB")
+				cpu += cpuTime(b) - spent
 				runtime.KeepAlive(r)
 			}
+			runtime.KeepAlive(lines)
 			b.ReportMetric(float64(cpuTime(b)-cpu)/float64(b.N)/entries, "cpu-ns/entry")
 		})
 	}
+}
+
+// inUse is how much memory objects take, in bytes.
+func inUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func cpuTime(tb testing.TB) time.Duration {
@@ -57,12 +73,17 @@ func cpuTime(tb testing.TB) time.Duration {
 // newReplay runs one jail for sshd: three guesses within ten minutes ban for an hour, which doubles.
 func newReplay(tb testing.TB, tracked int) (*replay.Replay, []*replay.Jail) {
 	tb.Helper()
+	return newReplayOf(tb, tracked, 3)
+}
+
+func newReplayOf(tb testing.TB, tracked, maxRetry int) (*replay.Replay, []*replay.Jail) {
+	tb.Helper()
 	f, err := filter.New("sshd", filter.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	j, err := jail.New(jail.Config{
-		Name: "sshd", Detection: jail.Threshold, MaxRetry: 3, FindTime: 10 * time.Minute, BanTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64,
+		Name: "sshd", Detection: jail.Threshold, MaxRetry: maxRetry, FindTime: 10 * time.Minute, BanTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64,
 		MaxTracked: tracked,
 	}, f, nil, nil)
 	if err != nil {
