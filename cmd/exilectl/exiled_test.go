@@ -77,6 +77,7 @@ func setupExiled(env *testscript.Env, bus *dbustest.Bus, program string) error {
 	env.Values[exiledKey{}] = g
 	env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.Address)
 	env.Setenv("EXILE_VARLINK_SOCKET", g.varlink())
+	env.Setenv("RUNTIME_DIRECTORY", filepath.Join(env.WorkDir, "run")) // instead of one that all share
 	env.Setenv("TZ", "UTC")
 	env.Defer(func() {
 		g.end(syscall.SIGKILL)
@@ -117,8 +118,8 @@ func (g *guarded) start() error {
 		g.program, "--config", filepath.Join(g.dir, "exile.yaml"), "--bus", g.bus.Address)
 	g.cmd.ExtraFiles = []*os.File{socket}
 	g.cmd.Stdout, g.cmd.Stderr = g.said, g.said
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := g.cmd.Start(); err != nil {
+	if err := dbustest.Spawn(g.cmd); err != nil {
+		g.cmd = nil
 		return err
 	}
 	if err := g.answers(); err != nil {
@@ -160,7 +161,7 @@ func (g *guarded) listen() (*os.File, error) {
 }
 
 // patience limits how long anything may take.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // up reports whether the daemon has read its journal.
 func (g *guarded) up(ctx context.Context) error {

@@ -104,6 +104,7 @@ func serveBus(env *testscript.Env, bus *dbustest.Bus) error {
 func commonEnv(env *testscript.Env) error {
 	completions, err := filepath.Abs("../../units/completions")
 	env.Setenv("COMPLETIONS", completions)
+	env.Setenv("RUNTIME_DIRECTORY", filepath.Join(env.WorkDir, "run")) // instead of one that all share
 	env.Setenv("TZ", "UTC")
 	return err
 }

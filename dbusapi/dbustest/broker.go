@@ -54,9 +54,9 @@ func (b *Bus) broker(ctx context.Context, file string) error {
 	if err := os.Chmod(b.socket(), 0o777); err != nil { // other users connect too
 		return err
 	}
-	cmd := command(ctx, "unshare", "--mount", "sh", "-ec", inItsRun, "sh", b.dir, file)
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "sh", "-ec", inItsRun, "sh", b.dir, file)
 	cmd.ExtraFiles = []*os.File{passed}
-	if err := cmd.Start(); err != nil {
+	if err := Spawn(cmd); err != nil {
 		return err
 	}
 	b.cmd = cmd

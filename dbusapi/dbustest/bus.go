@@ -4,14 +4,18 @@ package dbustest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // config is a system bus without the parts that need one: who may talk to whom is not what it is for.
@@ -96,12 +100,12 @@ func (b *Bus) Run(ctx context.Context) error {
 }
 
 func (b *Bus) daemon(ctx context.Context, file string) error {
-	b.cmd = command(ctx, "dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
+	b.cmd = exec.CommandContext(ctx, "dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := b.cmd.Start(); err != nil {
+	if err := Spawn(b.cmd); err != nil {
 		b.cmd = nil
 		return err
 	}
@@ -112,10 +116,23 @@ func (b *Bus) daemon(ctx context.Context, file string) error {
 	return nil
 }
 
-func command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no bus behind
-	return cmd
+// Spawn starts a program that dies with this process, however that ends. The kernel kills it when the thread ends that started it, and a
+// thread of Go's ends with any goroutine that is locked to it: so this one is kept for as long as the program runs.
+func Spawn(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+		} // any other error means that somebody has waited for it
+	}()
+	return <-started
 }
 
 // Stop ends the bus and waits for it.
