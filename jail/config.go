@@ -26,6 +26,7 @@ type Config struct {
 	Aggregate  Aggregate
 	// TrustLogins is how long an address may guess more than others after a login with a key; 0: not at all.
 	TrustLogins time.Duration
+	Weigher     Weigher    // weighs failures by where an address is; nil: all weigh the same
 	Strangers   *Strangers // addresses that count alone, whatever the prefixes say; nil: those that standards set aside
 }
 
@@ -89,6 +90,7 @@ func (c *Config) windows(d Detector) (fast, slow Window) {
 func (c *Config) counting(w Window) Config {
 	counter := *c
 	counter.MaxRetry, counter.FindTime = w.MaxRetry, w.FindTime
+	counter.Weigher = nil // who may guess more than others, or as often as they like, is not judged by where they are
 	counter.MaxTracked = min(c.MaxTracked, maxProtected)
 	return counter
 }

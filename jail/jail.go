@@ -368,7 +368,7 @@ func (j *Jail) decision(v *Verdict, a *Attempt, protected string) Decision {
 	}
 	duration := v.Duration
 	if duration == 0 {
-		duration = Capped(v.Ladder, 1, j.cfg.BanTime)
+		duration = Capped(v.Ladder, 1, Weigh(j.cfg.Weigher, a.Addr).Stretch(j.cfg.BanTime))
 	}
 	if why, ok := j.Touches(v.Prefix, a.Time); ok && protected == "" && !v.Prefix.IsSingleIP() {
 		j.Release(v.Prefix)

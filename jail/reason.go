@@ -12,11 +12,12 @@ import (
 
 // Reason is why a prefix is banned, in values: the text is made for those who ask, see String.
 type Reason struct {
-	Kind   ReasonKind
-	Count  int           // guesses, or bans
-	Span   time.Duration // within which they were made
-	Own    fmt.Stringer  // of a detector with reasons of its own; nil: the kind says it all
-	Around string        // why only the address is banned and not the prefix around it; empty: it is not so
+	Kind    ReasonKind
+	Count   int           // guesses, or bans
+	Span    time.Duration // within which they were made
+	Own     fmt.Stringer  // of a detector with reasons of its own; nil: the kind says it all
+	Weighed bool          // more or fewer guesses than usual were enough, by where the address is
+	Around  string        // why only the address is banned and not the prefix around it; empty: it is not so
 }
 
 // ReasonKind is the evidence that decided.
@@ -45,7 +46,11 @@ func (r *Reason) text() string {
 	span := text.Span(r.Span)
 	switch r.Kind {
 	case ByFailures:
-		return "failed logins: " + strconv.Itoa(r.Count) + " within " + span
+		words := "failed logins: " + strconv.Itoa(r.Count) + " within " + span
+		if r.Weighed {
+			words += byPlace
+		}
+		return words
 	case ByBans:
 		return "recidive: " + human.Count(r.Count, "bans") + " within " + span
 	case BySession:
@@ -54,6 +59,9 @@ func (r *Reason) text() string {
 		return ""
 	}
 }
+
+// byPlace says that the country or network of an address decided how many failures are enough.
+const byPlace = ", weighed by country or network"
 
 // amidSessions begins the texts of reasons of the kind BySession.
 const amidSessions = "session: "

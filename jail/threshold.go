@@ -9,7 +9,7 @@ import (
 	"exile/jail/internal/netkey"
 )
 
-// threshold is the detector of the tutorial: MaxRetry attempts of one prefix within FindTime make a ban. Config.MaxTracked
+// threshold is the detector of the tutorial: MaxRetry attempts of one prefix within FindTime make a ban, or as many of their weight. Config.MaxTracked
 // bounds its memory; it forgets the prefixes first whose last attempt is oldest.
 type threshold struct {
 	cfg    Config
@@ -31,11 +31,12 @@ const bytesPerHost = 128
 // newRows has room for MaxTracked prefixes, or for fewer if each has so many marks that all took more memory than
 // MaxTracked prefixes of five marks.
 func newRows(cfg *Config) *bounded.Rows[netkey.Key, mark] {
-	limit, size := cfg.MaxTracked, 48+16*cfg.MaxRetry
+	width := cfg.most()
+	limit, size := cfg.MaxTracked, 48+16*width
 	if size > bytesPerHost {
 		limit = max(1, limit/size*bytesPerHost)
 	}
-	return bounded.NewRows[netkey.Key, mark](limit, cfg.MaxRetry, netkey.Hash())
+	return bounded.NewRows[netkey.Key, mark](limit, width, netkey.Hash())
 }
 
 // Observe implements Detector.
@@ -53,12 +54,12 @@ func (t *threshold) Observe(a Attempt, out []Verdict) []Verdict {
 	id := t.hosts.Touch(netkey.Of(prefix))
 	n, marks := t.hosts.At(id)
 	*n = t.slide(marks[:*n], at)
-	origin := t.traces.pack(a.Position, a.Rule)
+	origin, enough := t.traces.pack(a.Position, a.Rule), Weigh(t.cfg.Weigher, a.Addr).enough(t.cfg.MaxRetry)
 	for range a.Guesses {
 		marks[*n] = mark{at: at, origin: origin}
 		*n++
-		if int(*n) == t.cfg.MaxRetry {
-			out = append(out, t.verdict(prefix, marks))
+		if int(*n) >= enough {
+			out = append(out, t.verdict(prefix, marks[:*n]))
 			t.hosts.Remove(id)
 			return out
 		}
@@ -101,7 +102,7 @@ func (t *threshold) verdict(prefix netip.Prefix, marks []mark) Verdict {
 	}
 	return Verdict{
 		Prefix: prefix, Failures: len(marks), Evidence: t.shown,
-		Reason: Reason{Kind: ByFailures, Count: len(marks), Span: t.cfg.FindTime},
+		Reason: Reason{Kind: ByFailures, Count: len(marks), Span: t.cfg.FindTime, Weighed: len(marks) != t.cfg.MaxRetry},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ func check(ctx context.Context, o options, doubts io.Writer) error {
 		p.checkUnits(ctx, plan, j)
 	}
 	p.checkLists(ctx, cfg, plan)
+	p.checkPlaces(cfg, plan)
 	for i := range cfg.Jails {
 		p.checkPaths(&cfg.Jails[i])
 	}
@@ -92,6 +94,14 @@ func (p *planner) checkLists(ctx context.Context, cfg *config.Config, plan *daem
 	}
 }
 
+// checkPlaces warns of databases that cannot be used, or that the service does not see.
+func (p *planner) checkPlaces(cfg *config.Config, plan *daemon.Plan) {
+	p.checkSeen("", cfg.GeoIP)
+	if wrong := plan.Places(); wrong != nil {
+		p.log.Warn("A database of countries or networks cannot be used", "place", cfg.Origin("", "geoip"), "error", strings.ReplaceAll(wrong.Error(), "\n", "; "))
+	}
+}
+
 // checkPaths warns of files that the service does not see although they exist.
 func (p *planner) checkPaths(c *config.Jail) {
 	if !c.Enabled {
@@ -104,10 +114,15 @@ func (p *planner) checkPaths(c *config.Jail) {
 	if len(c.IgnoreCommand) > 0 {
 		paths = append(paths, c.IgnoreCommand[0])
 	}
+	p.checkSeen(c.Name, paths)
+}
+
+// checkSeen warns of those of the paths that the service does not see.
+func (p *planner) checkSeen(jail string, paths []string) {
 	for _, path := range paths {
 		for _, dir := range []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"} {
 			if strings.HasPrefix(path, dir) {
-				p.log.Warn("exiled.service does not see this folder (ProtectHome=, PrivateTmp=)", "jail", c.Name, "path", path)
+				p.log.Warn("exiled.service does not see this folder (ProtectHome=, PrivateTmp=)", "jail", cmp.Or(jail, "all"), "path", path)
 			}
 		}
 	}

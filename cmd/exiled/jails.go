@@ -34,8 +34,9 @@ type builder struct {
 	accounts  *acquaintance
 	admins    *administration
 	strangers *jail.Strangers // shared by all jails and detectors
-	noJournal bool            // a text log is read because the journal cannot be read
-	choices   choices         // what the jails read where there was a choice
+	places    places
+	noJournal bool    // a text log is read because the journal cannot be read
+	choices   choices // what the jails read where there was a choice
 }
 
 // build builds a jail from its section.
@@ -45,7 +46,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		return nil, err
 	}
 	cfg := c.Config
-	cfg.Strangers = b.strangers
+	cfg.Strangers, cfg.Weigher = b.strangers, b.places.Weigher(c)
 	detector := b.detector(c)
 	list := b.allow(c)
 	j, err := jail.New(cfg, f, list, detector)
@@ -58,7 +59,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 	window := j.Window()
 	d := &daemon.Jail{
 		Jail: banning.Jail{
-			Jail: j, Name: c.Name, Length: setup.Length(c, b.machine), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
+			Jail: j, Name: c.Name, Length: setup.Length(c, b.machine, cfg.Weigher), Overall: c.Escalation.OverallJails, Remember: b.cfg.PurgeAge,
 			Aggregator: jail.NewAggregator(c.Aggregate, b.strangers, func(p netip.Prefix) bool {
 				_, ok := j.Touches(p, time.Now())
 				return ok
@@ -146,7 +147,7 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 		return nil
 	}
 	cfg := c.Adaptive
-	cfg.Strangers = b.strangers
+	cfg.Strangers, cfg.Weigher = b.strangers, b.places.Weigher(c)
 	d := adaptive.New(cfg)
 	if err := b.accounts.add(acquainted{d, c.SSHD()}); err != nil {
 		b.accountsRead(accounts.List{}, err)
@@ -208,6 +209,7 @@ func (b *builder) serve(ctx context.Context, do func(change func()) error) error
 	var group errgroup.Group
 	group.Go(func() error { b.accounts.follow(ctx, do, b.accountsRead); return nil })
 	group.Go(func() error { b.followStrangers(ctx, do); return nil })
+	group.Go(func() error { b.places.follow(ctx, do); return nil })
 	group.Go(func() error { b.admins.follow(ctx, do, b.adminsUnknown); return nil })
 	group.Go(func() error { b.look(ctx); return nil })
 	if b.keeps {

@@ -69,9 +69,11 @@ func (p *planner) planFor(ctx context.Context, cfg *config.Config, keep bool) (*
 	b := &builder{
 		planner: p, cfg: cfg, keeps: keep, commands: allow.NewCommands(),
 		accounts: newAcquaintance(accountsFile, passwdFile), admins: newAdministration(groupFile, passwdFile),
+		places: newPlaces(cfg),
 	}
+	b.places.use(b.places.read(time.Now())) // before anything is counted
 	b.meetStrangers(ctx)
-	plan := &daemon.Plan{File: p.sources("").Main(), PurgeAge: cfg.PurgeAge, MaxBans: cfg.MaxBans, Serve: b.serve, Sessions: p.sessions}
+	plan := &daemon.Plan{File: p.sources("").Main(), PurgeAge: cfg.PurgeAge, MaxBans: cfg.MaxBans, Serve: b.serve, Sessions: p.sessions, Places: b.places.Trouble}
 	if p.options.bus != "none" {
 		plan.Service, plan.Services = p.service, p.services
 	}

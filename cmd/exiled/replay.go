@@ -108,6 +108,7 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 		run.lookBack = max(run.lookBack, setup.LookBack(cfg, r.Jail))
 	}
 	host, troubles := thisHost()
+	host.Places = run.places
 	run.report.Troubles = append(run.report.Troubles, troubles...)
 	if asked.Lines {
 		cfg.Recidive.Enabled = false // as on the other side: the rule counts bans, and no lines of these jails

@@ -15,6 +15,7 @@ import (
 
 	"exile/internal/accounts"
 	"exile/internal/config"
+	"exile/internal/geoip"
 	"exile/internal/human"
 	"exile/internal/names"
 	"exile/internal/replay"
@@ -67,6 +68,19 @@ func thisHost() (host setup.Host, troubles []string) {
 		}
 	}
 	return host, troubles
+}
+
+// places reads databases of countries and networks.
+func (r *rehearsal) places(paths []string) *geoip.Table {
+	t := geoip.Load(paths, time.Now())
+	if wrong := t.Wrong(); wrong != nil {
+		for line := range strings.SplitSeq(wrong.Error(), "\n") {
+			if !slices.Contains(r.report.Troubles, line) {
+				r.report.Troubles = append(r.report.Troubles, line)
+			}
+		}
+	}
+	return t
 }
 
 // lookUpTime is how long a host name of ignoreip is asked for.

@@ -29,6 +29,7 @@ type Config struct {
 	LookBack        time.Duration // how far the journal is read again when there is no state
 	PurgeAge        time.Duration // after this long an offence is forgotten
 	MaxBans         int           // the maximum number of bans
+	GeoIP           []string      // databases of countries and networks; empty: it is unknown where addresses are
 	NAT64           NAT64
 	Recidive        jail.Recidive
 	Jails           []Jail // by name, including disabled ones
@@ -67,6 +68,7 @@ type Jail struct {
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
 	IgnoreCache   time.Duration // how long its answer is kept; 0: it is run each time
+	Places        Places        // what countries and networks mean
 	Admins        []string      // accounts and, after an @, groups, beside whose open sessions nobody is banned
 
 	aggregate string // which fields of Aggregate count
@@ -156,6 +158,7 @@ func (t *tree) config() (*Config, problems) {
 func (t *tree) runnable(c *Config, j Jail) (ps problems) {
 	ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j), t.acceptable(j)))
 	ps.add(t.closable(c, j))
+	ps.add(t.placed(c, j))
 	return ps
 }
 
@@ -349,6 +352,9 @@ const maxPoints = 500
 func (v value) explain(key string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if p, ok := errors.AsType[*Problem](err); ok { // inside of the value
+		return problem(p.File, p.Line, "%s: %s", key, p.Text)
 	}
 	if text := flattened(key, v); text != "" {
 		return problem(v.file, v.line, "%s: %s", key, text)

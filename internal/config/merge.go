@@ -55,7 +55,7 @@ func (t *tree) merge(file string, layer int, root node) problems {
 			ps = append(ps, t.mergeDefaults(v)...)
 		case p.key == "jails":
 			ps = append(ps, t.mergeJails(v)...)
-		case p.value.kind == mapping && nearest(p.key, topWords()) == "", p.value.kind != mapping && t.jails[p.key] != nil:
+		case p.value.kind == mapping && nearest(p.key, topWords()) == "" && flattened(p.key, v) == "", p.value.kind != mapping && t.jails[p.key] != nil:
 			ps = append(ps, t.mergeJail(p.key, v)...)
 		default:
 			ps.add(t.setDefault(p.key, v, slices.AppendSeq(topWords(), maps.Keys(t.jails))))

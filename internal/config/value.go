@@ -260,6 +260,23 @@ func parsePaths(v value) ([]string, error) {
 	})
 }
 
+// maxDatabases is how many databases may be named.
+const maxDatabases = 8
+
+// parseDatabases reads the paths of files.
+func parseDatabases(v value) ([]string, error) {
+	paths, err := parseEach(v, func(s string) error {
+		if !isPath(s) {
+			return fmt.Errorf("%q is not a path that begins with /", s)
+		}
+		return nil
+	})
+	if err == nil && len(paths) > maxDatabases {
+		err = fmt.Errorf("more than %d databases", maxDatabases)
+	}
+	return paths, err
+}
+
 func isPath(s string) bool { return filepath.IsAbs(s) && !strings.ContainsRune(s, 0) }
 
 // parseUnits accepts names and patterns of units ("ssh@*.service"); a name without a suffix is a service.

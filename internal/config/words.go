@@ -33,13 +33,14 @@ func globalWords() []word[Config] {
 		into("lookback", timeFrom(0), func(c *Config) *time.Duration { return &c.LookBack }),
 		into("dbpurgeage", timeFrom(time.Hour), func(c *Config) *time.Duration { return &c.PurgeAge }),
 		into("max_bans", wholeIn(1000, 16_000_000), func(c *Config) *int { return &c.MaxBans }),
+		into("geoip", parseDatabases, func(c *Config) *[]string { return &c.GeoIP }),
 		into("nat64_prefixes", parseNAT64, func(c *Config) *NAT64 { return &c.NAT64 }),
 	}
 }
 
 // jailWords are the keys of a jail, of defaults or, in a file as flat as that of a tutorial, at the top.
 func jailWords() []word[Jail] {
-	return []word[Jail]{
+	return append([]word[Jail]{
 		{"enabled", parseEnabled},
 		into("simulate", parseBool, func(j *Jail) *bool { return &j.Simulate }),
 		into("filter", parseNames, func(j *Jail) *[]string { return &j.Filters }),
@@ -94,7 +95,7 @@ func jailWords() []word[Jail] {
 		into("adaptive.siege_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.SiegeHosts }),
 		into("adaptive.siege_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SiegeTime }),
 		into("adaptive.stranger_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.StrangerRetry }),
-	}
+	}, placeWords()...)
 }
 
 func names[T any](words []word[T]) []string {

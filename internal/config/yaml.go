@@ -163,9 +163,15 @@ func (n node) yaml() *yaml.Node {
 			y.Content = append(y.Content, item.yaml())
 		}
 		return y
+	case mapping:
+		y := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for _, p := range n.pairs {
+			y.Content = append(y.Content, node{kind: scalar, text: p.key}.yaml(), p.value.yaml())
+		}
+		return y
 	case null:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
-	case scalar, mapping: // a mapping is never a value
+	case scalar:
 	}
 	y := &yaml.Node{}
 	y.SetString(n.text)

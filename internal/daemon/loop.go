@@ -197,6 +197,7 @@ func (d *Daemon) tick() {
 		}
 	}
 	d.checkAllowlists()
+	d.checkPlaces()
 	d.checkDrift()
 	d.checkClock(now)
 	d.health.expire(now)

@@ -49,6 +49,8 @@ type Plan struct {
 	Better func(ctx context.Context) (*Plan, error)
 	// Services lists the services of the kind that jails watch, watched or not; nil: they cannot be listed.
 	Services func(ctx context.Context) ([]control.Program, error)
+	// Places says what does not work of the databases of countries and networks, one line each; nil: everything works. The function may be nil.
+	Places func() error
 	// Serve does the background work of the plan (resolve names, follow accounts) until ctx ends; nil: there is none. Changes of a jail
 	// go through do, which runs them in the loop and returns an error when the loop is ending.
 	Serve func(ctx context.Context, do func(change func()) error) error

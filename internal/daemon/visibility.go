@@ -133,6 +133,21 @@ func (d *Daemon) checkAllowlists() {
 	}
 }
 
+// reasonPlaces is that a database of countries and networks cannot be used, or is too old.
+const reasonPlaces = "geoip"
+
+// checkPlaces degrades the daemon while it does not know where addresses are, or no longer.
+func (d *Daemon) checkPlaces() {
+	if d.plan.Places == nil {
+		return
+	}
+	wrong, why := d.plan.Places(), ""
+	if wrong != nil {
+		why = strings.ReplaceAll(wrong.Error(), "\n", "; ")
+	}
+	d.health.concern(wrong != nil, reasonPlaces, why+". Until then addresses of which no database knows weigh like others.")
+}
+
 // blind reports whether the service has worked for a while and none of its lines was read.
 func (j *Jail) blind(s control.Service, now time.Time) bool {
 	var lines uint64

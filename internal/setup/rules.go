@@ -11,6 +11,7 @@ import (
 	"exile/internal/allow"
 	"exile/internal/banning"
 	"exile/internal/config"
+	"exile/internal/geoip"
 	"exile/internal/replay"
 	"exile/jail"
 	"exile/jail/adaptive"
@@ -23,6 +24,7 @@ type Host struct {
 	Own      []netip.Addr                             // its addresses
 	Accounts accounts.List                            // empty: no detector knows which names exist
 	Admins   func(list []string) ([]string, error)    // the accounts that names and groups stand for
+	Places   func(databases []string) *geoip.Table    // reads databases of countries and networks
 	Resolve  func(name string) (current []netip.Addr) // asks for a host name of ignoreip
 }
 
@@ -46,8 +48,12 @@ func linesOf(c *config.Jail, f jail.Filter) *replay.Lines {
 func Rules(cfg *config.Config, wanted []Reader, host Host) (rules replay.Rules, err error) {
 	strangers := new(jail.Strangers)
 	strangers.SetNAT64(cfg.NAT64.Prefixes)
+	atlas := new(Atlas)
+	if Matters(cfg) {
+		atlas.Use(host.Places(cfg.GeoIP))
+	}
 	for _, r := range wanted {
-		j, problem := past(cfg, r, host, strangers)
+		j, problem := past(cfg, r, host, around{strangers, atlas.Weigher(r.Jail)})
 		if problem != nil {
 			err = errors.Join(err, problem)
 			continue
@@ -60,16 +66,22 @@ func Rules(cfg *config.Config, wanted []Reader, host Host) (rules replay.Rules, 
 	return rules, err
 }
 
+// around is what a jail knows of where addresses are.
+type around struct {
+	strangers *jail.Strangers
+	weigher   jail.Weigher
+}
+
 // past returns a jail for a replay.
-func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (*replay.Jail, error) {
+func past(cfg *config.Config, of Reader, host Host, at around) (*replay.Jail, error) {
 	c := of.Jail
 	f, accepts, err := Filter(cfg, c, of.Reads)
 	if err != nil {
 		return nil, err
 	}
 	settings := c.Config
-	settings.Strangers = strangers
-	list, decides := friends(c, host), detector(c, host, strangers)
+	settings.Strangers, settings.Weigher = at.strangers, at.weigher
+	list, decides := friends(c, host), detector(c, host, at)
 	if of.Lines {
 		decides = replay.Silent{}
 	}
@@ -85,7 +97,7 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 	j.SpareSessions(cfg.Backend != "route")
 	r := &replay.Jail{
 		Jail: banning.Jail{
-			Jail: j, Name: c.Name, Length: Length(c, host.Machine), Overall: c.Escalation.OverallJails, Remember: cfg.PurgeAge,
+			Jail: j, Name: c.Name, Length: Length(c, host.Machine, at.weigher), Overall: c.Escalation.OverallJails, Remember: cfg.PurgeAge,
 		},
 		Accepts: accepts, Ports: c.Ports, Simulate: c.Simulate,
 	}
@@ -97,7 +109,7 @@ func past(cfg *config.Config, of Reader, host Host, strangers *jail.Strangers) (
 		r.Lines, r.Friends = linesOf(c, own), list
 		return r, nil
 	}
-	r.Aggregator = jail.NewAggregator(c.Aggregate, strangers, func(p netip.Prefix) bool {
+	r.Aggregator = jail.NewAggregator(c.Aggregate, at.strangers, func(p netip.Prefix) bool {
 		_, ok := j.Touches(p, r.Now())
 		return ok
 	})
@@ -116,12 +128,12 @@ func friends(c *config.Jail, host Host) *allow.List {
 }
 
 // detector returns the detector, or nil if the jail makes its own.
-func detector(c *config.Jail, host Host, strangers *jail.Strangers) jail.Detector {
+func detector(c *config.Jail, host Host, at around) jail.Detector {
 	if c.Detection != jail.Adaptive {
 		return nil
 	}
 	settings := c.Adaptive
-	settings.Strangers = strangers
+	settings.Strangers, settings.Weigher = at.strangers, at.weigher
 	d := adaptive.New(settings)
 	locked := host.Accounts.Locked
 	if !c.SSHD() { // other services may have their own passwords for the same names

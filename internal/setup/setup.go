@@ -55,9 +55,10 @@ func LookBack(cfg *config.Config, c *config.Jail) time.Duration {
 
 // Length returns how long the bans of a jail last. The random part is the same for the same ban, so that a log that is read twice leads to the
 // same end. It cannot be guessed without the confidential ID of the machine.
-func Length(c *config.Jail, machine string) func(int, netip.Prefix) time.Duration {
+func Length(c *config.Jail, machine string, w jail.Weigher) func(int, netip.Prefix) time.Duration {
 	return func(offence int, p netip.Prefix) time.Duration {
-		return c.Escalation.BanTime(c.BanTime, offence, jail.Chance([]byte(machine), p, offence))
+		first := jail.Weigh(w, p.Addr()).Stretch(c.BanTime)
+		return c.Escalation.BanTime(first, offence, jail.Chance([]byte(machine), p, offence))
 	}
 }
 

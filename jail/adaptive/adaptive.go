@@ -71,7 +71,7 @@ func (d *Detector) Observe(a jail.Attempt, out []jail.Verdict) []jail.Verdict {
 		return out
 	}
 	p := d.place(a.Addr)
-	e := evidence{host: d.hosts.Slot(p.host)}
+	e := evidence{host: d.hosts.Slot(p.host), Weight: jail.Plain}
 	if d.banned(&p, e.host, at) {
 		return out
 	}
@@ -130,6 +130,7 @@ func (d *Detector) banned(p *place, host bounded.Slot, at stamp) bool {
 // evidence is what one attempt weighs, and why.
 type evidence struct {
 	company
+	jail.Weight
 	host     bounded.Slot // in Detector.hosts
 	region   bounded.Slot // in Detector.troubled
 	points   points
@@ -146,6 +147,7 @@ type evidence struct {
 func (d *Detector) weigh(e *evidence, a *jail.Attempt, p *place, name repute, at stamp) {
 	weight := float64(min(max(a.Guesses, 1), jail.MaxGuesses))
 	e.company, e.region = d.known.company(p, at, d.cfg.KnownTime), d.troubled.Slot(p.region)
+	e.Weight = jail.Weigh(d.cfg.Weigher, a.Addr)
 	e.beside = !name.used && e.strange() && d.besideBanned(e.region, at)
 	switch {
 	case a.Passwordless && name.exists:
@@ -161,6 +163,10 @@ func (d *Detector) weigh(e *evidence, a *jail.Attempt, p *place, name repute, at
 	}
 	if a.Guesses == 0 {
 		weight-- // the guess was counted by an earlier attempt
+	}
+	weight *= e.Points
+	if e.First && a.Guesses > 0 {
+		weight = max(weight, d.cfg.MaxRetry)
 	}
 	if e.neighbour {
 		weight *= d.cfg.KnownGood
@@ -207,7 +213,7 @@ func (d *Detector) banHost(a *jail.Attempt, p *place, at stamp, e *evidence, out
 	ladder := d.ladder(e)
 	o := d.hosts.next(p.host, e.host, at, d.cfg.Remember)
 	n := int(o.count)
-	t := d.step(ladder, n)
+	t := min(e.Stretch(d.step(ladder, n)), d.cfg.MaxBan)
 	o.until = stampOf(a.Time.Add(t))
 	out = append(out, jail.Verdict{
 		Prefix: d.host(a.Addr), Duration: t, Failures: e.attempts, Offence: n,

@@ -42,6 +42,9 @@ type Config struct {
 	MaxAddrs int           // addresses counted, and as many offenders remembered; likewise
 	MaxKnown int           // networks and names with logins, and networks with offenders, remembered; likewise
 
+	// Weigher weighs failures, and the bans of addresses, by where an address is; nil: all weigh the same.
+	Weigher jail.Weigher
+
 	// Strangers are addresses that count alone, apart from their neighbours; nil: those that standards set aside.
 	Strangers *jail.Strangers
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"exile/jail"
 	"exile/jail/internal/netkey"
 	"exile/jail/internal/text"
 )
@@ -25,6 +26,13 @@ func (d *Detector) Explain(addr netip.Addr, at time.Time) []string {
 	lines := append(d.explainPoints(&p, c, now), d.explainOffences(&p, c, now)...)
 	lines = append(lines, d.explainNames(p.id, now)...)
 	lines = append(lines, d.explainSieges(p.region, now)...)
+	if w := jail.Weigh(d.cfg.Weigher, addr); w != jail.Plain {
+		line := fmt.Sprintf("place: by its country or network its points count %v times, and its bans last %v times as long", w.Points, w.BanTime)
+		if w.First {
+			line += "; the first failure bans it"
+		}
+		lines = append(lines, line)
+	}
 	if c.neighbour {
 		lines = append(lines, fmt.Sprintf("known: it or a neighbour logged in within %s; its points count %v times", text.Span(d.cfg.KnownTime), d.cfg.KnownGood))
 	}

@@ -20,8 +20,10 @@ type reason struct {
 	count   uint8         // byName: networks that failed on it; byPrefix: banned in it
 	siege   uint8         // networks that failed on the name, if that raised the points; else 0
 	kind    reasonKind
-	known   bool // the points were weighed as those of a known neighbour
-	beside  bool // fewer points were enough, since the network had a ban
+	known   bool   // the points were weighed as those of a known neighbour
+	beside  bool   // fewer points were enough, since the network had a ban
+	first   bool   // the first failure was enough, by where the address is
+	factor  points // of the points of each failure, by where the address is
 }
 
 // reasonKind is the evidence that decided.
@@ -52,7 +54,7 @@ func (s *reasons) keep(r reason) *reason {
 func (e *evidence) reason(user string, offence, step int) reason {
 	r := reason{
 		points: e.total, limit: e.limit, span: e.span, known: e.neighbour, siege: uint8(e.siege), beside: e.beside,
-		offence: uint16(offence), step: uint8(min(step, math.MaxUint8)), name: user,
+		first: e.First, factor: hundredths(e.Points), offence: uint16(offence), step: uint8(min(step, math.MaxUint8)), name: user,
 	}
 	if e.name > 0 {
 		r.kind, r.count = byName, uint8(e.name)
@@ -93,6 +95,12 @@ func (r *reason) appendPoints(b []byte) []byte {
 		} else {
 			b = append(b, " of an account that nobody uses"...)
 		}
+	}
+	switch {
+	case r.first:
+		b = append(b, ", enough at the first failure by country or network"...)
+	case r.factor != 0 && r.factor != 100:
+		b = append(r.factor.append(append(b, ", weighed "...)), " times by country or network"...)
 	}
 	if r.beside {
 		b = append(b, ", in a network where somebody was banned"...)
