@@ -26,7 +26,12 @@ func newListBansCommand(o *options) *cobra.Command {
 				if err != nil {
 					return failure(err, "list bans")
 				}
-				return printBans(c, bans)
+				var at *places
+				if o.full {
+					at = o.openPlaces()
+					defer at.close()
+				}
+				return printBans(c, bans, at)
 			})
 		},
 	}
@@ -91,22 +96,25 @@ func jailOf(b control.Ban) string {
 	return b.Jail
 }
 
-func printBans(c *console, bans []control.Ban) error {
+// printBans prints bans and, if databases are given, where these addresses are.
+func printBans(c *console, bans []control.Ban, at *places) error {
 	if c.wantJSON() {
-		return printArray(c, len(bans), func(i int) any { return control.Document(&bans[i]) })
+		return printArray(c, len(bans), func(i int) any { return at.document(control.Document(&bans[i]), bans[i].Prefix) })
 	}
 	t := table{
-		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"SINCE", false}, {"LEFT", false}, {"FAILURES", true}, {"BANS", true}, {"ORIGIN", false}, {"REASON", false}},
+		columns: []column{{"ADDRESS", false}, {"JAIL", false}, {"SINCE", false}, {"LEFT", false}, {"FAILURES", true}, {"BANS", true}, {"ORIGIN", false}},
 		rows:    len(bans),
 		noun:    "bans",
 		row: func(i int) []cell {
 			b := bans[i]
-			return []cell{
+			row := []cell{
 				text(control.FormatPrefix(b.Prefix)), text(jailOf(b)), orDash(stamp(b.Since)), text(left(b.Until, c.now)),
-				text(strconv.Itoa(b.Failures)), text(strconv.Itoa(b.Offence)), orDash(string(b.Origin)), orDash(b.Reason),
+				text(strconv.Itoa(b.Failures)), text(strconv.Itoa(b.Offence)), orDash(string(b.Origin)),
 			}
+			return append(append(row, at.cells(b.Prefix)...), orDash(b.Reason))
 		},
 	}
+	t.columns = append(append(t.columns, at.columns()...), column{"REASON", false})
 	t.print(c)
 	return nil
 }
