@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"exile/internal/actions"
+	"exile/internal/config"
 	"exile/internal/human"
+	"exile/jail"
 )
 
 func newActionsCommand(o *options) *cobra.Command {
@@ -37,6 +39,9 @@ func newActionsCommand(o *options) *cobra.Command {
 // showActions prints what exiled-actions has written. The exit status is that of a degraded daemon if an action fails.
 func showActions(c *console, dir string) error {
 	s, err := actions.ReadStatus(dir)
+	if dir == actions.StateDir {
+		s.Problems = append(s.Problems, strayJails(nil)...)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no status in %s: write actions into /etc/exile/actions.d, then systemctl start exiled-actions.service", dir)
 	}
@@ -57,6 +62,40 @@ func showActions(c *console, dir string) error {
 		err = &exitError{status: exitDegraded}
 	}
 	return err
+}
+
+// strayJails returns what strays finds in the actions of this host, or in those of files. Of what has mistakes exiled-actions says which.
+func strayJails(files []string) []string {
+	cfg, err := loadConfig(nil)
+	if err != nil {
+		return nil // check-config says what is wrong with it
+	}
+	if len(files) == 0 {
+		all, _, _ := actions.Load("")
+		return strays(cfg, all)
+	}
+	var all []*actions.Action
+	for _, name := range files {
+		data, _ := os.ReadFile(name) // an empty file is no action
+		if a, err := actions.Parse(name, data); err == nil {
+			all = append(all, a)
+		}
+	}
+	return strays(cfg, all)
+}
+
+// strays returns, a line for each, the jails that actions name and a configuration does not have.
+func strays(cfg *config.Config, all []*actions.Action) (lines []string) {
+	known := []string{jail.ByHand, config.Recidive}
+	for i := range cfg.Jails {
+		known = append(known, cfg.Jails[i].Name)
+	}
+	for _, a := range all {
+		for _, wrong := range a.Strays(known) {
+			lines = append(lines, wrong.Error())
+		}
+	}
+	return lines
 }
 
 func printActions(c *console, s *actions.Status) {
@@ -145,6 +184,9 @@ func (o *options) checkActions(ctx context.Context, c *console, args []string) e
 	said, err := runCheck(ctx, append([]string{program, "check"}, args...), asUser("exile-actions", nil))
 	for line := range strings.Lines(said) {
 		o.note(c, "%s", strings.TrimSuffix(line, "\n"))
+	}
+	for _, line := range strayJails(args) {
+		o.note(c, "Warning: %s", line)
 	}
 	return err
 }

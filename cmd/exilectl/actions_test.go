@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"exile/internal/actions"
+	"exile/internal/config"
 )
 
 // TestActionsWarning: what the status of the daemon says of actions.
@@ -30,5 +33,28 @@ func TestActionsWarning(t *testing.T) {
 		if got := actionsWarning(test.running, &test.status); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// TestStrays: jails that an action names and that do not exist are found, with the line.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse("exile.yaml", []byte("jails: {vsftpd: {enabled: no}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*actions.Action
+	for file, text := range map[string]string{
+		"a.yaml": "program: /bin/a\n", "b.yaml": "jails: [sshd, vsftpd, recidive, manual]\nprogram: /bin/b\n",
+		"c.yaml": "program: /bin/c\njails:\n  - sshd\n  - sshhd\n",
+	} {
+		a, err := actions.Parse(file, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	if diff := cmp.Diff([]string{`c.yaml:3: jails: there is no jail "sshhd"`}, strays(cfg, all)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

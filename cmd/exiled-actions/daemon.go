@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -22,22 +23,12 @@ import (
 // watch follows exile's events until ctx ends.
 func watch(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	all, broken, err := actions.Load("")
+	watched := engine.Watched{Version: func() string { return actions.Version("") }, Load: func() (engine.Files, error) { return load(log) }}
+	files, err := watched.Load()
 	if err != nil {
 		return err
 	}
-	cfg := engine.Config{Actions: all, Dir: actions.StateDir, Log: log, Ask: actions.Asker{Dir: actions.Sockets}.Ask, Bans: bans}
-	var names, queues []string
-	for _, a := range all {
-		if names = append(names, a.Name); !a.Kind.Mirrors() {
-			queues = append(queues, a.Name)
-		}
-	}
-	for _, b := range broken {
-		names, queues, cfg.Broken = append(names, b.Name), append(queues, b.Name), append(cfg.Broken, b.Name)
-		cfg.Problems = append(cfg.Problems, actions.Clean(b.Err.Error()))
-		log.Error("Not used: the file has a mistake", "action", b.Name, "error", b.Err)
-	}
+	cfg := engine.Config{Dir: actions.StateDir, Log: log, Ask: actions.Asker{Dir: actions.Sockets}.Ask, Bans: bans}
 	if cfg.Host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("ask for the host name: %w", err)
 	}
@@ -52,22 +43,49 @@ func watch(ctx context.Context) error {
 		log.Warn("The queues begin anew", "error", err)
 	}
 	defer queue.Close()
-	dropped, err := queue.Keep(queues)
+	dropped, err := queue.Keep(queues(files))
 	if err != nil {
 		return fmt.Errorf("clean up the queues: %w", err)
 	}
-	emptied, err := actions.EmptyLists(actions.StateDir, names)
+	cfg.Queue = queue
+	log.Info("Following exile's events", "actions", len(files.Actions), "broken", len(files.Broken), "dropped", dropped)
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd nobody waits
+	engine.Live(ctx, cfg, files, watched)
+	return nil
+}
+
+// load reads the files of actions, and empties the lists of those that are gone.
+func load(log *slog.Logger) (files engine.Files, err error) {
+	all, broken, err := actions.Load("")
 	if err != nil {
-		return err
+		return files, err
 	}
+	files.Actions = all
+	var names []string
+	for _, a := range all {
+		names = append(names, a.Name)
+	}
+	for _, b := range broken {
+		names, files.Broken = append(names, b.Name), append(files.Broken, b.Name)
+		files.Problems = append(files.Problems, actions.Clean(b.Err.Error()))
+		log.Error("Not used: the file has a mistake", "action", b.Name, "error", b.Err)
+	}
+	emptied, err := actions.EmptyLists(actions.StateDir, names)
 	for _, name := range emptied {
 		log.Warn("The list of an action that is gone is empty now; reload who reads it", "file", name)
 	}
-	cfg.Queue = queue
-	log.Info("Following exile's events", "actions", len(all), "broken", len(broken), "dropped", dropped)
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd nobody waits
-	engine.New(cfg).Run(ctx)
-	return nil
+	return files, err
+}
+
+// queues returns the names of the actions that have a queue.
+func queues(files engine.Files) []string {
+	names := slices.Clone(files.Broken)
+	for _, a := range files.Actions {
+		if !a.Kind.Mirrors() {
+			names = append(names, a.Name)
+		}
+	}
+	return names
 }
 
 // source is the journal of this host.

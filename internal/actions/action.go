@@ -2,6 +2,7 @@
 package actions
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -55,6 +56,8 @@ type Action struct {
 	Attempts  int           // most runs for an event, with longer and longer pauses
 	MaxAge    time.Duration // older events are dropped
 	Once      time.Duration // an address is not told of again within this time; 0: always
+
+	jailsLine int // of the file, where Jails are named
 
 	Command    []string // Program: the arguments, of which the first is a path
 	Mail       MailTo   // Mail, XARF
@@ -143,6 +146,16 @@ type List struct {
 	Format Format
 	Reload string        // the unit to reload when the list has changed; empty: none
 	Every  time.Duration // it is written at most that often
+}
+
+// Strays returns a mistake for each jail that the action names and the configuration does not have, in the form of Parse.
+func (a *Action) Strays(known []string) (wrong []error) {
+	for _, name := range a.Jails {
+		if !slices.Contains(known, name) {
+			wrong = append(wrong, fmt.Errorf("%s:%d: jails: there is no jail %q", a.File, a.jailsLine, name))
+		}
+	}
+	return wrong
 }
 
 // Wants reports whether the action is told of an event.

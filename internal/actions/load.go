@@ -57,6 +57,21 @@ func Load(root string) (all []*Action, broken []Broken, err error) {
 	return all, broken, nil
 }
 
+// Version tells which files of actions the host has: it differs once one was made, removed, replaced or changed.
+func Version(root string) string {
+	paths, err := find(root)
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		var s unix.Stat_t
+		err := unix.Stat(paths[name], &s)
+		fmt.Fprintln(&b, paths[name], s.Ino, s.Size, s.Mtim, s.Ctim, err)
+	}
+	return b.String()
+}
+
 // LoadOne reads the action of that name.
 func LoadOne(root, name string) (*Action, error) {
 	paths, err := find(root)

@@ -109,6 +109,7 @@ func (a *Action) readOn(n *yaml.Node) error {
 }
 
 func (a *Action) readJails(n *yaml.Node) error {
+	a.jailsLine = n.Line
 	err := texts(&a.Jails, isJail)(n)
 	if err == nil && len(a.Jails) == 0 {
 		return at(n, "an empty list: without this line all jails count; set enabled: no to turn the action off")

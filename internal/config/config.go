@@ -80,7 +80,9 @@ var builtin []byte
 // builtinName is the origin of values that no file sets.
 const builtinName = "built-in"
 
-// recidive is a section that is a rule and not a jail.
+// Recidive is the section that is a rule and not a jail, and the jail of its bans.
+const Recidive = recidive
+
 const recidive = "recidive"
 
 // file is one file of the configuration.

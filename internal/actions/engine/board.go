@@ -28,7 +28,13 @@ func newBoard(cfg Config) *board {
 	b.status.Problems = append([]string{}, cfg.Problems...)
 	b.status.Actions = []actions.ActionStatus{}
 	for _, a := range cfg.Actions {
-		b.status.Actions = append(b.status.Actions, actions.ActionStatus{Name: a.Name, Kind: a.Kind})
+		s := actions.ActionStatus{Name: a.Name, Kind: a.Kind}
+		for _, f := range cfg.former {
+			if f.Name == s.Name && f.Kind == s.Kind {
+				s = f
+			}
+		}
+		b.status.Actions = append(b.status.Actions, s)
 	}
 	return b
 }

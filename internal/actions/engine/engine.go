@@ -30,6 +30,9 @@ type Config struct {
 
 	Bans func(context.Context, func(control.Ban) error) error // calls the function for those that are in force, until it fails
 	Ask  func(context.Context, *actions.Action, actions.Request) (more bool, err error)
+
+	began  time.Time              // what was before is not told; zero: now
+	former []actions.ActionStatus // of an engine before this one, by name
 }
 
 // Select selects exile's messages about bans. Nobody can forge the fields with an underscore; users are those that exiled may run as.
@@ -89,7 +92,10 @@ const again = 10 * time.Second
 
 // follow reads the journal from where it was read to.
 func (e *Engine) follow(ctx context.Context) {
-	start := time.Now() // what was before is not told
+	start := e.began
+	if start.IsZero() {
+		start = time.Now()
+	}
 	for ctx.Err() == nil {
 		from := journal.Start{Resume: e.Queue.Position()}
 		if from.Resume.IsZero() {
