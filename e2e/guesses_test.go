@@ -140,6 +140,43 @@ func guessSQL(ctx context.Context, a *host.Attacker) error {
 	return nil
 }
 
+// guessMariaDB says a password to MariaDB: https://mariadb.com/kb/en/connection/
+func guessMariaDB(ctx context.Context, a *host.Attacker) error {
+	conn, err := dial(ctx, a, 3306)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	hello, err := mariaPacket(conn)
+	if err != nil || len(hello) == 0 || hello[0] != 10 {
+		return errors.Join(fmt.Errorf("the server says %q", hello), err)
+	}
+	// The protocol of 4.1 with a hash of the password, by the usual plugin; packets of 16 MB; UTF-8.
+	answer := binary.LittleEndian.AppendUint32(nil, 0x00088201)
+	answer = binary.LittleEndian.AppendUint32(answer, 1<<24)
+	answer = append(append(answer, 33), make([]byte, 23)...)
+	answer = append(answer, "bob\x00\x14wrong wrong wrong !!mysql_native_password\x00"...)
+	if _, err := conn.Write(append([]byte{byte(len(answer)), 0, 0, 1}, answer...)); err != nil {
+		return err
+	}
+	said, err := mariaPacket(conn)
+	if err != nil || !bytes.HasPrefix(said, []byte("\xff\x15\x04")) { // an error, 1045
+		return errors.Join(fmt.Errorf("the server says %q", said), err)
+	}
+	return nil
+}
+
+// mariaPacket reads a packet of MariaDB: a length in three bytes, and a number.
+func mariaPacket(r io.Reader) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	body := make([]byte, int(head[0])|int(head[1])<<8|int(head[2])<<16)
+	_, err := io.ReadFull(r, body)
+	return body, err
+}
+
 // sized puts a type and the length of a message, which counts itself, before the message.
 func sized(kind, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte(kind), uint32(4+len(body))), body...)

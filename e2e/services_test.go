@@ -84,6 +84,13 @@ var serviced = [][]service{
 			"echo 'host all all all password' >>pg_hba.conf; systemctl restart postgresql",
 	}},
 	{{
+		// Without InnoDB it writes little, and each host has its disk in memory.
+		jail: "mariadb-audit", program: "/usr/sbin/mariadbd", unit: "mariadb", ports: []uint16{3306}, guess: guessMariaDB,
+		prepare: "echo \"CREATE USER bob@'%' IDENTIFIED BY 'right';\" >/etc/mysql/bob.sql; printf '%s\\n' '[mariadb]' bind_address=* skip_name_resolve " +
+			"innodb=OFF default_storage_engine=Aria init_file=/etc/mysql/bob.sql plugin_load_add=server_audit server_audit_logging=ON " +
+			"server_audit_output_type=syslog server_audit_events=CONNECT >/etc/mysql/mariadb.conf.d/99-test.cnf; systemctl start mariadb",
+	}},
+	{{
 		jail: "named", program: "/usr/sbin/named", unit: "named", ports: []uint16{53}, guess: guessDNS,
 		prepare: "systemctl start named",
 	}},

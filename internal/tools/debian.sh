@@ -6,9 +6,9 @@
 set -eu
 suite=$1
 packages='systemd systemd-sysv dbus dbus-broker dbus-user-session polkitd libpam-systemd openssh-server iproute2 nftables ipset iptables firewalld ufw procps kmod cockpit-ws cockpit-bridge systemd-journal-remote'
-servers='nginx apache2 postfix dovecot-imapd proftpd-core postgresql bind9 haproxy'
+servers='nginx apache2 postfix dovecot-imapd proftpd-core postgresql bind9 haproxy mariadb-server'
 # The tests start what they attack.
-off='nginx apache2 apache-htcacheclean postfix dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql named haproxy'
+off='nginx apache2 apache-htcacheclean postfix dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql named haproxy mariadb'
 # A different list of packages gives a different root.
 sum=$(echo "$packages $servers" | cksum)
 root=/var/cache/exile/$suite-${sum%% *}

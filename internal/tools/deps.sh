@@ -45,6 +45,7 @@ attacked='
 /usr/bin/pg_createcluster postgresql
 /usr/sbin/named           bind9
 /usr/sbin/haproxy         haproxy
+/usr/sbin/mariadbd        mariadb-server
 '
 unpacked=/var/cache/exile/vsftpd.deb
 pam_systemd=$(find /usr/lib /lib -name pam_systemd.so -print -quit 2>/dev/null || :)
@@ -70,7 +71,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket vsftpd.service nginx.service
-apache2.service postfix.service dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql.service named.service haproxy.service'
+apache2.service postfix.service dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql.service named.service haproxy.service mariadb.service'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then
