@@ -45,7 +45,7 @@ type Setup struct {
 func Read(files fs.FS, dir string) (*Setup, error) {
 	s := &Setup{
 		sections: map[string]section{}, known: map[string]section{}, places: map[string]Place{}, defaults: section{}, docs: map[string]*document{},
-		files: files, dir: dir, work: allWork,
+		files: rooted{files}, dir: dir, work: allWork,
 	}
 	names, err := s.list()
 	if err == nil && len(names) == 0 {

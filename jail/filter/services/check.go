@@ -50,17 +50,29 @@ func check(match, never string) error {
 	case first:
 		if n := overruns(before, behind); n != nil {
 			return fmt.Errorf("match: %s, before <ADDR>, could go on through the address into a client's text: "+
-				"a character that it cannot have must follow it, as in <WORDS>, <ADDR>", n)
+				"a character that it cannot have must follow it, as in <WORDS>, <ADDR>", brief(n))
 		}
 		return vouched(before, never, "before")
 	case last && swallows(behind) && !greedy(before):
-		return fmt.Errorf("match: %s, before <ADDR>, must be <USER> or .*: what is behind it could begin earlier in a client's text", early)
+		return fmt.Errorf("match: %s, before <ADDR>, must be <USER> or .*: what is behind it could begin earlier in a client's text", brief(early))
 	case last:
 		return vouched(behind, never, "behind")
 	case late == nil:
-		return fmt.Errorf("match: %s, before <ADDR>, can hold an address that the client chose: end the pattern with $", early)
+		return fmt.Errorf("match: %s, before <ADDR>, can hold an address that the client chose: end the pattern with $", brief(early))
 	}
-	return fmt.Errorf("match: both %s, before <ADDR>, and %s, behind it, can hold an address that the client chose", early, late)
+	return fmt.Errorf("match: both %s, before <ADDR>, and %s, behind it, can hold an address that the client chose", brief(early), brief(late))
+}
+
+// maxShown is how many characters of a part a message shows. Python's \w alone has thousands.
+const maxShown = 60
+
+// brief is a part of a pattern as messages show it.
+func brief(n *syntax.Regexp) string {
+	text := []rune(n.String())
+	if len(text) > maxShown {
+		return string(text[:maxShown]) + "..."
+	}
+	return string(text)
 }
 
 // named are groups, whose names the check relies on.
@@ -175,7 +187,7 @@ func closes(parts []*syntax.Regexp) bool { return parts[len(parts)-1].Op == synt
 func vouched(parts []*syntax.Regexp, never, where string) error {
 	for i, n := range parts {
 		if !delimited(parts, i, never) && chosen(n) {
-			return fmt.Errorf("match: %s, %s <ADDR>, could be a client's text: if the service wrote it, say <ID>, <SERVER> or <WORDS>", n, where)
+			return fmt.Errorf("match: %s, %s <ADDR>, could be a client's text: if the service wrote it, say <ID>, <SERVER> or <WORDS>", brief(n), where)
 		}
 	}
 	return nil

@@ -161,6 +161,14 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckIsBrief: a message does not show thousands of characters of a class.
+func TestCheckIsBrief(t *testing.T) {
+	t.Parallel()
+	if err := check(`^[\p{L}\p{N}.:]+ from <ADDR>`, ""); err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), "...") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func loadModes(t *testing.T) *Service {
 	t.Helper()
 	data, err := os.ReadFile("testdata/modes.yaml")
