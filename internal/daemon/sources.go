@@ -195,8 +195,8 @@ func (s *sources) announceSessions() {
 func (s *sources) progress() string {
 	var text strings.Builder
 	for _, r := range s.running {
-		if !r.caughtUp && !r.first.IsZero() {
-			fmt.Fprintf(&text, "; %s read to %s (%d %%)", r.Name, r.position.Time().Format("2006-01-02 15:04"), r.progress(time.Now()))
+		if at := r.position.Time(); !r.caughtUp && !r.first.IsZero() && !at.IsZero() { // a text log has no time before its first dated line
+			fmt.Fprintf(&text, "; %s read to %s (%d %%)", r.Name, at.Format("2006-01-02 15:04"), r.progress(time.Now()))
 		}
 	}
 	return text.String()
