@@ -15,9 +15,12 @@ func (d *Daemon) checkDrift() {
 			continue // what it reads is the past
 		}
 		remedy := func(example string) string {
-			return fmt.Sprintf("The lines of the service of jail %s have changed, and its filter %s no longer knows them%s. exilectl match "+
-				"--filter=%[2]s shows how far the patterns come: install a newer exile, or copy the filter to /etc/exile/filters.d and correct it.",
-				name, drift.Filter, example)
+			text := fmt.Sprintf("The lines of the service of jail %s have changed, and its filter %s no longer knows them%s. ", name, drift.Filter, example)
+			if drift.Filter == "sshd" { // it is no file
+				return text + "exilectl match shows what it still knows: install a newer exile."
+			}
+			return text + "exilectl match --filter=" + drift.Filter + " shows how far the patterns come: install a newer exile, or copy the filter to " +
+				"/etc/exile/filters.d and correct it."
 		}
 		d.health.concern(drift.Filter != "", reasonDrift+name, remedy(fmt.Sprintf(", for example %q", drift.Line)))
 		d.health.restrict(reasonDrift+name, reasonDrift+name, remedy(""))

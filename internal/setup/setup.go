@@ -24,10 +24,8 @@ func Filter(cfg *config.Config, c *config.Jail, chosen []*Reading) (f jail.Filte
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: jail %q: %w", cfg.Origin(c.Name, "filter"), c.Name, err)
 		}
-		if r.Service != nil {
-			one = jail.NewScrutiny(r.Part.Filter, one)
-		}
-		several = append(several, jail.Part{Filter: one, Accepts: r.Accepts(chosen)})
+		// Also sshd's: an update of it is as likely to change its lines.
+		several = append(several, jail.Part{Filter: jail.NewScrutiny(r.Part.Filter, one), Accepts: r.Accepts(chosen)})
 	}
 	if len(several) == 1 {
 		return several[0].Filter, several[0].Accepts, nil
