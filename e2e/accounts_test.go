@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -23,7 +22,7 @@ func TestAccounts(t *testing.T) {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
 	config := map[string]string{"/etc/exile/exile.yaml": "backend: nftables\njails: {sshd: {detection: adaptive}}\n"}
-	g, err := target.Shipped(limit(t, time.Minute), *root, tree, config)
+	g, err := target.Shipped(limit(t, patience), *root, tree, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +34,7 @@ func TestAccounts(t *testing.T) {
 	}
 	inside(t, g, "systemctl", "enable", "--now", "exiled-accounts.service", "exiled-accounts.path")
 	inside(t, g, "systemctl", "start", "ssh.service")
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	list := locked(t, g)
@@ -51,13 +50,13 @@ func TestAccounts(t *testing.T) {
 	}
 	strangers := []*host.Attacker{attacker(t, g, "203.0.113.72"), attacker(t, g, "198.51.100.73"), attacker(t, g, "192.0.2.74")}
 	for _, a := range strangers {
-		try(t, a, "files")
+		try(t, g, a, "files")
 		counted(t, g, a, 1)
 	}
 	for _, a := range strangers {
-		try(t, a, "root")
+		try(t, g, a, "root")
 	}
-	if _, err := g.WaitBan(limit(t, 10*time.Second), strangers[2].Addr, 1); err != nil {
+	if _, err := g.WaitBan(limit(t, patience), strangers[2].Addr, 1); err != nil {
 		t.Fatal(err)
 	}
 

@@ -31,7 +31,7 @@ func TestAllowlist(t *testing.T) {
 	feed(t, g, "nameserver 192.0.2.53\n", "/etc/resolv.conf")
 	inside(t, g, "sh", "-c", "echo 203.0.113.62 printer >>/etc/hosts; echo 198.51.100.63 >/etc/exile/friends")
 	within(t, 3*time.Minute, "all of them are known", func() bool {
-		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "status")
+		_, err := g.Run(limit(t, patience), "exilectl", "status")
 		return err == nil
 	})
 	said = inside(t, g, "exilectl", "status", "sshd")
@@ -45,9 +45,9 @@ func TestAllowlist(t *testing.T) {
 		greeted(t, a)
 	}
 	guess(t, stranger, 1)
-	lastGuess(t, stranger)
+	lastGuess(t, g, stranger)
 	eventually(t, "the stranger is banned", func() bool {
-		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "is-banned", stranger.Addr.String())
+		_, err := g.Run(limit(t, patience), "exilectl", "is-banned", stranger.Addr.String())
 		return err == nil
 	})
 }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestAuthLog: where there is no journal, a jail that reads auth.log says what prevents it from reading it and that the log
@@ -13,13 +12,11 @@ func TestAuthLog(t *testing.T) {
 	g := off(t, "journal: /var/log/nowhere\n"+config("ipset")+"    logpath: [/var/log/auth.log]\n    logtimezone: Asia/Kathmandu\n")
 	inside(t, g, "install", "-m", "640", "-o", "root", "-g", "adm", "/dev/null", "/var/log/auth.log")
 	inside(t, g, "systemctl", "mask", "exiled-logs.socket") // which would open it
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	waitStatus(t, g, 3)
-	if said := g.Log(t.Context()); !strings.Contains(said, "/var/log/auth.log: permission denied") {
-		t.Error("exiled does not say that it may not read the log")
-	}
+	says(t, g, "/var/log/auth.log: permission denied")
 
 	inside(t, g, "install", "-D", "-m", "644", "/usr/share/doc/exile/examples/auth-log.conf",
 		"/etc/systemd/system/exiled.service.d/auth-log.conf")
@@ -28,9 +25,7 @@ func TestAuthLog(t *testing.T) {
 	if status := waitStatus(t, g, 0); !strings.Contains(status, "any local user can forge lines") {
 		t.Errorf("the status does not say that lines of the log can be forged:\n%s", status)
 	}
-	if said := g.Log(t.Context()); !strings.Contains(said, "Any local user can forge lines") {
-		t.Error("exiled does not say that lines of the log can be forged")
-	}
+	says(t, g, "Any local user can forge lines")
 	a := attacker(t, g, "198.51.100.61")
 	greeted(t, a)
 	// Four guesses by a clock in Kathmandu, as BSD's syslogd writes it, and a line whose time cannot be read.
@@ -40,9 +35,9 @@ func TestAuthLog(t *testing.T) {
 		echo "yesterday exile sshd[2]: Failed password for root from 198.51.100.62 port 4000 ssh2"
 	} >>/var/log/auth.log`)
 	banned(t, g, a, 1)
-	if status := waitStatus(t, g, 0); !strings.Contains(status, "1 log line without a readable time") {
-		t.Errorf("the status does not count the line without a time:\n%s", status)
-	}
+	eventually(t, "the status counts the line without a time", func() bool {
+		return strings.Contains(waitStatus(t, g, 0), "1 log line without a readable time")
+	})
 	silent(t, a)
 	// The audit trail of the address, with the catalog's explanation.
 	told := inside(t, g, "journalctl", "-q", "-x", "--no-hostname", "EXILE_ADDRESS=198.51.100.61")
@@ -64,7 +59,7 @@ func TestOverToTheJournal(t *testing.T) {
 	inside(t, g, "install", "-m", "644", "/dev/null", "/var/log/auth.log")
 	inside(t, g, "sh", "-ec", `chown -R root:root /var/log/journal; find /var/log/journal -type f -exec chmod 640 {} +
 		find /var/log/journal -type d -exec chmod 755 {} +`)
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	const warning = "any local user can forge lines"
@@ -77,7 +72,7 @@ func TestOverToTheJournal(t *testing.T) {
 	eventually(t, "the journal is read", func() bool { return !strings.Contains(inside(t, g, "exilectl", "status", "--lines=0"), warning) })
 	counted(t, g, a, 1) // from before
 	guess(t, a, 2)
-	lastGuess(t, a)
+	lastGuess(t, g, a)
 	banned(t, g, a, 1)
 }
 
@@ -90,7 +85,7 @@ func TestForgedAuthLog(t *testing.T) {
 	// A syslog daemon does the same: it writes down anything that calls itself sshd.
 	inside(t, g, "systemd-run", "-q", "--unit=syslog-like.service", "sh", "-c",
 		"exec journalctl -q -f -n all -o short --no-hostname -t sshd -t sshd-session >>/var/log/auth.log")
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.AddUser(t.Context(), "mallory", "a known secret"); err != nil {
@@ -107,7 +102,7 @@ func TestForgedAuthLog(t *testing.T) {
 	}
 	forge()
 	guess(t, attacker, 3)
-	lastGuess(t, attacker)
+	lastGuess(t, g, attacker)
 	banned(t, g, attacker, 1) // after the forged lines
 	greeted(t, victim)
 	if status := waitStatus(t, g, 0); strings.Contains(status, "reads a text log") {

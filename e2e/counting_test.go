@@ -257,7 +257,7 @@ func (s *sshds) check(t *testing.T, done []played) {
 		}
 	}
 	t.Logf("%d connections", len(done))
-	ctx := limit(t, 30*time.Second)
+	ctx := limit(t, patience)
 	for {
 		got := s.failures(t, done)
 		if maps.Equal(want, got) {

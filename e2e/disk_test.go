@@ -57,7 +57,7 @@ func banDegraded(t *testing.T, g *target.Target, addr string) *host.Attacker {
 	t.Helper()
 	a := attacker(t, g, addr)
 	guess(t, a, 3)
-	lastGuess(t, a)
+	lastGuess(t, g, a)
 	banned(t, g, a, 1)
 	silent(t, a)
 	return a

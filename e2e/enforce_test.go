@@ -53,7 +53,7 @@ func cuts(t *testing.T, g *target.Target) {
 				break
 			}
 		}
-		if !echoes(other, "still here", 10*time.Second) {
+		if !echoes(other, "still here", patience) {
 			t.Errorf("the connection of %s, which is not banned, is cut", free.Addr)
 		}
 		inside(t, g, "exilectl", "unban", "-q", a.Addr.String())
@@ -68,7 +68,7 @@ func talk(t *testing.T, a *host.Attacker) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if !echoes(conn, "before", 10*time.Second) {
+	if !echoes(conn, "before", patience) {
 		t.Fatalf("no answer to %s before the ban", a.Addr)
 	}
 	return conn
@@ -87,7 +87,7 @@ func echoes(conn net.Conn, line string, wait time.Duration) bool {
 }
 
 // late is how late things may be on a busy machine. On an idle one a second is enough for all of them.
-const late = 4 * time.Second
+const late = 20 * time.Second
 
 // ends: a ban expires by itself, not early and not much late, whether or not the kernel keeps the time.
 func ends(t *testing.T, g *target.Target) {
@@ -98,7 +98,7 @@ func ends(t *testing.T, g *target.Target) {
 		asked := time.Now()
 		inside(t, g, "exilectl", "ban", "-q", "--duration", length.String(), a.Addr.String())
 		answered := time.Now()
-		ctx := limit(t, time.Minute)
+		ctx := limit(t, patience)
 		for !knock(ctx, a) && ctx.Err() == nil {
 		}
 		free := time.Now()
@@ -119,9 +119,9 @@ func simulates(t *testing.T, g *target.Target) {
 	for _, f := range families {
 		a := attacker(t, g, f.attacker)
 		guess(t, a, 1)
-		ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+		ban, err := g.WaitBan(limit(t, patience), a.Addr, 1)
 		for n := 2; err == nil && ban.Jail != "watch"; n++ { // skips the bans by hand from before
-			ban, err = g.WaitBan(limit(t, 10*time.Second), a.Addr, n)
+			ban, err = g.WaitBan(limit(t, patience), a.Addr, n)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -161,15 +161,15 @@ func repairs(t *testing.T, g *target.Target, th thief) {
 		inside(t, g, "systemctl", "kill", "--signal=HUP", "exiled.service")
 	}
 	for _, a := range exiles {
-		eventually(t, a.Addr.String()+" is out again", func() bool { return !knock(t.Context(), a) })
-		silent(t, a)
+		silenced(t, a)
 	}
-	after := status(t, g)
+	var after counters
+	eventually(t, "the status counts the repair", func() bool {
+		after = status(t, g)
+		return after.Repairs != before.Repairs && after.LastRepair != nil
+	})
 	if after.Banned != 2 || after.Enforced != 2 {
 		t.Errorf("%d bans wanted and %d enforced, want 2 and 2", after.Banned, after.Enforced)
-	}
-	if after.Repairs == before.Repairs || after.LastRepair == nil {
-		t.Errorf("%d repairs before, %d after, the last at %v", before.Repairs, after.Repairs, after.LastRepair)
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -91,10 +91,13 @@ func moveOver(t *testing.T, g *target.Target, a *txtar.Archive, n byte) {
 	silent(t, attacker(t, g, held.String()))
 	again := attacker(t, g, former.String())
 	guess(t, again, 2)
-	for range 3 { // as many as it takes, three or four in all
-		_ = again.Guess(t.Context(), "root", 1)
-	}
-	ban, err := g.WaitBan(limit(t, 10*time.Second), former, 1)
+	_ = untilBanned(t, g, again, func(ctx context.Context) (err error) {
+		for ctx.Err() == nil { // as many as it takes, three or four in all
+			err = again.Guess(ctx, "root", 1)
+		}
+		return err
+	})
+	ban, err := g.WaitBan(limit(t, patience), former, 1)
 	if err != nil || ban.Jail != "sshd" {
 		t.Fatalf("%s is not banned for its guesses: %+v, %v", former, ban, err)
 	}
@@ -104,11 +107,11 @@ func moveOver(t *testing.T, g *target.Target, a *txtar.Archive, n byte) {
 	}
 	guesser := attacker(t, g, netip.AddrFrom4([4]byte{198, 51, 100, n + 2}).String())
 	for n := range 3 {
-		if err := guessHTTP(t.Context(), guesser); err != nil && n < 2 { // the last one may be cut off
+		if err := untilBanned(t, g, guesser, func(ctx context.Context) error { return guessHTTP(ctx, guesser) }); err != nil && n < 2 { // the last one may be cut off
 			t.Fatal(err)
 		}
 	}
-	if ban, err = g.WaitBan(limit(t, 10*time.Second), guesser.Addr, 1); err != nil || ban.Jail != web {
+	if ban, err = g.WaitBan(limit(t, patience), guesser.Addr, 1); err != nil || ban.Jail != web {
 		t.Fatalf("%s is not banned for its guesses at nginx: %+v, %v\n%s", guesser.Addr, ban, err, inside(t, g, "journalctl", "-b", "-n", "20"))
 	}
 	greeted(t, guesser)

@@ -49,7 +49,8 @@ func dial(ctx context.Context, a *host.Attacker, port uint16) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return conn, conn.SetDeadline(time.Now().Add(patience))
 }
 
 // refused guesses once, and fails the test if the guess is not refused.
@@ -200,7 +201,8 @@ func guessDNS(ctx context.Context, a *host.Attacker) error {
 	if _, err := conn.WriteTo(packet, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.Target(), 53))); err != nil {
 		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	buf := make([]byte, 512)

@@ -35,9 +35,7 @@ func TestHistory(t *testing.T) {
 	}
 	want := regexp.MustCompile(`^\S+ \S+ ban   203\.0\.113\.61 by sshd, 0 failures, left: 1h, origin: manual: scans us\n` +
 		`\S+ \S+ unban 203\.0\.113\.61 by sshd: unban$`)
-	if got := inside(t, g, "exilectl", "history"); !want.MatchString(got) {
-		t.Errorf("the history is %q", got)
-	}
+	eventually(t, "the history is complete", func() bool { return want.MatchString(inside(t, g, "exilectl", "history")) })
 	if got := inside(t, g, "exilectl", "history", "--since=-1h", "203.0.113.0/24"); !want.MatchString(got) {
 		t.Errorf("the history of the network is %q", got)
 	}

@@ -56,7 +56,7 @@ var remoteFormats = []struct{ environment, option string }{
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	h := bare(t, nil)
-	ctx := limit(t, 4*time.Minute)
+	ctx := limit(t, 10*time.Minute)
 	n, sealing := 0, false
 	for i, format := range journalFormats {
 		if i == 1 { // not all files

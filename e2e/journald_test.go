@@ -28,7 +28,7 @@ func bare(t testing.TB, files map[string]string) *host.Host {
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	h, err := host.Boot(ctx, host.Options{Lower: *root, Files: files})
 	if err != nil {
@@ -45,7 +45,7 @@ func bare(t testing.TB, files map[string]string) *host.Host {
 // in runs a command in the host that must succeed.
 func in(t testing.TB, h *host.Host, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := h.Run(ctx, args...)
 	if err != nil {

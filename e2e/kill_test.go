@@ -37,7 +37,7 @@ func TestKills(t *testing.T) {
 	g := off(t, "backend: ipset\njails:\n  sshd:\n    maxretry: "+strconv.Itoa(enough)+"\n    findtime: 1h\n    bantime: 1d\n")
 	inside(t, g, "sh", "-c", `mkdir -p /etc/systemd/system/exiled.service.d &&
 		printf '[Service]\nRestartSec=50ms\n' >/etc/systemd/system/exiled.service.d/soon.conf && systemctl daemon-reload`)
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	ctx := limit(t, killsLimit)
@@ -50,7 +50,7 @@ func TestKills(t *testing.T) {
 	guesses, attackers := guessers(t, g)
 	over, stop := context.WithCancel(ctx)
 	var knocking sync.WaitGroup
-	siege(ctx, t, attackers, guesses, func(a *host.Attacker) { knocking.Go(func() { neverAgain(over, t, a) }) })
+	siege(ctx, t, g, attackers, guesses, func(a *host.Attacker) { knocking.Go(func() { neverAgain(over, t, g, a) }) })
 	err := <-killed
 	stop()
 	knocking.Wait()
@@ -110,14 +110,14 @@ func guessers(t *testing.T, g *target.Target) (guesses map[netip.Addr]int, attac
 }
 
 // siege lets the attackers guess, a few at a time, and calls done for each one that has guessed often enough for a ban.
-func siege(ctx context.Context, t *testing.T, attackers []*host.Attacker, guesses map[netip.Addr]int, done func(*host.Attacker)) {
+func siege(ctx context.Context, t *testing.T, g *target.Target, attackers []*host.Attacker, guesses map[netip.Addr]int, done func(*host.Attacker)) {
 	t.Helper()
 	var guessing sync.WaitGroup
 	places := make(chan struct{}, inParallel)
 	for _, a := range attackers {
 		guessing.Go(func() {
 			places <- struct{}{}
-			guessAll(ctx, t, a, guesses[a.Addr])
+			guessAll(ctx, t, g, a, guesses[a.Addr])
 			<-places
 			if guesses[a.Addr] == enough {
 				done(a)
@@ -128,9 +128,9 @@ func siege(ctx context.Context, t *testing.T, attackers []*host.Attacker, guesse
 }
 
 // guessAll makes n guesses, one per connection.
-func guessAll(ctx context.Context, t *testing.T, a *host.Attacker, n int) {
+func guessAll(ctx context.Context, t *testing.T, g *target.Target, a *host.Attacker, n int) {
 	for i := range n {
-		err := a.Guess(ctx, "root", 1)
+		err := until(ctx, func(ctx context.Context) error { return a.Guess(ctx, "root", 1) }, func(ctx context.Context) bool { return exiledBy(ctx, g, a) })
 		last := i+1 == enough && errors.Is(err, host.ErrCut) // the ban may be faster than the answer
 		if !errors.Is(err, host.ErrDenied) && !last {
 			t.Errorf("guess %d of %s: got %v, want %v", i+1, a.Addr, err, host.ErrDenied)
@@ -138,10 +138,20 @@ func guessAll(ctx context.Context, t *testing.T, a *host.Attacker, n int) {
 	}
 }
 
-// neverAgain knocks until the ban is in force, and then until ctx ends: no knock may ever be answered again.
-func neverAgain(ctx context.Context, t *testing.T, a *host.Attacker) {
-	for ctx.Err() == nil && answered(ctx, a) {
-		time.Sleep(10 * time.Millisecond)
+// exiledBy reports whether the kernel has the ban of the address. exiled cannot be asked while it is killed.
+func exiledBy(ctx context.Context, g *target.Target, a *host.Attacker) bool {
+	set := "exile4"
+	if a.Addr.Is6() {
+		set = "exile6"
+	}
+	_, err := g.Run(ctx, "ipset", "test", set, a.Addr.String())
+	return err == nil
+}
+
+// neverAgain waits until the ban is in force, and knocks until ctx ends: no knock may ever be answered again.
+func neverAgain(ctx context.Context, t *testing.T, g *target.Target, a *host.Attacker) {
+	for ctx.Err() == nil && !exiledBy(ctx, g, a) {
+		time.Sleep(100 * time.Millisecond)
 	}
 	knocks := 0
 	for ctx.Err() == nil {

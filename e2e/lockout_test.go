@@ -73,8 +73,8 @@ func failOne(t *testing.T, g *target.Target, a *host.Attacker) {
 // lastFor makes the guess that bans that prefix.
 func lastFor(t *testing.T, g *target.Target, a *host.Attacker, want netip.Prefix) {
 	t.Helper()
-	lastGuess(t, a)
-	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	lastGuess(t, g, a)
+	ban, err := g.WaitBan(limit(t, patience), a.Addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func stay(t *testing.T, a *host.Attacker, key string) *host.Session {
 
 func stayAs(t *testing.T, a *host.Attacker, user, key string) *host.Session {
 	t.Helper()
-	s, err := a.Stay(limit(t, 5*time.Minute), user, key)
+	s, err := a.Stay(limit(t, 15*time.Minute), user, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,8 +147,8 @@ func lenient(t *testing.T, g *target.Target, a *host.Attacker, s *host.Session) 
 	fives(t, a, 2)
 	guess(t, a, 1)
 	greeted(t, a)
-	lastGuess(t, a)
-	if ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1); err != nil || ban.Failures != 12 {
+	lastGuess(t, g, a)
+	if ban, err := g.WaitBan(limit(t, patience), a.Addr, 1); err != nil || ban.Failures != 12 {
 		t.Errorf("banned after %d guesses (%v), want 12", ban.Failures, err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +25,7 @@ func TestLogs(t *testing.T) {
 	g := off(t, config("nftables")+jail("web", "true")+jail("shut", "true"))
 	inside(t, g, "sh", "-ec", "umask 077; cd /var/log; install -d -m 755 web; install -d -m 700 shut; "+
 		"touch web/a.log shut/a.log; echo secret >web/a.txt")
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	waitStatus(t, g, 0)
@@ -90,7 +89,7 @@ func failedFTP(t *testing.T, g *target.Target, jail, addr string, logs ...string
 	t.Helper()
 	a := attacker(t, g, addr)
 	guessedFTP(t, g, jail, addr, logs...)
-	ban, err := g.WaitBan(limit(t, 20*time.Second), a.Addr, 1)
+	ban, err := g.WaitBan(limit(t, patience), a.Addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,11 +44,14 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// patience is how long a test waits for what must come: a machine that has more to do than two processors can needs much of it.
+const patience = 3 * time.Minute
+
 // boot boots a host that runs exiled with that configuration; the host ends with the test.
 func boot(t *testing.T, config string) *target.Target {
 	t.Helper()
 	g := off(t, config)
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -60,7 +63,7 @@ func off(t *testing.T, config string) *target.Target {
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
-	g, err := target.Boot(limit(t, time.Minute), *root, tree, config)
+	g, err := target.Boot(limit(t, patience), *root, tree, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ func limit(t *testing.T, d time.Duration) context.Context {
 // inside runs a command in the host, which must succeed, and returns its output without surrounding space.
 func inside(t *testing.T, g *target.Target, args ...string) string {
 	t.Helper()
-	out, err := g.Run(limit(t, 30*time.Second), args...)
+	out, err := g.Run(limit(t, patience), args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -47,12 +46,12 @@ func TestMistake(t *testing.T) {
 		silent(t, kept)
 		a := attacker(t, g, fmt.Sprintf("198.51.100.%d", 91+i))
 		guess(t, a, 3)
-		lastGuess(t, a)
+		lastGuess(t, g, a)
 		banned(t, g, a, 1)
-		if _, err := g.Run(limit(t, 30*time.Second), "exilectl", "reload"); err == nil {
+		if _, err := g.Run(limit(t, patience), "exilectl", "reload"); err == nil {
 			t.Errorf("%s: a reload takes it", m.name)
 		}
-		if _, err := g.Run(limit(t, 30*time.Second), "exilectl", "check-config"); err == nil || !strings.Contains(err.Error(), m.says) {
+		if _, err := g.Run(limit(t, patience), "exilectl", "check-config"); err == nil || !strings.Contains(err.Error(), m.says) {
 			t.Errorf("%s: check-config does not say %q: %v", m.name, m.says, err)
 		}
 		corrected(t, g, m.correct)
@@ -92,8 +91,8 @@ func checked(t *testing.T, g *target.Target) {
 // mistaken checks that systemd and exilectl name the mistake right after the start.
 func mistaken(t *testing.T, g *target.Target, says ...string) {
 	t.Helper()
-	systemd := inside(t, g, "systemctl", "show", "-p", "ActiveState", "-p", "StatusText", "exiled.service")
 	exilectl := waitStatus(t, g, 3)
+	systemd := inside(t, g, "systemctl", "show", "-p", "ActiveState", "-p", "StatusText", "exiled.service")
 	for _, words := range append(says, "config-invalid") {
 		if !strings.Contains(systemd, words) || !strings.Contains(systemd, "ActiveState=active") {
 			t.Errorf("systemd does not say %q:\n%s", words, systemd)
@@ -108,8 +107,8 @@ func mistaken(t *testing.T, g *target.Target, says ...string) {
 func corrected(t *testing.T, g *target.Target, how string) {
 	t.Helper()
 	inside(t, g, "sh", "-ec", how)
-	within(t, time.Minute, "the files are in force after "+how, func() bool {
-		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "status")
+	within(t, patience, "the files are in force after "+how, func() bool {
+		_, err := g.Run(limit(t, patience), "exilectl", "status")
 		return err == nil
 	})
 }
@@ -124,35 +123,35 @@ func TestCannotStart(t *testing.T) {
 	inside(t, g, "systemd-run", "--quiet", "--unit=other.service", "--property=Type=notify", "--property=StateDirectory=other", "/usr/lib/exile/exiled", "--bus=none",
 		"--config=/etc/other.yaml")
 	const why = "another exiled is running in this network namespace"
-	if _, err := g.Run(limit(t, time.Minute), "systemctl", "start", "exiled.service"); err == nil {
+	if _, err := g.Run(limit(t, patience), "systemctl", "start", "exiled.service"); err == nil {
 		t.Error("a second exiled starts")
 	}
 	if said := inside(t, g, "systemctl", "show", "-p", "StatusText", "exiled.service"); !strings.Contains(said, "=Cannot start: ") || !strings.Contains(said, why) {
 		t.Errorf("systemd says %q", said)
 	}
 	for _, verb := range []string{"status", "ban 203.0.113.9"} {
-		out, err := g.Run(limit(t, time.Minute), "sh", "-c", "exilectl "+verb+" 2>&1")
+		out, err := g.Run(limit(t, patience), "sh", "-c", "exilectl "+verb+" 2>&1")
 		if err == nil || !strings.Contains(out, "exiled does not start: ") || !strings.Contains(out, why) {
 			t.Errorf("exilectl %s says %q, %v", verb, out, err)
 		}
 	}
-	within(t, time.Minute, "a start that fails again lasts", func() bool {
+	within(t, patience, "a start that fails again lasts", func() bool {
 		said := inside(t, g, "systemctl", "show", "-p", "SubState", "-p", "StatusText", "exiled.service")
 		return strings.Contains(said, "SubState=start") && strings.Contains(said, "StatusText=Cannot start: ")
 	})
-	if out, err := g.Run(limit(t, time.Minute), "sh", "-c", "exilectl status 2>&1"); err == nil || !strings.Contains(out, why) {
+	if out, err := g.Run(limit(t, patience), "sh", "-c", "exilectl status 2>&1"); err == nil || !strings.Contains(out, why) {
 		t.Errorf("while it waits exilectl says %q, %v", out, err)
 	}
 	before := restarts(t, g)
-	if _, err := g.Run(limit(t, time.Minute), "systemctl", "restart", "exiled.service"); err == nil {
+	if _, err := g.Run(limit(t, patience), "systemctl", "restart", "exiled.service"); err == nil {
 		t.Error("a second exiled starts")
 	}
 	if after := restarts(t, g); after > before+1 { // systemd may start it again by itself before it reads the command
 		t.Errorf("systemctl restart waited for %d starts", after-before)
 	}
 	inside(t, g, "systemctl", "stop", "other.service")
-	within(t, time.Minute, "exiled has started", func() bool {
-		_, err := g.Run(limit(t, 30*time.Second), "exilectl", "status")
+	within(t, patience, "exiled has started", func() bool {
+		_, err := g.Run(limit(t, patience), "exilectl", "status")
 		return err == nil
 	})
 }

@@ -1,12 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -47,7 +47,8 @@ func allGuess(t *testing.T, g *target.Target, addr string, addresses int) {
 	for i := range addresses {
 		a := attacker(t, g, fmt.Sprintf(addr, 1+i))
 		all.Go(func() {
-			if err := a.Guess(limit(t, time.Minute), "root", 4); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
+			err := untilBanned(t, g, a, func(ctx context.Context) error { return a.Guess(ctx, "root", 4) })
+			if !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
 				t.Errorf("guesses of %s: %v", a.Addr, err)
 			}
 		})

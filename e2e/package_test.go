@@ -48,7 +48,7 @@ func TestPackage(t *testing.T) {
 	}
 	exile := attacker(t, g, "198.51.100.41")
 	guess(t, exile, 4)
-	lastGuess(t, exile)
+	lastGuess(t, g, exile)
 	bannedAfterFive(t, g, exile)
 	s := besiege(t, []*host.Attacker{exile})
 
@@ -121,7 +121,7 @@ func install(t *testing.T, g *target.Target, verb, name string) {
 	if verb != "-e" {
 		name = carry(t, g, name)
 	}
-	out, err := g.Run(limit(t, 2*time.Minute), "sh", "-c", `rpm --force-debian --nodeps --dbpath /var/lib/rpm "$@" 2>&1`, "sh", verb, name)
+	out, err := g.Run(limit(t, patience), "sh", "-c", `rpm --force-debian --nodeps --dbpath /var/lib/rpm "$@" 2>&1`, "sh", verb, name)
 	t.Logf("rpm %s %s:\n%s", verb, filepath.Base(name), out)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func packages(t *testing.T, versions ...string) (debs []string) {
 // virgin boots a host that has never seen exile.
 func virgin(t *testing.T) *target.Target {
 	t.Helper()
-	h, err := host.Boot(limit(t, time.Minute), host.Options{Lower: *root, Files: target.Strict()})
+	h, err := host.Boot(limit(t, patience), host.Options{Lower: *root, Files: target.Strict()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func dpkg(t *testing.T, g *target.Target, verb, name string) string {
 	if verb == "-i" {
 		name = carry(t, g, name)
 	}
-	out, err := g.Run(limit(t, 2*time.Minute), "sh", "-c", `dpkg "$@" 2>&1`, "sh", verb, name)
+	out, err := g.Run(limit(t, patience), "sh", "-c", `dpkg "$@" 2>&1`, "sh", verb, name)
 	t.Logf("dpkg %s %s:\n%s", verb, filepath.Base(name), out)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func running(t *testing.T, g *target.Target) {
 func hardened(t *testing.T, g *target.Target) {
 	t.Helper()
 	for _, unit := range []string{"exiled.service", "exiled-accounts.service"} {
-		out, err := g.Run(limit(t, time.Minute), "systemd-analyze", "security", "--no-pager", "--threshold=11", unit)
+		out, err := g.Run(limit(t, patience), "systemd-analyze", "security", "--no-pager", "--threshold=11", unit)
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -255,7 +255,7 @@ func upgrade(t *testing.T, g *target.Target, deb string) {
 	t.Helper()
 	busy := attacker(t, g, "203.0.113.42")
 	guess(t, busy, 1)
-	ctx, guessed := context.WithCancel(limit(t, 2*time.Minute))
+	ctx, guessed := context.WithCancel(limit(t, patience))
 	var failed error
 	go func() {
 		defer guessed()
@@ -275,7 +275,7 @@ func upgrade(t *testing.T, g *target.Target, deb string) {
 		t.Errorf("version %s runs after the upgrade", got)
 	}
 	counted(t, g, busy, 4)
-	lastGuess(t, busy)
+	lastGuess(t, g, busy)
 	bannedAfterFive(t, g, busy)
 }
 
@@ -288,7 +288,7 @@ func nowRuns(t *testing.T, g *target.Target) string {
 // bannedAfterFive waits for the ban of an address that guessed five times, the limit of the package's configuration.
 func bannedAfterFive(t *testing.T, g *target.Target, a *host.Attacker) {
 	t.Helper()
-	ban, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1)
+	ban, err := g.WaitBan(limit(t, patience), a.Addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

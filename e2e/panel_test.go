@@ -95,7 +95,7 @@ type panel struct {
 
 func open(t *testing.T, b *browser.Browser, port string) *panel {
 	t.Helper()
-	ctx := limit(t, 5*time.Minute)
+	ctx := limit(t, 15*time.Minute)
 	page, err := b.Open(ctx, "http://127.0.0.1:"+port+"/cockpit/@localhost/exile/index.html")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func open(t *testing.T, b *browser.Browser, port string) *panel {
 
 func (p *panel) wait(condition string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	if err := p.Wait(ctx, condition); err != nil {
 		p.t.Fatalf("%v\n%s", err, strings.Join(p.Problems(), "\n"))
@@ -140,10 +140,10 @@ func shown(address string) string { return "document.querySelector('" + row(addr
 func (p *panel) explains(g *target.Target) {
 	p.t.Helper()
 	for _, addr := range []string{"203.0.113.61", "192.0.2.63"} {
-		p.tries(attacker(p.t, g, addr), hostileName)
+		p.tries(g, attacker(p.t, g, addr), hostileName)
 	}
 	last := attacker(p.t, g, "198.51.100.62")
-	p.tries(last, hostileName)
+	p.tries(g, last, hostileName)
 	p.wait(shown(last.Addr.String()) + `?.querySelector("[data-label=Bans]").innerText === "1"`) // the signal does not carry it
 	silent(p.t, last)
 	p.do(p.Click(p.ctx, row(last.Addr.String())+" button[aria-expanded]"))
@@ -176,11 +176,15 @@ func (p *panel) explains(g *target.Target) {
 }
 
 // tries guesses once for a name that ssh does not accept on its command line.
-func (p *panel) tries(a *host.Attacker, name string) {
+func (p *panel) tries(g *target.Target, a *host.Attacker, name string) {
 	p.t.Helper()
 	config := filepath.Join(p.t.TempDir(), "config")
 	p.do(os.WriteFile(config, []byte("User "+quoted(name)+"\n"+methods("password", 1)+"\n"), 0o600))
-	if _, err := a.SSH(limit(p.t, time.Minute), []string{"-F", config}, "wrong", "true"); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
+	err := untilBanned(p.t, g, a, func(ctx context.Context) error {
+		_, err := a.SSH(ctx, []string{"-F", config}, "wrong", "true")
+		return err
+	})
+	if !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
 		p.t.Fatalf("guess of %s: %v", a.Addr, err)
 	}
 }

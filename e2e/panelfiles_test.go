@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -96,7 +95,7 @@ func fake(t *testing.T) *panel {
 	files.HandleFunc("/", func(http.ResponseWriter, *http.Request) {}) // Cockpit's fonts and colours
 	server := httptest.NewServer(files)
 	t.Cleanup(server.Close)
-	ctx := limit(t, 2*time.Minute)
+	ctx := limit(t, 2*patience)
 	page, err := started(t, exec.CommandContext(ctx, path, browser.Args(t.TempDir())...)).Open(ctx, server.URL+"/exile/index.html")
 	if err != nil {
 		t.Fatal(err)

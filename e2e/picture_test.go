@@ -23,7 +23,7 @@ func TestPicture(t *testing.T) {
 	p := open(t, browse(t, g, path), "9091")
 	inside(t, g, "exilectl", "ban", "-q", "--duration=1w", "2001:db8:bad::/64")
 	for _, addr := range []string{"203.0.113.61", "192.0.2.63", "198.18.7.64", "198.19.7.65"} {
-		try(t, attacker(t, g, addr), "oracle")
+		try(t, g, attacker(t, g, addr), "oracle")
 	}
 	for _, addr := range []string{"198.18.7.64", "198.19.7.65"} {
 		p.wait(shown(addr) + `?.querySelector("[data-label=Bans]").innerText === "1"`)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/target"
 )
@@ -73,7 +72,7 @@ func askAdmin(t *testing.T, g *target.Target) {
 		{"no secret of anybody", "AUTHENTICATION FAILED"},
 		{"the admin's secret", "Unbanned 203.0.113.9 (1 ban)."},
 	} {
-		said, err := shell.Login(limit(t, time.Minute), "alice", "a known secret", "password=\""+tt.password+"\"; "+typist)
+		said, err := shell.Login(limit(t, patience), "alice", "a known secret", "password=\""+tt.password+"\"; "+typist)
 		if err != nil || !strings.Contains(said, tt.want) {
 			t.Errorf("unban with %q does not say %q but (%v):\n%s", tt.password, tt.want, err, said)
 		}
@@ -84,7 +83,7 @@ func askAdmin(t *testing.T, g *target.Target) {
 const typist = `
 trap "" PIPE; rm -f keys said; mkfifo keys
 script -qefc "exilectl unban 203.0.113.9" said <keys >/dev/null & exec 3>keys
-for i in $(seq 100); do
+for i in $(seq 600); do
 	kill -0 $! 2>/dev/null || break
 	if grep -q "assword:" said; then echo "$password" >&3; fi
 	sleep 0.2
@@ -102,7 +101,7 @@ func asAlice(t *testing.T, g *target.Target, want string, args ...string) {
 
 func runAs(t *testing.T, g *target.Target, args ...string) (string, error) {
 	t.Helper()
-	return g.Run(limit(t, 30*time.Second), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
+	return g.Run(limit(t, patience), append([]string{"runuser", "-u", "alice", "--"}, args...)...)
 }
 
 // eachAction makes a user for each action, granted that action alone: the user may do that and what it implies, and nothing
@@ -140,7 +139,7 @@ func eachAction(t *testing.T, g *target.Target) {
 func may(t *testing.T, g *target.Target, granted, action string, calls map[string][]string) bool {
 	t.Helper()
 	as := []string{"runuser", "-u", "may-" + granted, "--"}
-	_, err := g.Run(limit(t, 30*time.Second), slices.Concat(as, managerCall, calls[action])...)
+	_, err := g.Run(limit(t, patience), slices.Concat(as, managerCall, calls[action])...)
 	if err == nil {
 		return true
 	}

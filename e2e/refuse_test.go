@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -57,11 +56,11 @@ func refuse(t *testing.T, g *target.Target, config, mode string, properties, wan
 	if _, err := g.Feed(t.Context(), config, "install", "-m", mode, "/dev/stdin", "/etc/bad.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--property=RuntimeMaxSec=10"}
+	args := []string{"systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--property=RuntimeMaxSec=120"}
 	for _, p := range properties {
 		args = append(args, "--property="+p)
 	}
-	cmd := g.Command(limit(t, time.Minute), append(args, "/usr/lib/exile/exiled", "--bus=none", "--config=/etc/bad.yaml")...)
+	cmd := g.Command(limit(t, patience), append(args, "/usr/lib/exile/exiled", "--bus=none", "--config=/etc/bad.yaml")...)
 	out, err := cmd.CombinedOutput()
 	if err == nil || cmd.ProcessState.ExitCode() > 2 {
 		t.Errorf("exit status %v, want 1 or 2", err)

@@ -18,21 +18,20 @@ func TestReplay(t *testing.T) {
 	g := boot(t, "backend: nftables\njails:\n  sshd:\n    maxretry: 4\n    findtime: 10m\n    bantime: 8s\n    bantime.increment: yes\n")
 	four, six := attacker(t, g, families["IPv4"].attacker), attacker(t, g, families["IPv6"].attacker)
 	guess(t, four, 3)
-	lastGuess(t, four)
+	lastGuess(t, g, four)
 	banned(t, g, four, 1)
 	inside(t, g, "journalctl", "--rotate")
 	guess(t, six, 2)
 	inside(t, g, "systemctl", "restart", "exiled")
 	guess(t, six, 1)
 	inside(t, g, "journalctl", "--rotate")
-	lastGuess(t, six)
+	lastGuess(t, g, six)
 	banned(t, g, six, 1)
 	eventually(t, "the ban ends", func() bool {
-		_, err := four.Banner(t.Context())
-		return err == nil
+		return four.Silent(t.Context()) != nil
 	})
 	guess(t, four, 3)
-	lastGuess(t, four)
+	lastGuess(t, g, four)
 	banned(t, g, four, 2)
 	inside(t, g, "journalctl", "--sync")
 

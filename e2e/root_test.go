@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 	"exile/e2e/target"
@@ -17,7 +16,7 @@ func TestNotRoot(t *testing.T) {
 	if err := host.Available(); err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED:", err)
 	}
-	g, err := target.Shipped(limit(t, time.Minute), *root, tree, map[string]string{"/etc/exile/exile.yaml": "backend: nftables\n"})
+	g, err := target.Shipped(limit(t, patience), *root, tree, map[string]string{"/etc/exile/exile.yaml": "backend: nftables\n"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +24,7 @@ func TestNotRoot(t *testing.T) {
 	const exile, cron = "runuser -u exile -- ", "/etc/cron.d/exile-e2e"
 	inside(t, g, "sh", "-ec", "systemd-sysusers exile.conf; mkdir -p /etc/cron.d /etc/exile/exile.yaml.d; chown -R exile: /etc/exile; "+
 		exile+"ln -s "+cron+" /etc/exile/exile.yaml.d/link.yaml; "+exile+"touch /etc/exile/exile.yaml.d/mine.yaml")
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	if got := inside(t, g, "sh", "-c", "find /etc/exile -user exile -o -type l; stat -c %U:%G:%a /etc/exile"); got != "root:root:755" {
@@ -41,7 +40,7 @@ func TestNotRoot(t *testing.T) {
 	for _, command := range []string{
 		"exilectl apply /root/tried.yaml", "exilectl apply --confirm=60s /root/tried.yaml && exilectl confirm", "exilectl confirm /root/tried.yaml",
 	} {
-		if said, err := g.Run(limit(t, 30*time.Second), "sh", "-c", command+" 2>&1"); err == nil || !strings.Contains(said, "is not only root's") {
+		if said, err := g.Run(limit(t, patience), "sh", "-c", command+" 2>&1"); err == nil || !strings.Contains(said, "is not only root's") {
 			t.Errorf("%s: %v, %q", command, err, said)
 		}
 	}

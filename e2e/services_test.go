@@ -164,11 +164,15 @@ func (s *service) attacked(ctx context.Context, g *target.Target, n int) error {
 
 // guessed has a guess until it is banned.
 func (s *service) guessed(ctx context.Context, g *target.Target, a, other *host.Attacker) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for n := range 3 {
 		// The last guess may be cut off by the ban before it is answered.
-		if err := s.guess(ctx, a); err != nil && n < 2 {
+		err := until(ctx, func(ctx context.Context) error { return s.guess(ctx, a) }, func(ctx context.Context) bool {
+			is, err := g.IsBanned(ctx, a.Addr)
+			return is && err == nil
+		})
+		if err != nil && n < 2 {
 			return fmt.Errorf("guess %d of %s: %w", n+1, a.Addr, err)
 		}
 	}
@@ -197,7 +201,7 @@ func (s *service) wait(ctx context.Context, g *target.Target) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, port := range s.ports {
 		for {
@@ -218,6 +222,8 @@ func (s *service) wait(ctx context.Context, g *target.Target) error {
 
 // shut reports an error if a banned address still reaches the server.
 func (s *service) shut(ctx context.Context, a *host.Attacker) error {
+	ctx, cancel := context.WithTimeout(ctx, host.Silence)
+	defer cancel()
 	var all errgroup.Group
 	for _, port := range s.ports {
 		all.Go(func() error {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -20,7 +21,7 @@ func TestSeveralFilters(t *testing.T) {
 	t.Parallel()
 	g := off(t, config("nftables")+"  both: {filter: [vsftpd, nginx-http-auth], maxretry: 5}\n")
 	inside(t, g, "sh", "-ec", unpackFTP+"; "+startFTP+"; rm -rf /var/log/nginx; install -d /var/log/nginx; "+fmt.Sprintf(nginxLogs, "off"))
-	if err := g.Activate(limit(t, time.Minute)); err != nil {
+	if err := g.Activate(limit(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	waitStatus(t, g, 0)
@@ -41,7 +42,7 @@ func TestSeveralFilters(t *testing.T) {
 	eventually(t, "two attempts in the journal", failing(2))
 
 	inside(t, g, "sh", "-ec", fmt.Sprintf(nginxLogs, "/var/log/nginx/access.log"))
-	within(t, time.Minute, "the log is read", func() bool {
+	within(t, patience, "the log is read", func() bool {
 		return strings.Contains(inside(t, g, "journalctl", "-b", "-u", "exiled", "-o", "cat"), "logs=true")
 	})
 	refused(t, a, guessHTTP) // is in the log and in the journal
@@ -54,8 +55,8 @@ func TestSeveralFilters(t *testing.T) {
 	refused(t, a, guessHTTP)
 	eventually(t, "the log is read after its rotation", failing(4))
 	waitStatus(t, g, 0)
-	_ = guessHTTP(t.Context(), a) // the ban may be faster than the answer
-	ban, err := g.WaitBan(limit(t, 10*time.Second), netip.MustParseAddr(addr), 1)
+	_ = untilBanned(t, g, a, func(ctx context.Context) error { return guessHTTP(ctx, a) }) // the ban may be faster than the answer
+	ban, err := g.WaitBan(limit(t, patience), netip.MustParseAddr(addr), 1)
 	if err != nil || ban.Jail != "both" || ban.Failures != 5 {
 		t.Fatalf("ban %+v, %v\n%s", ban, err, inside(t, g, "journalctl", "-b", "-n", "20"))
 	}

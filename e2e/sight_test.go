@@ -21,7 +21,7 @@ func TestSight(t *testing.T) {
 	g := boot(t, config("ipset"))
 	sshd, before := []string{"ssh.service", "sshd.service", "ssh@*.service"}, worked(t, g, "ssh.service", "sshd.service")
 	a := attacker(t, g, "198.51.100.31")
-	if err := a.Guess(limit(t, time.Minute), "root", 1); !errors.Is(err, host.ErrDenied) {
+	if err := a.Guess(limit(t, patience), "root", 1); !errors.Is(err, host.ErrDenied) {
 		t.Fatal(err)
 	}
 	if after := worked(t, g, sshd...); after <= before {
@@ -70,7 +70,7 @@ func bus(g *target.Target) string { return "unix:path=" + g.Path("/run/dbus/syst
 // feed writes a file of the host and makes its folder.
 func feed(t *testing.T, g *target.Target, text, path string) {
 	t.Helper()
-	if _, err := g.Feed(limit(t, 30*time.Second), text, "install", "-D", "-m", "644", "/dev/stdin", path); err != nil {
+	if _, err := g.Feed(limit(t, patience), text, "install", "-D", "-m", "644", "/dev/stdin", path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -78,7 +78,7 @@ func feed(t *testing.T, g *target.Target, text, path string) {
 // waitStatus waits until exilectl status exits with that code, and returns its output.
 func waitStatus(t *testing.T, g *target.Target, code int) string {
 	t.Helper()
-	ctx := limit(t, 30*time.Second)
+	ctx := limit(t, patience)
 	for {
 		out, err := g.Run(ctx, "exilectl", "status", "--full")
 		got := 0

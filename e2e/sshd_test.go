@@ -225,7 +225,7 @@ func (c client) ssh(user, password string, config ...string) {
 		c.t.Error(err)
 	}
 	// Many servers starting at once take their time on a busy machine.
-	_, _ = c.SSH(limit(c.t, 3*time.Minute), []string{"-F", file.Name(), "-o", "ConnectTimeout=60"}, password, "true")
+	_, _ = c.SSH(limit(c.t, 5*time.Minute), []string{"-F", file.Name(), "-o", "ConnectTimeout=60"}, password, "true")
 }
 
 // quoted is an argument as ssh_config(5) wants it.
@@ -282,7 +282,7 @@ func (s *sshds) matchOutput(t *testing.T, output string, options ...string) (lin
 	t.Helper()
 	log := inside(t, s.Target, "journalctl", "-b", "-a", "-o", output, "-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth")
 	command := append([]string{"exilectl", "match", "--json=short"}, options...)
-	out, err := s.Feed(limit(t, time.Minute), log+"\n\n", command...) // inside cut the newlines off, and an export ends with them
+	out, err := s.Feed(limit(t, patience), log+"\n\n", command...) // inside cut the newlines off, and an export ends with them
 	if err != nil {
 		t.Fatal(err)
 	}

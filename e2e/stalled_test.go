@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestStalledJournal: exiled is killed while thousands of its announcements wait for a stalled journald, although the disk
@@ -12,7 +11,7 @@ import (
 func TestStalledJournal(t *testing.T) {
 	t.Parallel()
 	g := boot(t, config("ipset"))
-	ctx := limit(t, time.Minute)
+	ctx := limit(t, patience)
 	inside(t, g, "systemctl", "kill", "-s", "STOP", "systemd-journald")
 	const n, batches = 2000, 2 // more than fit into a socket
 	for batch := range batches {

@@ -39,7 +39,7 @@ func TestStoppedStaysStopped(t *testing.T) {
 	inside(t, g, "sh", "-c", "systemctl kill --signal=SIGKILL exiled; sleep 0.1; exilectl is-banned 203.0.113.9") // it starts again by itself
 	inside(t, g, "systemctl", "is-active", "exiled.socket", "exiled-metrics.socket")
 	eventually(t, "there are metrics after a start", func() bool { // its socket starts again with it
-		got, err := g.Run(limit(t, 5*time.Second), "bash", "-c", scrape)
+		got, err := g.Run(limit(t, 30*time.Second), "bash", "-c", scrape)
 		return err == nil && strings.Contains(got, "\nexile_bans_wanted 1\n")
 	})
 	inside(t, g, "sh", "-c", "systemctl --no-block restart exiled; exilectl status")

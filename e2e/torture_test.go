@@ -33,7 +33,7 @@ func TestJournalTorture(t *testing.T) {
 	t.Logf("seed of the moments: %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := bare(t, nil)
-	ctx := limit(t, 5*time.Minute)
+	ctx := limit(t, 10*time.Minute)
 	m := &mortal{reading: reading{Config: journalOf(t, h, "")}}
 	w := write(ctx, t, h)
 	turn(ctx, t, h)

@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
 )
@@ -43,8 +42,8 @@ func TestUnreadableJournal(t *testing.T) {
 		inside(t, g, "exilectl", "ban", "--duration=1h", lifted.Addr.String())
 		guess(t, missed, 1) // which nobody sees now
 		inside(t, g, "sh", "-ec", c.mend)
-		within(t, time.Minute, what+": it is read again", func() bool {
-			_, err := g.Run(limit(t, 30*time.Second), "exilectl", "status")
+		within(t, patience, what+": it is read again", func() bool {
+			_, err := g.Run(limit(t, patience), "exilectl", "status")
 			return err == nil
 		})
 		if starts := inside(t, g, "systemctl", "show", "-p", "NRestarts", "--value", "exiled.service"); starts != "0" {

@@ -1,13 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"exile/e2e/host"
+	"exile/e2e/target"
 )
 
 // another is a second sshd, beside the host's.
@@ -29,7 +30,7 @@ func TestUnwatched(t *testing.T) {
 	inside(t, g, "systemctl", "daemon-reload")
 
 	inside(t, g, "systemctl", "start", "bastion.service")
-	guessAt(t, a, "2223")
+	guessAt(t, g, a, "2223")
 	said := waitStatus(t, g, 3)
 	if !strings.Contains(said, "unwatched:bastion.service") {
 		t.Errorf("the status does not tell of bastion.service:\n%s", said)
@@ -38,9 +39,9 @@ func TestUnwatched(t *testing.T) {
 	inside(t, g, "systemctl", "reload", "exiled.service")
 	waitStatus(t, g, 0)
 	for range 3 {
-		guessAt(t, a, "2223")
+		guessAt(t, g, a, "2223")
 	}
-	if _, err := g.WaitBan(limit(t, 10*time.Second), a.Addr, 1); err != nil {
+	if _, err := g.WaitBan(limit(t, patience), a.Addr, 1); err != nil {
 		t.Fatal(err)
 	}
 
@@ -67,17 +68,21 @@ func TestUnwatched(t *testing.T) {
 		}
 		return err == nil
 	})
-	guessAt(t, b, "2225")
+	guessAt(t, g, b, "2225")
 	if said := waitStatus(t, g, 3); !strings.Contains(said, "unwatched:libpod-0123.scope") {
 		t.Errorf("the status does not tell of a container:\n%s", said)
 	}
 }
 
 // guessAt guesses once at another port.
-func guessAt(t *testing.T, a *host.Attacker, port string) {
+func guessAt(t *testing.T, g *target.Target, a *host.Attacker, port string) {
 	t.Helper()
 	options := []string{"-F", "none", "-l", "root", "-p", port, "-o", "NumberOfPasswordPrompts=1"}
-	if _, err := a.SSH(t.Context(), options, "wrong"); !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
+	err := untilBanned(t, g, a, func(ctx context.Context) error {
+		_, err := a.SSH(ctx, options, "wrong")
+		return err
+	})
+	if !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrCut) {
 		t.Fatalf("a guess at port %s: %v", port, err)
 	}
 }

@@ -47,6 +47,8 @@ func guessOnce(ctx context.Context, t *target.Target, addr string) (*host.Attack
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, cutAfter)
+	defer cancel()
 	return a, a.Guess(ctx, stranger, 1)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -129,10 +130,15 @@ func attack(ctx context.Context, s *story, t *target.Target, attacker, bystander
 	return nil
 }
 
+// cutAfter is how long a guess waits for an answer, which does not come if the ban is faster.
+const cutAfter = 13 * time.Second
+
 // guess guesses until the ban.
 func guess(ctx context.Context, s *story, t *target.Target, a *host.Attacker) error {
 	for n := 1; n <= maxRetry; n++ {
-		err := a.Guess(ctx, user, 1)
+		soon, cancel := context.WithTimeout(ctx, cutAfter)
+		err := a.Guess(soon, user, 1)
+		cancel()
 		switch who := fmt.Sprintf("guess %d", n); {
 		case errors.Is(err, host.ErrDenied):
 			s.bad(who, "ssh: Permission denied")
@@ -158,7 +164,7 @@ func guess(ctx context.Context, s *story, t *target.Target, a *host.Attacker) er
 
 // silence checks that the banned client gets no answer.
 func silence(ctx context.Context, s *story, a *host.Attacker) error {
-	err := a.Guess(ctx, user, 1)
+	_, err := a.SSH(ctx, []string{"-F", "none", "-l", user, "-o", "ConnectTimeout=" + strconv.Itoa(int(host.Silence/time.Second))}, "wrong", "true")
 	if !errors.Is(err, host.ErrUnreachable) {
 		return fmt.Errorf("guess %d of %s should have had no answer, but: %w", maxRetry+1, a.Addr, notNil(err))
 	}

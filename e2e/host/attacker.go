@@ -27,12 +27,16 @@ var ErrUnreachable = errors.New("no answer")
 // ErrCut is the error of a connection that ended, or fell silent, early: what a ban does to open connections.
 var ErrCut = errors.New("connection cut off")
 
-// patience is how long an attacker waits for an answer. The host is one link away: it answers within milliseconds or not at
-// all. Checking a password takes it seconds, on purpose.
+// patience is how long an attacker waits for an answer that should come, however busy the machine is. Checking a password takes seconds, on
+// purpose.
 const (
-	patience         = 3 * time.Second
-	patienceOnPrompt = 10 * time.Second
+	patience         = 30 * time.Second
+	patienceOnPrompt = time.Minute
 )
+
+// Silence is how long an attacker waits for an answer that should not come. The host is one link away: its kernel answers within
+// milliseconds or not at all.
+const Silence = 3 * time.Second
 
 // Attacker is somebody on the internet with one address.
 type Attacker struct {
@@ -84,6 +88,20 @@ func (a *Attacker) ListenPacket(ctx context.Context, port uint16) (conn net.Pack
 		return err
 	})
 	return conn, err
+}
+
+// Silent returns nil if nobody answers a connection to sshd, and otherwise what came of it.
+func (a *Attacker) Silent(ctx context.Context) error {
+	quiet, cancel := context.WithTimeout(ctx, Silence)
+	defer cancel()
+	conn, err := a.Dial(quiet, 22)
+	if err == nil {
+		return errors.Join(errors.New("the port is open"), conn.Close())
+	}
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // Banner connects to the host's sshd and returns the line that it greets with.

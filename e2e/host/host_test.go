@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func boot(t *testing.T, opts host.Options) *host.Host {
 	t.Helper()
 	available(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	h, err := host.Boot(ctx, opts)
 	if err != nil {
