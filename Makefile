@@ -52,8 +52,9 @@ foreign: deps ## Unit tests of the wire code on a big-endian machine (s390x unde
 ALIKE := TestKills|TestDisk|TestFull|TestMistake|TestAllowlist|TestByHand|TestFirstStart|TestStalledJournal|TestReload
 
 # A host has 16 inotify instances, most of them for path units, and root may have 128 altogether: a sixth host at the same time may hang at boot.
+# So no package runs beside another (-p 1).
 e2e: deps build bin/nfpm ## Attack real systemd hosts, booted in namespaces: this machine's own and Debian 13 (as root)
-	$(GO) test -count=1 -parallel 5 -timeout 25m ./e2e/...
+	$(GO) test -count=1 -p 1 -parallel 5 -timeout 25m ./e2e/...
 	root=$$(internal/tools/debian.sh trixie) && { [ -z "$$root" ] || \
 	  $(GO) test -count=1 -parallel 5 -timeout 25m ./e2e/ -root "$$root" -skip '^($(ALIKE))$$'; }
 
