@@ -26,11 +26,8 @@ func newListBansCommand(o *options) *cobra.Command {
 				if err != nil {
 					return failure(err, "list bans")
 				}
-				var at *places
-				if o.full {
-					at = o.openPlaces()
-					defer at.close()
-				}
+				at := o.openPlaces(o.full)
+				defer at.close()
 				return printBans(c, bans, at)
 			})
 		},

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"exile/internal/geoip"
@@ -11,9 +14,9 @@ import (
 // places are the databases of countries and networks that this host's configuration names. Nil is none.
 type places struct{ *geoip.Databases }
 
-// openPlaces opens them; nil if the configuration names none, or is not that of the daemon which is asked.
-func (o *options) openPlaces() *places {
-	if o.bridge() != nil {
+// openPlaces opens them; nil if they are not wanted, or the configuration names none, or is not that of the daemon which is asked.
+func (o *options) openPlaces(wanted bool) *places {
+	if !wanted || o.bridge() != nil {
 		return nil
 	}
 	cfg, err := loadConfig(nil)
@@ -30,6 +33,35 @@ func (p *places) close() {
 	}
 }
 
+// location is what the databases say of an address, in JSON.
+type location struct {
+	Country string `json:"country"` // a code of two letters; empty: unknown
+	ASN     uint32 `json:"asn"`     // 0: unknown
+	Org     string `json:"as_organization"`
+}
+
+// of returns what the databases say of an address or, of a network, of its first one; nil if they say nothing.
+func (p *places) of(prefix netip.Prefix) *location {
+	if p == nil {
+		return nil
+	}
+	at, ok := p.At(prefix.Addr())
+	if !ok {
+		return nil
+	}
+	return &location{at.Country.String(), at.ASN, at.Org}
+}
+
+// String is one line for people: DE, AS64496 (Example Net).
+func (l *location) String() string {
+	parts := []string{l.Country, geoip.FormatASN(l.ASN)}
+	text := strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+	if l.Org != "" {
+		text += " (" + clean(l.Org) + ")"
+	}
+	return text
+}
+
 // columns are those of what the databases say.
 func (p *places) columns() []column {
 	if p == nil {
@@ -43,8 +75,8 @@ func (p *places) cells(of netip.Prefix) []cell {
 	if p == nil {
 		return nil
 	}
-	at, _ := p.At(of.Addr())
-	return []cell{orDash(at.Country.String()), orDash(geoip.FormatASN(at.ASN)), orDash(clean(at.Org))}
+	at := cmp.Or(p.of(of), new(location))
+	return []cell{orDash(at.Country), orDash(geoip.FormatASN(at.ASN)), orDash(clean(at.Org))}
 }
 
 // document adds to a document, an object, what the databases say of a prefix.
@@ -56,12 +88,7 @@ func (p *places) document(doc any, of netip.Prefix) any {
 	if err != nil || len(text) == 0 || text[len(text)-1] != '}' {
 		return doc
 	}
-	at, _ := p.At(of.Addr())
-	more, err := json.Marshal(struct {
-		Country string `json:"country"`
-		ASN     uint32 `json:"asn"` // 0: unknown
-		Org     string `json:"as_organization"`
-	}{at.Country.String(), at.ASN, at.Org})
+	more, err := json.Marshal(cmp.Or(p.of(of), new(location)))
 	if err != nil {
 		return doc
 	}

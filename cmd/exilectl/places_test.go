@@ -26,6 +26,9 @@ func TestBansWithPlaces(t *testing.T) {
 		{Jail: "sshd", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Reason: "why"},
 		{Jail: "sshd", Prefix: netip.MustParsePrefix("10.0.0.1/32")},
 	}
+	if got, want := at.of(bans[0].Prefix).String(), `DE, AS64496 (A \x1b[31m"B")`; got != want || at.of(bans[1].Prefix) != nil {
+		t.Errorf("%s, want %s, and nothing of a private address", got, want)
+	}
 	for _, c := range []struct {
 		json string
 		at   *places

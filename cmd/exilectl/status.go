@@ -42,11 +42,13 @@ func newStatusCommand(o *options) *cobra.Command {
 					}
 					return statusDaemon(ctx, d, c, warn, func() logTail { return lastLines(o.journalDirs(dir), lines) })
 				}
+				at := o.openPlaces(o.full)
+				defer at.close()
 				for i, a := range args {
 					if i > 0 && !c.wantJSON() {
 						c.line("")
 					}
-					if err := statusOf(ctx, d, c, a); err != nil {
+					if err := statusOf(ctx, d, c, a, at); err != nil {
 						return failure(err, "show %s", a)
 					}
 				}
@@ -61,9 +63,9 @@ func newStatusCommand(o *options) *cobra.Command {
 }
 
 // statusOf shows an address or a jail, depending on the word.
-func statusOf(ctx context.Context, d control.Reader, c *console, word string) error {
+func statusOf(ctx context.Context, d control.Reader, c *console, word string, at *places) error {
 	if p, err := control.ParsePrefix(word); err == nil {
-		return statusAddress(ctx, d, c, p)
+		return statusAddress(ctx, d, c, p, at)
 	}
 	jails, err := d.Jails(ctx)
 	if err != nil {
@@ -254,13 +256,13 @@ func warnOfJail(c *console, j control.JailStatus) {
 	}
 }
 
-func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Prefix) error {
+func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Prefix, at *places) error {
 	a, err := d.Address(ctx, p)
 	if err != nil {
 		return err
 	}
 	if c.wantJSON() {
-		return c.document(control.Document(&a))
+		return c.document(at.document(control.Document(&a), p))
 	}
 	state, color := "not banned", green
 	if a.Banned {
@@ -268,6 +270,9 @@ func statusAddress(ctx context.Context, d control.Reader, c *console, p netip.Pr
 	}
 	c.line(c.paint(color, "●"), " ", control.FormatPrefix(a.Prefix))
 	field(c, "State", c.paint(color, state))
+	if is := at.of(p); is != nil {
+		field(c, "Place", is.String())
+	}
 	if a.Protected != "" {
 		field(c, "Protected", clean(a.Protected))
 	}

@@ -298,6 +298,13 @@ func (c *Config) Why(jailName string) string {
 
 // Rule says for people what leads to a ban in the jail and how long the ban lasts.
 func (j *Jail) Rule() string {
+	if j.Places.Used() {
+		return j.rule() + "; weighed by country or network"
+	}
+	return j.rule()
+}
+
+func (j *Jail) rule() string {
 	if j.Detection == jail.Adaptive {
 		a := j.Adaptive
 		rule := fmt.Sprintf("%g points within %s", a.MaxRetry, FormatDuration(a.FindTime))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,9 @@ jails:
 		if diff := cmp.Diff([]string{"/a.mmdb", "/b.mmdb"}, c.GeoIP); diff != "" {
 			t.Error(diff)
 		}
+	}
+	if rule := c.Jails[0].Rule(); !strings.HasSuffix(rule, "; weighed by country or network") {
+		t.Errorf("the rule does not say it: %s", rule)
 	}
 	if got := want["vsftpd"]; got.Points.Least() != 0.5 || !got.Used() {
 		t.Errorf("the least factor is %v", got.Points.Least())
