@@ -49,6 +49,14 @@ func newReplayCommand(o *options) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.replay(cmd.Context(), &f) },
 	}
+	f.register(cmd, o)
+	cmd.Flags().StringVar(&f.compare, "compare", "", "Compare with the configuration of a file, or with what fail2ban would have done: `WITH` is FILE or fail2ban")
+	completeFlag(cmd, "compare", completeFiles)
+	return cmd
+}
+
+// register registers the options that say what is read, and with which rules.
+func (f *replayFlags) register(cmd *cobra.Command, o *options) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.dir, "directory", "D", "", "Read the journal files in `DIR`")
 	flags.StringArrayVar(&f.files, "file", nil, "Read the journal file `FILE`; may be repeated")
@@ -56,14 +64,12 @@ func newReplayCommand(o *options) *cobra.Command {
 	flags.StringVar(&f.config, "config", "", "Take the configuration of `FILE` in place of the usual files")
 	flags.StringArrayVar(&f.jails, "jail", nil, "Run only the jail `NAME`, even if it is not enabled; may be repeated")
 	flags.StringArrayVar(&f.settings, "set", nil, "Change a setting of these jails: `KEY=VALUE`, such as maxretry=3; may be repeated")
-	flags.StringVar(&f.compare, "compare", "", "Compare with the configuration of a file, or with what fail2ban would have done: `WITH` is FILE or fail2ban")
-	for _, name := range []string{"compare", "directory", "file", "logfile", "config"} {
+	for _, name := range []string{"directory", "file", "logfile", "config"} {
 		completeFlag(cmd, name, completeFiles)
 	}
 	completeFlag(cmd, "jail", completeJails(o))
 	completeFlag(cmd, "set", cobra.NoFileCompletions)
 	f.when.register(cmd, "what happened")
-	return cmd
 }
 
 // check refuses options that name several logs.

@@ -61,7 +61,11 @@ func rehearse(ctx context.Context, request string, out io.Writer) error {
 	}
 	run.finish()
 	took := time.Since(begun)
-	err = json.NewEncoder(w).Encode(run.finished(took, ctx.Err() != nil))
+	rep := run.finished(took, ctx.Err() != nil)
+	err = json.NewEncoder(w).Encode(rep)
+	if asked.Form != "" && err == nil {
+		err = run.tell(&rep, w)
+	}
 	if asked.Document && err == nil {
 		err = run.replay.Document(w, took, asked.Pretty, run.compared)
 	}
@@ -84,6 +88,9 @@ func (r *rehearsal) finished(took time.Duration, interrupted bool) replay.Report
 // finish decides what waited for later lines.
 func (r *rehearsal) finish() {
 	r.replay.Finish()
+	for i := range r.beside {
+		r.beside[i].replay.Finish()
+	}
 	if r.compared != nil {
 		r.other.Finish()
 		r.compared.Look()
@@ -118,6 +125,9 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 		return nil, err
 	}
 	run.replay = replay.New(run.rules)
+	if asked.Form != "" {
+		run.prepareBeside(wanted, host)
+	}
 	if err := run.prepareOther(host); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"exile/internal/accounts"
@@ -39,6 +40,7 @@ type rehearsal struct {
 	other      *replay.Replay // that it is compared with; nil: nothing
 	otherRules replay.Rules
 	compared   *replay.Comparison
+	beside     []beside      // other detectors over the same log
 	report     replay.Report // the part of it that reading fills
 	muted      bool          // what is read is before the period
 	lookBack   time.Duration // how long before the period reading begins, so that the jails know what they would have known
@@ -149,9 +151,7 @@ func (r *rehearsal) read(ctx context.Context) error {
 		start.Since = r.asked.Since.Add(-r.lookBack)
 	}
 	return source.Read(ctx, start, func(b journal.Batch) error {
-		for i := range b.Entries {
-			r.observe(&b.Entries[i])
-		}
+		r.observeAll(b.Entries)
 		r.note(&b)
 		return ctx.Err()
 	})
@@ -180,9 +180,25 @@ func gapText(g journal.Gap) string {
 	return fmt.Sprintf("%s: %v", g.File, g.Err)
 }
 
+// observeAll shows entries to the jails, and to other detectors at the same time.
+func (r *rehearsal) observeAll(entries []journal.Entry) {
+	var others sync.WaitGroup
+	for i := range r.beside {
+		others.Go(func() {
+			for j := range entries {
+				r.beside[i].observe(&entries[j], r.asked)
+			}
+		})
+	}
+	for i := range entries {
+		r.observe(&entries[i])
+	}
+	others.Wait()
+}
+
 // observe shows an entry to the jails, unless it is after the period. Those before it only teach, also if they come late.
 func (r *rehearsal) observe(e *journal.Entry) {
-	if !r.asked.Until.IsZero() && !e.Time.Before(r.asked.Until) {
+	if isAfter(e, r.asked) {
 		return
 	}
 	if before := e.Time.Before(r.asked.Since); before != r.muted {
@@ -310,6 +326,9 @@ func (r *rehearsal) readLogs(ctx context.Context) (err error) {
 			}
 		}
 		r.observe(logs[first].next)
+		for i := range r.beside {
+			r.beside[i].observe(logs[first].next, r.asked)
+		}
 		logs, err = advance(logs, first)
 	}
 	return errors.Join(err, ctx.Err())

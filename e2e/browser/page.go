@@ -135,3 +135,21 @@ func (p *Page) Prefer(ctx context.Context, scheme string) error {
 	features := []object{{"name": "prefers-color-scheme", "value": scheme}}
 	return p.call(ctx, "Emulation.setEmulatedMedia", object{"features": features}, nil)
 }
+
+// Paper shows the page as it is printed, or again as on a screen.
+func (p *Page) Paper(ctx context.Context, is bool) error {
+	media := ""
+	if is {
+		media = "print"
+	}
+	return p.call(ctx, "Emulation.setEmulatedMedia", object{"media": media}, nil)
+}
+
+// Resize gives the page that many pixels of width and height, on a phone's screen or on another.
+func (p *Page) Resize(ctx context.Context, width, height int, phone bool) error {
+	scale := 1
+	if phone {
+		scale = 2
+	}
+	return p.call(ctx, "Emulation.setDeviceMetricsOverride", object{"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone}, nil)
+}

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -59,4 +60,13 @@ func number(text string, n *int) bool {
 	var err error
 	*n, err = strconv.Atoi(text)
 	return err == nil && *n >= 0
+}
+
+// Latency returns how long after the deciding log entry the kernel had a ban; false if the event of an entry with these fields has none.
+func Latency(fields map[string]string) (time.Duration, bool) {
+	us, err := strconv.ParseInt(fields["EXILE_LATENCY_USEC"], 10, 64)
+	if err != nil || us < 0 || us > math.MaxInt64/1000 {
+		return 0, false
+	}
+	return time.Duration(us) * time.Microsecond, true
 }

@@ -111,6 +111,9 @@ func (r *Replay) put(k key, b *control.Ban) {
 		made.reason = r.bench.keep(b.Reason)
 	}
 	r.bench.put(made)
+	if !r.silent {
+		r.hours.ban(b.Since)
+	}
 }
 
 func endOf(t time.Time) int64 {

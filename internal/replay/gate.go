@@ -55,12 +55,14 @@ func (g *gate) Saw(a *jail.Attempt, stopped bool) {
 	}
 	n := uint64(a.Guesses)
 	r.count.Attempts += n
-	if stopped || g.jail.Simulate && g.closed(a.Addr, a.Time, true) {
+	prevented := stopped || g.jail.Simulate && g.closed(a.Addr, a.Time, true)
+	if prevented {
 		r.count.Prevented += n
 	} else {
 		r.count.Passed += n
 	}
 	r.seen.attempt(a)
+	r.hours.attempts(a.Time, n, prevented)
 }
 
 // login counts a login. Those before the time that is asked for count, too: their owners may be banned later.

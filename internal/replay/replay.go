@@ -59,6 +59,7 @@ type Replay struct {
 	bench   bench
 	count   Count
 	seen    tallies
+	hours   hours
 	silent  bool      // what happens now is before the time that is asked for
 	ticked  time.Time // when the jails last heard what time it is
 	now     time.Time // of the last entry
@@ -81,7 +82,7 @@ type Count struct {
 
 // New begins a run of these jails, which have seen nothing yet.
 func New(rules Rules) *Replay {
-	r := &Replay{rules: rules, bans: banning.Rules{Recidivists: rules.Recidivists}, bench: newBench(), seen: newTallies()}
+	r := &Replay{rules: rules, bans: banning.Rules{Recidivists: rules.Recidivists}, bench: newBench(), seen: newTallies(), hours: newHours()}
 	r.bans.Book = book{r}
 	for i, j := range rules.Jails {
 		j.number = uint16(i)

@@ -86,7 +86,7 @@ func (r *Replay) Top(n int) Top {
 		Sources:  top(r.seen.sources, n, byAddr, func(k [16]byte) string { return netip.AddrFrom16(k).Unmap().String() }),
 		Networks: top(networks, n, byAddr, func(k [16]byte) string { return prefixOf(k).String() }),
 		Names:    top(r.seen.names, n, strings.Compare, func(name string) string { return name }),
-		More:     r.seen.full,
+		More:     r.seen.full || r.hours.full,
 	}
 }
 

@@ -19,6 +19,11 @@ type Request struct {
 	Compare   string    `json:"compare,omitempty"`   // another configuration file, or Fail2ban; empty: nothing
 	Root      string    `json:"root,omitempty"`      // a folder below which the configuration's filters are; empty: /
 	Lines     bool      `json:"lines,omitempty"`     // the jails of Compare ban as fail2ban would
+	Form      string    `json:"form,omitempty"`      // of a report for people, after the one below; empty: none
+	Host      string    `json:"host,omitempty"`      // that it is of
+	Latency   Latency   `json:"latency,omitzero"`    // of the bans of the daemon
+	To        string    `json:"to,omitempty"`        // the recipients of a mail
+	From      string    `json:"from,omitempty"`      // its sender; empty: the mail server chooses
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
@@ -26,6 +31,13 @@ type Request struct {
 
 // Fail2ban in place of a file to compare with stands for what fail2ban would have done.
 const Fail2ban = "fail2ban"
+
+// The forms of a report for people.
+const (
+	FormHTML = "html"
+	FormJSON = "json"
+	FormMail = "mail" // as sendmail takes it, with the HTML attached
+)
 
 // Report is the answer in one line of JSON: what people want to know.
 type Report struct {
@@ -62,6 +74,24 @@ func (r *Replay) Report() Report {
 		rep.Bans++
 	}
 	return rep
+}
+
+// Detector is what one way of deciding did.
+type Detector struct {
+	Name      string `json:"name"`
+	Bans      int    `json:"bans"`
+	Attempts  uint64 `json:"attempts"`
+	Prevented uint64 `json:"prevented"`
+	False     int    `json:"false_bans"` // banned addresses with a login
+}
+
+// Detector returns what this run did, by that name.
+func (r *Replay) Detector(name string) Detector {
+	d := Detector{Name: name, Attempts: r.count.Attempts, Prevented: r.count.Prevented, False: len(r.False())}
+	for range r.Bans {
+		d.Bans++
+	}
+	return d
 }
 
 // False is a ban of somebody who logged in before or after it.
