@@ -132,17 +132,13 @@ func (p *Page) Screenshot(ctx context.Context) ([]byte, error) {
 
 // Prefer sets the page's colour scheme, "dark" or "light".
 func (p *Page) Prefer(ctx context.Context, scheme string) error {
-	features := []object{{"name": "prefers-color-scheme", "value": scheme}}
-	return p.call(ctx, "Emulation.setEmulatedMedia", object{"features": features}, nil)
+	return p.Show(ctx, scheme, "")
 }
 
-// Paper shows the page as it is printed, or again as on a screen.
-func (p *Page) Paper(ctx context.Context, is bool) error {
-	media := ""
-	if is {
-		media = "print"
-	}
-	return p.call(ctx, "Emulation.setEmulatedMedia", object{"media": media}, nil)
+// Show shows the page in a colour scheme, "dark" or "light", and as on a medium, "print", or "" for a screen.
+func (p *Page) Show(ctx context.Context, scheme, media string) error {
+	features := []object{{"name": "prefers-color-scheme", "value": scheme}}
+	return p.call(ctx, "Emulation.setEmulatedMedia", object{"features": features, "media": media}, nil)
 }
 
 // Resize gives the page that many pixels of width and height, on a phone's screen or on another.

@@ -22,8 +22,6 @@ type Request struct {
 	Form      string    `json:"form,omitempty"`      // of a report for people, after the one below; empty: none
 	Host      string    `json:"host,omitempty"`      // that it is of
 	Latency   Latency   `json:"latency,omitzero"`    // of the bans of the daemon
-	To        string    `json:"to,omitempty"`        // the recipients of a mail
-	From      string    `json:"from,omitempty"`      // its sender; empty: the mail server chooses
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
@@ -36,7 +34,6 @@ const Fail2ban = "fail2ban"
 const (
 	FormHTML = "html"
 	FormJSON = "json"
-	FormMail = "mail" // as sendmail takes it, with the HTML attached
 )
 
 // Report is the answer in one line of JSON: what people want to know.

@@ -166,7 +166,7 @@ func (p *page) who(top *replay.Top) {
 
 // What fits of a name into a line of a chart on a phone, and into a table.
 const (
-	nameInChart = 28
+	nameInChart = 24
 	nameInTable = 64
 )
 
