@@ -42,11 +42,11 @@ type facts struct {
 	jail   control.JailStatus // of the object, when it is a jail
 }
 
-// method is a row of an interface of the daemon. Who may call it is looked up in internal/control.
+// method returns the row of the table for one method of the daemon. The table of internal/control says who may call it.
 func (r *rows) method(name, in, out string, do func(*server.Call) ([]any, error)) server.Method {
 	a, ok := control.ActionOf(name)
 	if !ok {
-		a = control.MayConfigure // a method that is not in the table is nobody's
+		a = control.MayConfigure // internal/control does not know it: only for administrators
 	}
 	commands := a != control.Public && a != control.MayInspect
 	return server.Method{Name: name, In: in, Out: out, Do: do, Action: r.action(a), Waits: commands}

@@ -53,7 +53,8 @@ func newEditCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// editFilter edits the administrator's filter of that name. If there is none yet, it begins as the one that it will hide.
+// editFilter edits the filter of that name in /etc. If /etc has none yet, the editor starts with a copy of the filter in use, which the new file
+// then replaces.
 func (o *options) editFilter(ctx context.Context, from config.Sources, name string) error {
 	d, err := filterDraft(from, name)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 
 const groupFile = "/etc/group"
 
-// administration tells jails who the administrators are: an address with a session of theirs is never banned.
+// administration keeps the sessions of each jail informed of which accounts are administrators. An address from which one of them is logged in
+// is never banned.
 type administration struct {
 	group, passwd string // paths
 	files         *accounts.Files

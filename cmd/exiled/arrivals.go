@@ -14,12 +14,13 @@ import (
 // made; this file finds out when a plan made now would read something else.
 
 const (
-	// lookEvery is how often it is looked.
+	// lookEvery is the time between two looks at what exists.
 	lookEvery = 5 * time.Second
 	// goneFor is how long a log is missing before the journal is read in its place: one that was rotated away comes back with the next line.
 	// A service that removes its log again and again causes no more than one new plan in that time.
 	goneFor = 10 * time.Minute
-	// tryEvery is how often a new plan is made or tried. Each reads the logs again, and who may write a log may make and remove it all the time.
+	// tryEvery is the shortest time between two new plans. Each new plan reads the logs again, and whoever may write a log can create and
+	// remove it again and again.
 	tryEvery = time.Minute
 )
 

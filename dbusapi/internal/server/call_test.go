@@ -121,7 +121,7 @@ func TestCommandsWaitAside(t *testing.T) {
 	})
 }
 
-// The bus is asked once who a peer is. Here there is no bus to ask.
+// The credentials of a peer are asked for once and then kept. There is no bus in this test, so asking again would fail.
 func TestCredentialsAreKept(t *testing.T) {
 	t.Parallel()
 	c := &Call{peer: &peer{}, session: &session{}}

@@ -22,11 +22,11 @@ type Config struct {
 	Lookup func(context.Context, dbus.ObjectPath) (*Object, error)
 	// Snapshots returns all objects that have properties, as they are now.
 	Snapshots func(context.Context) ([]Snapshot, error)
-	// ErrorName is the D-Bus name of an error; empty: there is none.
+	// ErrorName returns the D-Bus name for an error, or nothing if the error has none; the caller then gets org.freedesktop.DBus.Error.Failed.
 	ErrorName func(error) string
 
 	Added, Removed string // signals of Interface for an object that came or went; their arguments are its name and its path
-	Rationed       string // the method that a peer may call only so many times a second
+	Rationed       string // the method of which each peer may make only a few calls per second
 
 	// Connected is told of the bus: nil when the name was acquired, the reason when the bus was lost or could not be
 	// reached. It is called from one goroutine and must not block. It may be nil.
