@@ -156,13 +156,15 @@ func commands(ts *testscript.TestScript, neg bool, args []string) {
 // announceUntilHeard bans an address again and again until the monitor in the background has written to FILE.
 func announceUntilHeard(ts *testscript.TestScript, _ bool, args []string) {
 	fake, file := ts.Value(fakeKey{}).(*controltest.Fake), ts.MkAbs(args[0])
-	for {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("nothing in %s after %s", file, patience)
+		}
 		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
 			return
 		}
 		_, err := fake.Ban(context.Background(), control.BanRequest{Jail: "sshd", Prefix: netip.MustParsePrefix("203.0.113.5/32"), Permanent: true})
 		ts.Check(err)
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -103,7 +103,7 @@ func monitor(t *testing.T, ns firewalltest.NetNS) func() []string {
 	names := map[netlink.HeaderType]string{unix.RTM_NEWROUTE: "RTM_NEWROUTE", unix.RTM_DELROUTE: "RTM_DELROUTE"}
 	return func() (heard []string) {
 		// The kernel queues what it tells before it returns from the change.
-		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		_ = conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
 		for {
 			messages, err := conn.Receive()
 			if err != nil {

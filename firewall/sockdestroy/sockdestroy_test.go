@@ -63,7 +63,7 @@ func (ls listeners) connect(t *testing.T, ns firewalltest.NetNS, network, host, 
 func (p pair) state(t *testing.T) string {
 	t.Helper()
 	if _, err := p.client.Write([]byte("x")); err == nil {
-		_ = p.server.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = p.server.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	}
 	_, err := p.server.Read(make([]byte, 1))
 	switch {

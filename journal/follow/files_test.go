@@ -96,7 +96,7 @@ func (j *journald) remove(name string) {
 func play(t *testing.T, cfg follow.Config, from journal.Start, want int, steps ...func()) *stream {
 	t.Helper()
 	got := &stream{}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	err := source(t, cfg).Follow(ctx, from, func(b journal.Batch) error {
 		got.add(b)
