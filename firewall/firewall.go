@@ -119,6 +119,20 @@ type Meter interface {
 	Dropped(ctx context.Context) (map[string]uint64, error)
 }
 
+// Found is a ban in the kernel, and what the kernel counted for it.
+type Found struct {
+	Ban
+	Counts         bool   // whether the kernel counts for this ban
+	Packets, Bytes uint64 // dropped since the kernel got the ban, or its last new end
+}
+
+// Finder is a Backend that looks for single bans beside its other work.
+type Finder interface {
+	// Find returns those of the keys that the kernel holds, in their order, on a socket of its own: it may run at the same time as all other
+	// methods, also after Close. It may read a whole set.
+	Find(ctx context.Context, keys []Key) ([]Found, error)
+}
+
 // Watcher is a Backend that learns from the kernel when somebody else touched what is ours.
 type Watcher interface {
 	// Watch calls touched once it listens, and then each time another program may have changed our table, rule or route,

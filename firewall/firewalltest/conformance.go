@@ -22,6 +22,7 @@ const (
 	LacksUDP    Lack = "udp"    // datagrams of banned sources still arrive, only the answers do not leave
 	LacksCut    Lack = "cut"    // connections that are up go on, for IPv6 both ways, until their sockets are destroyed
 	LacksMeter  Lack = "meter"  // the kernel does not count what it drops
+	LacksTally  Lack = "tally"  // nor what each ban drops
 	LacksSpare  Lack = "spare"  // bans stop everybody whom they are about
 	LacksExpiry Lack = "expiry" // the kernel keeps no ends: the caller lifts bans, and says their ends again after a restart
 )
@@ -44,6 +45,7 @@ func Run(t *testing.T, open Open, lacks ...Lack) {
 		{"limits to a port", testPorts},
 		{"cuts connections", testCuts},
 		{"counts what it drops", testMeter},
+		{"finds single bans", testFind},
 		{"spares connections", testSparesConnections},
 		{"spares addresses", testSparesAddresses},
 		{"drops forwarded traffic", testForwarded},

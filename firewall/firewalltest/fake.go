@@ -48,6 +48,7 @@ var (
 	_ firewall.Watcher = (*Fake)(nil)
 	_ firewall.Counter = (*Fake)(nil)
 	_ firewall.Meter   = (*Fake)(nil)
+	_ firewall.Finder  = (*Fake)(nil)
 	_ firewall.Sparer  = (*Fake)(nil)
 )
 
@@ -71,6 +72,19 @@ func (f *Fake) List(ctx context.Context) ([]firewall.Ban, error) {
 		return nil, err
 	}
 	return f.kernel.List(ctx)
+}
+
+// Find returns those of the keys that are banned; each has dropped one packet of 60 bytes. It fails as List does.
+func (f *Fake) Find(ctx context.Context, keys []firewall.Key) (found []firewall.Found, _ error) {
+	bans, err := f.List(ctx)
+	for _, k := range keys {
+		for _, b := range bans {
+			if b.Key == k {
+				found = append(found, firewall.Found{Ban: b, Counts: true, Packets: 1, Bytes: 60})
+			}
+		}
+	}
+	return found, err
 }
 
 // Count returns how many bans have not expired.

@@ -54,6 +54,7 @@ var (
 	_ firewall.Watcher = (*Backend)(nil)
 	_ firewall.Counter = (*Backend)(nil)
 	_ firewall.Meter   = (*Backend)(nil)
+	_ firewall.Finder  = (*Backend)(nil)
 	_ firewall.Sparer  = (*Backend)(nil)
 )
 

@@ -42,6 +42,7 @@ type header struct {
 	typeName string
 	family   uint8
 	timeouts bool
+	counts   bool
 	maxElem  uint32
 	elements uint32
 }
@@ -94,6 +95,7 @@ func (k *kernel) create(set string, t setType, family uint8, expected, maxElem u
 	b = bulk.AppendAttribute(b, attrFamily, family)
 	b = appendNested(b, attrData, func(b []byte) []byte {
 		b = appendUint32(b, attrTimeout, 0) // elements have their own; without one they stay
+		b = appendUint32(b, attrCADTFlags, flagCounts)
 		if expected > 0 {
 			// The kernel doubles the table until no bucket has more than a dozen, and copies all each time.
 			b = appendUint32(b, attrHashSize, max(expected/4, leastHash))
@@ -144,6 +146,7 @@ func (k *kernel) header(set string) (header, error) {
 		h.typeName = cString(attr(msg, attrTypeName))
 		h.family = uint8(number(attr(msg, attrFamily)))
 		h.timeouts = attr(data, attrTimeout) != nil
+		h.counts = number(attr(data, attrCADTFlags))&flagCounts != 0
 		h.maxElem = number(attr(data, attrMaxElem))
 		h.elements = number(attr(data, attrElements))
 	})
@@ -171,6 +174,17 @@ func (k *kernel) index(set string) (uint16, error) {
 
 // elements hands every ban in the set to yield.
 func (k *kernel) elements(set string, yield func(firewall.Ban)) error {
+	return k.each(set, func(data []byte, now time.Time) error {
+		ban, ok, err := parseElement(data, now)
+		if ok && err == nil {
+			yield(ban)
+		}
+		return err
+	})
+}
+
+// each calls f with the attributes of every element of the set, and when they were read.
+func (k *kernel) each(set string, f func(data []byte, now time.Time) error) error {
 	var bad error
 	err := k.call(cmdList, unix.NLM_F_DUMP, k.begin(set), func(msg []byte) {
 		now := time.Now()
@@ -178,11 +192,7 @@ func (k *kernel) elements(set string, yield func(firewall.Ban)) error {
 			if typ != attrData {
 				return nil
 			}
-			ban, ok, err := parseElement(data, now)
-			if ok && err == nil {
-				yield(ban)
-			}
-			return err
+			return f(data, now)
 		})
 		if err != nil {
 			bad = err

@@ -50,6 +50,9 @@ func (b *Backend) adopt(s *set) (made bool, err error) {
 			h.typeName, s.name, unix.EEXIST)
 	}
 	s.maxElem = h.maxElem
+	if !h.counts { // an earlier version made it
+		return false, b.replace(context.Background(), s, h.elements, h.maxElem)
+	}
 	return false, nil
 }
 
@@ -142,24 +145,31 @@ func (b *Backend) del(ctx context.Context, s *set, keys []firewall.Key) error {
 // grow replaces a full set with a larger one that has the same bans; rules see the one or the other.
 func (b *Backend) grow(ctx context.Context, s *set, more int) error {
 	size := uint32(min(uint64(s.maxElem)+uint64(max(more, int(s.maxElem))), uint64(b.most)))
-	larger := set{s.name + "-grow", s.kind, s.table, s.family, uint32(1) << bits.Len32(size-1)}
-	if larger.maxElem <= s.maxElem {
+	most := uint32(1) << bits.Len32(size-1)
+	if most <= s.maxElem {
 		return fmt.Errorf("%d bans are the most that it holds: ban networks instead of addresses: %w", s.maxElem, errHashFull)
 	}
-	if err := b.kernel.destroy(ctx, larger.name); err != nil { // left by an exiled that died here
+	return b.replace(ctx, s, size, most)
+}
+
+// replace puts a set with room for expected elements, and for maxElem at most, in the place of one, with the same bans. What their elements
+// counted begins anew.
+func (b *Backend) replace(ctx context.Context, s *set, expected, maxElem uint32) error {
+	next := s.name + "-grow"
+	if err := b.kernel.destroy(ctx, next); err != nil { // left by an exiled that died here
 		return err
 	}
-	if err := b.kernel.create(larger.name, s.kind, s.family, size, larger.maxElem); err != nil {
+	if err := b.kernel.create(next, s.kind, s.family, expected, maxElem); err != nil {
 		return err
 	}
-	err := b.copySet(ctx, s.name, larger.name)
+	err := b.copySet(ctx, s.name, next)
 	if err == nil {
-		err = b.kernel.swap(s.name, larger.name)
+		err = b.kernel.swap(s.name, next)
 	}
 	if err == nil {
-		s.maxElem = larger.maxElem
+		s.maxElem = maxElem
 	}
-	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), larger.name))
+	return errors.Join(err, b.kernel.destroy(context.WithoutCancel(ctx), next))
 }
 
 // copySet adds a second to the ends, since the kernel rounds the remaining time down: a ban may end a second late, never

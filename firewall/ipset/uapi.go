@@ -49,12 +49,15 @@ const (
 	attrCADTFlags = 8
 	attrHashSize  = 18
 	attrMaxElem   = 19
-	attrElements  = 24
+	attrElements  = 24 // of a set
+	attrBytes     = 24 // of an element
+	attrPackets   = 25 // of an element
 )
 
 const (
 	listHeader  = 1 << 2 // of attrFlags: no elements
-	flagNoMatch = 1 << 2 // of attrCADTFlags: an exception
+	flagNoMatch = 1 << 2 // of attrCADTFlags, of an element: an exception
+	flagCounts  = 1 << 3 // of attrCADTFlags, of a set: elements count
 )
 
 // The errors of ipset begin at 4096.

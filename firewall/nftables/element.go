@@ -32,6 +32,17 @@ func (b *Backend) question(c class) []byte {
 
 // elements calls put with each element of an answer.
 func elements(m []byte, c class, now time.Time, put func(firewall.Key, time.Time) error) error {
+	return eachElement(m, func(element []byte) error {
+		k, end, err := parseElement(element, c, now)
+		if err != nil {
+			return err
+		}
+		return put(k, end)
+	})
+}
+
+// eachElement calls f with the attributes of each element of an answer.
+func eachElement(m []byte, f func(element []byte) error) error {
 	const header = 4 // struct nfgenmsg
 	if len(m) < header {
 		return bulk.ErrShort
@@ -40,13 +51,7 @@ func elements(m []byte, c class, now time.Time, put func(firewall.Key, time.Time
 		if typ != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
 			return nil
 		}
-		return bulk.Attributes(list, func(_ uint16, element []byte) error {
-			k, end, err := parseElement(element, c, now)
-			if err != nil {
-				return err
-			}
-			return put(k, end)
-		})
+		return bulk.Attributes(list, func(_ uint16, element []byte) error { return f(element) })
 	})
 }
 

@@ -53,7 +53,7 @@ type Config struct {
 	NetNS int    // file descriptor of a network namespace; 0: the caller's own
 }
 
-// Backend bans by sets. It implements firewall.Backend, Watcher, Counter, Meter and Sparer.
+// Backend bans by sets. It implements firewall.Backend, Watcher, Counter, Meter, Finder and Sparer.
 type Backend struct {
 	config Config
 	conn   *nft.Conn // for transactions

@@ -9,7 +9,7 @@ import (
 )
 
 var lacks = []firewalltest.Lack{
-	firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksMeter, firewalltest.LacksSpare, firewalltest.LacksExpiry,
+	firewalltest.LacksPorts, firewalltest.LacksUDP, firewalltest.LacksCut, firewalltest.LacksMeter, firewalltest.LacksTally, firewalltest.LacksSpare, firewalltest.LacksExpiry,
 }
 
 func TestConformance(t *testing.T) {
