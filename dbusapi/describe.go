@@ -42,3 +42,15 @@ func (r *rows) describeAddress(c *server.Call) ([]any, error) {
 	}
 	return asJSON(a)
 }
+
+func (r *rows) describeKernel(c *server.Call) ([]any, error) {
+	p, err := control.ParsePrefix(c.Str(0))
+	if err != nil {
+		return nil, err
+	}
+	held, err := r.Daemon.Held(c.Context(), p)
+	if err != nil {
+		return nil, err
+	}
+	return asJSON(append([]control.Held{}, held...))
+}

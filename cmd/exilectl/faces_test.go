@@ -39,6 +39,9 @@ type faces struct {
 // anAddress is banned and counted, and has a past.
 var anAddress = netip.MustParsePrefix("192.0.2.7/32")
 
+// aNetwork has anAddress in it.
+var aNetwork = netip.MustParsePrefix("192.0.2.0/24")
+
 func filledDaemon() *controltest.Fake {
 	var status control.Status
 	var jail control.JailStatus
@@ -210,6 +213,8 @@ func TestFaces(t *testing.T) {
 	bans, _, _ := f.daemon.Bans(t.Context(), control.Page{})
 	hosts, _, _ := f.daemon.Hosts(t.Context(), control.Page{})
 	address, _ := f.daemon.Address(t.Context(), anAddress)
+	network, _ := f.daemon.Address(t.Context(), aNetwork)
+	held, _ := f.daemon.Held(t.Context(), anAddress)
 	learned, _ := f.daemon.Names(t.Context(), "")
 	for _, tt := range []struct {
 		record   any
@@ -228,6 +233,14 @@ func TestFaces(t *testing.T) {
 		{record: address, exilectl: "status 192.0.2.7", others: map[string]string{
 			"bus":    f.bus("/org/exile1", dbusapi.ManagerInterface+".DescribeAddress", "192.0.2.7"),
 			"socket": f.varlink("DescribeAddress", `{"address":"192.0.2.7"}`, "address"),
+		}},
+		{record: network, exilectl: "status 192.0.2.0/24", others: map[string]string{
+			"bus":    f.bus("/org/exile1", dbusapi.ManagerInterface+".DescribeAddress", "192.0.2.0/24"),
+			"socket": f.varlink("DescribeAddress", `{"address":"192.0.2.0/24"}`, "address"),
+		}},
+		{record: held, others: map[string]string{
+			"bus":    f.bus("/org/exile1", dbusapi.ManagerInterface+".DescribeKernel", "192.0.2.7"),
+			"socket": f.varlink("DescribeKernel", `{"address":"192.0.2.7"}`, "held"),
 		}},
 		{record: bans, exilectl: "list-bans", others: map[string]string{"socket": f.varlink("ListBans", "{}", "bans")}},
 		{record: bans, exilectl: "export", lines: true},

@@ -85,7 +85,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		d.Info.State = control.Simulating
 	}
 	if a, ok := detector.(*adaptive.Detector); ok {
-		d.Memory, d.Explain, d.Names = a, a.Explain, a
+		d.Memory, d.Explain, d.Next, d.Names = a, a.Explain, a.Next, a
 	}
 	return d, b.command(c, d)
 }

@@ -52,6 +52,12 @@ func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, 
 	return a, err
 }
 
+// Held implements control.Reader.
+func (c *Client) Held(ctx context.Context, p netip.Prefix) (held []control.Held, err error) {
+	err = c.describe(ctx, &held, "DescribeKernel", control.FormatPrefix(p))
+	return held, err
+}
+
 // Bans implements control.Reader.
 func (c *Client) Bans(ctx context.Context, p control.Page) ([]control.Ban, string, error) {
 	body, err := c.call(ctx, "ListBans", p.Jail, p.After, exile1.Count(p.Max), uint64(0))

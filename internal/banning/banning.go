@@ -141,6 +141,15 @@ func (r *Rules) offences(j *Jail, b *control.Ban) (n int) {
 	return n
 }
 
+// Next returns how many bans of a prefix make its next one longer, and how long that lasts if no ladder caps it.
+func (r *Rules) Next(j *Jail, p netip.Prefix, now time.Time) (offences int, length time.Duration) {
+	if j.Length == nil { // it bans by hand only
+		return 0, 0
+	}
+	offences = r.offences(j, &control.Ban{Prefix: p, Since: now})
+	return offences, j.Length(offences+1, p)
+}
+
 // Add makes a ban, extends the one that stands, and bans the group around it if that is due. A ban that would be over already, because the log
 // was read late, is not made.
 func (r *Rules) Add(j *Jail, b control.Ban, now time.Time) {

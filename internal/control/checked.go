@@ -75,6 +75,14 @@ func (c checked) Address(ctx context.Context, p netip.Prefix) (Address, error) {
 	return c.Daemon.Address(ctx, p)
 }
 
+// Held implements Reader.
+func (c checked) Held(ctx context.Context, p netip.Prefix) ([]Held, error) {
+	if err := checkPrefix(p); err != nil {
+		return nil, err
+	}
+	return c.Daemon.Held(ctx, p)
+}
+
 func checkBan(r BanRequest) error {
 	err := errors.Join(checkPrefix(r.Prefix), CheckText("jail", r.Jail), CheckText("reason", r.Reason))
 	switch {

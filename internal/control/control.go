@@ -176,6 +176,39 @@ type Address struct {
 	Failures  map[string]int `json:"failures"` // by jail
 	Offences  int            `json:"offences"`
 	Detail    []string       `json:"detail"` // lines for people: the detector's evidence
+	Jails     []Standing     `json:"jails"`
+	Within    []Ban          `json:"bans_within"`   // of parts of a network, in order, at most MaxWithin
+	NWithin   int            `json:"n_bans_within"` // all of these
+	Failing   []Host         `json:"failing_within"`
+	NFailing  int            `json:"n_failing_within"` // 1000 means 1000 or more
+}
+
+// MaxWithin is how many bans, and how many failing addresses, of parts of a network an Address lists at most.
+const MaxWithin = 250
+
+// Standing is how an address stands with one jail: what it has against it, and what it would do next.
+type Standing struct {
+	Jail      string        `json:"jail"`
+	State     string        `json:"state"`     // of the jail: "running", or Simulating
+	Protected string        `json:"protected"` // why this jail does not ban it; empty: it would
+	Failures  int           `json:"failures"`  // that count now
+	MaxRetry  int           `json:"maxretry"`  // how many of them make a ban; for an adaptive jail, how many points
+	First     time.Time     `json:"first_usec"`
+	Last      time.Time     `json:"last_usec"`
+	Lapse     time.Time     `json:"lapse_usec"`   // when the first of these failures stops counting; zero: there is none
+	Cleared   time.Time     `json:"cleared_usec"` // failures up to then do not count, because of a ban or somebody's command; zero: all do
+	Offences  int           `json:"offences"`     // bans that make the next one longer
+	Next      time.Duration `json:"next_ban_usec"`
+}
+
+// Held is what the kernel holds of a ban.
+type Held struct {
+	Prefix  netip.Prefix `json:"address"`
+	Port    string       `json:"port"` // what it closes: "everything", "port 22/tcp"
+	Until   time.Time    `json:"until_usec"`
+	Counts  bool         `json:"counts"`  // whether the kernel counts what this element drops
+	Packets uint64       `json:"packets"` // dropped since the kernel got this element, or its last new end
+	Bytes   uint64       `json:"bytes"`
 }
 
 // Reader answers questions. It is safe for concurrent use, and no answer delays the ban path by more than one page.
@@ -185,6 +218,9 @@ type Reader interface {
 	Bans(ctx context.Context, p Page) (bans []Ban, next string, err error)
 	Hosts(ctx context.Context, p Page) (hosts []Host, next string, err error)
 	Address(ctx context.Context, p netip.Prefix) (Address, error)
+	// Held returns what the kernel really holds of the bans that stop all of p. Unlike the other questions it may take a tenth of a second
+	// where there are very many bans; it delays none.
+	Held(ctx context.Context, p netip.Prefix) ([]Held, error)
 }
 
 // BanRequest asks for a ban by hand.

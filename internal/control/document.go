@@ -55,7 +55,7 @@ var forms = sync.OnceValue(func() map[reflect.Type]form {
 
 // Records returns one of each record that has a form, for tests that compare the faces.
 func Records() []any {
-	return []any{Ban{}, Host{}, JailStatus{}, Day{}, Status{}, Overview{}, Address{}, Name{}, Event{}}
+	return []any{Ban{}, Host{}, JailStatus{}, Day{}, Status{}, Overview{}, Address{}, Standing{}, Held{}, Name{}, Event{}}
 }
 
 func newForm(record reflect.Type) (f form) {
@@ -255,6 +255,18 @@ func (a Address) MarshalJSON() ([]byte, error) { return marshal(&a) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (a *Address) UnmarshalJSON(text []byte) error { return unmarshal(text, a) }
+
+// MarshalJSON implements json.Marshaler.
+func (s Standing) MarshalJSON() ([]byte, error) { return marshal(&s) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Standing) UnmarshalJSON(text []byte) error { return unmarshal(text, s) }
+
+// MarshalJSON implements json.Marshaler.
+func (h Held) MarshalJSON() ([]byte, error) { return marshal(&h) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *Held) UnmarshalJSON(text []byte) error { return unmarshal(text, h) }
 
 // MarshalJSON implements json.Marshaler.
 func (n Name) MarshalJSON() ([]byte, error) { return marshal(&n) }

@@ -73,6 +73,7 @@ type Jail struct {
 	Simulate    bool                                             // everything but the kernel
 	Origin      control.Origin                                   // of the bans that its lines cause; those of text logs: always OriginFile
 	Explain     func(a netip.Addr, at time.Time) []string        // lines for people on what is known of an address; nil: nothing
+	Next        NextBan                                          // nil: by the bans that are kept of the past
 	Names       Names                                            // nil: it learns none
 	Memory      Memory                                           // nil: the counters are rebuilt by reading the log again
 	Watched     []string                                         // units that are looked after; none: nobody looks
@@ -132,17 +133,8 @@ func (j *Jail) attempts() uint64 { return j.Counters().Attempts - j.counters.bef
 
 // failures returns how many attempts of the address count now.
 func (j *Jail) failures(a netip.Addr) int {
-	p := j.Unit(a)
-	if !p.IsValid() {
-		return 0
-	}
-	before := netip.PrefixFrom(p.Addr().Prev(), p.Bits()).Masked()
-	for _, h := range j.Hosts(before, 1) {
-		if h.Prefix == p {
-			return h.Failures
-		}
-	}
-	return 0
+	h, _ := j.host(a)
+	return h.Failures
 }
 
 // within returns the addresses in p that have attempts now, up to a thousand.

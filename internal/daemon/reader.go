@@ -231,13 +231,16 @@ func (d *Daemon) Address(ctx context.Context, p netip.Prefix) (a control.Address
 
 func (d *Daemon) address(p netip.Prefix) control.Address {
 	a := control.Address{Prefix: p, Bans: d.covering("", p), Failures: make(map[string]int)}
+	now := time.Now()
 	for i, b := range a.Bans {
 		a.Bans[i] = d.asShown(b)
 		a.Banned = a.Banned || !a.Bans[i].Simulated
 	}
 	for _, j := range d.plan.Jails {
-		if why, ok := j.Allowed(p.Addr(), time.Now()); ok && a.Protected == "" {
-			a.Protected = why
+		s := d.stands(j, p, now)
+		a.Jails = append(a.Jails, s)
+		if a.Protected == "" {
+			a.Protected = s.Protected
 		}
 		for bits := p.Bits(); bits >= control.Widest(p); bits-- {
 			wider, _ := p.Addr().Prefix(bits)
@@ -248,13 +251,16 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 				a.Detail = append(a.Detail, d.explainGroup(j, b))
 			}
 		}
-		a.Detail = append(a.Detail, j.ExplainSessions(p.Addr(), time.Now())...)
+		a.Detail = append(a.Detail, j.ExplainSessions(p.Addr(), now)...)
 		if j.Explain != nil {
-			a.Detail = append(a.Detail, j.Explain(p.Addr(), time.Now())...)
+			a.Detail = append(a.Detail, j.Explain(p.Addr(), now)...)
 		}
-		if n := j.failures(p.Addr()); n > 0 {
-			a.Failures[j.Info.Name] = n
+		if s.Failures > 0 {
+			a.Failures[j.Info.Name] = s.Failures
 		}
+	}
+	if !p.IsSingleIP() {
+		d.addParts(&a)
 	}
 	return a
 }

@@ -193,6 +193,13 @@ func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, 
 	return out.Address, err
 }
 
+// Held implements control.Reader.
+func (c *Client) Held(ctx context.Context, p netip.Prefix) ([]control.Held, error) {
+	var out heldReply
+	err := c.call(ctx, Interface+".DescribeKernel", addressCall{control.FormatPrefix(p)}, &out)
+	return out.Held, err
+}
+
 // Monitor calls event for every event until ctx ends (then it returns nil), event fails (then it returns that error) or the
 // connection fails. ready, which may be nil, is called once no further event can be missed.
 func (c *Client) Monitor(ctx context.Context, ready func(), event func(control.Event) error) error {

@@ -40,6 +40,7 @@ func methods() map[string]method {
 		"ListBans":        {serve: listBans},
 		"ListHosts":       {serve: listHosts},
 		"DescribeAddress": {serve: describeAddress},
+		"DescribeKernel":  {serve: describeKernel},
 		"Monitor":         {serve: watch, endless: true},
 		"Ban":             {serve: ban},
 		"Unban":           {serve: unban},
@@ -184,17 +185,31 @@ func pages[T any](c *call, get func(context.Context, control.Page) ([]T, string,
 	}
 }
 
-func describeAddress(c *call) (any, error) {
+// prefix reads the address that a question is about.
+func (c *call) prefix() (netip.Prefix, error) {
 	var in addressCall
 	if err := c.decode(&in); err != nil {
-		return nil, err
+		return netip.Prefix{}, err
 	}
-	p, err := control.ParsePrefix(in.Address)
+	return control.ParsePrefix(in.Address)
+}
+
+func describeAddress(c *call) (any, error) {
+	p, err := c.prefix()
 	if err != nil {
 		return nil, err
 	}
 	a, err := c.server.cfg.Daemon.Address(c.ctx, p)
 	return addressReply{a}, err
+}
+
+func describeKernel(c *call) (any, error) {
+	p, err := c.prefix()
+	if err != nil {
+		return nil, err
+	}
+	held, err := c.server.cfg.Daemon.Held(c.ctx, p)
+	return heldReply{list(held)}, err
 }
 
 // watch implements Monitor.

@@ -90,6 +90,10 @@ type addressReply struct {
 	Address control.Address `json:"address"`
 }
 
+type heldReply struct {
+	Held []control.Held `json:"held"`
+}
+
 type namesReply struct {
 	Names []control.Name `json:"names"`
 }

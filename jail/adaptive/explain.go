@@ -42,6 +42,14 @@ func (d *Detector) Explain(addr netip.Addr, at time.Time) []string {
 	return lines
 }
 
+// Next returns how many offences of an address count at that time, and how long a ban for points would last that came next.
+func (d *Detector) Next(addr netip.Addr, at time.Time) (offences int, length time.Duration) {
+	if addr = addr.Unmap().WithZone(""); netkey.Counted(addr) {
+		offences, _ = d.hosts.last(d.place(addr).host, stampOf(at), d.cfg.Remember)
+	}
+	return offences, d.step(d.cfg.Ladder, offences+1)
+}
+
 func (d *Detector) explainPoints(p *place, c company, at stamp) []string {
 	s := d.scores.Get(p.host)
 	if s == nil {

@@ -186,7 +186,57 @@ func (f *Fake) Address(_ context.Context, p netip.Prefix) (control.Address, erro
 			a.Failures[h.Jail] += h.Failures
 		}
 	}
+	for _, j := range f.jails {
+		a.Jails = append(a.Jails, f.standing(j, p))
+	}
+	if !p.IsSingleIP() {
+		f.addParts(&a)
+	}
 	return a, nil
+}
+
+// standing says how an address stands with a jail. Each ban of the jail's that covers it is an offence.
+func (f *Fake) standing(j control.JailStatus, p netip.Prefix) control.Standing {
+	s := control.Standing{Jail: j.Name, State: j.State, Protected: f.guarded[p], MaxRetry: j.MaxRetry, Next: j.BanTime}
+	for _, h := range f.hosts {
+		if h.Jail == j.Name && h.Prefix.Overlaps(p) {
+			s.Failures, s.First, s.Last, s.Lapse = h.Failures, h.First, h.Last, h.First.Add(j.FindTime)
+		}
+	}
+	for _, b := range f.bans {
+		if b.Jail == j.Name && b.Prefix.Overlaps(p) {
+			s.Offences, s.Cleared = b.Offence, b.Since
+		}
+	}
+	return s
+}
+
+// addParts adds what is in a network.
+func (f *Fake) addParts(a *control.Address) {
+	for _, b := range f.bans {
+		if a.Prefix.Contains(b.Prefix.Addr()) && b.Prefix != a.Prefix {
+			a.Within = append(a.Within, f.shown(b))
+		}
+	}
+	for _, h := range f.hosts {
+		if a.Prefix.Contains(h.Prefix.Addr()) {
+			a.Failing = append(a.Failing, h)
+		}
+	}
+	a.NWithin, a.NFailing = len(a.Within), len(a.Failing)
+}
+
+// Held implements control.Reader: all bans are in the kernel, simulated or not, and each element has dropped something.
+func (f *Fake) Held(_ context.Context, p netip.Prefix) (held []control.Held, _ error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.bans {
+		same := func(h control.Held) bool { return h.Prefix == b.Prefix }
+		if b.Prefix.Overlaps(p) && !slices.ContainsFunc(held, same) {
+			held = append(held, control.Held{Prefix: b.Prefix, Port: "everything", Until: b.Until, Counts: true, Packets: 1200, Bytes: 72000})
+		}
+	}
+	return held, nil
 }
 
 // Ban implements control.Writer.
