@@ -76,10 +76,10 @@ func TestNamesOfFields(t *testing.T) {
 func TestEmptyDocuments(t *testing.T) {
 	t.Parallel()
 	for want, record := range map[string]any{
-		`{"jail":"j","address":"","since_usec":null,"until_usec":null,"failures":0,"offence":0,"origin":"","reason":"","simulated":false}`: &control.Ban{Jail: "j"},
-		`{"kind":"state","time_usec":null,"ban":null,"reason":"","count":0,"latency_usec":0}`:                                              &control.Event{Kind: control.StateChanged},
-		`{"address":"2001:db8::/64","banned":false,"bans":[],"protected":"","failures":null,"offences":0,"detail":[],"jails":[],"bans_within":[],"n_bans_within":0,"failing_within":[],"n_failing_within":0}`:                     &control.Address{Prefix: netip.MustParsePrefix("2001:db8::/64")},
-		`{"jail":"","name":"\"a\\xff\"","networks":0,"last_usec":null}`:                                                                    &control.Name{Name: "a\xff"},
+		`{"jail":"j","address":"","since_usec":null,"until_usec":null,"failures":0,"offence":0,"origin":"","reason":"","simulated":false}`:                                                                    &control.Ban{Jail: "j"},
+		`{"kind":"state","time_usec":null,"ban":null,"reason":"","count":0,"latency_usec":0}`:                                                                                                                 &control.Event{Kind: control.StateChanged},
+		`{"address":"2001:db8::/64","banned":false,"bans":[],"protected":"","failures":null,"offences":0,"detail":[],"jails":[],"bans_within":[],"n_bans_within":0,"failing_within":[],"n_failing_within":0}`: &control.Address{Prefix: netip.MustParsePrefix("2001:db8::/64")},
+		`{"jail":"","name":"\"a\\xff\"","networks":0,"last_usec":null}`:                                                                                                                                       &control.Name{Name: "a\xff"},
 	} {
 		text, err := json.Marshal(record)
 		if err != nil || string(text) != want {
