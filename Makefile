@@ -50,7 +50,7 @@ foreign: deps ## Unit tests of the wire code on a big-endian machine (s390x unde
 
 # What depends on exile and the kernel alone is not repeated on the second Debian: another systemd, sshd, journald or bus makes no difference to
 # it. Where it does, but not to how the kernel bans, one backend is enough there.
-ALIKE := TestKills|TestDisk|TestFull|TestMistake|TestAllowlist|TestByHand|TestFirstStart|TestStalledJournal|TestReload|TestEdit|TestEnforce|TestFail2ban|TestGroup|TestJustUnderTheLine|TestLeftovers|TestPanelFiles|TestRefuse|TestReplay|TestResetFirewall|TestSecondInstance|TestSeveralFilters
+ALIKE := TestKills|TestDisk|TestFull|TestMistake|TestAllowlist|TestByHand|TestFirstStart|TestStalledJournal|TestReload|TestEdit|TestEnforce|TestFail2ban|TestGroup|TestJustUnderTheLine|TestLeaks|TestLeftovers|TestPanelFiles|TestRefuse|TestResetFirewall|TestSecondInstance|TestSeveralFilters
 ONCE := TestRestart|TestGuessesOfOneConnection
 
 # A host has 16 inotify instances, most of them for path units, and root may have 128 altogether: a sixth host at the same time may hang at boot.

@@ -26,6 +26,7 @@ type Jail struct {
 	trail     *trail // nil: the detector remembers the entries itself
 	gate      Gate   // nil: the log is what came through
 	counters  Counters
+	seen      netip.Addr
 	attempts  []Attempt // buffers, reused
 	verdicts  []Verdict
 	decisions []Decision
@@ -83,6 +84,10 @@ func (j *Jail) Observe(e *journal.Entry) []Decision {
 	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
 	ev := j.conns.Resolve(Parse(j.filter, e), e.Time)
 	j.counters.Lines[ev.Kind]++
+	j.seen = netip.Addr{}
+	if ev.Kind == Failure || ev.Kind == Probe || ev.Kind == NoMatch {
+		j.seen = ev.Addr
+	}
 	switch {
 	case ev.Ignored:
 		j.counters.Ignored++
@@ -138,6 +143,9 @@ func (j *Jail) Logins(yield func(netip.Addr) bool) {
 		}
 	}
 }
+
+// Seen returns the address that the last entry observed says something bad of, whether that counts or not; the zero Addr if there is none.
+func (j *Jail) Seen() netip.Addr { return j.seen }
 
 // ObserveAttempt takes an attempt that another program saw. The decisions are valid until the next call of a method.
 func (j *Jail) ObserveAttempt(a Attempt) []Decision {

@@ -230,6 +230,9 @@ func statusJail(c *console, j control.JailStatus) error {
 		field(c, "Lines", understood(j.Lines))
 	}
 	field(c, "Failing", human.Count(j.Failing, "addresses")+", "+strconv.FormatUint(j.Failures, 10)+" failures in all")
+	if j.Leaked > 0 {
+		field(c, "Leaked", human.Count(j.Leaked, "entries")+" of addresses that were banned")
+	}
 	if !j.LastBan.IsZero() {
 		field(c, "Last ban", stamp(j.LastBan)+"; "+ago(j.LastBan, c.now))
 	}

@@ -82,6 +82,7 @@ type JailStatus struct {
 	Spared    uint64            `json:"protections"`    // bans not made because the address is protected, likewise
 	Evicted   uint64            `json:"evicted"`        // addresses and connections forgotten early because there were too many, likewise
 	Denied    uint64            `json:"logins_denied"`  // bans of addresses that logged in later: owners who were kept out; since the statistics were reset
+	Leaked    uint64            `json:"leaked"`         // entries of addresses more than 2 s after the kernel had their ban, likewise
 	Framable  string            `json:"framable"`       // how a client of the service can have others banned, which is accepted; empty: it cannot, as far as is known
 	Forgeable bool              `json:"forgeable"`      // it reads a text log in which any local user can write as the service
 }

@@ -22,6 +22,7 @@ type kept struct {
 	wait    time.Duration     // before the next try
 	retry   time.Time         // zero: the last change went through
 	filled  bool              // compared at least once
+	whole   time.Time         // since then it has held each ban from the ban's begin on, as far as is known
 	at      time.Time         // of the last successful comparison
 	took    time.Duration     // how long it took
 	swept   bool              // what other backends left is gone
@@ -126,9 +127,15 @@ func (k *keeper) failed(now time.Time) {
 // repairs reports whether the differences that a comparison finds were made by others, and are not left from a failed or a first fill.
 func (k *keeper) repairs() bool { return k.backend.filled && !k.failing() }
 
-// compared notes that the kernel is as it should be.
-func (k *keeper) compared(began, done time.Time) {
+// holds reports whether the kernel has the bans, as far as is known.
+func (k *keeper) holds() bool { return k.backend.filled && !k.failing() }
+
+// compared notes that the kernel is as it should be, and whether something had to be changed for that.
+func (k *keeper) compared(began, done time.Time, changed bool) {
 	b := &k.backend
+	if changed || !k.holds() {
+		b.whole = done
+	}
 	clear(b.touched)
 	b.filled, b.retry, b.wait = true, time.Time{}, 0
 	b.at, b.took = done, done.Sub(began)

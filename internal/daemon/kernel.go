@@ -71,7 +71,7 @@ func (d *Daemon) reconcile(ctx context.Context) {
 	}
 	done := time.Now()
 	d.ledger.stampLatency(done)
-	d.kernel.compared(began, done)
+	d.kernel.compared(began, done, !change.Empty())
 	d.health.recovered(reasonBackend)
 	d.measure(ctx)
 	d.sweep(ctx)

@@ -94,6 +94,7 @@ func (d *Daemon) handle(ctx context.Context, dl delivery) {
 	for i := range b.Entries {
 		d.observe(r, &b.Entries[i])
 	}
+	d.explainLeaks(ctx, r.Jails)
 	for _, g := range b.Gaps {
 		d.gap(g)
 	}
@@ -125,6 +126,9 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 	if !e.Replayed {
 		d.stats.entries++
 		d.stats.lastEntry, d.stats.lag = e.Time, time.Since(e.Time)
+		if d.stats.lag > leakLag {
+			r.late = time.Now()
+		}
 	}
 	accepted := false
 	for _, j := range r.Jails {
@@ -138,6 +142,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 		if e.Replayed {
 			continue
 		}
+		d.noteLeak(r, j, e.Time)
 		for a := range j.Logins {
 			d.countDeniedLogin(j, a, e.Time)
 		}

@@ -82,6 +82,7 @@ type Jail struct {
 	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
 	visibility  visibility
 	startups    startups
+	leaks       leaks
 	remembers   time.Time // up to when the memory is on disk; zero: nothing of it
 	counters    counters
 	passed      uint64         // attempts that were counted by day
@@ -117,6 +118,7 @@ type counters struct {
 	before  uint64                    // attempts up to then
 	lastBan time.Time
 	denied  uint64 // bans behind which somebody logged in later
+	leaked  uint64 // entries of banned addresses
 }
 
 // ban counts a ban.

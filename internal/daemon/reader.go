@@ -130,7 +130,7 @@ func (d *Daemon) jailStatus(j *Jail) control.JailStatus {
 	s.Failing = j.Failing()
 	s.Failures = j.attempts()
 	s.Total, s.LastBan, s.Origins = j.counters.bans, j.counters.lastBan, maps.Clone(j.counters.origins)
-	s.Denied = j.counters.denied
+	s.Denied, s.Leaked = j.counters.denied, j.counters.leaked
 	counters := j.Counters()
 	s.Spared, s.Evicted, s.Lines = counters.Protected, counters.Evicted, make(map[string]uint64, len(counters.Lines))
 	for kind, n := range counters.Lines {

@@ -31,8 +31,9 @@ type running struct {
 	first    time.Time  // of the first entry that was read; zero: none yet
 	begun    time.Time  // of the first look at it; zero: it was read before
 	caughtUp bool
-	trouble  error // why it cannot read everything; nil: it can
-	undated  bool  // it has had lines without a readable time
+	late     time.Time // when an entry was last read long after it was logged
+	trouble  error     // why it cannot read everything; nil: it can
+	undated  bool      // it has had lines without a readable time
 }
 
 // delivery is a batch on its way to the loop; done is closed when its buffers may be reused.

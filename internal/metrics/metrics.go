@@ -152,6 +152,8 @@ func writeJails(t *text, jails []control.JailStatus) {
 		func(j *control.JailStatus) float64 { return float64(j.Spared) })
 	each("exile_jail_logins_denied", counter, "Bans of addresses that logged in later: they kept an owner out, by jail.",
 		func(j *control.JailStatus) float64 { return float64(j.Denied) })
+	each("exile_jail_leaked", counter, "Log entries of addresses that had been banned before, by jail.",
+		func(j *control.JailStatus) float64 { return float64(j.Leaked) })
 	each("exile_jail_evicted", counter, "Addresses and connections forgotten early because there were too many, by jail.",
 		func(j *control.JailStatus) float64 { return float64(j.Evicted) })
 	t.family("exile_jail_lines", counter, "", "Log lines read, by jail and kind.")

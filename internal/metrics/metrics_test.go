@@ -34,7 +34,7 @@ func collector() *Collector {
 		LastRepair: time.UnixMicro(1_700_000_050_500_000), Dropped: map[string]uint64{"exile4": 1010, "exile6": 1011},
 	}, []control.JailStatus{
 		{
-			Name: "sshd", Failing: 21, Failures: 22, Spared: 23, Evicted: 24, Denied: 30,
+			Name: "sshd", Failing: 21, Failures: 22, Spared: 23, Evicted: 24, Denied: 30, Leaked: 31,
 			Origins: map[control.Origin]uint64{control.OriginJournal: 25, control.OriginManual: 26},
 			Lines:   map[string]uint64{"failure": 27, "success": 28, "other": 29},
 		},
