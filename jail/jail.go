@@ -13,22 +13,21 @@ import (
 // Jail is the whole of detection for one service: entries in, decisions out. It is used from one goroutine.
 type Jail struct {
 	cfg       Config
-	filter    Filter
+	reader    *Reader
 	allow     Allow
 	detector  Detector
 	protected Detector // counts those who are never banned, to say who would have been
 	lenient   *lenient // counts addresses with a session or a login by key: they may guess more
 	sessions  *Sessions
-	spares    bool // bans leave sessions alone, see SpareSessions
-	conns     *Connections
+	spares    bool    // bans leave sessions alone, see SpareSessions
 	settled   settled // empty when live
 	pardoned  time.Time
-	trail     *trail // nil: the detector remembers the entries itself
-	gate      Gate   // nil: the log is what came through
-	counters  Counters
+	trail     *trail    // nil: the detector remembers the entries itself
+	gate      Gate      // nil: the log is what came through
+	counters  Counters  // of attempts
 	seen      netip.Addr
-	attempts  []Attempt // buffers, reused
-	verdicts  []Verdict
+	attempts  []Attempt // of the last entry
+	verdicts  []Verdict // buffers, reused
 	decisions []Decision
 	traces    []Trace // of the decisions
 }
@@ -68,71 +67,55 @@ func New(cfg Config, filter Filter, allow Allow, detector Detector) (*Jail, erro
 	}
 	fast, slow := cfg.windows(detector)
 	return &Jail{
-		cfg: cfg, filter: filter, allow: allow, detector: detector,
+		cfg: cfg, reader: NewReader(filter), allow: allow, detector: detector,
 		protected: newThreshold(cfg.counting(fast)), lenient: newLenient(&cfg, fast, slow),
-		sessions: NewSessions(cfg.TrustLogins, cfg.Strangers), conns: NewConnections(), trail: entries,
+		sessions: NewSessions(cfg.TrustLogins, cfg.Strangers), trail: entries,
 	}, nil
 }
 
 // Observe reads an entry of the service, which the caller trusts, and returns the decisions it leads to, including bans
 // that are not made because the address is protected. They are valid until the next call of a method.
-func (j *Jail) Observe(e *journal.Entry) []Decision {
-	j.counters.Entries++
+func (j *Jail) Observe(e *journal.Entry) []Decision { return j.Judge(e, j.reader.Read(e)) }
+
+// Judge is the part of Observe that follows the reading of an entry. Of the entry it needs Time, Boot, PID and Replayed, and of the event User
+// only if somebody logged in.
+func (j *Jail) Judge(e *journal.Entry, r Reading) []Decision {
 	if !e.Replayed {
 		j.settled = settled{}
 	}
-	j.attempts = j.conns.Advance(e.Time, j.attempts[:0])
-	ev := j.conns.Resolve(Parse(j.filter, e), e.Time)
-	j.counters.Lines[ev.Kind]++
 	j.seen = netip.Addr{}
-	if ev.Kind == Failure || ev.Kind == Probe || ev.Kind == NoMatch {
-		j.seen = ev.Addr
+	if k := r.Event.Kind; k == Failure || k == Probe || k == NoMatch {
+		j.seen = r.Event.Addr
 	}
-	switch {
-	case ev.Ignored:
-		j.counters.Ignored++
-	case ev.Rule == Penalty && !ev.Counts:
-		j.counters.Refused += uint64(max(ev.Count, 1))
-	case ev.Rule == Refused && !ev.Addr.IsValid():
-		j.counters.Nowhere += uint64(max(ev.Count, 1))
-	case ev.Rule == Throttled:
-		j.counters.Throttled++
+	if !j.stops(&r.Event, e.Time) {
+		j.sessions.Observe(r.Event, e)
 	}
-	if !j.stops(&ev, e.Time) {
-		j.sessions.Observe(ev, e)
-	}
-	j.attempts = j.conns.Observe(ev, e, j.attempts)
+	j.attempts = r.Attempts
 	return j.decide(j.attempts)
-}
-
-// Parse asks a filter what an entry says.
-func Parse(f Filter, e *journal.Entry) Event {
-	if f, ok := f.(EntryFilter); ok {
-		return f.ParseEntry(e)
-	}
-	return f.Parse(e.Message)
-}
-
-// Drift returns what is known of lines of the jail's services that have changed, so that the filter does not know them.
-func (j *Jail) Drift() Drift {
-	if f, ok := j.filter.(interface{ Drift() Drift }); ok {
-		return f.Drift()
-	}
-	return Drift{}
 }
 
 // Advance says what time it is, and that everything logged up to then was observed: while the source lags, that is the time
 // of its last entry. It decides about weak evidence that waited for stronger, and forgets what is over. The decisions are
 // valid until the next call of a method.
 func (j *Jail) Advance(now time.Time) []Decision {
-	j.attempts = j.conns.Advance(now, j.attempts[:0])
-	decisions := j.decide(j.attempts)
+	decisions := j.JudgeLate(j.reader.Advance(now))
+	j.Expire(now)
+	return decisions
+}
+
+// JudgeLate is the part of Advance that decides about attempts that waited.
+func (j *Jail) JudgeLate(attempts []Attempt) []Decision {
+	j.attempts = attempts
+	return j.decide(attempts)
+}
+
+// Expire is the part of Advance that forgets what is over. It changes no decision.
+func (j *Jail) Expire(now time.Time) {
 	for _, d := range j.detectors() {
 		if l, ok := d.(interface{ Expire(now time.Time) }); ok {
 			l.Expire(now)
 		}
 	}
-	return decisions
 }
 
 // Logins yields the addresses that logged in with the last entry observed.
@@ -225,8 +208,9 @@ func (j *Jail) Window() Window {
 
 // Counters returns the counters.
 func (j *Jail) Counters() Counters {
-	c := j.counters
-	c.Evicted += j.conns.Evicted()
+	c := j.reader.counters
+	c.Attempts, c.Logins, c.Decisions, c.Protected = j.counters.Attempts, j.counters.Logins, j.counters.Decisions, j.counters.Protected
+	c.Evicted = j.reader.conns.Evicted()
 	if l, ok := j.detector.(Lister); ok {
 		c.Evicted += l.Evicted()
 	}
