@@ -62,6 +62,9 @@ func Parse(f Filter, e *journal.Entry) Event {
 	return f.Parse(e.Message)
 }
 
+// Reader returns the reader of the jail, which has counters in common with it.
+func (j *Jail) Reader() *Reader { return j.reader }
+
 // Drift returns what is known of lines of the jail's services that have changed, so that the filter does not know them.
 func (j *Jail) Drift() Drift {
 	if f, ok := j.reader.filter.(interface{ Drift() Drift }); ok {

@@ -16,14 +16,22 @@ import (
 type bench struct {
 	made     [][]record // in the order of their decisions, in pieces of chunk
 	standing map[key]uint32
-	past     map[key]past
-	wide     map[length]int // how many bans stand, by jail and length
-	inside   map[key]int    // and, in IPv6, how many of less than a network of 64 bits, by that
-	lengths  map[uint8]bool // of all prefixes that were ever banned
+	past     pasts
+	wide     map[uint16]*[129]int32 // how many bans stand, by jail and length
+	inside   map[key]int            // and, in IPv6, how many of less than a network of 64 bits, by that
+	lengths  map[uint8]bool         // of all prefixes that were ever banned
 	ends     ends
+	early    uint32            // how often bans were lifted before their time
 	explains bool              // reasons are kept
 	reasons  []string          // the first is none
 	known    map[string]uint32 // reasons by their text, while there are few
+
+	// Of a grid, which needs no list of all bans.
+	few   bool     // records of bans that are over are used again
+	free  []uint32 // such records
+	fresh []key    // bans of the period since somebody last looked
+	count int      // of the period
+	over  bool     // there were more bans at a time than maxFew
 }
 
 const (
@@ -36,12 +44,6 @@ type key struct {
 	hi, lo uint64
 	jail   uint16
 	bits   uint8 // of the address in IPv6
-}
-
-// length is the length of prefixes in a jail.
-type length struct {
-	jail uint16
-	bits uint8
 }
 
 // keyOf returns the key of a prefix. IPv4 lies in its IPv6-mapped form.
@@ -102,15 +104,9 @@ const (
 	recidive        // for other bans
 )
 
-// past is what is remembered of an offender.
-type past struct {
-	last     int64 // the last ban's At
-	offences int32
-}
-
 func newBench() bench {
 	return bench{
-		standing: make(map[key]uint32), past: make(map[key]past), wide: make(map[length]int), inside: make(map[key]int), lengths: make(map[uint8]bool),
+		standing: make(map[key]uint32), past: newPasts(), wide: make(map[uint16]*[129]int32), inside: make(map[key]int), lengths: make(map[uint8]bool),
 		known: make(map[string]uint32), reasons: []string{""},
 	}
 }
@@ -137,31 +133,31 @@ func (b *bench) put(r record) {
 	r.from = r.at
 	if old := b.get(r.key); old != nil {
 		r.from = min(old.from, r.at)
+		b.release(r.key)
 	} else {
 		b.stand(r.key, 1)
 	}
 	b.lengths[r.bits] = true
-	if n := len(b.made); n == 0 || len(b.made[n-1]) == chunk {
-		b.made = append(b.made, make([]record, 0, chunk))
-	}
-	last := &b.made[len(b.made)-1]
-	*last = append(*last, r)
-	n := uint32(b.len() - 1)
+	n := b.record(r)
 	b.standing[r.key] = n
 	if r.until != never {
 		heap.Push(&b.ends, end{r.until, n})
 	}
 }
 
-// lift takes a ban off.
+// lift takes a ban off. If its time is not over, early rises, too.
 func (b *bench) lift(k key) {
+	b.release(k)
 	delete(b.standing, k)
 	b.stand(k, -1)
 }
 
 // stand counts a ban that stands from now on, 1, or no longer, -1.
 func (b *bench) stand(k key, n int) {
-	b.wide[length{k.jail, k.bits}] += n
+	if b.wide[k.jail] == nil {
+		b.wide[k.jail] = new([129]int32)
+	}
+	b.wide[k.jail][k.bits] += int32(n)
 	if k.bits <= 64 || k.prefix().Addr().Is4() {
 		return
 	}
@@ -171,12 +167,13 @@ func (b *bench) stand(k key, n int) {
 	}
 }
 
-// over takes a ban off whose time is over, and returns its key; false: there is none.
-func (b *bench) over(now int64) (key, bool) {
+// expired takes a ban off whose time is over, and returns its key; false: there is none.
+func (b *bench) expired(now int64) (key, bool) {
 	for len(b.ends) > 0 && b.ends[0].at <= now {
 		first := heap.Pop(&b.ends).(end)
-		k := b.at(first.record).key
-		if n, ok := b.standing[k]; ok && n == first.record { // otherwise it was lifted or extended
+		r := b.at(first.record)
+		k := r.key
+		if n, ok := b.standing[k]; ok && n == first.record && r.until == first.at { // otherwise it was lifted or extended
 			b.lift(k)
 			return k, true
 		}
@@ -187,12 +184,16 @@ func (b *bench) over(now int64) (key, bool) {
 // covering yields the bans of a jail that stop all of the prefix, the narrowest first.
 func (b *bench) covering(k key) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
+		wide := b.wide[k.jail]
+		if wide == nil {
+			return // it has never banned
+		}
 		widest := uint8(control.Widest(k.prefix()))
 		if k.prefix().Addr().Is4() {
 			widest += 96
 		}
 		for bits := k.bits; bits >= widest; bits-- {
-			if b.wide[length{k.jail, bits}] == 0 {
+			if wide[bits] == 0 {
 				continue
 			}
 			if r := b.get(k.around(bits)); r != nil && !yield(r) {
@@ -202,14 +203,14 @@ func (b *bench) covering(k key) iter.Seq[*record] {
 	}
 }
 
-// stands reports whether an address is banned in a jail at that time.
-func (b *bench) stands(jail uint16, a netip.Addr, at int64) bool {
+// stands returns a ban that stops an address in a jail at that time, or nil.
+func (b *bench) stands(jail uint16, a netip.Addr, at int64) *record {
 	for r := range b.covering(keyOf(jail, netip.PrefixFrom(a, a.BitLen()))) {
 		if at >= r.from+Lag.Microseconds() && at < r.until {
-			return true
+			return r
 		}
 	}
-	return false
+	return nil
 }
 
 // keep returns the number of a text.

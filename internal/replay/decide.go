@@ -47,7 +47,7 @@ func (r book) number(j *banning.Jail) uint16 {
 
 // Past implements banning.Book.
 func (r book) Past(j *banning.Jail, p netip.Prefix) banning.Past {
-	old, ok := r.bench.past[keyOf(r.number(j), p)]
+	old, ok := r.bench.past.get(keyOf(r.number(j), p))
 	if !ok {
 		return banning.Past{}
 	}
@@ -83,10 +83,11 @@ func (r book) Do(s banning.Step) {
 	k := keyOf(r.number(s.Jail), s.Ban.Prefix)
 	switch s.Verb {
 	case banning.Remember:
-		r.bench.past[k] = past{micro(s.Ban.Since), int32(s.Ban.Offence)}
+		r.bench.past.set(k, past{micro(s.Ban.Since), int32(s.Ban.Offence)})
 	case banning.Put:
 		r.put(k, &s.Ban)
 	case banning.Cover:
+		r.bench.early++
 		r.bench.lift(k)
 		s.Jail.Covered(s.Ban.Prefix)
 	case banning.Count:
@@ -111,8 +112,11 @@ func (r *Replay) put(k key, b *control.Ban) {
 		made.reason = r.bench.keep(b.Reason)
 	}
 	r.bench.put(made)
-	if !r.silent {
+	if !r.silent && r.seen != nil {
 		r.hours.ban(b.Since)
+	}
+	if k, ok := r.bench.excess(); ok {
+		r.rules.Jails[k.jail].Ended(k.prefix())
 	}
 }
 
@@ -126,7 +130,7 @@ func endOf(t time.Time) int64 {
 // expire lifts the bans whose time is over.
 func (r *Replay) expire(now time.Time) {
 	for {
-		k, ok := r.bench.over(micro(now))
+		k, ok := r.bench.expired(micro(now))
 		if !ok {
 			return
 		}

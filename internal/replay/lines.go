@@ -266,7 +266,7 @@ func (r *Replay) countLines(j *Jail, e *journal.Entry) {
 			r.count.Failures++
 		}
 		_, friend := j.Friends.Allowed(a, e.Time)
-		return !friend && !(&gate{r, j}).Stops(a, e.Time)
+		return !friend && r.closed(j, a, micro(e.Time), false) == nil
 	})
 	if !ban {
 		return

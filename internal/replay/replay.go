@@ -58,8 +58,8 @@ type Replay struct {
 	bans    banning.Rules // the same, with the bench as their book
 	bench   bench
 	count   Count
-	seen    tallies
-	hours   hours
+	seen    *tallies  // nil: another run of the same log counts
+	hours   hours     // likewise
 	silent  bool      // what happens now is before the time that is asked for
 	ticked  time.Time // when the jails last heard what time it is
 	now     time.Time // of the last entry
@@ -86,7 +86,7 @@ func New(rules Rules) *Replay {
 	r.bans.Book = book{r}
 	for i, j := range rules.Jails {
 		j.number = uint16(i)
-		j.Guard(&gate{r, j})
+		j.Guard(&gate{replay: r, jail: j})
 		r.bans.Jails = append(r.bans.Jails, &j.Jail)
 	}
 	if rules.Recidive != nil {

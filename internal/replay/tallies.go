@@ -28,8 +28,8 @@ const (
 	maxUsers   = 8 // of an address that logged in
 )
 
-func newTallies() tallies {
-	return tallies{sources: make(map[[16]byte]uint32), names: make(map[string]uint32), logins: make(map[[16]byte][]string)}
+func newTallies() *tallies {
+	return &tallies{sources: make(map[[16]byte]uint32), names: make(map[string]uint32), logins: make(map[[16]byte][]string)}
 }
 
 func (t *tallies) attempt(a *jail.Attempt) {
