@@ -98,7 +98,7 @@ func newRootCommand() *cobra.Command {
 	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
 		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newExplainCommand(o), newWhyNotCommand(o), newShowCommand(o), newStatisticsCommand(o),
 		newMonitorCommand(o), o.here(newHistoryCommand(o)), newTopCommand(o), o.here(newActionsCommand(o)), o.here(newMatchCommand(o)),
-		newReplayCommand(o), newReportCommand(o))
+		newReplayCommand(o), newReportCommand(o), newSuggestCommand(o))
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
 		newResetFirewallCommand(o))

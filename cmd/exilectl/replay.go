@@ -57,18 +57,23 @@ func newReplayCommand(o *options) *cobra.Command {
 
 // register registers the options that say what is read, and with which rules.
 func (f *replayFlags) register(cmd *cobra.Command, o *options) {
+	f.registerLog(cmd, o)
+	cmd.Flags().StringArrayVar(&f.settings, "set", nil, "Change a setting of these jails: `KEY=VALUE`, such as maxretry=3; may be repeated")
+	completeFlag(cmd, "set", cobra.NoFileCompletions)
+}
+
+// registerLog registers the options that say what is read, and by which jails.
+func (f *replayFlags) registerLog(cmd *cobra.Command, o *options) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.dir, "directory", "D", "", "Read the journal files in `DIR`")
 	flags.StringArrayVar(&f.files, "file", nil, "Read the journal file `FILE`; may be repeated")
 	flags.StringArrayVar(&f.logs, "logfile", nil, "Read a text log, also compressed with gzip, or what journalctl printed: `FILE`, or -; may be repeated")
 	flags.StringVar(&f.config, "config", "", "Take the configuration of `FILE` in place of the usual files")
 	flags.StringArrayVar(&f.jails, "jail", nil, "Run only the jail `NAME`, even if it is not enabled; may be repeated")
-	flags.StringArrayVar(&f.settings, "set", nil, "Change a setting of these jails: `KEY=VALUE`, such as maxretry=3; may be repeated")
 	for _, name := range []string{"directory", "file", "logfile", "config"} {
 		completeFlag(cmd, name, completeFiles)
 	}
 	completeFlag(cmd, "jail", completeJails(o))
-	completeFlag(cmd, "set", cobra.NoFileCompletions)
 	f.when.register(cmd, "what happened")
 }
 
@@ -116,10 +121,15 @@ func (o *options) replay(ctx context.Context, f *replayFlags) error {
 	if err := errors.Join(err, flush(c), ended()); err != nil {
 		return err
 	}
-	for _, t := range rep.Troubles {
+	return sayTroubles(rep.Troubles, rep.Interrupted)
+}
+
+// sayTroubles says what could not be read, after what was found.
+func sayTroubles(troubles []string, interrupted bool) error {
+	for _, t := range troubles {
 		fmt.Fprintln(os.Stderr, quoteLines(sentences(t)))
 	}
-	if rep.Interrupted {
+	if interrupted {
 		return context.Canceled
 	}
 	return nil
@@ -127,20 +137,30 @@ func (o *options) replay(ctx context.Context, f *replayFlags) error {
 
 // beginReplay asks the daemon's program, and returns its report, what follows that, and what waits for its end.
 func beginReplay(ctx context.Context, asked replay.Request) (rep *replay.Report, in *bufio.Reader, ended func() error, err error) {
+	rep = new(replay.Report)
+	in, ended, err = askReplay(ctx, asked, rep)
+	return rep, in, ended, err
+}
+
+// askReplay is beginReplay with a report of any type.
+func askReplay(ctx context.Context, asked replay.Request, rep any) (in *bufio.Reader, ended func() error, err error) {
 	answer, ended, err := startReplay(ctx, asked)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	rep, in = new(replay.Report), bufio.NewReader(answer)
+	in = bufio.NewReader(answer)
 	line, _ := in.ReadBytes('\n') // a line that is not whole is no JSON
-	if err := json.Unmarshal(line, rep); err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("failed to replay: exiled gave no answer: %w", err), ended())
+	var failed struct {
+		Error string `json:"error"`
 	}
-	if rep.Error != "" {
+	if err := errors.Join(json.Unmarshal(line, &failed), json.Unmarshal(line, rep)); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("failed to replay: exiled gave no answer: %w", err), ended())
+	}
+	if failed.Error != "" {
 		_ = ended() // it has said why
-		return nil, nil, nil, fmt.Errorf("failed to replay: %s", rep.Error)
+		return nil, nil, fmt.Errorf("failed to replay: %s", failed.Error)
 	}
-	return rep, in, ended, nil
+	return in, ended, nil
 }
 
 // replayReport replays what nobody wants to see bans of.

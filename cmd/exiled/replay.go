@@ -61,6 +61,9 @@ func rehearse(ctx context.Context, request string, out io.Writer) error {
 	}
 	run.finish()
 	took := time.Since(begun)
+	if run.trials != nil {
+		return errors.Join(json.NewEncoder(w).Encode(run.suggested(took, ctx.Err() != nil)), w.Flush())
+	}
 	rep := run.finished(took, ctx.Err() != nil)
 	err = json.NewEncoder(w).Encode(rep)
 	if asked.Form != "" && err == nil {
@@ -87,6 +90,10 @@ func (r *rehearsal) finished(took time.Duration, interrupted bool) replay.Report
 
 // finish decides what waited for later lines.
 func (r *rehearsal) finish() {
+	if r.trials != nil {
+		r.trials.Finish()
+		return
+	}
 	r.replay.Finish()
 	for i := range r.beside {
 		r.beside[i].replay.Finish()
@@ -117,6 +124,9 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 	host, troubles := thisHost()
 	host.Places = run.places
 	run.report.Troubles = append(run.report.Troubles, troubles...)
+	if asked.Suggest {
+		return run, run.prepareTrials(host)
+	}
 	if asked.Lines {
 		cfg.Recidive.Enabled = false // as on the other side: the rule counts bans, and no lines of these jails
 	}

@@ -41,6 +41,7 @@ type rehearsal struct {
 	otherRules replay.Rules
 	compared   *replay.Comparison
 	beside     []beside      // other detectors over the same log
+	trials     *trials       // rules that are tried in place of all that; nil: none
 	report     replay.Report // the part of it that reading fills
 	muted      bool          // what is read is before the period
 	lookBack   time.Duration // how long before the period reading begins, so that the jails know what they would have known
@@ -210,9 +211,15 @@ func (r *rehearsal) observe(e *journal.Entry) {
 		}
 		r.report.Last = e.Time
 	}
-	if r.compared != nil {
+	switch {
+	case r.trials != nil:
+		if !r.muted {
+			r.trials.date(e.Time)
+		}
+		r.trials.Observe(e)
+	case r.compared != nil:
 		r.compared.ObserveBoth(e)
-	} else {
+	default:
 		r.replay.Observe(r.rules.Jails, e)
 	}
 	r.progress.step(e.Time)
@@ -221,6 +228,10 @@ func (r *rehearsal) observe(e *journal.Entry) {
 // mute says whether what follows only teaches.
 func (r *rehearsal) mute(silent bool) {
 	r.muted = silent
+	if r.trials != nil {
+		r.trials.Mute(silent)
+		return
+	}
 	r.replay.Mute(silent)
 	if r.other != nil {
 		r.other.Mute(silent)

@@ -17,9 +17,9 @@ type bench struct {
 	made     [][]record // in the order of their decisions, in pieces of chunk
 	standing map[key]uint32
 	past     pasts
-	wide     map[uint16]*[129]int32 // how many bans stand, by jail and length
-	inside   map[key]int            // and, in IPv6, how many of less than a network of 64 bits, by that
-	lengths  map[uint8]bool         // of all prefixes that were ever banned
+	wide     [][129]int32   // how many bans stand, by jail and length
+	inside   map[key]int    // and, in IPv6, how many of less than a network of 64 bits, by that
+	lengths  map[uint8]bool // of all prefixes that were ever banned
 	ends     ends
 	early    uint32            // how often bans were lifted before their time
 	explains bool              // reasons are kept
@@ -56,6 +56,9 @@ func keyOf(jail uint16, p netip.Prefix) key {
 	return key{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:]), jail, uint8(bits)}
 }
 
+// is4 reports whether the prefix is one of IPv4.
+func (k key) is4() bool { return k.bits >= 96 && k.hi == 0 && k.lo>>32 == 0xffff }
+
 func (k key) prefix() netip.Prefix {
 	var a [16]byte
 	binary.BigEndian.PutUint64(a[:8], k.hi)
@@ -91,6 +94,12 @@ type record struct {
 	silent    bool // before the time that is asked for
 }
 
+// The widest prefixes that can be banned.
+var (
+	widest4 = uint8(control.Widest(netip.MustParsePrefix("0.0.0.0/8")))
+	widest6 = uint8(control.Widest(netip.MustParsePrefix("::/16")))
+)
+
 // never is the end of a permanent ban.
 const never = math.MaxInt64
 
@@ -106,7 +115,7 @@ const (
 
 func newBench() bench {
 	return bench{
-		standing: make(map[key]uint32), past: newPasts(), wide: make(map[uint16]*[129]int32), inside: make(map[key]int), lengths: make(map[uint8]bool),
+		standing: make(map[key]uint32), past: newPasts(), inside: make(map[key]int), lengths: make(map[uint8]bool),
 		known: make(map[string]uint32), reasons: []string{""},
 	}
 }
@@ -154,11 +163,11 @@ func (b *bench) lift(k key) {
 
 // stand counts a ban that stands from now on, 1, or no longer, -1.
 func (b *bench) stand(k key, n int) {
-	if b.wide[k.jail] == nil {
-		b.wide[k.jail] = new([129]int32)
+	for len(b.wide) <= int(k.jail) {
+		b.wide = append(b.wide, [129]int32{})
 	}
 	b.wide[k.jail][k.bits] += int32(n)
-	if k.bits <= 64 || k.prefix().Addr().Is4() {
+	if k.bits <= 64 || k.is4() {
 		return
 	}
 	network := k.around(64)
@@ -184,13 +193,13 @@ func (b *bench) expired(now int64) (key, bool) {
 // covering yields the bans of a jail that stop all of the prefix, the narrowest first.
 func (b *bench) covering(k key) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
-		wide := b.wide[k.jail]
-		if wide == nil {
+		if int(k.jail) >= len(b.wide) {
 			return // it has never banned
 		}
-		widest := uint8(control.Widest(k.prefix()))
-		if k.prefix().Addr().Is4() {
-			widest += 96
+		wide := &b.wide[k.jail]
+		widest := widest6
+		if k.is4() {
+			widest = 96 + widest4
 		}
 		for bits := k.bits; bits >= widest; bits-- {
 			if wide[bits] == 0 {

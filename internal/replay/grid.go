@@ -76,8 +76,7 @@ func (g *Grid) Mute(silent bool) {
 // Observe takes the next entry, of a source that the jails read.
 func (g *Grid) Observe(e *journal.Entry) {
 	if e.Time.Before(g.now) { // what was over until now stays so
-		g.steps = append(g.steps, step{entry: journal.Entry{Time: g.now}, quiet: g.quiet, late: true})
-		g.quiet = time.Time{}
+		g.forget()
 	}
 	g.now = e.Time
 	if !g.lead.silent {
@@ -96,7 +95,7 @@ func (g *Grid) Observe(e *journal.Entry) {
 		}
 		read := g.readers[i].Read(e)
 		if kind := read.Event.Kind; len(read.Attempts) > 0 || kind == jail.Success || kind == jail.End {
-			g.add(i, e, &read)
+			g.add(stepOf(i, e, read.Event), read.Attempts)
 		}
 	}
 	if len(g.steps) >= maxSteps {
@@ -104,34 +103,42 @@ func (g *Grid) Observe(e *journal.Entry) {
 	}
 }
 
-// tick says what time it is. What is over then is forgotten before the next step, as it only makes room; but at once while a clock that was
-// set back has not caught up, because later it may be over no longer.
+// tick says what time it is. What is over then is forgotten later, as it only makes room; but at once while a clock that was set back has not
+// caught up, because later it may be over no longer.
 func (g *Grid) tick(now time.Time) {
 	for i, r := range g.readers {
 		if late := r.Advance(now); len(late) > 0 {
-			g.steps = append(g.steps, step{
-				entry: journal.Entry{Time: g.now}, quiet: g.quiet, jail: uint16(i), late: true, first: len(g.attempts), last: len(g.attempts) + len(late),
-			})
-			g.attempts, g.quiet = append(g.attempts, late...), time.Time{}
+			g.add(step{entry: journal.Entry{Time: g.now}, jail: uint16(i), late: true}, late)
 		}
 	}
 	if g.quiet = now; now.Before(g.latest) {
-		g.steps = append(g.steps, step{entry: journal.Entry{Time: g.now}, quiet: now, late: true})
-		g.quiet = time.Time{}
+		g.forget()
 	}
 }
 
-func (g *Grid) add(i int, e *journal.Entry, read *jail.Reading) {
-	s := step{
-		entry: journal.Entry{Time: e.Time, Boot: e.Boot, PID: e.PID, Replayed: e.Replayed}, event: read.Event, quiet: g.quiet, jail: uint16(i),
-		first: len(g.attempts), last: len(g.attempts) + len(read.Attempts),
+// forget has all sides hear what time it was.
+func (g *Grid) forget() {
+	g.steps = append(g.steps, step{entry: journal.Entry{Time: g.now}, quiet: g.quiet, late: true})
+	g.quiet = time.Time{}
+}
+
+// add adds a step and its attempts. An attempt that waited counts as at its own time, when what is over now was not.
+func (g *Grid) add(s step, attempts []jail.Attempt) {
+	if slices.ContainsFunc(attempts, func(a jail.Attempt) bool { return a.Time.Before(g.quiet) }) {
+		s.quiet, g.quiet = g.quiet, time.Time{}
 	}
-	s.event.User = nil
-	if s.event.Kind == jail.Success {
-		s.event.User = bytes.Clone(read.Event.User)
+	s.first, s.last = len(g.attempts), len(g.attempts)+len(attempts)
+	g.steps, g.attempts = append(g.steps, s), append(g.attempts, attempts...)
+}
+
+// stepOf is the step of an entry.
+func stepOf(i int, e *journal.Entry, ev jail.Event) step {
+	if ev.Kind == jail.Success {
+		ev.User = bytes.Clone(ev.User)
+	} else {
+		ev.User = nil
 	}
-	g.steps = append(g.steps, s)
-	g.attempts, g.quiet = append(g.attempts, read.Attempts...), time.Time{}
+	return step{entry: journal.Entry{Time: e.Time, Boot: e.Boot, PID: e.PID, Replayed: e.Replayed}, event: ev, jail: uint16(i)}
 }
 
 // judge has all sides judge the steps, each on a processor of its own as far as there are some.
@@ -139,6 +146,7 @@ func (g *Grid) judge() {
 	if len(g.steps) == 0 {
 		return
 	}
+	g.forget()
 	var next atomic.Int32
 	var all sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(g.sides)) {

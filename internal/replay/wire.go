@@ -22,6 +22,7 @@ type Request struct {
 	Form      string    `json:"form,omitempty"`      // of a report for people, after the one below; empty: none
 	Host      string    `json:"host,omitempty"`      // that it is of
 	Latency   Latency   `json:"latency,omitzero"`    // of the bans of the daemon
+	Suggest   bool      `json:"suggest,omitempty"`   // try many rules on these jails; the answer is that of package suggest
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
