@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"exile/e2e/host"
 	"exile/e2e/target"
 )
 
@@ -55,6 +56,36 @@ func TestReplay(t *testing.T) {
 	}
 	if rep.Attempts != 12 || rep.Prevented != 0 || rep.Passed != 12 { // what was prevented is not in the journal
 		t.Errorf("%d attempts, %d prevented, %d let through; want 12, 0 and 12", rep.Attempts, rep.Prevented, rep.Passed)
+	}
+	onTrial(t, g, six)
+}
+
+// onTrial: a jail on trial shuts nobody out, also when its time is over, until somebody ends that; what it would have done is known.
+func onTrial(t *testing.T, g *target.Target, a *host.Attacker) {
+	t.Helper()
+	inside(t, g, "exilectl", "trial", "sshd", "1s")
+	guess(t, a, 6)
+	inside(t, g, "journalctl", "--sync")
+	var stands struct {
+		Over                      bool
+		Attempts, Bans, Prevented int
+	}
+	eventually(t, "the trial is over", func() bool {
+		if err := json.Unmarshal([]byte(inside(t, g, "exilectl", "trial", "sshd", "--json=short")), &stands); err != nil {
+			t.Fatal(err)
+		}
+		return stands.Over
+	})
+	if stands.Attempts < 6 || stands.Bans == 0 {
+		t.Errorf("the trial says %+v", stands)
+	}
+	inside(t, g, "systemctl", "restart", "exiled")
+	if got := inside(t, g, "exilectl", "status"); !strings.Contains(got, "of jail sshd is over since") {
+		t.Errorf("the status is %s", got)
+	}
+	guess(t, a, 1)
+	if got := inside(t, g, "exilectl", "trial", "--end", "sshd"); !strings.Contains(got, "Jail sshd bans") {
+		t.Errorf("the end of the trial: %s", got)
 	}
 }
 

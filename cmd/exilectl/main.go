@@ -103,7 +103,7 @@ func newRootCommand() *cobra.Command {
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
 		newResetFirewallCommand(o))
 	group(root, "Configuration", o.here(newCatConfigCommand(o)), o.here(newCheckConfigCommand(o)), o.here(newEditCommand(o)), newApplyCommand(o), newConfirmCommand(o),
-		o.here(newListFiltersCommand(o)), o.here(newEnableCommand(o)), o.here(newDisableCommand(o)), o.here(newNewFilterCommand(o)),
+		o.here(newListFiltersCommand(o)), o.here(newEnableCommand(o)), o.here(newDisableCommand(o)), o.here(newTrialCommand(o)), o.here(newNewFilterCommand(o)),
 		o.here(newImportFail2banCommand(o)))
 	return root
 }

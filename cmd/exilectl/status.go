@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/human"
 )
@@ -38,6 +39,7 @@ func newStatusCommand(o *options) *cobra.Command {
 						if o.host == "" && o.machine == "" { // what fail2ban does there is not known here
 							warnRivals(ctx, d, c, jails)
 							warnActions(ctx, d, c)
+							warnTrials(c, config.Sources{})
 						}
 					}
 					return statusDaemon(ctx, d, c, warn, func() logTail { return lastLines(o.journalDirs(dir), lines) })

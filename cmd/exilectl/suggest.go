@@ -95,8 +95,12 @@ func printTried(c *console, rep *suggest.Report) {
 				mark, color = "*", green
 			}
 			return []cell{
-				{mark, color}, {share(row.Prevented, rep.Attempts), color}, text(strconv.Itoa(row.Bans)), falseBans(row.FalseBans),
-				text(strconv.FormatUint(row.Denied, 10)), {clean(row.Rule), color},
+				{mark, color},
+				{share(row.Prevented, rep.Attempts), color},
+				text(strconv.Itoa(row.Bans)),
+				falseBans(row.FalseBans),
+				text(strconv.FormatUint(row.Denied, 10)),
+				{clean(row.Rule), color},
 			}
 		},
 	}
