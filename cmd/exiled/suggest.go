@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"exile/internal/config"
+	"exile/internal/geoip"
 	"exile/internal/human"
 	"exile/internal/replay"
 	"exile/internal/setup"
@@ -37,7 +38,7 @@ func (r *rehearsal) prepareTrials(host setup.Host) error {
 	for _, j := range r.jails {
 		asked.Jails = append(asked.Jails, j.Name)
 	}
-	host.Resolve = remembered(host.Resolve)
+	host.Resolve, host.Places = remembered(host.Resolve), readOnce(host.Places)
 	t := new(trials)
 	var known [][]config.Jail
 	for _, rule := range append([]suggest.Rule{{Name: suggest.Now}}, suggest.Rules()...) {
@@ -91,6 +92,17 @@ func remembered(resolve func(string) []netip.Addr) func(string) []netip.Addr {
 			known[name] = addrs
 		}
 		return addrs
+	}
+}
+
+// readOnce reads databases of places, which are the same for all rules, once.
+func readOnce(read func([]string) *geoip.Table) func([]string) *geoip.Table {
+	var table *geoip.Table
+	return func(paths []string) *geoip.Table {
+		if table == nil {
+			table = read(paths)
+		}
+		return table
 	}
 }
 
