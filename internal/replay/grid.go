@@ -34,18 +34,25 @@ type Grid struct {
 	full     bool
 }
 
-// step is something that the jails judge.
+// step is something that the jails judge. There are many, so what only some have lies elsewhere.
 type step struct {
-	entry       journal.Entry // without what only filters read
-	event       jail.Event
-	first, last int       // attempts
-	quiet       time.Time // what is over at that time is forgotten before
+	at          time.Time
+	session     *sessionLine // that an entry begins or ends; nil: none
+	first, last int32        // attempts
 	jail        uint16
 	late        bool // the attempts waited: no entry shows them
+	replayed    bool
+	quiet       time.Time // what is over at that time is forgotten before; zero: nothing
+}
+
+// sessionLine is an entry that begins or ends a session, without what only filters read.
+type sessionLine struct {
+	entry journal.Entry
+	event jail.Event
 }
 
 // maxSteps is how many are judged at once: one side after the other, so that its memory is at hand.
-const maxSteps = 4096
+const maxSteps = 2048
 
 // NewGrid begins a run of at most MaxGrid sets of rules, which have seen nothing yet.
 func NewGrid(sets []Rules) *Grid {
@@ -108,7 +115,7 @@ func (g *Grid) Observe(e *journal.Entry) {
 func (g *Grid) tick(now time.Time) {
 	for i, r := range g.readers {
 		if late := r.Advance(now); len(late) > 0 {
-			g.add(step{entry: journal.Entry{Time: g.now}, jail: uint16(i), late: true}, late)
+			g.add(step{at: g.now, jail: uint16(i), late: true}, late)
 		}
 	}
 	if g.quiet = now; now.Before(g.latest) {
@@ -118,7 +125,7 @@ func (g *Grid) tick(now time.Time) {
 
 // forget has all sides hear what time it was.
 func (g *Grid) forget() {
-	g.steps = append(g.steps, step{entry: journal.Entry{Time: g.now}, quiet: g.quiet, late: true})
+	g.steps = append(g.steps, step{at: g.now, quiet: g.quiet, late: true})
 	g.quiet = time.Time{}
 }
 
@@ -127,18 +134,18 @@ func (g *Grid) add(s step, attempts []jail.Attempt) {
 	if slices.ContainsFunc(attempts, func(a jail.Attempt) bool { return a.Time.Before(g.quiet) }) {
 		s.quiet, g.quiet = g.quiet, time.Time{}
 	}
-	s.first, s.last = len(g.attempts), len(g.attempts)+len(attempts)
+	s.first, s.last = int32(len(g.attempts)), int32(len(g.attempts)+len(attempts))
 	g.steps, g.attempts = append(g.steps, s), append(g.attempts, attempts...)
 }
 
 // stepOf is the step of an entry.
 func stepOf(i int, e *journal.Entry, ev jail.Event) step {
-	if ev.Kind == jail.Success {
+	s := step{at: e.Time, jail: uint16(i), replayed: e.Replayed}
+	if ev.Kind == jail.Success || ev.Kind == jail.End {
 		ev.User = bytes.Clone(ev.User)
-	} else {
-		ev.User = nil
+		s.session = &sessionLine{journal.Entry{Time: e.Time, Boot: e.Boot, PID: e.PID, Replayed: e.Replayed}, ev}
 	}
-	return step{entry: journal.Entry{Time: e.Time, Boot: e.Boot, PID: e.PID, Replayed: e.Replayed}, event: ev, jail: uint16(i)}
+	return s
 }
 
 // judge has all sides judge the steps, each on a processor of its own as far as there are some.
@@ -169,7 +176,7 @@ func (g *Grid) judge() {
 
 // take judges a step.
 func (r *Replay) take(s *step, attempts []jail.Attempt) {
-	r.now = s.entry.Time
+	r.now = s.at
 	for _, j := range r.rules.Jails {
 		j.now = r.now
 		if !s.quiet.IsZero() {
@@ -181,10 +188,13 @@ func (r *Replay) take(s *step, attempts []jail.Attempt) {
 	// The capacity ends there, and nobody appends to what all sides read.
 	mine := attempts[s.first:s.last:s.last]
 	decisions := []jail.Decision(nil)
-	if s.late {
+	switch {
+	case s.late:
 		decisions = j.JudgeLate(mine)
-	} else {
-		decisions = j.Judge(&s.entry, jail.Reading{Event: s.event, Attempts: mine})
+	case s.session != nil:
+		decisions = j.Judge(&s.session.entry, jail.Reading{Event: s.session.event, Attempts: mine})
+	default:
+		decisions = j.Judge(&journal.Entry{Time: s.at, Replayed: s.replayed}, jail.Reading{Attempts: mine})
 	}
 	r.decideAll(j, decisions)
 }
