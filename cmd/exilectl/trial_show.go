@@ -17,8 +17,8 @@ import (
 
 // This file says how a trial stands.
 
-// standing is a trial and what the jail would have done since it began, as JSON has it.
-type standing struct {
+// interim is a trial and what the jail would have done since it began, as JSON has it.
+type interim struct {
 	Jail      string         `json:"jail"`
 	Since     time.Time      `json:"since"`
 	Until     time.Time      `json:"until"`
@@ -57,14 +57,14 @@ func (o *options) showTrial(ctx context.Context, jail string, logs []string) err
 	return o.decideTrial(ctx, t)
 }
 
-func standingOf(t *trial, rep *replay.Report, now time.Time) *standing {
-	return &standing{
+func standingOf(t *trial, rep *replay.Report, now time.Time) *interim {
+	return &interim{
 		Jail: t.jail, Since: t.since, Until: t.until, Over: !now.Before(t.until), Attempts: rep.Count.Attempts, Sources: rep.Sources, Bans: rep.Bans,
 		Prevented: rep.Count.Prevented, Passed: rep.Count.Passed, Denied: rep.Count.Denied, FalseBans: append([]replay.False{}, rep.False...),
 	}
 }
 
-func (s *standing) print(c *console) {
+func (s *interim) print(c *console) {
 	end := fmt.Sprintf("until %s; %s left", stamp(s.Until), left(s.Until, c.now))
 	if s.Over {
 		end = c.paint(yellow, fmt.Sprintf("over since %s; the jail goes on to simulate", stamp(s.Until)))
