@@ -22,9 +22,9 @@ type Jail struct {
 	spares    bool    // bans leave sessions alone, see SpareSessions
 	settled   settled // empty when live
 	pardoned  time.Time
-	trail     *trail    // nil: the detector remembers the entries itself
-	gate      Gate      // nil: the log is what came through
-	counters  Counters  // of attempts
+	trail     *trail   // nil: the detector remembers the entries itself
+	gate      Gate     // nil: the log is what came through
+	counters  Counters // of attempts
 	seen      netip.Addr
 	attempts  []Attempt // of the last entry
 	verdicts  []Verdict // buffers, reused
