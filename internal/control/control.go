@@ -179,13 +179,16 @@ type Address struct {
 	Detail    []string       `json:"detail"` // lines for people: the detector's evidence
 	Jails     []Standing     `json:"jails"`
 	Within    []Ban          `json:"bans_within"`   // of parts of a network, in order, at most MaxWithin
-	NWithin   int            `json:"n_bans_within"` // all of these
+	NWithin   int            `json:"n_bans_within"` // MostCounted or more: there may be others
 	Failing   []Host         `json:"failing_within"`
-	NFailing  int            `json:"n_failing_within"` // 1000 means 1000 or more
+	NFailing  int            `json:"n_failing_within"` // the same
 }
 
 // MaxWithin is how many bans, and how many failing addresses, of parts of a network an Address lists at most.
 const MaxWithin = 250
+
+// MostCounted is how many bans, and how many failing addresses, in a network each jail counts at most.
+const MostCounted = 1000
 
 // Standing is how an address stands with one jail: what it has against it, and what it would do next.
 type Standing struct {

@@ -46,14 +46,14 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// addParts adds the bans and the failing addresses in a network.
+// addParts adds the bans and the failing addresses in a network. There may be a million, so each jail counts no more than it lists on a page.
 func (d *Daemon) addParts(a *control.Address) {
-	within := d.within("", a.Prefix)
-	a.NWithin = len(within)
-	for _, b := range within[:min(len(within), control.MaxWithin)] {
-		a.Within = append(a.Within, d.asShown(b))
-	}
 	for _, j := range d.plan.Jails {
+		within := d.ledger.bans.firstWithin(j.Info.Name, a.Prefix, control.MostCounted)
+		a.NWithin += len(within)
+		for _, b := range within[:min(len(within), control.MaxWithin-len(a.Within))] {
+			a.Within = append(a.Within, d.asShown(b))
+		}
 		hosts := j.within(a.Prefix)
 		a.NFailing += len(hosts)
 		for _, h := range hosts[:min(len(hosts), control.MaxWithin-len(a.Failing))] {

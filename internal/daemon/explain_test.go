@@ -64,3 +64,22 @@ func TestStanding(t *testing.T) {
 		}
 	})
 }
+
+// A network with very many bans is answered with a page of them: nobody who asks holds up a ban.
+func TestCrowdedNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.start()
+		defer w.end(d)
+		for i := range control.MostCounted + 5 {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 32)
+			if _, err := d.Ban(t.Context(), control.BanRequest{Prefix: p, Jail: "sshd", Duration: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, err := d.Address(t.Context(), netip.MustParsePrefix("198.51.0.0/16"))
+		if err != nil || a.NWithin != control.MostCounted || len(a.Within) != control.MaxWithin {
+			t.Errorf("%d bans, %d of them listed, %v", a.NWithin, len(a.Within), err)
+		}
+	})
+}

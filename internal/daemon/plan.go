@@ -143,7 +143,7 @@ func (j *Jail) failures(a netip.Addr) int {
 func (j *Jail) within(p netip.Prefix) []jail.Host {
 	unit := j.Unit(p.Addr())
 	before := netip.PrefixFrom(p.Addr().Prev(), unit.Bits()).Masked()
-	hosts := j.Hosts(before, 1000)
+	hosts := j.Hosts(before, control.MostCounted)
 	end := slices.IndexFunc(hosts, func(h jail.Host) bool { return !p.Contains(h.Prefix.Addr()) })
 	if end < 0 {
 		return hosts

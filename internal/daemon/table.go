@@ -3,6 +3,7 @@ package daemon
 import (
 	"container/heap"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -313,6 +314,11 @@ func (t *table) every(jail string, f func(control.Ban)) {
 
 // within returns the bans of a jail inside p, but not of p itself. It visits no others.
 func (t *table) within(jail string, p netip.Prefix) []control.Ban {
+	return t.firstWithin(jail, p, math.MaxInt)
+}
+
+// firstWithin is within, and stops when there are most.
+func (t *table) firstWithin(jail string, p netip.Prefix, most int) []control.Ban {
 	part := t.parts[jail]
 	if part == nil {
 		return nil
@@ -320,7 +326,7 @@ func (t *table) within(jail string, p netip.Prefix) []control.Ban {
 	var bans []control.Ban
 	part.bans.AscendGreaterOrEqual(keyOf(jail, p), func(e *entry) bool {
 		b := e.ban()
-		if !p.Contains(b.Prefix.Addr()) {
+		if !p.Contains(b.Prefix.Addr()) || len(bans) >= most {
 			return false
 		}
 		if b.Prefix != p {
