@@ -50,7 +50,7 @@ type explanation struct {
 	State   string          `json:"state"`  // of exiled
 	Backend string          `json:"backend"`
 	Address control.Address `json:"address"`
-	Kernel  []control.Held  `json:"kernel"`
+	Kernel  []control.Held  `json:"kernel"`  // null: nobody could tell
 	Entries []logEntry      `json:"entries"` // that led to its bans, or that count now, oldest first
 	History []control.Event `json:"history"` // newest first
 	Names   []hostName      `json:"names"`   // that it resolves to, if that was asked for
@@ -83,8 +83,7 @@ func (o *options) explain(ctx context.Context, p netip.Prefix, dir string, resol
 // gather asks exiled and reads the journal.
 func (o *options) gather(ctx context.Context, p netip.Prefix, dir string) (*explanation, error) {
 	x := &explanation{
-		Source: "exiled", Address: control.Address{Prefix: p}, Kernel: []control.Held{}, Entries: []logEntry{}, History: []control.Event{},
-		Names: []hostName{}, Notes: []string{},
+		Source: "exiled", Address: control.Address{Prefix: p}, Entries: []logEntry{}, History: []control.Event{}, Names: []hostName{}, Notes: []string{},
 	}
 	_, err := o.inquire(ctx, x)
 	if err != nil {
@@ -123,14 +122,18 @@ func (x *explanation) orJournal(o *options, err error) error {
 }
 
 func (x *explanation) ask(ctx context.Context, d control.Reader) (err error) {
-	if x.Address, err = d.Address(ctx, x.Address.Prefix); err != nil || len(x.Address.Bans) == 0 {
+	if x.Address, err = d.Address(ctx, x.Address.Prefix); err != nil {
 		return err
 	}
-	held, err := d.Held(ctx, x.Address.Prefix)
+	var held []control.Held
+	if len(x.Address.Bans) > 0 {
+		held, err = d.Held(ctx, x.Address.Prefix)
+	}
 	if err != nil {
 		x.Notes = append(x.Notes, "What the kernel holds is unknown: "+err.Error())
+		return nil
 	}
-	x.Kernel = append(x.Kernel, held...)
+	x.Kernel = append([]control.Held{}, held...)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (x *explanation) verdict() (state, color string) {
 		return "banned, but banning is paused", yellow
 	case a.Banned && x.Source == "exiled" && x.Backend == "dry-run":
 		return "banned, but the backend is dry-run: nobody is stopped", yellow
-	case a.Banned && x.Source == "exiled" && len(x.Kernel) == 0:
+	case a.Banned && x.Kernel != nil && len(x.Kernel) == 0:
 		return "banned, but the kernel does not have the ban", yellow
 	case a.Banned:
 		return "banned", red
@@ -174,12 +174,16 @@ func (x *explanation) printNetwork(c *console) {
 	}
 }
 
-// more is a number of things of which not all are shown.
+// more is a number of things of which not all are shown, and perhaps not all were counted.
 func more(all, shown int, nouns string) string {
-	if shown == all {
-		return human.Count(all, nouns)
+	text := human.Count(all, nouns)
+	if all >= control.MostCounted {
+		text += " or more"
 	}
-	return fmt.Sprintf("%s, the first %d of them", human.Count(all, nouns), shown)
+	if shown < all {
+		text += fmt.Sprintf(", %d of them here", shown)
+	}
+	return text
 }
 
 // printEntries shows entries with their messages quoted: attackers write into them.

@@ -110,6 +110,8 @@ func (w *whyNot) ofBans(s control.Status) {
 			w.add("paused", b.Jail, "end the pause with exilectl pause --off", "jail %s banned %s, but banning is paused until %s", b.Jail, prefix, stamp(s.PausedTo))
 		case s.Backend == "dry-run":
 			w.add("dry-run", b.Jail, "choose another backend: in exile.yaml", "jail %s banned %s, but the backend is dry-run", b.Jail, prefix)
+		case w.x.Kernel == nil:
+			w.add("banned", b.Jail, "", "jail %s banned %s; whether the kernel has it is unknown", b.Jail, prefix)
 		case !slices.ContainsFunc(w.x.Kernel, held):
 			w.add("not-enforced", b.Jail, "see exilectl status; exilectl reset-firewall makes everything anew", "jail %s banned %s, but the kernel does not have the ban", b.Jail, prefix)
 		default:
