@@ -14,9 +14,10 @@ import (
 // bench holds the bans: all that were made, those that stand, and the past of the offenders. A ban takes some 100 bytes, whether it stands
 // or not.
 type bench struct {
-	made     [][]record // in the order of their decisions, in pieces of chunk
-	standing map[key]uint32
-	past     pasts
+	made     [][]record     // in the order of their decisions, in pieces of chunk
+	index    index          // of the newest of each prefix; with few: of those that stand
+	past     pasts          // that is not in the records
+	offends  key            // whose offence the next record is
 	wide     [][129]int32   // how many bans stand, by jail and length
 	inside   map[key]int    // and, in IPv6, how many of less than a network of 64 bits, by that
 	lengths  map[uint8]bool // of all prefixes that were ever banned
@@ -88,11 +89,20 @@ type record struct {
 	at, until int64 // never: it is permanent
 	from      int64 // since when the prefix is banned without a pause
 	attempts  int32
-	offence   int32
 	reason    uint32
+	last      uint32 // the record of the last offence of the prefix, plus one; 0: there was none
+	offence   uint16 // at most maxOffence
 	origin    origin
 	silent    bool // before the time that is asked for
 }
+
+// maxOffence is the highest ordinal of an offence. Bans have stopped growing long before.
+const maxOffence = math.MaxUint16
+
+// lifted in place of the time since when a prefix is banned says that the ban does not stand any more.
+const lifted = math.MinInt64
+
+func (r *record) stands() bool { return r.from != lifted }
 
 // The widest prefixes that can be banned.
 var (
@@ -115,7 +125,7 @@ const (
 
 func newBench() bench {
 	return bench{
-		standing: make(map[key]uint32), past: newPasts(), inside: make(map[key]int), lengths: make(map[uint8]bool),
+		index: newIndex(), past: newPasts(), inside: make(map[key]int), lengths: make(map[uint8]bool),
 		known: make(map[string]uint32), reasons: []string{""},
 	}
 }
@@ -131,24 +141,53 @@ func (b *bench) at(n uint32) *record { return &b.made[n/chunk][n%chunk] }
 
 // get returns the ban of exactly that prefix that stands, or nil.
 func (b *bench) get(k key) *record {
-	if n, ok := b.standing[k]; ok {
+	if _, n, ok := b.find(k); ok && b.at(n).stands() {
 		return b.at(n)
 	}
 	return nil
 }
 
+// remember notes the past of an offender. Unless it is apart, it is that of the next record, which is a ban for the offence.
+func (b *bench) remember(k key, p past, apart bool) {
+	if apart = apart || b.few; apart {
+		b.past.set(k, p)
+		return
+	}
+	b.past.forget(k)
+	b.offends = k
+}
+
+// pastOf returns what is remembered of an offender.
+func (b *bench) pastOf(k key) (past, bool) {
+	if p, ok := b.past.get(k); ok || b.few {
+		return p, ok
+	}
+	_, n, ok := b.find(k)
+	if !ok || b.at(n).last == 0 {
+		return past{}, false
+	}
+	r := b.at(b.at(n).last - 1)
+	return past{r.at, int32(r.offence)}, true
+}
+
 // put adds a ban, or replaces the one that stands.
 func (b *bench) put(r record) {
 	r.from = r.at
-	if old := b.get(r.key); old != nil {
-		r.from = min(old.from, r.at)
-		b.release(r.key)
-	} else {
-		b.stand(r.key, 1)
+	if _, n, ok := b.find(r.key); ok {
+		old := b.at(n)
+		if r.last = old.last; old.stands() {
+			r.from = min(old.from, r.at)
+			b.stand(r.key, -1)
+		}
+		b.release(n)
 	}
+	b.stand(r.key, 1)
 	b.lengths[r.bits] = true
+	if b.offends == r.key {
+		r.last, b.offends = uint32(b.len()+1), key{}
+	}
 	n := b.record(r)
-	b.standing[r.key] = n
+	b.enter(r.key, n)
 	if r.until != never {
 		heap.Push(&b.ends, end{r.until, n})
 	}
@@ -156,9 +195,12 @@ func (b *bench) put(r record) {
 
 // lift takes a ban off. If its time is not over, early rises, too.
 func (b *bench) lift(k key) {
-	b.release(k)
-	delete(b.standing, k)
+	slot, n, _ := b.find(k)
+	b.release(n)
 	b.stand(k, -1)
+	if b.few {
+		b.index.remove(slot)
+	}
 }
 
 // stand counts a ban that stands from now on, 1, or no longer, -1.
@@ -182,7 +224,7 @@ func (b *bench) expired(now int64) (key, bool) {
 		first := heap.Pop(&b.ends).(end)
 		r := b.at(first.record)
 		k := r.key
-		if n, ok := b.standing[k]; ok && n == first.record && r.until == first.at { // otherwise it was lifted or extended
+		if r.stands() && r.until == first.at { // otherwise it was lifted or extended
 			b.lift(k)
 			return k, true
 		}

@@ -104,7 +104,7 @@ func (r *Replay) instead(name string, b *record) string {
 	k := b.key
 	k.jail = j.number
 	text := ""
-	if old, ok := r.bench.past.get(k); ok {
+	if old, ok := r.bench.pastOf(k); ok {
 		text = fmt.Sprintf("the last ban began %s before; ", human.Span(at.Sub(timeOf(old.last))))
 	}
 	if j.Lines != nil {

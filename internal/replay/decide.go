@@ -47,7 +47,7 @@ func (r book) number(j *banning.Jail) uint16 {
 
 // Past implements banning.Book.
 func (r book) Past(j *banning.Jail, p netip.Prefix) banning.Past {
-	old, ok := r.bench.past.get(keyOf(r.number(j), p))
+	old, ok := r.bench.pastOf(keyOf(r.number(j), p))
 	if !ok {
 		return banning.Past{}
 	}
@@ -83,7 +83,8 @@ func (r book) Do(s banning.Step) {
 	k := keyOf(r.number(s.Jail), s.Ban.Prefix)
 	switch s.Verb {
 	case banning.Remember:
-		r.bench.past.set(k, past{micro(s.Ban.Since), int32(s.Ban.Offence)})
+		noBan := banning.Over(&s.Ban, r.now) || s.Ban.Since.After(r.now) // or one that begins at another time
+		r.bench.remember(k, past{micro(s.Ban.Since), int32(s.Ban.Offence)}, noBan)
 	case banning.Put:
 		r.put(k, &s.Ban)
 	case banning.Cover:
@@ -98,7 +99,8 @@ func (r book) Do(s banning.Step) {
 
 func (r *Replay) put(k key, b *control.Ban) {
 	made := record{
-		key: k, at: micro(b.Since), until: endOf(b.Until), attempts: int32(b.Failures), offence: int32(b.Offence), silent: r.silent,
+		key: k, at: micro(b.Since), until: endOf(b.Until), attempts: int32(b.Failures),
+		offence: uint16(min(b.Offence, maxOffence)), silent: r.silent,
 	}
 	switch {
 	case b.Origin == control.OriginGroup:

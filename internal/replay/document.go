@@ -46,7 +46,7 @@ func (c *Comparison) numbers() *numbers {
 func (r *Replay) Document(out io.Writer, elapsed time.Duration, pretty bool, compared *Comparison) error {
 	w := &writer{out: out, pretty: pretty}
 	count := r.Count()
-	w.members(head{count.Entries, count.Matched, count.Attempts, len(r.seen.sources)}, "{", ",")
+	w.members(head{count.Entries, count.Matched, count.Attempts, r.seen.sources.len()}, "{", ",")
 	w.text(w.space("\n\t") + `"bans":` + w.space(" ") + "[")
 	first := true
 	for b := range r.Bans {

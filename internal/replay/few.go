@@ -27,19 +27,16 @@ func (b *bench) record(r record) uint32 {
 	return uint32(b.len() - 1)
 }
 
-// release lets the record of a ban be used again.
-func (b *bench) release(k key) {
-	if !b.few {
-		return
-	}
-	if n, ok := b.standing[k]; ok {
+// release notes that a ban does not stand any more, and lets its record be used again.
+func (b *bench) release(n uint32) {
+	if b.at(n).from = lifted; b.few {
 		b.free = append(b.free, n)
 	}
 }
 
 // excess takes off the ban that ends first if there are too many.
 func (b *bench) excess() (key, bool) {
-	if !b.few || len(b.standing) <= maxFew {
+	if !b.few || b.index.used <= maxFew {
 		return key{}, false
 	}
 	b.over = true
@@ -68,6 +65,11 @@ func (p *pasts) get(k key) (past, bool) {
 		one, ok = p.old[k]
 	}
 	return one, ok
+}
+
+func (p *pasts) forget(k key) {
+	delete(p.young, k)
+	delete(p.old, k)
 }
 
 func (p *pasts) set(k key, one past) {

@@ -278,7 +278,7 @@ func (g *Grid) Owners(side, limit int) (list []Owner) {
 func (g *Grid) Count() (c Count, sources int) {
 	c = g.lead.Count()
 	c.Logins += c.Denied
-	return Count{Entries: c.Entries, Matched: c.Matched, Attempts: c.Attempts, Logins: c.Logins}, len(g.lead.seen.sources)
+	return Count{Entries: c.Entries, Matched: c.Matched, Attempts: c.Attempts, Logins: c.Logins}, g.lead.seen.sources.len()
 }
 
 // More reports whether there was more than a grid can remember: then its numbers are estimates.

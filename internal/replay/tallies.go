@@ -3,6 +3,9 @@ package replay
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,10 +17,43 @@ import (
 
 // tallies count who tried what.
 type tallies struct {
-	sources map[[16]byte]uint32 // attempts
-	names   map[string]uint32   // attempts
+	sources sources
+	names   map[string]uint32 // attempts
 	logins  map[[16]byte][]string
 	full    bool // there were more sources, names or addresses with logins than are counted
+}
+
+// sources count attempts by address. IPv4 is on its own because there may be a million, with a third of the memory.
+type sources struct {
+	four map[uint32]uint32
+	six  map[[16]byte]uint32
+}
+
+// add adds to the count of an address, and reports whether there was room for it.
+func (s *sources) add(a netip.Addr, n uint32) bool {
+	if a.Is4() {
+		four := a.As4()
+		return add(s.four, binary.BigEndian.Uint32(four[:]), n, maxSources)
+	}
+	return add(s.six, a.As16(), n, maxSources)
+}
+
+func (s *sources) len() int { return len(s.four) + len(s.six) }
+
+// all yields the addresses with attempts, in no order.
+func (s *sources) all(yield func([16]byte, uint32) bool) {
+	for k, n := range s.four {
+		var four [4]byte
+		binary.BigEndian.PutUint32(four[:], k)
+		if !yield(netip.AddrFrom4(four).As16(), n) {
+			return
+		}
+	}
+	for k, n := range s.six {
+		if !yield(k, n) {
+			return
+		}
+	}
 }
 
 // Bounds of the tallies. Names are what attackers choose, so there may be as many as attempts.
@@ -29,12 +65,12 @@ const (
 )
 
 func newTallies() *tallies {
-	return &tallies{sources: make(map[[16]byte]uint32), names: make(map[string]uint32), logins: make(map[[16]byte][]string)}
+	return &tallies{sources: sources{make(map[uint32]uint32), make(map[[16]byte]uint32)}, names: make(map[string]uint32), logins: make(map[[16]byte][]string)}
 }
 
 func (t *tallies) attempt(a *jail.Attempt) {
 	n := uint32(min(a.Guesses, jail.MaxGuesses))
-	t.full = !add(t.sources, a.Addr.As16(), n, maxSources) || t.full
+	t.full = !t.sources.add(a.Addr, n) || t.full
 	if a.User != "" {
 		t.full = !add(t.names, a.User, n, maxNames) || t.full
 	}
@@ -78,14 +114,14 @@ type Top struct {
 // Top returns the first n of each kind.
 func (r *Replay) Top(n int) Top {
 	networks := make(map[[16]byte]uint32)
-	for k, attempts := range r.seen.sources {
+	for k, attempts := range r.seen.sources.all {
 		add(networks, networkOf(k), attempts, maxSources)
 	}
 	byAddr := func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }
 	return Top{
-		Sources:  top(r.seen.sources, n, byAddr, func(k [16]byte) string { return netip.AddrFrom16(k).Unmap().String() }),
-		Networks: top(networks, n, byAddr, func(k [16]byte) string { return prefixOf(k).String() }),
-		Names:    top(r.seen.names, n, strings.Compare, func(name string) string { return name }),
+		Sources:  top(r.seen.sources.all, n, byAddr, func(k [16]byte) string { return netip.AddrFrom16(k).Unmap().String() }),
+		Networks: top(maps.All(networks), n, byAddr, func(k [16]byte) string { return prefixOf(k).String() }),
+		Names:    top(maps.All(r.seen.names), n, strings.Compare, func(name string) string { return name }),
 		More:     r.seen.full || r.hours.full,
 	}
 }
@@ -104,14 +140,14 @@ func prefixOf(k [16]byte) netip.Prefix {
 func networkOf(k [16]byte) [16]byte { return prefixOf(k).Addr().As16() }
 
 // top returns the n with the most attempts; of equal ones the first by compare.
-func top[K comparable](m map[K]uint32, n int, compare func(a, b K) int, name func(K) string) []Tally {
+func top[K comparable](counts iter.Seq2[K, uint32], n int, compare func(a, b K) int, name func(K) string) []Tally {
 	type one struct {
 		key      K
 		attempts uint32
 	}
 	order := func(a, b one) int { return cmp.Or(cmp.Compare(b.attempts, a.attempts), compare(a.key, b.key)) }
 	var best []one
-	for k, attempts := range m {
+	for k, attempts := range counts {
 		now := one{k, attempts}
 		if len(best) == n && order(now, best[n-1]) >= 0 {
 			continue

@@ -62,7 +62,7 @@ const maxTop = 10
 
 // Report returns what the run has found.
 func (r *Replay) Report() Report {
-	rep := Report{Count: r.Count(), Sources: len(r.seen.sources), False: r.False(), Top: r.Top(maxTop)}
+	rep := Report{Count: r.Count(), Sources: r.seen.sources.len(), False: r.False(), Top: r.Top(maxTop)}
 	for _, j := range r.rules.Jails {
 		if j != r.rules.Recidive {
 			rep.Jails = append(rep.Jails, j.Name)
