@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"exile/internal/config"
+	"exile/internal/control"
 	"exile/internal/human"
 )
 
@@ -55,7 +56,7 @@ func newConfirmCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm [FILE]",
 		Short: "Keep the configuration that is on trial",
-		Long: "Write the configuration that apply --confirm put on trial. Root need not name the file again; other users must.\n\n" +
+		Long: "Write the configuration that apply --confirm or suggest --apply put on trial. Root need not name the file again; other users must.\n\n" +
 			"The daemon must have the same text on trial.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeFiles,
@@ -99,13 +100,18 @@ func (o *options) try(ctx context.Context, file string, length time.Duration) er
 		if err != nil {
 			return err
 		}
-		if err := rememberTried(text); err != nil {
-			return fmt.Errorf("failed to remember the configuration on trial: %w; it will be taken back", err)
-		}
-		o.note(c, "%s is in force and will be taken back in %s unless you confirm it. Check that you can still log in, then run:", file, human.Span(length))
-		o.note(c, "exilectl confirm")
-		return nil
+		return o.tellTrial(c, file, text, length)
 	})
+}
+
+// tellTrial remembers the text that was put on trial, and says what to do now.
+func (o *options) tellTrial(c *console, what, text string, length time.Duration) error {
+	if err := rememberTried(text); err != nil {
+		return fmt.Errorf("failed to remember the configuration on trial: %w; it will be taken back", err)
+	}
+	o.note(c, "%s is in force and will be taken back in %s unless you confirm it. Check that you can still log in, then run:", what, human.Span(length))
+	o.note(c, "exilectl confirm")
+	return nil
 }
 
 // tryFile puts a file on trial and returns its text. It finds mistakes in the file itself first: the daemon would not know
@@ -124,9 +130,15 @@ func tryFile(ctx context.Context, d daemon, file string, length time.Duration) (
 	return string(text), nil
 }
 
+// confirmer is what ends a trial.
+type confirmer interface {
+	Trial(ctx context.Context) (control.Trial, error)
+	Reload(ctx context.Context) error
+}
+
 // confirm writes the configuration on trial to its permanent place. If anything fails, the trial continues to its end. Root
 // writes the user's text to the user's file; the daemon is not root, so its text is only compared with that.
-func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text string) error {
+func (o *options) confirm(ctx context.Context, d confirmer, c *console, main, text string) error {
 	t, err := d.Trial(ctx)
 	if err != nil {
 		return failure(err, "confirm")
@@ -134,6 +146,7 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text 
 	if t.Text == "" {
 		return errors.New("no configuration is on trial: it was taken back, or there was none")
 	}
+	var wrote string
 	main, err = filepath.Abs(main)
 	switch {
 	case err != nil:
@@ -142,7 +155,7 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text 
 	case t.Text != text:
 		err = fmt.Errorf("the daemon has something else on trial: %s", difference(text, t.Text))
 	default:
-		err = replaceFile(main, text)
+		wrote, err = writeTried(main, text)
 	}
 	if err != nil {
 		return fmt.Errorf("failed to confirm: %w; the configuration on trial will be taken back", err)
@@ -151,8 +164,21 @@ func (o *options) confirm(ctx context.Context, d daemon, c *console, main, text 
 		return failure(err, "end the trial")
 	}
 	forgetTried()
-	o.note(c, "Wrote %s.", main)
+	o.note(c, "Wrote %s.", wrote)
 	return nil
+}
+
+// writeTried writes what was on trial: the main file, or a drop-in beside it.
+func writeTried(main, text string) (file string, err error) {
+	name, dropIn, more := config.DropIn(text)
+	if !more {
+		return main, replaceFile(main, text)
+	}
+	file = config.Sources{File: main}.DropInPath(name)
+	if err := errors.Join(onlyOurs(filepath.Dir(main)), makeFolder(filepath.Dir(file))); err != nil {
+		return "", err
+	}
+	return file, replaceFile(file, dropIn)
 }
 
 // difference describes the first line in which two texts differ.

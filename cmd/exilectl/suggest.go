@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"exile/internal/config"
 	"exile/internal/human"
 	"exile/internal/replay"
 	"exile/internal/suggest"
@@ -18,32 +19,42 @@ import (
 
 func newSuggestCommand(o *options) *cobra.Command {
 	var f replayFlags
+	var a applyFlags
 	cmd := &cobra.Command{
 		Use:   "suggest",
 		Short: "Try many rules on the log, and say which to take",
 		Long: "Run the jails of the configuration over the journal or over logs, once with the rule that is configured and at the same time with 35 others\n" +
 			"of maxretry, findtime, bantime and detection, and show which attempts each would have prevented, and how many of the addresses that\n" +
 			"it would have banned had a login before or after. Recommends a rule that prevents more with no more of these, or says that the log\n" +
-			"has too little to tell. Needs the right to read the log, but no daemon, and bans nobody.",
+			"has too little to tell. Needs the right to read the log, but no daemon, and bans nobody.\n\n" +
+			"With --apply root puts the recommended rule on trial: it is in force at once, and taken back after the time of --confirm unless you run\n" +
+			"confirm first, which writes it into a drop-in below /etc/exile. Nothing changes if nothing is recommended.",
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if o.host != "" {
 				return errors.New("suggest works on local files: run it on the other host")
 			}
-			return f.check(o.machine)
+			return errors.Join(f.check(o.machine), a.check(o, &f))
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.suggest(cmd.Context(), &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rep, err := o.suggest(cmd.Context(), &f)
+			if err != nil || !a.apply {
+				return err
+			}
+			return o.trySuggested(cmd.Context(), config.Sources{}, rep, a.length)
+		},
 	}
 	f.registerLog(cmd, o)
+	a.register(cmd)
 	return cmd
 }
 
 // suggest has the daemon's program try the rules, and prints the answer.
-func (o *options) suggest(ctx context.Context, f *replayFlags) error {
+func (o *options) suggest(ctx context.Context, f *replayFlags) (*suggest.Report, error) {
 	c := o.newConsole(os.Stdout)
 	rep, err := o.tried(ctx, f, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.wantJSON() {
 		err = c.document(rep)
@@ -51,9 +62,9 @@ func (o *options) suggest(ctx context.Context, f *replayFlags) error {
 		printSuggestion(c, rep)
 	}
 	if err := errors.Join(err, flush(c)); err != nil {
-		return err
+		return nil, err
 	}
-	return sayTroubles(rep.Troubles, rep.Interrupted)
+	return rep, sayTroubles(rep.Troubles, rep.Interrupted)
 }
 
 // tried asks the daemon's program.

@@ -18,7 +18,7 @@ import (
 type Sources struct {
 	Root string // put before every path; empty: /
 	File string // the only file to read besides filters, without Root; empty: the usual ones
-	Text string // replaces the main file, or File; empty: they are read
+	Text string // replaces the main file, or File, or is a drop-in of [OnTrial]; empty: they are read
 	Over string // laid over all files, as the last of them; empty: nothing
 	// Packaged asks only for the files of packages, without those of the administrator.
 	Packaged bool
@@ -98,15 +98,12 @@ func (s Sources) directories() []string {
 }
 
 func (s Sources) files() ([]file, error) {
-	switch {
-	case s.File != "" && s.Text != "":
-		return s.withFilters(s.text())
-	case s.File != "":
-		f, err := readFile(s.File)
+	if s.File != "" {
+		only, err := s.single()
 		if err != nil {
 			return nil, err
 		}
-		return s.withFilters([]file{f})
+		return s.withFilters(only)
 	}
 	main, err := s.mainFile()
 	if err != nil {
@@ -116,7 +113,7 @@ func (s Sources) files() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.withFilters(append(main, dropIns...))
+	return s.withFilters(append(main, s.withTried(dropIns)...))
 }
 
 func (s Sources) withFilters(files []file) ([]file, error) {
@@ -127,7 +124,7 @@ func (s Sources) withFilters(files []file) ([]file, error) {
 func (s Sources) text() []file { return []file{{name: textName, data: []byte(s.Text)}} }
 
 func (s Sources) mainFile() ([]file, error) {
-	if s.Text != "" {
+	if s.replaces() {
 		return s.text(), nil
 	}
 	for _, dir := range s.directories() {

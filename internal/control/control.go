@@ -307,7 +307,7 @@ type Trial struct {
 
 // Configurer tries configurations. It is safe for concurrent use.
 type Configurer interface {
-	// Try puts a text in force in place of the configuration's main file. Unless Reload comes first, which ends every trial,
+	// Try puts a text in force in place of the configuration's main file, or as the drop-in that config.OnTrial names. Unless Reload comes first, which ends every trial,
 	// it is taken back after d together with the bans that it made. If it is invalid, Try returns ErrConfig and changes
 	// nothing. It returns when the trial is on disk, so that a restart of the daemon neither ends nor extends it.
 	Try(ctx context.Context, text string, d time.Duration) error
