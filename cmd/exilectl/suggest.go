@@ -102,7 +102,7 @@ func printTried(c *console, rep *suggest.Report) {
 		row: func(i int) []cell {
 			row := &rep.Rows[i]
 			mark, color := "", ""
-			if rep.Verdict != suggest.TooLittle && i == rep.Best {
+			if rep.Verdict != suggest.TooLittle && rep.Verdict != suggest.Incomplete && i == rep.Best {
 				mark, color = "*", green
 			}
 			return []cell{
@@ -137,6 +137,9 @@ func printVerdict(c *console, rep *suggest.Report) {
 		for _, l := range rep.Lacks {
 			c.line("  ", l, ".")
 		}
+		return
+	case suggest.Incomplete:
+		c.line(clean(rep.Why))
 		return
 	case suggest.Stay:
 		c.line(clean(rep.Why))

@@ -119,15 +119,16 @@ func (r *rehearsal) suggested(took time.Duration, interrupted bool) *suggest.Rep
 	count, sources := t.Count()
 	rep := &suggest.Report{
 		Interrupted: interrupted, Troubles: r.report.Troubles, First: r.report.First, Last: r.report.Last, Days: t.days, Entries: count.Entries,
-		Attempts: count.Attempts, Sources: sources, Logins: count.Logins, Elapsed: took.Seconds(),
+		Attempts: count.Attempts, Sources: sources, Logins: count.Logins, Forgot: t.Forgot(), Elapsed: took.Seconds(),
 	}
 	for _, j := range r.jails {
 		rep.Jails = append(rep.Jails, j.Name)
 	}
 	for i, tried := range t.Tried() {
+		tried.Estimate = tried.Estimate || crowded(&t.sets[i])
 		rep.Rows = append(rep.Rows, suggest.Row{Rule: t.rules[i].Name, Settings: append([]string{}, t.rules[i].Settings...), Tried: tried})
 	}
-	if t.More() || t.crowded() {
+	if t.More() || slices.ContainsFunc(rep.Rows, func(row suggest.Row) bool { return row.Estimate }) {
 		rep.Troubles = append(rep.Troubles, "there were more addresses than "+human.Count(mostTracked, "bans")+" or counts per rule: the numbers are estimates")
 	}
 	rep.Decide()
@@ -139,14 +140,7 @@ func (t *trials) named(side int) []replay.Owner {
 	return append([]replay.Owner{}, t.Owners(side, mostOwners)...)
 }
 
-// crowded reports whether a rule forgot addresses that it would have counted in a replay of its own.
-func (t *trials) crowded() bool {
-	for _, set := range t.sets {
-		for _, j := range set.Jails {
-			if j.Failing() >= mostTracked {
-				return true
-			}
-		}
-	}
-	return false
+// crowded reports whether rules forgot addresses that they would have counted in a replay of their own.
+func crowded(set *replay.Rules) bool {
+	return slices.ContainsFunc(set.Jails, func(j *replay.Jail) bool { return j.Failing() >= mostTracked })
 }

@@ -229,6 +229,7 @@ type Tried struct {
 	Passed    uint64 `json:"passed"`
 	Denied    uint64 `json:"denied"`     // logins from addresses that were banned
 	FalseBans int    `json:"false_bans"` // addresses that were banned and had a login, before or after
+	Estimate  bool   `json:"estimate"`   // more was to be remembered than there is room for
 }
 
 // Owner is somebody who logged in from an address.
@@ -241,7 +242,10 @@ type Owner struct {
 func (g *Grid) Tried() []Tried {
 	all := make([]Tried, len(g.sides))
 	for i, side := range g.sides {
-		all[i] = Tried{Bans: side.bench.count, Prevented: side.count.Prevented, Passed: side.count.Passed, Denied: side.count.Denied}
+		all[i] = Tried{
+			Bans: side.bench.count, Prevented: side.count.Prevented, Passed: side.count.Passed, Denied: side.count.Denied,
+			Estimate: side.bench.over || side.bench.past.lost,
+		}
 	}
 	for raw := range g.lead.seen.logins {
 		for m := g.bannedBy(raw); m != 0; m &= m - 1 {
@@ -280,6 +284,9 @@ func (g *Grid) Count() (c Count, sources int) {
 	c.Logins += c.Denied
 	return Count{Entries: c.Entries, Matched: c.Matched, Attempts: c.Attempts, Logins: c.Logins}, g.lead.seen.sources.len()
 }
+
+// Forgot reports whether bans or logins were forgotten, so that there may be more false bans than are counted.
+func (g *Grid) Forgot() bool { return g.full || g.lead.seen.lost }
 
 // More reports whether there was more than a grid can remember: then its numbers are estimates.
 func (g *Grid) More() bool {

@@ -21,6 +21,7 @@ type tallies struct {
 	names   map[string]uint32 // attempts
 	logins  map[[16]byte][]string
 	full    bool // there were more sources, names or addresses with logins than are counted
+	lost    bool // of these, addresses with logins
 }
 
 // sources count attempts by address. IPv4 is on its own because there may be a million, with a third of the memory.
@@ -91,7 +92,7 @@ func (t *tallies) login(a *jail.Attempt) {
 	users, known := t.logins[k]
 	switch {
 	case !known && len(t.logins) >= maxLogins:
-		t.full = true
+		t.full, t.lost = true, true
 	case len(users) < maxUsers && !slices.Contains(users, a.User):
 		t.logins[k] = append(users, a.User)
 	}

@@ -69,6 +69,7 @@ type Report struct {
 	Attempts    uint64         `json:"attempts"`
 	Sources     int            `json:"sources"`
 	Logins      uint64         `json:"logins"` // that a ban would have denied, too
+	Forgot      bool           `json:"forgot"` // bans or logins, so that false bans may be missing
 	Rows        []Row          `json:"rules"`  // the first is the rule that is configured
 	Verdict     Verdict        `json:"verdict"`
 	Best        int            `json:"best"` // the row that is recommended; 0: stay
@@ -84,9 +85,10 @@ type Verdict string
 
 // The verdicts.
 const (
-	TooLittle Verdict = "too-little-history"
-	Stay      Verdict = "stay"
-	Change    Verdict = "change"
+	TooLittle  Verdict = "too-little-history"
+	Incomplete Verdict = "incomplete"
+	Stay       Verdict = "stay"
+	Change     Verdict = "change"
 )
 
 // What a log must have for a recommendation.
@@ -107,6 +109,10 @@ const margin = 0.01
 // Decide says which row to take.
 func (r *Report) Decide() {
 	r.Best = 0
+	if r.Interrupted || r.Forgot || r.Rows[0].Estimate {
+		r.Verdict, r.Why = Incomplete, "Nothing is recommended, because false bans may be missing: "+r.missing()+"."
+		return
+	}
 	if r.Lacks = r.lacks(); len(r.Lacks) > 0 {
 		r.Verdict, r.Why = TooLittle, "There is too little history to tell."
 		return
@@ -115,13 +121,21 @@ func (r *Report) Decide() {
 	now := &r.Rows[0]
 	if best == 0 {
 		r.Verdict = Stay
-		r.Why = fmt.Sprintf("What runs now is best: no other rule prevents at least %g %% of the attempts more without more false bans.", 100*margin)
+		r.Why = fmt.Sprintf("What runs now is best: no other rule prevents at least %g %% of the attempts more without more false bans or denied logins.", 100*margin)
 		return
 	}
 	r.Verdict, r.Best = Change, best
 	row := &r.Rows[best]
 	r.Why = fmt.Sprintf("It would have prevented %.1f %% of the attempts instead of %.1f %%, with %d false bans instead of %d.",
 		r.share(row), r.share(now), row.FalseBans, now.FalseBans)
+}
+
+// missing says why the numbers are not whole.
+func (r *Report) missing() string {
+	if r.Interrupted {
+		return "the log was not read to its end"
+	}
+	return "the log has more addresses than are remembered, so try a shorter time with --since and --until"
 }
 
 // lacks says what there is too little of.
@@ -142,13 +156,13 @@ func (r *Report) lacks() (all []string) {
 	return all
 }
 
-// best returns the row to take. Of those with no more false bans than now that prevent nearly as much as the best one, that is the one with the
-// fewest false bans, and of these what is configured, or else the mildest.
+// best returns the row to take. Of those with no more false bans and denied logins than now that prevent nearly as much as the best one, that is
+// the one with the fewest false bans, and of these what is configured, or else the mildest.
 func (r *Report) best() int {
 	now := &r.Rows[0]
 	var most uint64
 	for i := range r.Rows {
-		if row := &r.Rows[i]; row.FalseBans <= now.FalseBans {
+		if row := &r.Rows[i]; row.harmsNoMore(now) {
 			most = max(most, row.Prevented)
 		}
 	}
@@ -156,7 +170,7 @@ func (r *Report) best() int {
 	best := -1
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if row.FalseBans > now.FalseBans || row.Prevented < now.Prevented || float64(row.Prevented) < enough {
+		if !row.harmsNoMore(now) || row.Prevented < now.Prevented || float64(row.Prevented) < enough {
 			continue
 		}
 		if best < 0 || row.FalseBans < r.Rows[best].FalseBans {
@@ -164,6 +178,12 @@ func (r *Report) best() int {
 		}
 	}
 	return max(best, 0)
+}
+
+// harmsNoMore reports whether a rule harms no more owners than another, as often. A longer ban of the same address denies more logins. Of a rule
+// that is estimated nobody knows.
+func (row *Row) harmsNoMore(now *Row) bool {
+	return row.FalseBans <= now.FalseBans && row.Denied <= now.Denied && !row.Estimate
 }
 
 // share is the part of the attempts that a rule prevents, in percent.

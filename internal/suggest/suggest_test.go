@@ -59,6 +59,33 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestHarm: nothing is recommended that denies more logins, even if it bans no other address, and nothing of which the harm is not known.
+func TestHarm(t *testing.T) {
+	t.Parallel()
+	now := replay.Tried{Prevented: 500, FalseBans: 1, Denied: 2}
+	for _, c := range []struct {
+		name   string
+		other  replay.Tried
+		damage func(*suggest.Report)
+		want   suggest.Verdict
+	}{
+		{"as many logins", replay.Tried{Prevented: 900, FalseBans: 1, Denied: 2}, nil, suggest.Change},
+		{"a longer ban of the same owner", replay.Tried{Prevented: 900, FalseBans: 1, Denied: 40}, nil, suggest.Stay},
+		{"bans that were forgotten", replay.Tried{Prevented: 900, Estimate: true}, nil, suggest.Stay},
+		{"what is configured is estimated", replay.Tried{Prevented: 900}, func(r *suggest.Report) { r.Rows[0].Estimate = true }, suggest.Incomplete},
+		{"a part of the log", replay.Tried{Prevented: 900}, func(r *suggest.Report) { r.Interrupted = true }, suggest.Incomplete},
+		{"logins that were forgotten", replay.Tried{Prevented: 900}, func(r *suggest.Report) { r.Forgot = true }, suggest.Incomplete},
+	} {
+		rep := suggest.Report{Days: 7, Attempts: 1000, Sources: 20, Logins: 50, Rows: []suggest.Row{{Tried: now}, {Tried: c.other}}}
+		if c.damage != nil {
+			c.damage(&rep)
+		}
+		if rep.Decide(); rep.Verdict != c.want || rep.Why == "" || (rep.Best == 1) != (c.want == suggest.Change) {
+			t.Errorf("%s: %s, row %d (%s); want %s", c.name, rep.Verdict, rep.Best, rep.Why, c.want)
+		}
+	}
+}
+
 // TestTooLittle: whatever there is too little of is named, and nothing is recommended.
 func TestTooLittle(t *testing.T) {
 	t.Parallel()
