@@ -22,9 +22,10 @@ type Jail struct {
 	spares    bool    // bans leave sessions alone, see SpareSessions
 	settled   settled // empty when live
 	pardoned  time.Time
-	trail     *trail   // nil: the detector remembers the entries itself
-	gate      Gate     // nil: the log is what came through
-	counters  Counters // of attempts
+	trail     *trail           // nil: the detector remembers the entries itself
+	gate      Gate             // nil: the log is what came through
+	counted   func(a *Attempt) // see Tell; nil: nobody wants to know
+	counters  Counters         // of attempts
 	seen      netip.Addr
 	attempts  []Attempt // of the last entry
 	verdicts  []Verdict // buffers, reused
@@ -245,6 +246,9 @@ func (j *Jail) judge(a *Attempt) {
 		return
 	}
 	j.counters.Attempts += uint64(a.Guesses)
+	if j.counted != nil && a.Guesses > 0 {
+		j.counted(a)
+	}
 	why, protected := j.friend(a.Addr, a.Time)
 	who, whose := j.sessions.stands(a.Addr, a.User, a.Time)
 	switch {

@@ -83,6 +83,7 @@ func evidence(traces []jail.Trace) string {
 func (d *Daemon) spare(b control.Ban, why string) {
 	d.stats.protected++
 	d.ledger.day(b.Since).Protected++
+	d.ledger.sums(b.Jail, b.Since).Protected++
 	d.ledger.later(control.Event{Kind: control.Protected, Time: time.Now(), Ban: b, Reason: why})
 }
 
@@ -98,6 +99,7 @@ func (d *Daemon) putBan(j *Jail, b control.Ban) {
 	d.queueKill(j.keys(&b)...)
 	d.stats.bans++
 	d.ledger.day(b.Since).Bans++
+	d.ledger.year.ban(&b)
 	j.counters.ban(b.Origin)
 	j.counters.lastBan = b.Since
 	d.ledger.later(control.Event{Kind: control.BanNew, Time: time.Now(), Ban: told})

@@ -136,6 +136,7 @@ func (l *ledger) stampLatency(now time.Time) {
 		e := &news[i]
 		if e.Kind == control.BanNew && e.Latency == 0 {
 			e.Latency = max(now.Sub(e.Ban.Since), 0) // the clock may have been put back
+			l.year.on(e.Ban.Jail, e.Ban.Since, now).Latency.Add(e.Latency)
 		}
 	}
 }
@@ -216,7 +217,7 @@ func (l *ledger) take(at *checkpoint) pending {
 		l.pending.since = time.Now()
 		return what
 	}
-	what.batch.Marks, what.batch.Snapshots = at.marks, at.snapshots
+	what.batch.Marks, what.batch.Snapshots, what.batch.History = at.marks, at.snapshots, l.year.book.Unwritten()
 	for _, n := range l.reports.settle(at.snapshots) {
 		what.batch.Reports[n] = state.Report{}
 	}

@@ -132,7 +132,7 @@ func (d *Daemon) restore(contents state.Contents) {
 	for !d.liftServed() {      // those that ended while nobody ran
 	}
 	d.goAllRound(d.orphaned(false))
-	d.ledger.restoreDays(contents.Days) // a ban that was moved to another jail is no new one
+	d.ledger.restoreDays(contents) // a ban that was moved to another jail is no new one
 	d.plan.recount(contents.Repeats)
 	if left := time.Until(contents.Paused); left > 0 && left <= control.LongestPause { // longer: the clock was put back
 		d.kernel.paused = contents.Paused
@@ -152,6 +152,9 @@ func (d *Daemon) launch(ctx context.Context, marks map[string]state.Mark) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group errgroup.Group
 	d.sources.exchange(d.plan.Sources, marks)
+	for _, j := range d.plan.Jails {
+		d.ledger.year.follow(j)
+	}
 	for _, s := range d.plan.Sources {
 		r := d.sources.running[s.Name]
 		start := d.startOf(r)

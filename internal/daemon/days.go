@@ -73,5 +73,6 @@ func (d *Daemon) countDeniedLogin(j *Jail, a netip.Addr, at time.Time) {
 		d.ledger.remember(who, past)
 		j.counters.denied++
 		d.ledger.day(at).Denied++
+		d.ledger.sums(who.Jail, at).Denied++
 	}
 }

@@ -211,6 +211,7 @@ func (d *Daemon) measure(ctx context.Context) {
 		d.stats.drop(set, n)
 		if n > 0 {
 			d.ledger.day(time.Now()).Dropped += n
+			d.ledger.sums("", time.Now()).Dropped += n
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/state"
+	"exile/internal/tally"
 )
 
 // ledger is the book of bans: the current ones, past offences, reports, counts by day, and which of these the disk and the world have not
@@ -23,6 +24,7 @@ type ledger struct {
 	flushed map[string]time.Time // by jail: when all its bans were last lifted at once
 	reports reports
 	days    days
+	year    year
 
 	keep      time.Duration // how long the past of an offender is kept; 0: forever
 	purged    time.Time     // when the repeats on disk were last forgotten
@@ -38,7 +40,7 @@ type ledger struct {
 
 func newLedger(store Store, announce func(control.Event), waiting func() int) ledger {
 	return ledger{
-		store: store, announce: announce, waiting: waiting, bans: newTable(), past: newPasts(), flushed: make(map[string]time.Time),
+		store: store, announce: announce, waiting: waiting, bans: newTable(), year: newYear(), past: newPasts(), flushed: make(map[string]time.Time),
 		reports: reports{kept: make(map[uint64]state.Report)}, pending: newPending(), spare: newPending(), written: make(chan written, 1),
 	}
 }
@@ -57,7 +59,10 @@ func (l *ledger) restore(c state.Contents) {
 }
 
 // restoreDays takes over the counts by day.
-func (l *ledger) restoreDays(list []control.Day) { l.days.list = list }
+func (l *ledger) restoreDays(c state.Contents) {
+	l.days.list = c.Days
+	l.year.restore(c.History, time.Now())
+}
 
 // bound sets how many bans there are at most, and how long the past of an offender is kept; 0: no bound.
 func (l *ledger) bound(bans int, past time.Duration) {
@@ -180,6 +185,9 @@ func (l *ledger) keepReport(r state.Report, needed func(state.Report) bool) {
 // day returns the counts of the day of that time.
 func (l *ledger) day(at time.Time) *control.Day { return l.days.on(at, time.Now()) }
 
+// sums returns the sums of a jail, or of the host (""), of the day of that time.
+func (l *ledger) sums(jail string, at time.Time) *tally.Day { return l.year.on(jail, at, time.Now()) }
+
 // memorizing reports whether snapshots of the detectors are due, and counts them as taken.
 func (l *ledger) memorizing(now time.Time) bool {
 	if now.Sub(l.memorized) < memorizeEvery {
@@ -226,6 +234,6 @@ func (l *ledger) contents() state.Contents {
 	c.Past = l.knownPast()
 	maps.Copy(c.Flushed, l.flushed)
 	maps.Copy(c.Reports, l.reports.kept)
-	c.Days = slices.Clone(l.days.list)
+	c.Days, c.History = slices.Clone(l.days.list), l.year.book.All()
 	return c
 }

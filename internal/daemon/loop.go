@@ -137,6 +137,7 @@ func (d *Daemon) observe(r *running, e *journal.Entry) {
 			continue
 		}
 		accepted = true
+		j.rereads = e.Replayed
 		decisions := j.Observe(e)
 		d.countAttempts(j, e.Time, e.Replayed)
 		if e.Replayed {
@@ -194,6 +195,7 @@ func (d *Daemon) tick() {
 			continue // while it reads the past, its entries are the clock
 		}
 		for _, j := range s.Jails {
+			j.rereads = false
 			decisions := j.Advance(now)
 			d.countAttempts(j, now, false)
 			for _, dec := range decisions {

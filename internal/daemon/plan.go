@@ -86,6 +86,7 @@ type Jail struct {
 	remembers   time.Time // up to when the memory is on disk; zero: nothing of it
 	counters    counters
 	passed      uint64         // attempts that were counted by day
+	rereads     bool           // what it is shown was counted before
 	heard       uint64         // the last report that is in the memory
 	again       []state.Report // that are still to be counted again, in order
 }

@@ -47,6 +47,7 @@ func (d *Daemon) Report(ctx context.Context, r control.Report) error {
 
 // takeReport acts on a report and keeps it.
 func (d *Daemon) takeReport(j *Jail, r state.Report) {
+	j.rereads = false
 	decisions := j.ObserveAttempt(attemptOf(r))
 	d.countAttempts(j, r.Time, false)
 	if r.Success {
@@ -141,6 +142,7 @@ func (d *Daemon) unmemorized(j *Jail) []state.Report {
 // before.
 func (d *Daemon) recount(j *Jail, until time.Time) {
 	for len(j.again) > 0 && !j.again[0].Time.After(until) {
+		j.rereads = true
 		j.ObserveAttempt(attemptOf(j.again[0]))
 		d.countAttempts(j, until, true)
 		j.again = j.again[1:]

@@ -22,6 +22,7 @@ const (
 	repeatsBucket  = "repeats"
 	reportsBucket  = "reports"
 	snapshotBucket = "snapshots"
+	historyBucket  = "history"
 )
 
 // dataBuckets are those of a schema; each schema has those of the one before it.
@@ -32,6 +33,9 @@ func dataBuckets(schema uint32) []string {
 	}
 	if schema >= 3 {
 		buckets = append(buckets, reportsBucket)
+	}
+	if schema >= 4 {
+		buckets = append(buckets, historyBucket)
 	}
 	return buckets
 }
@@ -47,7 +51,7 @@ const (
 )
 
 // schema is the number of migrations that a file has had.
-const schema = 3
+const schema = 4
 
 // migrations lead from each schema to the next; 0 is an empty file.
 func migrations() []func(*bolt.Tx) error {
@@ -55,6 +59,7 @@ func migrations() []func(*bolt.Tx) error {
 		func(tx *bolt.Tx) error { return addBuckets(tx, append(dataBuckets(1), aboutBucket)) },
 		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(2)) },
 		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(3)) },
+		func(tx *bolt.Tx) error { return addBuckets(tx, dataBuckets(4)) },
 	}
 }
 
@@ -115,6 +120,7 @@ func (b *Batch) write(tx *bolt.Tx) error {
 		putAll(tx, repeatsBucket, b.Repeats, prefixKey, encodeTimes),
 		putAll(tx, reportsBucket, b.Reports, numberKey, encodeReport),
 		putAll(tx, snapshotBucket, b.Snapshots, nameKey, encodeSnapshot),
+		putAll(tx, historyBucket, b.History, dayKey, slices.Clone[[]byte]),
 		writeAbout(tx, pausedKey, b.Paused, encodeTime),
 		writeAbout(tx, trialKey, b.Trial, encodeTrial),
 		writeAbout(tx, daysKey, b.Days, encodeDays),
@@ -334,6 +340,7 @@ func (c *Contents) readBucket(tx *bolt.Tx, name string) error {
 		repeatsBucket:  func(k, v []byte) error { return storePrefix(c.Repeats, k, v, decodeTimes) },
 		reportsBucket:  func(k, v []byte) error { return storeNumber(c.Reports, k, v, decodeReport) },
 		snapshotBucket: func(k, v []byte) error { return store(c.Snapshots, string(k), v, decodeSnapshot) },
+		historyBucket:  func(k, v []byte) error { return storeDay(c.History, k, v) },
 	}
 	read := readers[name]
 	bucket := tx.Bucket([]byte(name))
@@ -347,7 +354,7 @@ func (c *Contents) readBucket(tx *bolt.Tx, name string) error {
 			err = read(k, v)
 		}
 		switch {
-		case ok && err == nil, name == snapshotBucket:
+		case ok && err == nil, name == snapshotBucket, name == historyBucket:
 			return nil
 		case !ok:
 			return fmt.Errorf("%w: wrong checksum of %q in %s", ErrCorrupt, k, name)

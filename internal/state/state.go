@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"exile/internal/control"
+	"exile/internal/tally"
 	"exile/journal"
 )
 
@@ -79,6 +80,7 @@ type Contents struct {
 	Paused        time.Time                    // banning is paused until then; zero: it is not
 	Trial         control.Trial                // the configuration that waits for its confirmation, without the name of its file
 	Days          []control.Day                // what happened on the last days, oldest first
+	History       map[tally.Key][]byte         // sums of jails on days, see tally.Day; damaged ones are missing
 	Announcements []control.Event              // of the last batch; they may have been made or not
 }
 
@@ -95,8 +97,9 @@ type Batch struct {
 	Snapshots     map[string]Snapshot
 	Paused        *time.Time
 	Trial         *control.Trial
-	Days          *[]control.Day   // all of them
-	Announcements *[]control.Event // to be made once the batch is on disk; the next batch replaces them
+	Days          *[]control.Day       // all of them
+	History       map[tally.Key][]byte // nil: forgotten
+	Announcements *[]control.Event     // to be made once the batch is on disk; the next batch replaces them
 }
 
 // NewContents returns empty contents.
@@ -109,6 +112,7 @@ func NewContents() Contents {
 		Repeats:   map[netip.Prefix][]time.Time{},
 		Reports:   map[uint64]Report{},
 		Snapshots: map[string]Snapshot{},
+		History:   map[tally.Key][]byte{},
 	}
 }
 
@@ -119,6 +123,7 @@ func (b *Batch) add(next Batch) {
 	merge(&b.Repeats, next.Repeats)
 	merge(&b.Reports, next.Reports)
 	merge(&b.Snapshots, next.Snapshots)
+	merge(&b.History, next.History)
 	b.flush(next.Flushed)
 	merge(&b.Forgotten, next.Forgotten)
 	for who := range next.Lifted {

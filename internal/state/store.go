@@ -106,7 +106,7 @@ func (s *Store) Replace(c Contents) error {
 func (c Contents) batch() *Batch {
 	return &Batch{
 		Marks: c.Marks, Bans: c.Bans, Past: c.Past, Flushed: c.Flushed, Repeats: c.Repeats, Reports: c.Reports, Snapshots: c.Snapshots,
-		Paused: &c.Paused, Trial: &c.Trial, Days: &c.Days, Announcements: &c.Announcements,
+		Paused: &c.Paused, Trial: &c.Trial, Days: &c.Days, History: c.History, Announcements: &c.Announcements,
 	}
 }
 

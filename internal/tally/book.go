@@ -135,13 +135,23 @@ func (b *Book) drop(k Key) {
 	b.last = nil
 }
 
-// Forget drops all days before one.
-func (b *Book) Forget(date time.Time) {
+// Prune drops all days before one, and after another.
+func (b *Book) Prune(first, last time.Time) {
 	for _, k := range b.keys() {
-		if k.Date < date.Unix() {
+		if k.Date < Date(first).Unix() || k.Date > Date(last).Unix() {
 			b.drop(k)
 		}
 	}
+}
+
+// Newest returns the last day that is not after a time; zero: there is none.
+func (b *Book) Newest(until time.Time) (date time.Time) {
+	for _, k := range b.keys() {
+		if at := time.Unix(k.Date, 0).UTC(); !at.After(until) && at.After(date) {
+			date = at
+		}
+	}
+	return date
 }
 
 // Unwritten returns the days that have changed since the last call, as text; nil: the day is no more.

@@ -270,7 +270,7 @@ func TestBookIsBounded(t *testing.T) {
 	if len(b.Unwritten()) != 0 {
 		t.Error("what is nowhere is to be written")
 	}
-	b.Forget(first.Add(28 * Length))
+	b.Prune(first.Add(28*Length), first.Add(40*Length))
 	gone := 0
 	for k, text := range b.Unwritten() {
 		if text == nil {
@@ -278,6 +278,9 @@ func TestBookIsBounded(t *testing.T) {
 		} else {
 			t.Errorf("%v was written, and has not changed", k)
 		}
+	}
+	if got := b.Newest(first.Add(28*Length + 1)); !got.Equal(first.Add(28 * Length)) {
+		t.Errorf("the newest is %s", got)
 	}
 	if b.Len() != 4 || gone != 6 {
 		t.Errorf("%d days, and %d to be deleted; want 4 and 6", b.Len(), gone)
