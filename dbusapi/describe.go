@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"exile/dbusapi/internal/exile1"
 	"exile/dbusapi/internal/server"
 	"exile/internal/control"
 )
@@ -29,6 +30,17 @@ func (r *rows) describeStatus(c *server.Call) ([]any, error) {
 		}
 	}
 	return asJSON(control.Overview{Status: status, All: jails})
+}
+
+func (r *rows) describeHistory(c *server.Call) ([]any, error) {
+	if err := c.TakeLargeSlot(); err != nil {
+		return nil, err
+	}
+	h, err := r.Daemon.History(c.Context(), c.Str(0), exile1.FromUSec(c.U64(1)), exile1.FromUSec(c.U64(2)))
+	if err != nil {
+		return nil, err
+	}
+	return asJSON(h)
 }
 
 func (r *rows) describeAddress(c *server.Call) ([]any, error) {

@@ -32,6 +32,7 @@ func (r *rows) managerQueries() []server.Method {
 		r.method("ListBansByFileDescriptor", "s jail, t flags", "h fd", r.listBansByFD),
 		r.method("Describe", "", "s json", r.describeStatus),
 		r.method("DescribeAddress", "s address", "s json", r.describeAddress),
+		r.method("DescribeHistory", "s jail, t since_usec, t until_usec", "s json", r.describeHistory),
 		r.method("DescribeKernel", "s address", "s json", r.describeKernel),
 		r.method("ExportStateByFileDescriptor", "t flags", "h fd", r.exportStateByFD),
 		r.method("Subscribe", "", "", func(c *server.Call) ([]any, error) { return nil, c.Subscribe() }),

@@ -22,6 +22,7 @@ import (
 type console struct {
 	*bufio.Writer
 	color  bool
+	blocks bool // bars may be drawn with block characters
 	width  int  // columns; 0: unlimited
 	legend bool // headings and footers
 	json   string
@@ -159,7 +160,7 @@ func (o *options) newConsole(w io.Writer) *console {
 	terminal := isTerminal(os.Stdout)
 	c := &console{
 		Writer: bufio.NewWriterSize(w, 64<<10),
-		color:  wantColor(terminal), legend: bool(o.legend) && !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
+		color:  wantColor(terminal), blocks: wantBlocks(), legend: bool(o.legend) && !o.noLegend, json: o.jsonMode(terminal), now: time.Now(),
 	}
 	if terminal && !o.full {
 		c.width = columns(os.Stdout)

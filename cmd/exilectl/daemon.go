@@ -23,6 +23,7 @@ type daemon interface {
 	control.Reader
 	control.Writer
 	control.Learner
+	control.Historian
 	control.Archiver
 	control.Configurer
 	settings

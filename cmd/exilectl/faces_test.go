@@ -24,6 +24,7 @@ import (
 	"exile/dbusapi/dbustest"
 	"exile/internal/control"
 	"exile/internal/control/controltest"
+	"exile/internal/tally"
 	"exile/internal/varlink"
 )
 
@@ -58,8 +59,20 @@ func filledDaemon() *controltest.Fake {
 	f := &controltest.Fake{Now: func() time.Time { return hour(9) }}
 	f.Set(status, []control.JailStatus{jail}, []control.Ban{ban}, []control.Host{host})
 	f.Learn(name)
+	f.Remembered(aPast())
 	f.Protect(anAddress, "ignoreip")
 	return f
+}
+
+// aPast is a day of which everything is known.
+func aPast() *tally.Book {
+	b := tally.NewBook(10)
+	d := b.Day("sshd", hour(9))
+	d.Attempt(&tally.Attempt{Time: hour(9), Addr: anAddress.Addr(), User: "ro\x1bot", Rule: "failed", Guesses: 3})
+	d.Ban(hour(10), "rate: 3 points")
+	d.Latency.Add(3 * time.Millisecond)
+	d.Prevented, d.Protected, d.Denied, d.Dropped = 4, 5, 6, 7
+	return b
 }
 
 func newFaces(t *testing.T) *faces {
@@ -216,6 +229,7 @@ func TestFaces(t *testing.T) {
 	network, _ := f.daemon.Address(t.Context(), aNetwork)
 	held, _ := f.daemon.Held(t.Context(), anAddress)
 	learned, _ := f.daemon.Names(t.Context(), "")
+	past, _ := f.daemon.History(t.Context(), "", time.Time{}, time.Time{})
 	for _, tt := range []struct {
 		record   any
 		exilectl string
@@ -250,6 +264,10 @@ func TestFaces(t *testing.T) {
 		{record: hosts, exilectl: "list-failures", others: map[string]string{"socket": f.varlink("ListHosts", "{}", "hosts")}},
 		{record: learned, exilectl: "list-names", others: map[string]string{"socket": f.varlink("ListNames", "{}", "names")}},
 		{record: status.Days, exilectl: "statistics --daily"},
+		{record: past, others: map[string]string{
+			"bus":    f.bus("/org/exile1", dbusapi.ManagerInterface+".DescribeHistory", "sshd", uint64(1), uint64(0)),
+			"socket": f.varlink("DescribeHistory", "{}", "history"),
+		}},
 	} {
 		want := document(t, tt.record)
 		check := func(face, text string, lines bool) {

@@ -17,16 +17,24 @@ import (
 func newHistoryCommand(o *options) *cobra.Command {
 	var dir string
 	var when periodFlags
+	var sums sumFlags
 	cmd := &cobra.Command{
 		Use:   "history [ADDRESS...]",
-		Short: "Show past bans and unbans from the journal",
+		Short: "Show past bans and unbans from the journal, or sums",
 		Long: "Show the bans and unbans in the journal, also past ones: all, or those of addresses and of the networks around and in them.\n" +
-			"Needs the right to read the journal, but no daemon.",
+			"Needs the right to read the journal, but no daemon. With --by, sum up attempts and bans of the days that the daemon keeps, at most\n" +
+			"366, and with --since also from the journal before them; with --directory only from these files.",
 		ValidArgsFunction: completeBanned(o),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := sums.check(cmd, args); err != nil {
+				return err
+			}
 			during, err := when.read(time.Now())
 			if err != nil {
 				return err
+			}
+			if sums.by != "" {
+				return o.sumUp(cmd.Context(), &sums, dir, during)
 			}
 			about, err := parsePrefixes(args)
 			if err != nil {
@@ -49,6 +57,7 @@ func newHistoryCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVarP(&dir, "directory", "D", "", "Read the journal files in `DIR`")
 	completeFlag(cmd, "directory", completeFiles)
 	when.register(cmd, "what happened")
+	sums.register(cmd, o)
 	return cmd
 }
 

@@ -24,6 +24,9 @@ import (
 // pointers.
 const replayGC = 20
 
+// maxHistory is how many days of jails a replay sums up: ten years of one jail. Each takes 2 to 5 kB.
+const maxHistory = 3660
+
 // maxRequest bounds a request, in bytes. Arguments of exilectl can be 6 MiB together.
 const maxRequest = 64 << 20
 
@@ -135,6 +138,9 @@ func prepare(asked replay.Request) (*rehearsal, error) {
 		return nil, err
 	}
 	run.replay = replay.New(run.rules)
+	if asked.History {
+		run.replay.Remember(maxHistory)
+	}
 	if asked.Form != "" {
 		run.prepareBeside(wanted, host)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -56,6 +57,13 @@ func (c *Client) Address(ctx context.Context, p netip.Prefix) (control.Address, 
 func (c *Client) Held(ctx context.Context, p netip.Prefix) (held []control.Held, err error) {
 	err = c.describe(ctx, &held, "DescribeKernel", control.FormatPrefix(p))
 	return held, err
+}
+
+// History implements control.Historian.
+func (c *Client) History(ctx context.Context, jail string, since, until time.Time) (control.History, error) {
+	var h control.History
+	err := c.describe(ctx, &h, "DescribeHistory", jail, exile1.USec(since), exile1.USec(until))
+	return h, err
 }
 
 // Bans implements control.Reader.

@@ -13,6 +13,7 @@ type Daemon interface {
 	Reader
 	Writer
 	Learner
+	Historian
 	Archiver
 	Configurer
 }
@@ -81,6 +82,14 @@ func (c checked) Held(ctx context.Context, p netip.Prefix) ([]Held, error) {
 		return nil, err
 	}
 	return c.Daemon.Held(ctx, p)
+}
+
+// History implements Historian.
+func (c checked) History(ctx context.Context, jail string, since, until time.Time) (History, error) {
+	if err := CheckText("jail", jail); err != nil {
+		return History{}, err
+	}
+	return c.Daemon.History(ctx, jail, since, until)
 }
 
 func checkBan(r BanRequest) error {

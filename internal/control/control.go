@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/netip"
 	"time"
+
+	"exile/internal/tally"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -313,6 +315,16 @@ type Configurer interface {
 	Try(ctx context.Context, text string, d time.Duration) error
 	// Trial returns what is on trial. If nothing is, it returns only the File.
 	Trial(ctx context.Context) (Trial, error)
+}
+
+// History is what is known of several days; its members are those of DescribeHistory.
+type History = tally.History
+
+// Historian knows the past. It is safe for concurrent use.
+type Historian interface {
+	// History returns what happened in a jail, or in all (""), on the kept days that have a part from since on and before until. A zero time is
+	// no limit. A jail of which nothing is kept has no history.
+	History(ctx context.Context, jail string, since, until time.Time) (History, error)
 }
 
 // Archiver writes everything that the daemon would lose with its state file. It is safe for concurrent use.

@@ -55,6 +55,7 @@ func actions() map[string]Action {
 		"Unsubscribe": Public,
 
 		"DescribeAddress":          MayInspect,
+		"DescribeHistory":          MayInspect,
 		"DescribeKernel":           MayInspect,
 		"ListBans":                 MayInspect,
 		"ListBansByFileDescriptor": MayInspect,

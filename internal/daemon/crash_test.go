@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
+	"exile/internal/tally"
 	"exile/journal"
 )
 
@@ -95,6 +97,7 @@ type outcome struct {
 	Repeats map[string]int // bans that the recidive rule counts
 	Paused  bool
 	Trial   bool
+	Counted tally.Numbers // of all days
 	Told    []string
 }
 
@@ -111,6 +114,8 @@ func (w *world) outcome() outcome {
 	}
 	o := outcome{Kernel: w.banned(), Past: make(map[string]int), Repeats: make(map[string]int), Paused: !contents.Paused.IsZero()}
 	o.Trial, o.Told = contents.Trial.Text != "", w.marks
+	past := tally.Read(slices.Collect(maps.Values(contents.History)))
+	o.Counted = past.Total()
 	for who := range contents.Bans {
 		o.Disk = append(o.Disk, who.Prefix.String())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"exile/internal/control"
 	"exile/internal/state"
+	"exile/internal/tally"
 )
 
 // Names implements control.Learner.
@@ -29,6 +30,15 @@ func (d *Daemon) Names(ctx context.Context, name string) (names []control.Name, 
 		return nil, asked
 	}
 	return names, unknown
+}
+
+// History implements control.Historian. The days are added up outside of the loop.
+func (d *Daemon) History(ctx context.Context, jail string, since, until time.Time) (tally.History, error) {
+	var texts [][]byte
+	if err := d.ask(ctx, func(context.Context) { texts = d.ledger.year.book.Select(jail, since, until) }); err != nil {
+		return tally.History{}, err
+	}
+	return tally.Read(texts), nil
 }
 
 // named returns the jail of that name as a list, or all jails ("").

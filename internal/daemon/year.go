@@ -45,7 +45,11 @@ func (y *year) on(jail string, at, now time.Time) *tally.Day {
 // turn begins a day, and forgets those that were more than a year old on the day before. So a clock that is wrong for less than a day does not
 // forget the year; the days that it was in are forgotten when it is right again.
 func (y *year) turn(today time.Time) {
-	y.book.Prune(y.today.Add(-(keepYear-1)*tally.Length), today.Add(tally.Length))
+	first := y.today
+	if today.Before(first) {
+		first = today
+	}
+	y.book.Prune(first.Add(-(keepYear-1)*tally.Length), today.Add(tally.Length))
 	y.today = today
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"exile/internal/tally"
 	"exile/jail"
 )
 
@@ -92,6 +93,11 @@ func (g *gate) Saw(a *jail.Attempt, stopped bool) {
 	if r.seen != nil {
 		r.seen.attempt(a)
 		r.hours.attempts(a.Time, n, prevented)
+	}
+	if r.days != nil {
+		r.days.Day(g.jail.Name, a.Time).Attempt(&tally.Attempt{
+			Time: a.Time, Addr: a.Addr, User: a.User, Rule: a.Rule, Guesses: a.Guesses, Prevented: prevented,
+		})
 	}
 }
 

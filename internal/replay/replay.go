@@ -7,6 +7,7 @@ import (
 
 	"exile/firewall"
 	"exile/internal/banning"
+	"exile/internal/tally"
 	"exile/jail"
 	"exile/journal"
 )
@@ -58,13 +59,14 @@ type Replay struct {
 	bans    banning.Rules // the same, with the bench as their book
 	bench   bench
 	count   Count
-	seen    *tallies  // nil: another run of the same log counts
-	hours   hours     // likewise
-	silent  bool      // what happens now is before the time that is asked for
-	ticked  time.Time // when the jails last heard what time it is
-	now     time.Time // of the last entry
-	matched uint64    // lines that filters knew, up to the last change of silent, without those while it was set
-	known   uint64    // all lines that they knew up to then
+	seen    *tallies    // nil: another run of the same log counts
+	hours   hours       // likewise
+	silent  bool        // what happens now is before the time that is asked for
+	ticked  time.Time   // when the jails last heard what time it is
+	now     time.Time   // of the last entry
+	matched uint64      // lines that filters knew, up to the last change of silent, without those while it was set
+	known   uint64      // all lines that they knew up to then
+	days    *tally.Book // nil: nobody wants to know
 }
 
 // Count is what happened, in numbers. Prevented and Passed add up to Attempts.
@@ -97,6 +99,9 @@ func New(rules Rules) *Replay {
 
 // Explain keeps the reasons of bans from now on.
 func (r *Replay) Explain() { r.bench.explains = true }
+
+// Remember sums attempts up by jail and day from now on, for at most so many days of jails.
+func (r *Replay) Remember(days int) { r.days = tally.NewBook(days) }
 
 // Mute says whether what follows only teaches the jails: it bans, but is not counted. It is for entries from before the time that is asked for,
 // which a log may also have among others.

@@ -26,6 +26,7 @@ type Request struct {
 	Document  bool      `json:"document,omitempty"`  // print all bans as JSON after the report
 	Pretty    bool      `json:"pretty,omitempty"`    // with line breaks
 	Progress  bool      `json:"progress,omitempty"`  // show it on the standard error
+	History   bool      `json:"history,omitempty"`   // sum the attempts up by day
 }
 
 // Fail2ban in place of a file to compare with stands for what fail2ban would have done.
@@ -52,7 +53,8 @@ type Report struct {
 	Only        int           `json:"only,omitempty"` // addresses that it banned, and what it is compared with never
 	False       []False       `json:"false"`
 	Top         Top           `json:"top"`
-	Other       *Report       `json:"other,omitempty"` // what was compared with; nil: nothing
+	History     [][]byte      `json:"history,omitempty"` // attempts by jail and day, for tally.Read; whether a ban would have prevented them, too
+	Other       *Report       `json:"other,omitempty"`   // what was compared with; nil: nothing
 	Differences []Difference  `json:"differences,omitempty"`
 	Different   int           `json:"different,omitempty"` // how many there are
 }
@@ -63,6 +65,9 @@ const maxTop = 10
 // Report returns what the run has found.
 func (r *Replay) Report() Report {
 	rep := Report{Count: r.Count(), Sources: r.seen.sources.len(), False: r.False(), Top: r.Top(maxTop)}
+	if r.days != nil {
+		rep.History = r.days.Select("", time.Time{}, time.Time{})
+	}
 	for _, j := range r.rules.Jails {
 		if j != r.rules.Recidive {
 			rep.Jails = append(rep.Jails, j.Name)

@@ -194,6 +194,21 @@ func (b *Book) All() map[Key][]byte {
 	return all
 }
 
+// Select returns the days of a jail, or of all (""), that have a part from one time on and before another, as texts, by date and jail. A zero
+// time is no limit. Read adds them up.
+func (b *Book) Select(jail string, since, until time.Time) [][]byte {
+	keys := slices.DeleteFunc(b.keys(), func(k Key) bool {
+		begin := time.Unix(k.Date, 0)
+		return jail != "" && k.Jail != jail || !begin.Add(Length).After(since) || !until.IsZero() && !begin.Before(until)
+	})
+	slices.SortFunc(keys, Key.compare)
+	texts := make([][]byte, len(keys))
+	for i, k := range keys {
+		texts[i] = b.text(k)
+	}
+	return texts
+}
+
 // Restore takes over days as they were written, in place of those of the same names. Those that cannot be read are left out.
 func (b *Book) Restore(texts map[Key][]byte) {
 	for k, text := range texts {

@@ -6,6 +6,7 @@
 package tally
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"time"
@@ -40,11 +41,20 @@ func (n *Numbers) Add(other *Numbers) {
 	n.Dropped += other.Dropped
 }
 
-// Hour is what happened in an hour.
-type Hour struct {
-	Attempts  uint64 `json:"attempts"`
-	Prevented uint64 `json:"prevented"`
-	Bans      uint64 `json:"bans"`
+// Hour is what happened in an hour. In JSON it is a list of the three numbers.
+type Hour struct{ Attempts, Prevented, Bans uint64 }
+
+// MarshalJSON implements json.Marshaler.
+func (h Hour) MarshalJSON() ([]byte, error) {
+	return json.Marshal([3]uint64{h.Attempts, h.Prevented, h.Bans})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *Hour) UnmarshalJSON(text []byte) error {
+	var n [3]uint64
+	err := json.Unmarshal(text, &n)
+	*h = Hour{n[0], n[1], n[2]}
+	return err
 }
 
 // Add adds another hour.

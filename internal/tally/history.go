@@ -2,8 +2,10 @@ package tally
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,6 +35,14 @@ type Sums struct {
 // Start returns the beginning of the day.
 func (s *Sums) Start() time.Time { return time.UnixMicro(s.Date).UTC() }
 
+// Happened takes back that bans of a replay would have prevented something: what a log has was not.
+func (s *Sums) Happened() {
+	s.Passed, s.Prevented = s.Attempts, 0
+	for i := range s.Hours {
+		s.Hours[i].Prevented = 0
+	}
+}
+
 // Ranking lists who has most, first those who certainly have most.
 type Ranking struct {
 	List   []Ranked `json:"list"`
@@ -46,13 +56,23 @@ type Ranked struct {
 	AtMost  uint64 `json:"at_most"` // the same where the count is exact
 }
 
+// Range writes how many there are: a number, or two if only that is known.
+func (e Ranked) Range() string {
+	if e.AtLeast == e.AtMost {
+		return strconv.FormatUint(e.AtLeast, 10)
+	}
+	return fmt.Sprintf("%d to %d", e.AtLeast, e.AtMost)
+}
+
 // maxRanked is how many a Ranking lists at most.
 const maxRanked = 100
 
 // Add adds days. What a day has only counts once: no two days of all that were ever added may have the same jail and date, unless they
 // counted different things.
 func (h *History) Add(days ...*Day) {
-	h.Days = slices.Grow(h.Days, len(days))
+	if h.Days == nil {
+		h.Days = make([]Sums, 0, len(days))
+	}
 	for _, d := range days {
 		h.Days = append(h.Days, Sums{d.Jail, d.Date.UnixMicro(), d.Numbers, d.Sources.Estimate(), d.Hours})
 		h.Sources.Unite(&d.Sources)
@@ -68,6 +88,18 @@ func (h *History) Add(days ...*Day) {
 	h.Names.add(rankings(days, func(d *Day) Ranking { return ranking(d.names, compareWord, word.String) }))
 	h.Rules.add(rankings(days, func(d *Day) Ranking { return ranking(d.rules, compareWord, word.String) }))
 	h.Reasons.add(rankings(days, func(d *Day) Ranking { return ranking(d.reasons, compareWord, word.String) }))
+}
+
+// Read returns the history of days that were written by Append or AppendKept. Damaged ones are left out.
+func Read(texts [][]byte) (h History) {
+	days := make([]*Day, 0, len(texts))
+	for _, text := range texts {
+		if d, err := Decode(text); err == nil {
+			days = append(days, d)
+		}
+	}
+	h.Add(days...)
+	return h
 }
 
 // Unite adds another history, of other days.

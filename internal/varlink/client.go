@@ -200,6 +200,21 @@ func (c *Client) Held(ctx context.Context, p netip.Prefix) ([]control.Held, erro
 	return out.Held, err
 }
 
+// History implements control.Historian.
+func (c *Client) History(ctx context.Context, jail string, since, until time.Time) (control.History, error) {
+	var out historyReply
+	err := c.call(ctx, Interface+".DescribeHistory", historyCall{jail, usec(since), usec(until)}, &out)
+	return out.History, err
+}
+
+// usec is a time on the wire; 0 is none.
+func usec(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
 // Monitor calls event for every event until ctx ends (then it returns nil), event fails (then it returns that error) or the
 // connection fails. ready, which may be nil, is called once no further event can be missed.
 func (c *Client) Monitor(ctx context.Context, ready func(), event func(control.Event) error) error {

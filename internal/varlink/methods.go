@@ -40,6 +40,7 @@ func methods() map[string]method {
 		"ListBans":        {serve: listBans},
 		"ListHosts":       {serve: listHosts},
 		"DescribeAddress": {serve: describeAddress},
+		"DescribeHistory": {serve: describeHistory},
 		"DescribeKernel":  {serve: describeKernel},
 		"Monitor":         {serve: watch, endless: true},
 		"Ban":             {serve: ban},
@@ -210,6 +211,23 @@ func describeKernel(c *call) (any, error) {
 	}
 	held, err := c.server.cfg.Daemon.Held(c.ctx, p)
 	return heldReply{list(held)}, err
+}
+
+func describeHistory(c *call) (any, error) {
+	var in historyCall
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	h, err := c.server.cfg.Daemon.History(c.ctx, in.Jail, moment(in.Since), moment(in.Until))
+	return historyReply{h}, err
+}
+
+// moment reads a time; 0 is none.
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
 }
 
 // watch implements Monitor.

@@ -36,6 +36,12 @@ type addressCall struct {
 	Address string `json:"address"`
 }
 
+type historyCall struct {
+	Jail  string `json:"jail,omitempty"`
+	Since int64  `json:"since_usec,omitempty"`
+	Until int64  `json:"until_usec,omitempty"`
+}
+
 type banCall struct {
 	Jail      string `json:"jail,omitempty"`
 	Address   string `json:"address"`
@@ -92,6 +98,10 @@ type addressReply struct {
 
 type heldReply struct {
 	Held []control.Held `json:"held"`
+}
+
+type historyReply struct {
+	History control.History `json:"history"`
 }
 
 type namesReply struct {

@@ -13,18 +13,20 @@ import (
 	"time"
 
 	"exile/internal/control"
+	"exile/internal/tally"
 )
 
-// Fake is a control.Reader, control.Writer, control.Learner, control.Archiver and control.Configurer that keeps its bans in memory. The zero Fake has no jails.
+// Fake is a control.Reader, control.Writer, control.Learner, control.Historian, control.Archiver and control.Configurer that keeps its bans in memory. The zero Fake has no jails.
 type Fake struct {
 	// Now is the time of bans; nil: time.Now.
 	Now func() time.Time
 	// Announce, if set, receives the events that the commands cause.
 	Announce func(control.Event)
 
-	mu       sync.Mutex // callers of a Fake are concurrent
-	asked    int        // calls of Jails
-	fail     error      // what every command returns
+	mu       sync.Mutex  // callers of a Fake are concurrent
+	asked    int         // calls of Jails
+	past     *tally.Book // nil: nothing is kept
+	fail     error       // what every command returns
 	state    control.Status
 	jails    []control.JailStatus
 	bans     []control.Ban // in the order of pages
@@ -329,6 +331,23 @@ func (f *Fake) Names(_ context.Context, jail string) ([]control.Name, error) {
 		}
 	}
 	return out, nil
+}
+
+// Remembered sets the days that History tells of.
+func (f *Fake) Remembered(b *tally.Book) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.past = b
+}
+
+// History implements control.Historian.
+func (f *Fake) History(_ context.Context, jail string, since, until time.Time) (tally.History, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.past == nil {
+		return tally.Read(nil), f.fail
+	}
+	return tally.Read(f.past.Select(jail, since, until)), f.fail
 }
 
 // ForgetName implements control.Learner.
