@@ -22,10 +22,9 @@ func wantBlocks() bool {
 	return false
 }
 
-// eighths are the parts of a block, from the left and from below.
+// What numbers are drawn with: the parts of a block from the left, and shades.
 var (
 	eighths = []rune("▏▎▍▌▋▊▉█")
-	levels  = []rune("▁▂▃▄▅▆▇█")
 	shades  = []rune(" ░▒▓█")
 	plain   = []rune(" .:-=+*#")
 )
@@ -46,28 +45,12 @@ func (c *console) bar(n, most uint64, width int) string {
 	return text
 }
 
-// sparkline draws numbers as one line. Only 0 has the lowest level.
-func (c *console) sparkline(numbers []uint64) string {
-	if c.blocks {
-		return steps(numbers, levels)
-	}
-	return steps(numbers, plain)
-}
-
 // shade draws numbers as shades, against the same maximum.
 func (c *console) shade(numbers []uint64, most uint64) string {
 	if c.blocks {
 		return scaled(numbers, most, shades)
 	}
 	return scaled(numbers, most, plain)
-}
-
-func steps(numbers []uint64, ladder []rune) string {
-	most := uint64(0)
-	for _, n := range numbers {
-		most = max(most, n)
-	}
-	return scaled(numbers, most, ladder)
 }
 
 func scaled(numbers []uint64, most uint64, ladder []rune) string {
@@ -82,9 +65,6 @@ func scaled(numbers []uint64, most uint64, ladder []rune) string {
 	}
 	return b.String()
 }
-
-// last returns the last n numbers.
-func last(numbers []uint64, n int) []uint64 { return numbers[max(len(numbers)-n, 0):] }
 
 // graphWidth is how wide graphs are where nothing limits a line.
 const graphWidth = 80
