@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,11 +40,19 @@ func TestPlacesFollow(t *testing.T) {
 		w := p.Weigher(&config.Jail{Places: config.Places{Points: config.Factors{Country: map[geoip.Country]float64{{'D', 'E'}: 2}}}})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go p.follow(ctx, func(change func()) error { change(); return nil })
+		var loop sync.Mutex // stands in for the loop, which owns what is used
+		go p.follow(ctx, func(change func()) error {
+			loop.Lock()
+			defer loop.Unlock()
+			change()
+			return nil
+		})
 		expect := func(after time.Duration, addr string, points float64, trouble string) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
+			loop.Lock()
+			defer loop.Unlock()
 			got := w.Weigh(netip.MustParseAddr(addr)).Points
 			if err := fmt.Sprint(p.Trouble()); got != points || !strings.Contains(err, trouble) {
 				t.Errorf("%s weighs %v, trouble %s; want %v, %q", addr, got, err, points, trouble)
