@@ -30,7 +30,7 @@ func Trusted(e *journal.Entry, units, identifiers []string, trustStdout bool) bo
 	if e.UID != 0 {
 		return false
 	}
-	return matchesAny(e.Unit, units) || movesAway(e.Unit) && slices.Contains(identifiers, e.Identifier)
+	return matchesAny(e.Unit, units) || OfUsers(e.Unit) && slices.Contains(identifiers, e.Identifier)
 }
 
 // FromUnit reports whether a process of one of the units logged e, whichever user it runs as. A process cannot choose its unit, and those of
@@ -50,7 +50,7 @@ func FromUnit(e *journal.Entry, units []string, trustStdout bool) bool {
 // that asks it. A program that a user starts, perhaps with root's rights and a name of the user's choice, is in no unit of the system.
 func FromRoot(e *journal.Entry, identifiers []string) bool {
 	return (e.Transport == "syslog" || e.Transport == "journal") && e.UID == 0 && slices.Contains(identifiers, e.Identifier) &&
-		strings.HasSuffix(e.Unit, ".service") && !movesAway(e.Unit)
+		strings.HasSuffix(e.Unit, ".service") && !OfUsers(e.Unit)
 }
 
 // FromLog reports whether a line of a text log is from one of the identifiers. Lines of a log that only the service writes have none.
@@ -62,7 +62,7 @@ func FromLog(e *journal.Entry, identifiers []string, own bool) bool {
 // of a template count as one, since their names may have an attacker's address. It is empty for any other line.
 func Elsewhere(e *journal.Entry, units, identifiers []string) string {
 	logged := e.Transport == "syslog" || e.Transport == "journal"
-	if !logged || e.UID != 0 || !slices.Contains(identifiers, e.Identifier) || movesAway(e.Unit) || matchesAny(e.Unit, units) {
+	if !logged || e.UID != 0 || !slices.Contains(identifiers, e.Identifier) || OfUsers(e.Unit) || matchesAny(e.Unit, units) {
 		return ""
 	}
 	return Template(e.Unit)
@@ -81,8 +81,8 @@ func Template(unit string) string {
 // Watches reports whether one of the names and patterns matches that unit, or is the same pattern.
 func Watches(units []string, unit string) bool { return matchesAny(unit, units) }
 
-// movesAway reports whether that is a unit to which processes of a service move.
-func movesAway(unit string) bool {
+// OfUsers reports whether that is a unit to which processes of a service move, or none. Users' own processes are there, too.
+func OfUsers(unit string) bool {
 	return unit == "" || strings.HasPrefix(unit, "user@") ||
 		strings.HasPrefix(unit, "session-") && strings.HasSuffix(unit, ".scope")
 }

@@ -257,7 +257,7 @@ func (w *whyNot) ofSighting(all []watcher, s *sight, p netip.Prefix) excuse {
 	case s.foreign:
 		return excuse{
 			"sender", s.Jail, fmt.Sprintf("an entry of %s at %s reads like one that jail %s counts, but the jail does not believe that sender", s.Unit, at, s.Jail),
-			"if that unit is the service, add it to units: of the jail",
+			senderRemedy(s.Unit),
 		}
 	case s.Jail == "":
 		return excuse{
@@ -282,6 +282,14 @@ func (w *whyNot) ofSighting(all []watcher, s *sight, p netip.Prefix) excuse {
 		}
 	}
 	return excuse{}
+}
+
+// senderRemedy says what helps if a jail does not believe the entries of a unit.
+func senderRemedy(unit string) string {
+	if jail.OfUsers(unit) {
+		return "nothing: users can log there what they like, and would have others banned"
+	}
+	return "if that unit is the service, add it to units: of the jail"
 }
 
 func (w *whyNot) print(c *console) error {

@@ -1,4 +1,4 @@
-// Package report writes what happened on a host as one HTML file that needs nothing else, and as a summary in plain text.
+// Package report writes what happened on a host as one HTML file that needs nothing else.
 package report
 
 import (
