@@ -37,3 +37,23 @@ func TestSetsWithoutCounters(t *testing.T) {
 		t.Errorf("the next run counts %d bans, %v", n, err)
 	}
 }
+
+// TestSetThatStaysWithoutCounters: what stands in the way of a set that counts keeps nobody from banning.
+func TestSetThatStaysWithoutCounters(t *testing.T) {
+	t.Parallel()
+	ns := firewalltest.New(t)
+	ns.Exec(t, "sh", "-c", `ipset create exile4 hash:net timeout 0 maxelem 131072; ipset add exile4 192.0.2.1 timeout 3600
+		ipset create exile4-grow hash:net; iptables -A INPUT -m set --match-set exile4-grow src -j DROP`)
+	b := open(t, Config{NetNS: ns.FD})
+	bans, err := b.List(t.Context())
+	if err != nil || len(bans) != 1 {
+		t.Fatalf("%v, %v: want the ban that was there", bans, err)
+	}
+	found, err := b.Find(t.Context(), []firewall.Key{bans[0].Key})
+	if err != nil || len(found) != 1 || found[0].Counts {
+		t.Errorf("%v, %v: want one, without counters", found, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -50,8 +50,8 @@ func (b *Backend) adopt(s *set) (made bool, err error) {
 			h.typeName, s.name, unix.EEXIST)
 	}
 	s.maxElem = h.maxElem
-	if !h.counts { // an earlier version made it
-		return false, b.replace(context.Background(), s, h.elements, h.maxElem)
+	if !h.counts { // an earlier version made it; a set that cannot be replaced bans as well, but does not count
+		_ = b.replace(context.Background(), s, h.elements, h.maxElem)
 	}
 	return false, nil
 }
