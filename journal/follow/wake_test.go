@@ -130,6 +130,7 @@ func TestWithoutInotify(t *testing.T) {
 		time.Sleep(time.Second)
 		write("system.journal")
 		time.Sleep(rescan + cold)
+		synctest.Wait()
 		if count != 2 {
 			t.Errorf("%d entries", count)
 		}
