@@ -113,6 +113,7 @@ func sample() *controltest.Fake {
 			Backend: "ipset", Why: "it is there", Started: day(1), Failing: 1, Entries: 5, Failures: 4, Bans: 3, Unbans: 2, Evicted: 1, Undated: 6,
 			Repairs: 1, LastEntry: day(11), Lag: 1500 * time.Microsecond, Position: "s=1;i=2",
 			Dropped: map[string]uint64{"exile4": 7}, Days: []control.Day{{Date: day(0).Truncate(time.Hour), Passed: 4, Dropped: 7, Bans: 3, Protected: 2, Denied: 1}},
+			Blocklists: []control.Blocklist{{Name: "bad", File: "/bad", Updated: day(0), Entries: 1, Ranges: 2, Cut: 3, Wide: 4, Unread: 5, Dropped: 6, Enforced: true, Trouble: "t"}},
 		},
 		[]control.JailStatus{
 			{

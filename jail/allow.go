@@ -42,6 +42,14 @@ func (f *Friends) Allowed(addr netip.Addr, _ time.Time) (why string, ok bool) {
 	return f.trie.Lookup(addr.Unmap().WithZone(""))
 }
 
+// Prefixes returns all of them, in any order.
+func (f *Friends) Prefixes() (all []netip.Prefix) {
+	for p := range f.trie.All() {
+		all = append(all, p)
+	}
+	return all
+}
+
 // Touches reports whether a ban of p would hit a friend, and which.
 func (f *Friends) Touches(p netip.Prefix) (why string, ok bool) {
 	if why, ok = f.trie.LookupPrefix(p); ok {

@@ -25,7 +25,7 @@ var elsewhere = map[string]string{
 	"stop":      "systemctl stop exiled, which leaves bans in force, or exilectl pause",
 	"unbanip":   "exilectl unban ADDRESS",
 	"version":   "exilectl --version",
-	"list":      "exilectl list-bans, list-jails, list-failures or list-names",
+	"list":      "exilectl list-bans, list-jails, list-failures, list-names or list-blocklists",
 	"test":      "exilectl check-config for the configuration, exilectl match FILE for a log",
 	"loglevel":  "exilectl log-level",
 	"flushlogs": "not needed, since exiled logs to the journal",

@@ -96,7 +96,7 @@ func newRootCommand() *cobra.Command {
 	root.SetHelpCommand(newHelpCommand())
 	o.register(root)
 	group(root, "Questions", status, newListJailsCommand(o), newListBansCommand(o),
-		newListFailuresCommand(o), newListNamesCommand(o), newIsBannedCommand(o), newExplainCommand(o), newWhyNotCommand(o), newShowCommand(o), newStatisticsCommand(o),
+		newListFailuresCommand(o), newListNamesCommand(o), newListBlocklistsCommand(o), newIsBannedCommand(o), newExplainCommand(o), newWhyNotCommand(o), newShowCommand(o), newStatisticsCommand(o),
 		newMonitorCommand(o), o.here(newHistoryCommand(o)), newTopCommand(o), o.here(newActionsCommand(o)), o.here(newMatchCommand(o)),
 		newReplayCommand(o), newReportCommand(o), newSuggestCommand(o))
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),

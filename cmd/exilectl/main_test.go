@@ -181,6 +181,10 @@ func fakeDaemon() *controltest.Fake {
 				{Date: hour(0).AddDate(0, 0, -1), Passed: 37, Dropped: 1000, Bans: 8, Protected: 1, Denied: 1},
 				{Date: hour(0), Passed: 3, Dropped: 200, Bans: 1},
 			},
+			Blocklists: []control.Blocklist{
+				{Name: "spamhaus", File: "/var/lib/exile-lists/spamhaus", Updated: hour(9), Entries: 1500, Ranges: 1400, Cut: 2, Wide: 1, Unread: 3, Dropped: 250, Enforced: true},
+				{Name: "own", File: "/etc/exile/own\x1b", Trouble: "open /etc/exile/own: no such file or directory"},
+			},
 		},
 		[]control.JailStatus{
 			{

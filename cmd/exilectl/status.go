@@ -143,6 +143,9 @@ func printStatus(c *console, s control.Status, jails []control.JailStatus, warn 
 	}
 	field(c, "Backend", clean(s.Backend)+parenthesis(s.Why))
 	field(c, "Bans", fmt.Sprintf("%d wanted, %d in the kernel", s.Banned, s.Enforced))
+	if len(s.Blocklists) > 0 {
+		field(c, "Lists", blocklistsOf(s.Blocklists))
+	}
 	field(c, "Failing", human.Count(s.Failing, "addresses"))
 	field(c, "Counted", join(counted(s)))
 	if !s.LastRepair.IsZero() {

@@ -87,6 +87,9 @@ func (p *planner) choose(ctx context.Context, wanted wish) (err error) {
 
 // close releases the lock.
 func (p *planner) close() {
+	if p.blocks != nil {
+		_ = p.blocks.Close() // likewise
+	}
 	if p.lock != nil {
 		_ = p.lock.Close() // it goes with the process anyway
 	}

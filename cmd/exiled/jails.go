@@ -17,6 +17,7 @@ import (
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/daemon"
+	"exile/internal/lists"
 	"exile/internal/names"
 	"exile/internal/setup"
 	"exile/jail"
@@ -35,8 +36,9 @@ type builder struct {
 	admins    *administration
 	strangers *jail.Strangers // shared by all jails and detectors
 	places    places
-	noJournal bool    // a text log is read because the journal cannot be read
-	choices   choices // what the jails read where there was a choice
+	noJournal bool          // a text log is read because the journal cannot be read
+	choices   choices       // what the jails read where there was a choice
+	keeper    *lists.Keeper // of the block lists; nil: this kernel can have none
 }
 
 // build builds a jail from its section.
@@ -212,6 +214,9 @@ func (b *builder) serve(ctx context.Context, do func(change func()) error) error
 	group.Go(func() error { b.places.follow(ctx, do); return nil })
 	group.Go(func() error { b.admins.follow(ctx, do, b.adminsUnknown); return nil })
 	group.Go(func() error { b.look(ctx); return nil })
+	if b.keeper != nil {
+		group.Go(func() error { b.keeper.Serve(ctx); return nil })
+	}
 	if b.keeps {
 		group.Go(func() error { b.keep(ctx); return nil })
 	}

@@ -16,6 +16,7 @@ import (
 	"exile/dbusapi/systemd"
 	"exile/firewall"
 	"exile/firewall/auto"
+	"exile/firewall/blocklist"
 	"exile/internal/allow"
 	"exile/internal/config"
 	"exile/internal/control"
@@ -40,8 +41,9 @@ type planner struct {
 	backend auto.Choice    // in use; kept over a reload that does not change it
 	wanted  wish           // what the configuration said when it was chosen
 	shown   shown
-	lists   []*allow.List // of the last plan: who was never banned
-	tried   time.Time     // when a better plan was last made, or tried; for the loop of the daemon
+	lists   []*allow.List    // of the last plan: who was never banned
+	blocks  *blocklist.Table // lists in the kernel, from the first plan that may change it to the end; nil: not opened yet
+	tried   time.Time        // when a better plan was last made, or tried; for the loop of the daemon
 }
 
 // plan reads the configuration, whose main file the text of a trial may replace, and builds what it asks for.
@@ -85,7 +87,7 @@ func (p *planner) planFor(ctx context.Context, cfg *config.Config, keep bool) (*
 	}
 	p.lists = b.allowed
 	plan.Better = b.better
-	return plan, nil
+	return plan, b.openBlocklists(plan)
 }
 
 func (p *planner) config(from config.Sources) (*config.Config, error) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"exile/firewall"
+	"exile/firewall/blocklist"
 	"exile/firewall/ipset"
 	"exile/firewall/nftables"
 	"exile/firewall/route"
@@ -177,8 +178,14 @@ func (c candidate) take(ctx context.Context, ports bool, using Choice) (firewall
 }
 
 // Sweep removes what the backends other than keep left in the kernel: in earlier runs, or before keep replaced them. No
-// other backend may be open.
-func Sweep(ctx context.Context, keep string) error { return sweep(ctx, keep, candidates(0, probing())) }
+// other backend may be open. If none is kept, the block lists go, too.
+func Sweep(ctx context.Context, keep string) error {
+	all := candidates(0, probing())
+	if keep == "" {
+		all = append(all, candidate{name: "block lists", remove: func(ctx context.Context) error { return blocklist.Remove(ctx, blocklist.Config{}) }})
+	}
+	return sweep(ctx, keep, all)
+}
 
 func sweep(ctx context.Context, keep string, all []candidate) error {
 	var failures []error

@@ -99,6 +99,9 @@ func (l *List) Allowed(addr netip.Addr, at time.Time) (why string, ok bool) {
 // Touches implements jail.Toucher.
 func (l *List) Touches(p netip.Prefix) (why string, ok bool) { return l.current.Load().Touches(p) }
 
+// Prefixes returns the networks of the list, in any order.
+func (l *List) Prefixes() []netip.Prefix { return l.current.Load().Prefixes() }
+
 // Protected returns the entries of ignoreip as configured, with the current addresses of each host name.
 func (l *List) Protected() []string { return l.current.Load().words }
 

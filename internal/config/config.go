@@ -31,6 +31,7 @@ type Config struct {
 	MaxBans         int           // the maximum number of bans
 	GeoIP           []string      // databases of countries and networks; empty: it is unknown where addresses are
 	NAT64           NAT64
+	Blocklists      []Blocklist
 	Recidive        jail.Recidive
 	Jails           []Jail // by name, including disabled ones
 
@@ -42,6 +43,12 @@ type Config struct {
 type NAT64 struct {
 	Auto     bool // ask the resolver
 	Prefixes []netip.Prefix
+}
+
+// Blocklist is a file of addresses that are kept away from the whole host.
+type Blocklist struct {
+	Name string // see firewall.ValidBlocklistName
+	Path string // absolute
 }
 
 // Jail is one jail, complete.

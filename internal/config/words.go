@@ -35,6 +35,7 @@ func globalWords() []word[Config] {
 		into("max_bans", wholeIn(1000, 16_000_000), func(c *Config) *int { return &c.MaxBans }),
 		into("geoip", parseDatabases, func(c *Config) *[]string { return &c.GeoIP }),
 		into("nat64_prefixes", parseNAT64, func(c *Config) *NAT64 { return &c.NAT64 }),
+		into("blocklists", parseBlocklists, func(c *Config) *[]Blocklist { return &c.Blocklists }),
 	}
 }
 

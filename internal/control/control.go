@@ -140,6 +140,8 @@ type Status struct {
 	// packets. nil: the backend does not count.
 	Dropped map[string]uint64 `json:"dropped"`
 	Days    []Day             `json:"days"` // the last days on which something happened, oldest first, at most 31
+	// Blocklists are those of the configuration, in its order.
+	Blocklists []Blocklist `json:"blocklists"`
 	// Instead is what everybody may see in place of reasons that name addresses or accounts, by these reasons. See Public.
 	Instead map[string]Reason `json:"-"`
 }
@@ -152,6 +154,21 @@ type Day struct {
 	Bans      uint64    `json:"bans"`
 	Protected uint64    `json:"protections"`   // bans not made because the address is protected
 	Denied    uint64    `json:"logins_denied"` // bans of addresses that logged in later
+}
+
+// Blocklist is a list of addresses that somebody calls bad. It stops packets that open connections, and is counted apart from bans.
+type Blocklist struct {
+	Name     string    `json:"list"`
+	File     string    `json:"file"`
+	Updated  time.Time `json:"updated_usec"` // when the file was last written; zero: it was never read
+	Entries  int       `json:"entries"`      // addresses, networks and ranges in the file
+	Ranges   int       `json:"ranges"`       // what is left of them for the kernel: joined, and without what is protected
+	Cut      int       `json:"cut"`          // entries of which a part, or all, is protected and left out
+	Wide     int       `json:"too_wide"`     // entries that are left out because they are wider than /8 or, of IPv6, /16
+	Unread   int       `json:"unread_lines"` // lines without an address
+	Dropped  uint64    `json:"dropped"`      // packets that it stopped since exiled was started
+	Enforced bool      `json:"enforced"`
+	Trouble  string    `json:"trouble"` // why it cannot be read, or is not in force; empty: all is well
 }
 
 // Host is an address with counted failures and no ban.

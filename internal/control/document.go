@@ -55,7 +55,7 @@ var forms = sync.OnceValue(func() map[reflect.Type]form {
 
 // Records returns one of each record that has a form, for tests that compare the faces.
 func Records() []any {
-	return []any{Ban{}, Host{}, JailStatus{}, Day{}, Status{}, Overview{}, Address{}, Standing{}, Held{}, Name{}, Event{}}
+	return []any{Ban{}, Host{}, JailStatus{}, Day{}, Status{}, Blocklist{}, Overview{}, Address{}, Standing{}, Held{}, Name{}, Event{}}
 }
 
 func newForm(record reflect.Type) (f form) {
@@ -237,6 +237,12 @@ func (d Day) MarshalJSON() ([]byte, error) { return marshal(&d) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Day) UnmarshalJSON(text []byte) error { return unmarshal(text, d) }
+
+// MarshalJSON implements json.Marshaler.
+func (l Blocklist) MarshalJSON() ([]byte, error) { return marshal(&l) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *Blocklist) UnmarshalJSON(text []byte) error { return unmarshal(text, l) }
 
 // MarshalJSON implements json.Marshaler.
 func (s Status) MarshalJSON() ([]byte, error) { return marshal(&s) }

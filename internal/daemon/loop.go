@@ -58,6 +58,7 @@ func (d *Daemon) loop(ctx context.Context) {
 		}
 		d.read(ctx)
 		d.kernel.endPause()
+		d.suspendBlocklists()
 		d.expire()
 		d.enforce(ctx)
 		d.endRound(ctx)
@@ -204,6 +205,7 @@ func (d *Daemon) tick() {
 		}
 	}
 	d.checkAllowlists()
+	d.checkBlocklists()
 	d.checkPlaces()
 	d.checkDrift()
 	d.checkClock(now)

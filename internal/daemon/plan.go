@@ -51,6 +51,8 @@ type Plan struct {
 	Services func(ctx context.Context) ([]control.Program, error)
 	// Places says what does not work of the databases of countries and networks, one line each; nil: everything works. The function may be nil.
 	Places func() error
+	// Blocklists are the lists of the configuration; nil: there are none.
+	Blocklists Blocklists
 	// Serve does the background work of the plan (resolve names, follow accounts) until ctx ends; nil: there is none. Changes of a jail
 	// go through do, which runs them in the loop and returns an error when the loop is ending.
 	Serve func(ctx context.Context, do func(change func()) error) error
@@ -104,6 +106,16 @@ type Allowlist interface {
 	Protected() []string
 	// Trouble says what of that does not work now, one line each; nil: everything works.
 	Trouble() error
+}
+
+// Blocklists are kept in the kernel outside the loop, beside the bans.
+type Blocklists interface {
+	// Lists returns the lists in the order of the configuration.
+	Lists() []control.Blocklist
+	// Naming returns the names of the lists that stop the address.
+	Naming(a netip.Addr) []string
+	// Suspend takes them out of the kernel, or puts them back.
+	Suspend(suspend bool)
 }
 
 // Names is a detector that learns which names only attackers try.

@@ -35,6 +35,7 @@ func (d *Daemon) status() control.Status {
 		KernelErrors: d.stats.kernelErrors, DiskErrors: d.stats.diskErrors, ReloadFailures: d.stats.reloadFailures,
 		LastRepair: d.stats.lastRepair, LastEntry: d.stats.lastEntry, Lag: max(d.stats.lag, 0), Position: d.sources.position(d.plan.Sources),
 		Dropped: maps.Clone(d.stats.dropped), Days: slices.Clone(d.ledger.days.list), Instead: d.health.instead(),
+		Blocklists: d.blocklists(),
 	}
 	for _, j := range d.plan.Jails {
 		s.Failing += j.Failing()
@@ -259,7 +260,9 @@ func (d *Daemon) address(p netip.Prefix) control.Address {
 			a.Failures[j.Info.Name] = s.Failures
 		}
 	}
-	if !p.IsSingleIP() {
+	if p.IsSingleIP() {
+		a.Detail = append(a.Detail, d.explainBlocklists(p.Addr())...)
+	} else {
 		d.addParts(&a)
 	}
 	return a

@@ -122,11 +122,31 @@ func writeBans(t *text, s *control.Status) {
 	for _, set := range slices.Sorted(maps.Keys(s.Dropped)) {
 		t.put(float64(s.Dropped[set]), "set", set)
 	}
+	writeBlocklists(t, s.Blocklists)
 	t.one("exile_unbans", counter, "", "Bans that ended.", float64(s.Unbans))
 	t.one("exile_bans_evicted", counter, "", "Bans lifted early because there were more than max_bans.", float64(s.Evicted))
 	t.one("exile_repairs", counter, "", "Entries in the kernel that somebody else changed and exiled restored.", float64(s.Repairs))
 	t.one("exile_last_repair_timestamp_seconds", gauge, "seconds",
 		"When exiled last restored something in the kernel, in seconds since 1970; 0 before the first.", seconds(s.LastRepair))
+}
+
+func writeBlocklists(t *text, lists []control.Blocklist) {
+	each := func(name string, k kind, unit, help string, value func(l *control.Blocklist) float64) {
+		t.family(name, k, unit, help)
+		for i := range lists {
+			t.put(value(&lists[i]), "list", lists[i].Name)
+		}
+	}
+	each("exile_blocklist_ranges", gauge, "", "Ranges of addresses of a block list that the kernel has.", func(l *control.Blocklist) float64 {
+		if !l.Enforced {
+			return 0
+		}
+		return float64(l.Ranges)
+	})
+	each("exile_blocklist_updated_timestamp_seconds", gauge, "seconds", "When the file of a block list was last written, in seconds since 1970; 0 if it was never read.",
+		func(l *control.Blocklist) float64 { return seconds(l.Updated) })
+	each("exile_blocklist_dropped_packets", counter, "", "Packets that opened a connection from an address of a block list and were dropped.",
+		func(l *control.Blocklist) float64 { return float64(l.Dropped) })
 }
 
 func writeTroubles(t *text, s *control.Status) {

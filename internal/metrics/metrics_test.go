@@ -32,6 +32,9 @@ func collector() *Collector {
 		DiskErrors: 1008, ReloadFailures: 1009, LastEntry: time.UnixMicro(1_700_000_100_250_000), Lag: 3 * time.Millisecond,
 		Instead:    map[string]control.Reason{"guessing:alice": {Word: "guessing"}, "guessing:root": {Word: "guessing"}},
 		LastRepair: time.UnixMicro(1_700_000_050_500_000), Dropped: map[string]uint64{"exile4": 1010, "exile6": 1011},
+		Blocklists: []control.Blocklist{
+			{Name: "bad", Updated: time.Unix(1_700_000_000, 0), Ranges: 1012, Dropped: 1013, Enforced: true}, {Name: "worse", Ranges: 1014},
+		},
 	}, []control.JailStatus{
 		{
 			Name: "sshd", Failing: 21, Failures: 22, Spared: 23, Evicted: 24, Denied: 30, Leaked: 31,

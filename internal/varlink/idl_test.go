@@ -34,7 +34,7 @@ func TestDescription(t *testing.T) {
 		t.Errorf("a name occurs twice, which Varlink does not allow: %q", members)
 	}
 	shown := []any{
-		control.Ban{}, control.Host{}, control.JailStatus{}, control.Status{}, control.Day{}, control.Address{}, control.Standing{}, control.Held{}, control.Event{}, control.Name{},
+		control.Ban{}, control.Host{}, control.JailStatus{}, control.Status{}, control.Day{}, control.Address{}, control.Standing{}, control.Held{}, control.Event{}, control.Name{}, control.Blocklist{},
 	}
 	for _, record := range shown {
 		of := reflect.TypeOf(record)

@@ -41,6 +41,7 @@ func fake(n int) *controltest.Fake {
 		Started: at, PausedTo: at, Failing: 3, Entries: 4, Failures: 5, Bans: 6, Unbans: 7, Evicted: 15, Repairs: 8, Gaps: 9, Suppressed: 10,
 		Skipped: 11, Undated: 16, KernelErrors: 12, DiskErrors: 13, ReloadFailures: 14, LastRepair: at, LastEntry: at, Lag: time.Second, Position: "s=1",
 		Dropped: map[string]uint64{"exile4": 15}, Days: []control.Day{{Date: at, Passed: 1, Dropped: 2, Bans: 3, Protected: 4, Denied: 5}},
+		Blocklists: []control.Blocklist{{Name: "bad", File: "/bad", Updated: at, Entries: 1, Ranges: 2, Cut: 3, Wide: 4, Unread: 5, Dropped: 6, Enforced: true, Trouble: "t"}},
 	}, []control.JailStatus{{
 		Name: "sshd", State: "running", Units: []string{"ssh.service"}, Detection: "threshold", Why: "built-in", Rule: "4 attempts", MaxRetry: 4, FindTime: time.Minute,
 		BanTime: -1, Protected: []string{"::1"}, Failing: 1, Total: 2, Failures: 3, LastBan: at, Spared: 4, Denied: 5, Framable: "so", Forgeable: true,
