@@ -92,10 +92,14 @@ install: build ## Install to DESTDIR/PREFIX; without DESTDIR also enable and sta
 uninstall: ## Stop, disable and remove what install installed; /etc/exile and /var/lib/exile stay
 	@internal/tools/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" $(FILES)
 
+companion: ## Install what the package NAME has to DESTDIR/PREFIX: it is one of COMPANIONS in units/files.mk
+	@internal/tools/install.sh put "$(DESTDIR)" "$(PREFIX)" $(FILES.$(NAME))
+
 package: bin/nfpm ## Make DIST/exile*.deb and DIST/exile*.rpm (dist), with a bill of materials; two runs give the same bytes
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
 	$(MAKE) -s install BIN="$$work/bin" DESTDIR="$$work/root" PREFIX=/usr && \
-	internal/tools/package.sh "$(VERSION)" "$$work/root" "$(DIST)"
+	for c in $(COMPANIONS); do $(MAKE) -s companion NAME=$$c BIN="$$work/bin" DESTDIR="$$work/root.$$c" PREFIX=/usr || exit 1; done && \
+	internal/tools/package.sh "$(VERSION)" "$$work/root" "$(DIST)" $(COMPANIONS)
 
 dist: bin/nfpm ## Make what a release has in DIST: the source, packages for ARCHES, SHA256SUMS; two runs give the same bytes
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
@@ -115,4 +119,4 @@ clean: ## Remove what was built
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-.PHONY: all build check lint test foreign e2e newest demo pictures fuzz bench efficacy figures install uninstall package dist deps clean help
+.PHONY: all build check lint test foreign e2e newest demo pictures fuzz bench efficacy figures install uninstall companion package dist deps clean help

@@ -26,3 +26,9 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,units/examples/actions/*,share/doc/exile/examples/actions) \
   $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))
+
+# Packages beside exile's own: what each has, in the same form. None of it is in exile's own. units/package has NAME.yaml for each.
+COMPANIONS := exile-fail2ban-compat
+FILES.exile-fail2ban-compat := $(BIN)/fail2ban-client:bin/fail2ban-client docs/man/fail2ban-client.1:share/man/man1/fail2ban-client.1
+
+FILES := $(filter-out $(foreach c,$(COMPANIONS),$(FILES.$(c))),$(FILES))

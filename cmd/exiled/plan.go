@@ -139,7 +139,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 	source.Jails = readers
 	for _, j := range readers {
 		if source.Name == "text" {
-			j.Origin, j.Info.Forgeable = control.OriginFile, true
+			j.Origin, j.Info.Forgeable, j.Info.Logs = control.OriginFile, true, setup.AuthLogs()
 		}
 	}
 	plan.Sources = append(plan.Sources, source)

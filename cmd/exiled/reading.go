@@ -66,6 +66,7 @@ func trusted(c *config.Jail, r *setup.Reading) bool {
 // watch lets the daemon see what the units of a jail do.
 func watch(j *daemon.Jail, c *config.Jail, all []*setup.Reading) {
 	for _, r := range all {
+		j.Info.Logs = append(j.Info.Logs, r.Logs...)
 		if trusted(c, r) {
 			continue
 		}

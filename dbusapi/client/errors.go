@@ -46,6 +46,9 @@ func (e *RemoteError) NotStarting() bool {
 	return e.Name == bus.TimedOut || strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.")
 }
 
+// Denied reports whether the caller may not do what it asked for.
+func (e *RemoteError) Denied() bool { return e.Name == bus.AccessDenied }
+
 // isGone reports whether the daemon has left the bus.
 func isGone(err error) bool {
 	e, ok := errors.AsType[*RemoteError](err)

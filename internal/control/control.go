@@ -67,6 +67,7 @@ type JailStatus struct {
 	Name      string            `json:"jail"`
 	State     string            `json:"state"` // "running", or Simulating
 	Units     []string          `json:"units"`
+	Logs      []string          `json:"logs"`             // the text logs that it reads, as configured: paths, patterns; none: it reads the journal
 	Detection string            `json:"detection"`        // "adaptive", "threshold"
 	Why       string            `json:"detection_reason"` // why that detection: "built-in", or the place in a file, and the word there if it is another
 	Rule      string            `json:"rule"`             // what causes a ban and how long it lasts, a phrase for people

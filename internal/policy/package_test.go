@@ -25,8 +25,8 @@ func TestPackages(t *testing.T) {
 	tree := clone(t)
 	dir := t.TempDir()
 	files, again := release(t, tree, dir, arches), release(t, tree, t.TempDir(), arches)
-	if want := 2 + 3*len(arches); len(files) != want || len(again) != want {
-		t.Fatalf("%d and %d files, want a tarball, sums, and for %q a .deb, an .rpm and a bill of materials", len(files), len(again), arches)
+	if want := 2 + 3*len(arches)*(1+len(companions)); len(files) != want || len(again) != want {
+		t.Fatalf("%d and %d files, want a tarball, sums, and for %q and each package a .deb, an .rpm and a bill of materials", len(files), len(again), arches)
 	}
 	for name, data := range files {
 		if !bytes.Equal(data, again[name]) {
@@ -34,16 +34,36 @@ func TestPackages(t *testing.T) {
 		}
 	}
 	list(t, "sh", "-c", `cd "$1" && sha256sum --quiet --strict -c SHA256SUMS && [ $(wc -l <SHA256SUMS) = $(ls | grep -vc SHA) ]`, "sh", dir)
-	deb := filepath.Join(dir, "exile_1.2.3_"+runtime.GOARCH+".deb")
-	rpm := filepath.Join(dir, "exile-1.2.3-1."+map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]+".rpm")
+	deb, rpm := built(dir, "exile")
 	t.Run("lintian", func(t *testing.T) { judge(t, deb) })
-	t.Run("content", func(t *testing.T) { sameContent(t, deb, rpm) })
+	t.Run("content", func(t *testing.T) { sameContent(t, "exile", deb, rpm, 20) })
 	t.Run("once", func(t *testing.T) { once(t, deb) })
 	t.Run("version", func(t *testing.T) { sameVersion(t, deb, rpm) })
-	t.Run("notices", func(t *testing.T) { noticed(t, deb, rpm) })
-	t.Run("bill", func(t *testing.T) { billed(t, deb, strings.TrimSuffix(deb, ".deb")+".cdx.json") })
+	t.Run("notices", func(t *testing.T) { noticed(t, "exile", programs, deb, rpm) })
+	t.Run("bill", func(t *testing.T) { billed(t, programs, deb, strings.TrimSuffix(deb, ".deb")+".cdx.json") })
 	t.Run("source", func(t *testing.T) { complete(t, tree, filepath.Join(dir, "exile-1.2.3.tar.gz")) })
 	t.Run("arm64", func(t *testing.T) { sameOnARM(t, dir) })
+	for name, programs := range companions {
+		deb, rpm := built(dir, name)
+		t.Run(name, func(t *testing.T) {
+			judge(t, deb)
+			sameContent(t, name, deb, rpm, 3)
+			noticed(t, name, programs, deb, rpm)
+			billed(t, programs, deb, strings.TrimSuffix(deb, ".deb")+".cdx.json")
+		})
+	}
+}
+
+// programs are those of exile's own package, below /usr.
+var programs = []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"}
+
+// companions are the packages beside it, and their programs.
+var companions = map[string][]string{"exile-fail2ban-compat": {"bin/fail2ban-client"}}
+
+// built returns the files of a package in a release.
+func built(dir, name string) (deb, rpm string) {
+	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	return filepath.Join(dir, name+"_1.2.3_"+runtime.GOARCH+".deb"), filepath.Join(dir, name+"-1.2.3-1."+arch+".rpm")
 }
 
 // judge runs lintian on a .deb: it must report neither errors nor warnings.
@@ -59,8 +79,8 @@ func judge(t *testing.T, deb string) {
 	}
 }
 
-// sameContent checks that both packages hold the same files, except for Debian's own.
-func sameContent(t *testing.T, deb, rpm string) {
+// sameContent checks that both packages hold the same files, except for Debian's own, and at least so many.
+func sameContent(t *testing.T, name, deb, rpm string, least int) {
 	t.Helper()
 	for _, tool := range []string{"dpkg-deb", "rpm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -70,12 +90,12 @@ func sameContent(t *testing.T, deb, rpm string) {
 	inDeb := list(t, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar t | grep -v '/$'`, "sh", deb)
 	inRPM := list(t, "sh", "-c", `rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" | sed -n 's/^-[^ ]* //p'`, "sh", rpm)
 	var want []string
-	for _, name := range inDeb {
-		if name != "./usr/share/lintian/overrides/exile" {
-			want = append(want, strings.Replace(strings.TrimPrefix(name, "."), "/zsh/vendor-completions/", "/zsh/site-functions/", 1))
+	for _, file := range inDeb {
+		if file != "./usr/share/lintian/overrides/"+name {
+			want = append(want, strings.Replace(strings.TrimPrefix(file, "."), "/zsh/vendor-completions/", "/zsh/site-functions/", 1))
 		}
 	}
-	if len(want) < 20 {
+	if len(want) < least {
 		t.Errorf("only %d files: %q", len(want), want)
 	}
 	if diff := cmp.Diff(want, inRPM); diff != "" {
@@ -151,7 +171,7 @@ func TestUninstall(t *testing.T) {
 
 // noticed checks that the copyright file of a .deb lists everything linked into its programs, with its version, and that the
 // .rpm marks that file as a license.
-func noticed(t *testing.T, deb, rpm string) {
+func noticed(t *testing.T, name string, programs []string, deb, rpm string) {
 	t.Helper()
 	for _, tool := range []string{"dpkg-deb", "rpm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -160,7 +180,7 @@ func noticed(t *testing.T, deb, rpm string) {
 	}
 	dir := t.TempDir()
 	list(t, "dpkg-deb", "-x", deb, dir)
-	said, err := os.ReadFile(dir + "/usr/share/doc/exile/copyright")
+	said, err := os.ReadFile(filepath.Join(dir, "usr/share/doc", name, "copyright"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +189,7 @@ func noticed(t *testing.T, deb, rpm string) {
 		files, text, _ := strings.Cut(p, "\n")
 		stanzas[files] = text
 	}
-	for _, program := range []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"} {
+	for _, program := range programs {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, "usr", program))
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +203,7 @@ func noticed(t *testing.T, deb, rpm string) {
 			}
 		}
 	}
-	want := []string{"/usr/share/doc/exile/Apache-2.0", "/usr/share/doc/exile/copyright"}
+	want := []string{"/usr/share/doc/" + name + "/Apache-2.0", "/usr/share/doc/" + name + "/copyright"}
 	if diff := cmp.Diff(want, list(t, "rpm", "-qp", "--licensefiles", rpm)); diff != "" {
 		t.Errorf("the license files of the .rpm (-want +got):\n%s", diff)
 	}

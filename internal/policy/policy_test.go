@@ -218,7 +218,7 @@ func TestStatic(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, name := range []string{"exiled", "exiled-accounts", "exiled-names", "exiled-logs", "exiled-actions", "exilectl"} {
+	for _, name := range []string{"exiled", "exiled-accounts", "exiled-names", "exiled-logs", "exiled-actions", "exilectl", "fail2ban-client"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() > maxProgram {
 			t.Errorf("%s has more than %d bytes, or none: %v", name, maxProgram, err)
 		}

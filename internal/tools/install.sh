@@ -1,7 +1,7 @@
 #!/bin/sh
-# install.sh install|uninstall DESTDIR PREFIX SOURCE:DESTINATION...
+# install.sh install|uninstall|put DESTDIR PREFIX SOURCE:DESTINATION...
 #
-# Puts the files below DESTDIR/PREFIX, or removes them. On a live system only (no DESTDIR, systemd running) it also tells
+# Puts the files below DESTDIR/PREFIX, or removes them; put does no more than that. On a live system only (no DESTDIR, systemd running) it also tells
 # systemd, as the packages do. Nothing here ever writes to a file in /etc/exile or /var/lib/exile: those belong to the
 # administrator and the daemon.
 set -eu
@@ -20,6 +20,7 @@ put() {
 }
 
 case $verb in
+put) for f; do put "${f%%:*}" "${f#*:}"; done ;;
 install)
 	for f; do put "${f%%:*}" "${f#*:}"; done
 	install -d -m 755 "$dest/etc/exile"

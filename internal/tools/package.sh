@@ -1,6 +1,6 @@
 #!/bin/sh
-# package.sh VERSION ROOT OUT: makes OUT/*.deb and OUT/*.rpm for GOARCH from what make install put below ROOT, and the bill of
-# materials of both.
+# package.sh VERSION ROOT OUT COMPANION...: makes OUT/*.deb and OUT/*.rpm for GOARCH from what make install put below ROOT, and the bill of
+# materials of both; and the same for each companion, from what make companion put below ROOT.COMPANION.
 #
 # Two runs give the same bytes: all times are that of the last commit, or SOURCE_DATE_EPOCH.
 set -eu
@@ -9,6 +9,7 @@ root=$2 out=$3
 epoch=${SOURCE_DATE_EPOCH:-$(internal/tools/version.sh --date)}
 date=$(LC_ALL=C date -uR -d "@$epoch")
 version=$1
+shift 3
 arch=$(go env GOARCH)
 maintainer='The exile authors' # they have no address
 
@@ -30,5 +31,25 @@ export SOURCE_DATE_EPOCH="$epoch" VERSION="$version" ARCH="$arch" MAINTAINER="$m
 for kind in deb rpm; do
 	bin/nfpm package --config units/package/nfpm.yaml --packager $kind --target "$out/"
 done
-env -u GOOS -u GOARCH go run ./internal/bom "$version" "$notices/copyright" \
-	"$root"/usr/lib/exile/exiled* "$root/usr/bin/exilectl" >"$out/exile_${version}_$arch.cdx.json"
+bill() { # NAME PROGRAM...
+	name=$1
+	shift
+	env -u GOOS -u GOARCH go run ./internal/bom "$version" "$notices/copyright" "$@" >"$out/${name}_${version}_$arch.cdx.json"
+}
+bill exile "$root"/usr/lib/exile/exiled* "$root/usr/bin/exilectl"
+
+# A companion has its own documents, so that it can be on a host whose exile is of another version; its programs are in bin and lib/NAME.
+for name; do
+	tree=$root.$name doc=$root.$name/usr/share/doc/$name
+	mkdir -p "$doc"
+	cp "$root/usr/share/doc/exile/changelog.gz" "$doc/"
+	gzip -cdn "$doc/changelog.gz" | sed "1s/^exile /$name /" | gzip -9n >"$doc/new" && mv "$doc/new" "$doc/changelog.gz"
+	find "$tree/usr/share/man" -type f ! -name '*.gz' -exec gzip -9n {} +
+	sed "s/^exile: /$name: /" units/package/lintian-overrides >"$tree.lintian-overrides"
+	find "$tree" "$tree.lintian-overrides" -exec touch -h -d "@$epoch" {} +
+	for kind in deb rpm; do
+		bin/nfpm package --config "units/package/$name.yaml" --packager $kind --target "$out/"
+	done
+	# shellcheck disable=SC2046 # one word per program, whose names have no blanks
+	bill "$name" $(find "$tree/usr/bin" "$tree/usr/lib/$name" -type f 2>/dev/null | sort)
+done
