@@ -17,6 +17,12 @@ type Friend struct {
 // OwnAddress is why an address of this host is never banned.
 const OwnAddress = "own address"
 
+// Gateway is why the host's gateway is never banned.
+const Gateway = "gateway"
+
+// EngineNetwork is why an address inside of the network of a rootless container engine is never banned.
+const EngineNetwork = "container engine's own network"
+
 // Friends is a set of prefixes that are never banned. It never changes, so any goroutine may read it.
 type Friends struct {
 	trie bart.Table[string]

@@ -13,6 +13,7 @@ import (
 
 	"exile/internal/announce"
 	"exile/internal/control"
+	"exile/internal/setup"
 	"exile/journal"
 	"exile/journal/journalfile"
 )
@@ -84,7 +85,7 @@ func (b *behind) back() bool {
 
 // backwards calls f with each entry that is wanted and not after a time, the newest first, until f returns false or there are none. It reads
 // at most so many, and returns whether that ended it.
-func (l *logbook) backwards(wanted journal.Selector, until time.Time, most int, f func(*journalfile.Cursor) bool) (exhausted bool, err error) {
+func (l *logbook) backwards(wanted setup.Sought, until time.Time, most int, f func(*journalfile.Cursor) bool) (exhausted bool, err error) {
 	var open []*behind
 	for _, file := range l.files {
 		b, err := startBehind(file, wanted, until)
@@ -111,11 +112,12 @@ func (l *logbook) backwards(wanted journal.Selector, until time.Time, most int, 
 	return false, nil
 }
 
-func startBehind(file *journalfile.File, wanted journal.Selector, until time.Time) (*behind, error) {
-	match, err := file.Match(wanted)
+func startBehind(file *journalfile.File, wanted setup.Sought, until time.Time) (*behind, error) {
+	match, err := file.Match(wanted.Select)
 	if err != nil {
 		return nil, err
 	}
+	match.Deliver(wanted.Fields)
 	b := &behind{Cursor: file.Cursor(match)}
 	if until.IsZero() {
 		return b, b.SeekTail()
@@ -141,7 +143,7 @@ const maxEvidence = 8192
 
 // events returns the newest events about a network, all of it or a part, and those about whole jails, the newest first.
 func (l *logbook) events(about netip.Prefix, most int) (all []told, err error) {
-	_, err = l.backwards(l.ofEventsAbout(about), time.Time{}, maxBack, func(c *journalfile.Cursor) bool {
+	_, err = l.backwards(setup.Sought{Select: l.ofEventsAbout(about)}, time.Time{}, maxBack, func(c *journalfile.Cursor) bool {
 		if e, ok := readTold(c); ok && (e.Kind == control.BansRemoved || e.Ban.Prefix.Overlaps(about)) {
 			all = append(all, e)
 		}

@@ -16,7 +16,7 @@ type watcher struct {
 	*config.Jail
 	filter  jail.Filter
 	accepts func(*journal.Entry) bool
-	wanted  journal.Selector
+	wanted  setup.Sought
 }
 
 // watchers are the jails of the configuration that could read the journal.
@@ -27,7 +27,7 @@ func watchers(cfg *config.Config) (all []watcher, err error) {
 		if c.ByHand || len(chosen) == 0 {
 			continue
 		}
-		w := watcher{Jail: c, wanted: setup.Selector(chosen)}
+		w := watcher{Jail: c, wanted: setup.Seek(chosen)}
 		if w.filter, w.accepts, err = setup.Filter(cfg, c, chosen); err != nil {
 			return nil, err
 		}
@@ -37,10 +37,10 @@ func watchers(cfg *config.Config) (all []watcher, err error) {
 }
 
 // wantedBy is what the enabled ones of the jails read; without any, all of them.
-func wantedBy(all []watcher) (s journal.Selector) {
+func wantedBy(all []watcher) (s setup.Sought) {
 	for _, w := range all {
 		if w.Enabled {
-			s = append(s, w.wanted...)
+			s.Add(w.wanted)
 		}
 	}
 	return s
@@ -89,7 +89,7 @@ func (s *sight) about(p netip.Prefix) bool {
 
 // sightings returns the newest entries that are wanted, between two times, and about an address, newest first. It reads at most so many
 // entries; reached is how far back it has looked, the zero time if to the beginning.
-func (l *logbook) sightings(all []watcher, wanted journal.Selector, p netip.Prefix, during period, read, most int) (found []sight, reached time.Time, err error) {
+func (l *logbook) sightings(all []watcher, wanted setup.Sought, p netip.Prefix, during period, read, most int) (found []sight, reached time.Time, err error) {
 	var e journal.Entry
 	var buf []byte
 	exhausted, err := l.backwards(wanted, during.until, read, func(c *journalfile.Cursor) bool {

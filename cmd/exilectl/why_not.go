@@ -13,6 +13,7 @@ import (
 	"exile/internal/config"
 	"exile/internal/control"
 	"exile/internal/human"
+	"exile/internal/setup"
 	"exile/jail"
 )
 
@@ -214,7 +215,7 @@ func (w *whyNot) ofEntries(log *logbook, p netip.Prefix) error {
 	}
 	found, reached, err := log.sightings(all, wantedBy(all), p, period{}, maxOwn, maxNearest)
 	if err == nil && len(found) == 0 {
-		found, reached, err = log.sightings(all, nil, p, period{}, maxElse, maxNearest)
+		found, reached, err = log.sightings(all, setup.Sought{Fields: wantedBy(all).Fields}, p, period{}, maxElse, maxNearest)
 	}
 	if !reached.IsZero() {
 		w.Since = reached.UnixMicro()

@@ -74,13 +74,13 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		Allowlist: list,
 		Accepts:   accepts,
 		Unwatched: setup.Unwatched(c, f),
-		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal,
+		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal, Contained: c.Contained(),
 		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 	}
 	if d.Info.Framable = c.Risk(); d.Info.Framable != "" {
 		b.log.Warn("A client could have others banned with a jail, which the configuration accepts", "jail", c.Name, "how", d.Info.Framable)
 	}
-	if c.SSHD() {
+	if c.SSHD() && !c.Contained() {
 		b.gate(d)
 	}
 	if c.Simulate {
@@ -94,7 +94,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 
 // allow builds the list of addresses that a jail never bans.
 func (b *builder) allow(c *config.Jail) *allow.List {
-	cfg := allow.Config{Ignore: c.IgnoreIP, Resolver: names.System{}, Last: b.addresses}
+	cfg := allow.Config{Ignore: c.IgnoreIP, Friends: c.Containers.Friends(), Resolver: names.System{}, Last: b.addresses}
 	if c.IgnoreSelf {
 		cfg.Self = allow.Host(hostaddr.Follow)
 	}
@@ -151,6 +151,9 @@ func (b *builder) detector(c *config.Jail) jail.Detector {
 	cfg := c.Adaptive
 	cfg.Strangers, cfg.Weigher = b.strangers, b.places.Weigher(c)
 	d := adaptive.New(cfg)
+	if c.Contained() { // it has accounts of its own
+		return d
+	}
 	if err := b.accounts.add(acquainted{d, c.SSHD()}); err != nil {
 		b.accountsRead(accounts.List{}, err)
 	}

@@ -72,7 +72,7 @@ func (b *builder) lastWeek(ctx context.Context, c *config.Jail) (*lastWeek, erro
 	if err != nil {
 		return nil, err
 	}
-	if wanted := setup.Selector(chosen); len(wanted) > 0 {
+	if wanted := setup.Seek(chosen); len(wanted.Select) > 0 {
 		source, err := b.journal(wanted)
 		if err != nil {
 			return nil, err

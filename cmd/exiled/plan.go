@@ -102,7 +102,7 @@ func (p *planner) config(from config.Sources) (*config.Config, error) {
 // jails adds the enabled jails and the sources that they read.
 func (b *builder) jails(plan *daemon.Plan) error {
 	var readers []*daemon.Jail // of the journal alone
-	var wanted journal.Selector
+	var wanted setup.Sought
 	for i := range b.cfg.Jails {
 		c := &b.cfg.Jails[i]
 		if !c.Enabled {
@@ -127,7 +127,7 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			continue
 		}
 		readers = append(readers, j)
-		wanted = append(wanted, setup.Selector(read)...)
+		wanted.Add(setup.Seek(read))
 	}
 	if len(readers) == 0 {
 		return nil
@@ -156,13 +156,15 @@ func (b *builder) journalError() error {
 }
 
 // journal opens the journal or, without one, the log of a syslog daemon.
-func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
+func (b *builder) journal(wanted setup.Sought) (daemon.Source, error) {
 	boot, err := follow.CurrentBoot()
 	if err != nil {
 		b.log.Debug("Cannot read the boot ID; the order of boots is taken from the journal", "error", err)
 	}
 	open := func() (journal.Source, error) {
-		return follow.New(follow.Config{Dirs: b.journalDirs(), Select: wanted, Boot: boot})
+		return follow.New(follow.Config{
+			Dirs: b.journalDirs(), Select: wanted.Select, Fields: wanted.Fields, AllUsers: wanted.Users, Boot: boot,
+		})
 	}
 	e := &journalSource{log: b.log, files: open, child: func() (journal.Source, error) { return b.journalctl(wanted) }}
 	_, err = open()
@@ -179,8 +181,8 @@ func (b *builder) journal(wanted journal.Selector) (daemon.Source, error) {
 }
 
 // journalctl reads the same journal through journalctl.
-func (b *builder) journalctl(wanted journal.Selector) (journal.Source, error) {
-	cfg := export.Config{Selector: wanted, Report: func(err error) { b.log.Warn("Started journalctl again", "reason", err) }}
+func (b *builder) journalctl(wanted setup.Sought) (journal.Source, error) {
+	cfg := export.Config{Selector: wanted.Select, Fields: wanted.Fields, Report: func(err error) { b.log.Warn("Started journalctl again", "reason", err) }}
 	if dirs := b.journalDirs(); len(b.cfg.JournalDirs) == 1 { // the journal of the machine itself is in two folders
 		cfg.Directory = dirs[0]
 	}

@@ -91,7 +91,7 @@ func (b *builder) ownSource(plan *daemon.Plan, j *daemon.Jail, c *config.Jail, a
 	if err != nil {
 		return err
 	}
-	if wanted := setup.Selector(all); len(wanted) > 0 {
+	if wanted := setup.Seek(all); len(wanted.Select) > 0 {
 		from, err := b.journal(wanted)
 		if err != nil {
 			return err

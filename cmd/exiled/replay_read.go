@@ -133,15 +133,14 @@ func (r *rehearsal) read(ctx context.Context) error {
 		return r.readLogs(ctx)
 	}
 	from := follow.Config{Files: r.asked.Files}
-	for _, c := range r.jails {
-		from.Select = append(from.Select, setup.Selector(c.Reads)...)
-	}
+	sought := r.sought()
+	from.Select, from.Fields, from.AllUsers = sought.Select, sought.Fields, sought.Users
 	if len(from.Files) == 0 {
 		var err error
 		if from.Dirs, err = r.dirs(); err != nil {
 			return err
 		}
-		from.AllUsers = r.asked.Directory != ""
+		from.AllUsers = from.AllUsers || r.asked.Directory != ""
 	}
 	source, err := follow.New(from)
 	if err != nil {
@@ -156,6 +155,14 @@ func (r *rehearsal) read(ctx context.Context) error {
 		r.note(&b)
 		return ctx.Err()
 	})
+}
+
+// sought is what all jails read in the journal.
+func (r *rehearsal) sought() (s setup.Sought) {
+	for _, c := range r.jails {
+		s.Add(setup.Seek(c.Reads))
+	}
+	return s
 }
 
 // maxTroubles is how many troubles are told one by one.
@@ -325,7 +332,10 @@ func (r *rehearsal) open(wanted []*config.Jail) error {
 
 // readLogs reads text logs as one, in the order of time.
 func (r *rehearsal) readLogs(ctx context.Context) (err error) {
-	logs := r.logs
+	logs, fields := r.logs, r.sought().Fields
+	for _, l := range logs {
+		l.Deliver(fields)
+	}
 	for i := len(logs) - 1; i >= 0 && err == nil; i-- {
 		logs, err = advance(logs, i)
 	}

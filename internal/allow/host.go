@@ -19,7 +19,7 @@ func (h Host) Follow(ctx context.Context, changed func([]jail.Friend)) error {
 			list = append(list, friend(a, jail.OwnAddress))
 		}
 		for _, a := range gateways {
-			list = append(list, friend(a, "gateway"))
+			list = append(list, friend(a, jail.Gateway))
 		}
 		changed(list)
 	})

@@ -30,8 +30,9 @@ type Resolver interface {
 // Config says which addresses are never banned.
 type Config struct {
 	Ignore   []jail.Ignore
-	Self     Addresses // nil: own addresses are not protected
-	Resolver Resolver  // nil: host names protect nobody
+	Friends  []jail.Friend // others, with the reason of each
+	Self     Addresses     // nil: own addresses are not protected
+	Resolver Resolver      // nil: host names protect nobody
 	// Last returns the addresses that a host name had before. They are valid until there is an answer. nil: nothing is known.
 	Last func(host string) []netip.Addr
 }
@@ -133,7 +134,7 @@ func (l *List) publish() {
 			all = append(all, jail.Friend{Prefix: g.Prefix, Why: "ignoreip " + g.String()})
 		}
 	}
-	all = append(all, l.known.self.list...)
+	all = append(append(all, l.cfg.Friends...), l.known.self.list...)
 	l.current.Store(&current{jail.NewFriends(all), names, words, errors.Join(append(troubles, l.known.self.err)...)})
 }
 

@@ -18,6 +18,7 @@ import (
 	"exile/jail"
 	"exile/jail/adaptive"
 	"exile/jail/filter/services"
+	"exile/journal"
 )
 
 // Config is the complete configuration: keys that the files leave out have their defaults.
@@ -56,21 +57,24 @@ type Jail struct {
 	jail.Config
 	Adaptive      adaptive.Config // of the detector that Detection may name
 	Enabled       bool
-	Auto          bool            // Enabled is whether one of its units or logs exists
-	ByHand        bool            // it reads nothing: for bans by hand, if no jail is enabled
-	Simulate      bool            // decide and announce, but do not ban
-	Filters       []string        // names of the filters; the jail's own name if none is given
-	Parts         []Part          // the filters, and whose lines each reads
-	Mode          string          // "normal", "ddos", "extra", "aggressive": what the filter counts
-	Publickey     string          // "invalid", "any", "ignore": which failed public keys count
-	Units         []string        // names and patterns of units, of all filters
-	Identifiers   []string        // syslog identifiers, likewise
-	TrustStdout   bool            // lines that a unit printed count, too
-	LogPath       []string        // absolute paths and patterns of text logs, likewise; read where there is no journal; empty: the journal
-	LogTimeZone   string          // of their times that name no zone, for time.LoadLocation
-	Framable      bool            // that clients can have others banned with a filter is accepted
-	TrustLogPath  bool            // they are read even if there is a journal
-	Ports         []firewall.Port // what a ban closes; empty: everything
+	Auto          bool             // Enabled is whether one of its units or logs exists
+	ByHand        bool             // it reads nothing: for bans by hand, if no jail is enabled
+	Simulate      bool             // decide and announce, but do not ban
+	Filters       []string         // names of the filters; the jail's own name if none is given
+	Parts         []Part           // the filters, and whose lines each reads
+	Mode          string           // "normal", "ddos", "extra", "aggressive": what the filter counts
+	Publickey     string           // "invalid", "any", "ignore": which failed public keys count
+	Units         []string         // names and patterns of units, of all filters
+	Identifiers   []string         // syslog identifiers, likewise
+	TrustStdout   bool             // lines that a unit printed count, too
+	LogPath       []string         // absolute paths and patterns of text logs, likewise; read where there is no journal; empty: the journal
+	LogFormat     string           // what LogPath looks like: FormatDocker, or empty: as the filters have it
+	Match         journal.Selector // which entries of the journal it reads, in place of Units and Identifiers
+	Containers    jail.Containers  // whose output it reads, likewise
+	LogTimeZone   string           // of their times that name no zone, for time.LoadLocation
+	Framable      bool             // that clients can have others banned with a filter is accepted
+	TrustLogPath  bool             // they are read even if there is a journal
+	Ports         []firewall.Port  // what a ban closes; empty: everything
 	IgnoreIP      []jail.Ignore
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
@@ -165,7 +169,7 @@ func (t *tree) config() (*Config, problems) {
 
 // runnable reports why an enabled jail cannot run.
 func (t *tree) runnable(c *Config, j Jail) (ps problems) {
-	ps.add(cmp.Or(t.knownFilter(j), t.watchful(j), t.agreed(j), t.acceptable(j)))
+	ps.add(cmp.Or(t.knownFilter(j), t.sole(j), t.watchful(j), t.agreed(j), t.acceptable(j), t.printable(j)))
 	ps.add(t.closable(c, j))
 	ps.add(t.placed(c, j))
 	return ps
@@ -219,7 +223,7 @@ func (t *tree) decided(j Jail) error {
 func (t *tree) watchful(j Jail) error {
 	for i := range j.Parts {
 		r := &j.Parts[i]
-		if !j.Enabled || len(r.Units) > 0 || len(r.LogPath) > 0 || r.Service != nil && r.Service.Sender != services.Unit {
+		if !j.Enabled || r.Named() || len(r.Units) > 0 || len(r.LogPath) > 0 || r.Service != nil && r.Service.Sender != services.Unit {
 			continue
 		}
 		who := "it"
@@ -250,6 +254,7 @@ func (t *tree) jail(name string) (Jail, problems) {
 		}
 	}
 	j.Parts = t.parts(name, &j)
+	j.elsewhere()
 	ps.add(t.fastWindow(name, &j))
 	if t.later(name, "bantime.increment", "bantime") {
 		j.Escalation.Increment = false

@@ -55,7 +55,7 @@ func (t *tree) merge(file string, layer int, root node) problems {
 			ps = append(ps, t.mergeDefaults(v)...)
 		case p.key == "jails":
 			ps = append(ps, t.mergeJails(v)...)
-		case p.value.kind == mapping && nearest(p.key, topWords()) == "" && flattened(p.key, v) == "", p.value.kind != mapping && t.jails[p.key] != nil:
+		case p.value.kind == mapping && nearest(p.key, mistakable()) == "" && flattened(p.key, v) == "", p.value.kind != mapping && t.jails[p.key] != nil:
 			ps = append(ps, t.mergeJail(p.key, v)...)
 		default:
 			ps.add(t.setDefault(p.key, v, slices.AppendSeq(topWords(), maps.Keys(t.jails))))
@@ -65,6 +65,12 @@ func (t *tree) merge(file string, layer int, root node) problems {
 }
 
 func topWords() []string { return append([]string{"defaults", "jails"}, defaultWords()...) }
+
+// mistakable are the words at the top that the name of a jail may be meant for. Of those that take no mapping, short ones are too much like names of
+// jails.
+func mistakable() []string {
+	return slices.DeleteFunc(topWords(), func(w string) bool { return w == "owner" || w == "match" })
+}
 
 func defaultWords() []string { return append(names(globalWords()), names(jailWords())...) }
 

@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 
+	"exile/jail"
 	"exile/jail/filter"
 	"exile/jail/filter/services"
+	"exile/journal"
 )
 
 // This file gives jails what the files of their filters say.
@@ -23,10 +25,13 @@ type Part struct {
 	Identifiers []string          // syslog identifiers
 	TrustStdout bool              // lines that a unit printed count, too
 	LogPath     []string          // absolute paths and patterns of text logs
+	LogFormat   string            // FormatDocker, or empty: as the filter has it
+	Match       journal.Selector  // in place of Units and Identifiers; empty: these
+	Containers  jail.Containers   // likewise; its Owner is also that of Match
 }
 
 // senders are the keys that say whose lines a filter reads. Where the jail has them, they hold for all its filters.
-var senders = []string{"units", "identifiers", "trust_stdout", "logpath"}
+var senders = []string{"units", "identifiers", "trust_stdout", "logpath", "logformat", "match", "containers", "owner"}
 
 // SSHD reports whether the jail is one for OpenSSH.
 func (j *Jail) SSHD() bool { return slices.Equal(j.Filters, []string{"sshd"}) }
@@ -165,7 +170,10 @@ func (t *tree) parts(name string, j *Jail) (all []Part) {
 				_ = w.set(&one, v)
 			}
 		}
-		all = append(all, Part{filter, s, one.Units, one.Identifiers, one.TrustStdout, one.LogPath})
+		all = append(all, Part{
+			Filter: filter, Service: s, Units: one.Units, Identifiers: one.Identifiers, TrustStdout: one.TrustStdout, LogPath: one.LogPath,
+			LogFormat: one.LogFormat, Match: one.Match, Containers: one.Containers,
+		})
 	}
 	return all
 }

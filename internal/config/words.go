@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"exile/jail"
+	"exile/journal"
 )
 
 // word is a key of the configuration and how its value is stored in T.
@@ -51,6 +52,10 @@ func jailWords() []word[Jail] {
 		into("identifiers", parseWords, func(j *Jail) *[]string { return &j.Identifiers }),
 		into("trust_stdout", parseBool, func(j *Jail) *bool { return &j.TrustStdout }),
 		into("logpath", parsePaths, func(j *Jail) *[]string { return &j.LogPath }),
+		into("logformat", parseLogFormat, func(j *Jail) *string { return &j.LogFormat }),
+		into("match", parseMatch, func(j *Jail) *journal.Selector { return &j.Match }),
+		{"containers", parseContainers},
+		into("owner", parseOwner, func(j *Jail) *int64 { return &j.Containers.Owner }),
 		into("logtimezone", parseZone, func(j *Jail) *string { return &j.LogTimeZone }),
 		into("framable", parseAccepted, func(j *Jail) *bool { return &j.Framable }),
 		into("trust_logpath", parseBool, func(j *Jail) *bool { return &j.TrustLogPath }),

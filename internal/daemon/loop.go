@@ -168,6 +168,7 @@ func (d *Daemon) decide(j *Jail, dec jail.Decision, origin control.Origin) {
 	switch {
 	case dec.Protected != "":
 		d.spare(b, dec.Protected)
+		d.noteProxied(j, &b, dec.Protected)
 		d.guessing(&dec)
 	case d.rules().Served(&j.Jail, &b, time.Now()):
 	case d.kernel.pausing():

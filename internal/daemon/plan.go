@@ -82,6 +82,7 @@ type Jail struct {
 	Allowlist   Allowlist                                        // nil: the jail names nobody who is never banned
 	Talks       bool                                             // the units log a line at least for each connection
 	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
+	Contained   bool                                             // its service is in a container
 	visibility  visibility
 	startups    startups
 	leaks       leaks

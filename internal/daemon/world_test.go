@@ -162,7 +162,7 @@ func (w *world) jailOf(name string, allow allowList, maxRetry int) *daemon.Jail 
 }
 
 // detection decides in a jail by that detector or, without one, by maxretry.
-func (w *world) detection(name string, allow allowList, maxRetry int, d jail.Detector) *jail.Jail {
+func (w *world) detection(name string, allow jail.Allow, maxRetry int, d jail.Detector) *jail.Jail {
 	w.t.Helper()
 	f, err := filter.New("sshd", filter.Options{})
 	if err != nil {

@@ -37,12 +37,13 @@ func FromJournal(all []*Reading) bool {
 
 // InJournal reports whether it is known whose lines in the journal are those of a filter's service.
 func InJournal(p *config.Part) bool {
-	return len(p.Units) > 0 || p.Service != nil && p.Service.Sender != services.Unit
+	return p.Named() || len(p.Units) > 0 || p.Service != nil && p.Service.Sender != services.Unit
 }
 
-// OwnLog reports whether the logs of a filter are those of its service, to which no syslog daemon writes for others.
+// OwnLog reports whether the logs of a filter are those of its service, to which no syslog daemon writes for others: it writes them by itself, or
+// Docker does.
 func OwnLog(p *config.Part) bool {
-	return p.Service != nil && p.Service.Form == services.Line && len(p.LogPath) > 0
+	return p.InDocker() || p.Service != nil && p.Service.Form == services.Line && len(p.LogPath) > 0
 }
 
 // AuthLogs are the logs to which syslog daemons write the lines of sshd, on Debian and on Fedora.
@@ -50,6 +51,9 @@ func AuthLogs() []string { return []string{"/var/log/auth.log", "/var/log/secure
 
 // form is what the lines of the logs look like.
 func (r *Reading) form() textlog.Form {
+	if r.InDocker() {
+		return textlog.FormDocker
+	}
 	if r.Service == nil || !slices.Equal(r.Logs, r.LogPath) {
 		return textlog.FormSyslog
 	}
@@ -58,6 +62,9 @@ func (r *Reading) form() textlog.Form {
 
 // FormOf is what the lines of a filter's own logs look like.
 func FormOf(p *config.Part) textlog.Form {
+	if p.InDocker() {
+		return textlog.FormDocker
+	}
 	if p.Service == nil {
 		return textlog.FormSyslog
 	}
@@ -98,7 +105,7 @@ func TextLogs(c *config.Jail, all []*Reading, open func(string) (*os.File, error
 			needed[r.form()] = append(sets, r.Logs)
 		}
 	}
-	for _, form := range []textlog.Form{textlog.FormLine, textlog.FormSyslog} {
+	for _, form := range []textlog.Form{textlog.FormDocker, textlog.FormLine, textlog.FormSyslog} {
 		sets := needed[form]
 		logs := slices.Sorted(slices.Values(slices.Concat(sets...)))
 		if len(logs) == 0 {

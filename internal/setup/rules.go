@@ -139,7 +139,7 @@ func detector(c *config.Jail, host Host, at around) jail.Detector {
 	if !c.SSHD() { // other services may have their own passwords for the same names
 		locked = nil
 	}
-	if len(host.Accounts.Accounts) > 0 {
+	if len(host.Accounts.Accounts) > 0 && !c.Contained() { // a container has accounts of its own
 		d.SetAccounts(host.Accounts.Accounts, locked)
 	}
 	return d

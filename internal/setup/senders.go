@@ -54,6 +54,12 @@ func (r *Reading) places(whole bool) func(*journal.Entry) bool {
 // believes returns what reports whether the service itself wrote a line.
 func (r *Reading) believes() func(*journal.Entry) bool {
 	p := r.Part
+	switch {
+	case p.Named():
+		return named(p)
+	case p.InDocker():
+		return func(e *journal.Entry) bool { return jail.FromLog(e, nil, true) && (p.TrustStdout || jail.Printed(e)) }
+	}
 	if p.Service == nil {
 		return func(e *journal.Entry) bool { return jail.Trusted(e, p.Units, p.Identifiers, p.TrustStdout) }
 	}
@@ -73,9 +79,20 @@ func (r *Reading) believes() func(*journal.Entry) bool {
 	}
 }
 
+// named returns what reports whether the entry is one that match: or containers: names, and the beginning of a line.
+func named(p *config.Part) func(*journal.Entry) bool {
+	var pieces jail.Pieces
+	return func(e *journal.Entry) bool {
+		if !p.Containers.From(e, p.TrustStdout) && !jail.FromMatch(e, p.Match, p.Containers.Owner, p.TrustStdout) {
+			return false
+		}
+		return !pieces.Continues(e)
+	}
+}
+
 // Unwatched returns what tells the units of root's that log like the service and that nobody watches.
 func Unwatched(c *config.Jail, f jail.Filter) func(*journal.Entry) string {
-	if !c.SSHD() {
+	if !c.SSHD() || c.Contained() {
 		return func(*journal.Entry) string { return "" }
 	}
 	return func(e *journal.Entry) string {
@@ -87,18 +104,45 @@ func Unwatched(c *config.Jail, f jail.Filter) func(*journal.Entry) string {
 	}
 }
 
-// Selector returns the coarse match for what filters read in the journal.
-func Selector(all []*Reading) (s journal.Selector) {
+// Sought is what filters read in the journal.
+type Sought struct {
+	Select journal.Selector // the coarse match; empty: nothing
+	Fields []string         // that entries must have, besides those with a place of their own, so that filters can tell whose they are
+	Users  bool             // also what users other than root log, which journald keeps in journals of their own
+}
+
+// Seek returns what filters read in the journal.
+func Seek(all []*Reading) (s Sought) {
 	for _, r := range all {
-		if r.Logs == nil {
-			s = append(s, r.selector()...)
+		if r.Logs != nil {
+			continue
+		}
+		s.Select = append(s.Select, r.selector()...)
+		if r.Named() {
+			s.Fields = append(append(s.Fields, jail.ContainerFields()...), r.Match.Others()...)
+			s.Users = s.Users || r.Containers.Owner != 0
 		}
 	}
+	s.Fields = distinct(s.Fields)
 	return s
+}
+
+// Add adds what others read.
+func (s *Sought) Add(o Sought) {
+	s.Select = append(s.Select, o.Select...)
+	s.Fields = distinct(append(s.Fields, o.Fields...))
+	s.Users = s.Users || o.Users
+}
+
+func distinct(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (r *Reading) selector() journal.Selector {
 	switch {
+	case r.Named():
+		return append(slices.Clone(r.Match), r.Containers.Selector()...)
 	case r.Service == nil || r.Service.Sender == services.Root:
 		return jail.Selector(r.Units, r.Identifiers)
 	case r.Service.Sender == services.Kernel:

@@ -2,6 +2,7 @@
 package setup
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"time"
@@ -25,7 +26,11 @@ func Filter(cfg *config.Config, c *config.Jail, chosen []*Reading) (f jail.Filte
 			return nil, nil, fmt.Errorf("%s: jail %q: %w", cfg.Origin(c.Name, "filter"), c.Name, err)
 		}
 		// Also sshd's: an update of it is as likely to change its lines.
-		several = append(several, jail.Part{Filter: jail.NewScrutiny(r.Part.Filter, one), Accepts: r.Accepts(chosen)})
+		var whole jail.Filter = jail.NewScrutiny(r.Part.Filter, one)
+		if r.Named() {
+			whole = unended{jail.NewScrutiny(r.Part.Filter, one)}
+		}
+		several = append(several, jail.Part{Filter: whole, Accepts: r.Accepts(chosen)})
 	}
 	if len(several) == 1 {
 		return several[0].Filter, several[0].Accepts, nil
@@ -73,3 +78,18 @@ type Mute struct{}
 
 // Parse implements jail.Filter.
 func (Mute) Parse([]byte) jail.Event { return jail.Event{} }
+
+// unended takes the line end off what a container printed, which conmon leaves, and the carriage return of a terminal before it.
+type unended struct{ *jail.Scrutiny }
+
+// Parse implements jail.Filter.
+func (f unended) Parse(message []byte) jail.Event {
+	return f.Scrutiny.Parse(bytes.TrimRight(message, "\r\n"))
+}
+
+// ParseEntry implements jail.EntryFilter.
+func (f unended) ParseEntry(e *journal.Entry) jail.Event {
+	whole := *e
+	whole.Message = bytes.TrimRight(e.Message, "\r\n")
+	return f.Scrutiny.ParseEntry(&whole)
+}

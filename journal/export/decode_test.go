@@ -139,7 +139,7 @@ func TestDecoderAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Entry(fields, &names); err != nil {
+		if _, err := Entry(fields, nil, &names); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,7 +173,7 @@ func FuzzDecoder(f *testing.F) {
 				}
 				pairs = append(pairs, [2]string{string(field.Name), string(field.Value)})
 			}
-			_, _ = Entry(fields, &names) // it must not panic; what it makes of it the table says
+			_, _ = Entry(fields, nil, &names) // it must not panic; what it makes of it the table says
 			again, err := NewDecoder(bytes.NewReader(encode(pairs...))).Next()
 			if err != nil {
 				t.Fatalf("decode again: %v", err)

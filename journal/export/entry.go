@@ -16,9 +16,9 @@ var outputFields = []string{
 	"MESSAGE_ID", "N_DROPPED", "OBJECT_SYSTEMD_UNIT",
 }
 
-// Entry makes an entry of the fields that Next returned. Message is a part of them, and valid as long. If a field repeats, the
-// first wins.
-func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
+// Entry makes an entry of the fields that Next returned, also of others whose names are wanted. Message is a part of them, and valid as long. If a
+// field repeats, the first wins.
+func Entry(fields []Field, wanted []string, names *journal.Strings) (journal.Entry, error) {
 	e := journal.Entry{UID: -1}
 	var cursor, realtime bool
 	for _, f := range slices.Backward(fields) { // the first wins
@@ -43,6 +43,8 @@ func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 			e.Transport = names.Of(value)
 		case "MESSAGE":
 			e.Message = value
+		default:
+			deliver(&e, f, wanted, names)
 		}
 		if err != nil {
 			return journal.Entry{}, fmt.Errorf("%w: %s: %w", ErrFormat, f.Name, err)
@@ -54,6 +56,20 @@ func Entry(fields []Field, names *journal.Strings) (journal.Entry, error) {
 	e.Boot = e.Position.Boot
 	return e, nil
 }
+
+// deliver puts a field into e if it is wanted and has been read whole.
+func deliver(e *journal.Entry, f Field, wanted []string, names *journal.Strings) {
+	if f.Cut || len(f.Value) > maxDelivered || !slices.ContainsFunc(wanted, func(name string) bool { return name == string(f.Name) }) {
+		return
+	}
+	if e.Fields == nil {
+		e.Fields = make(map[string]string, len(wanted))
+	}
+	e.Fields[string(f.Name)] = names.Of(f.Value)
+}
+
+// maxDelivered is the longest value of a field that is delivered, in bytes; one that is longer is missing.
+const maxDelivered = 256
 
 // number returns unknown for anything but a number of that many bits, including the sign, and for negative ones.
 func number(b []byte, bits int, unknown int64) int64 {

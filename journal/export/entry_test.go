@@ -61,7 +61,7 @@ func TestEntry(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var names journal.Strings
-			got, err := Entry(decodeOne(t, encode(append(always, c.fields...)...)), &names)
+			got, err := Entry(decodeOne(t, encode(append(always, c.fields...)...)), nil, &names)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestEntry(t *testing.T) {
 	for _, bad := range [][][2]string{
 		always[:1], always[1:], {{"__CURSOR", "s=1"}, always[1]}, {always[0], {"__REALTIME_TIMESTAMP", "soon"}},
 	} {
-		if _, err := Entry(decodeOne(t, encode(bad...)), &journal.Strings{}); !errors.Is(err, ErrFormat) {
+		if _, err := Entry(decodeOne(t, encode(bad...)), nil, &journal.Strings{}); !errors.Is(err, ErrFormat) {
 			t.Errorf("Entry(%q) = %v, want ErrFormat", bad, err)
 		}
 	}

@@ -20,6 +20,8 @@ import (
 // Config says which journal to read, and what of it.
 type Config struct {
 	Selector journal.Selector
+	// Fields are delivered besides those that an entry has a place for, by their names.
+	Fields []string
 	// Directory holds journal files, not those of the running host; empty: the host's journal.
 	Directory string
 	// Namespace is the journal namespace to read; empty: the default one. Not with Directory.
@@ -43,6 +45,9 @@ var _ journal.Source = (*Source)(nil)
 // New checks cfg, and that there is a journalctl.
 func New(cfg Config) (*Source, error) {
 	if err := check(cfg.Selector); err != nil {
+		return nil, err
+	}
+	if err := checkFields(cfg.Fields); err != nil {
 		return nil, err
 	}
 	if cfg.Directory != "" && (!filepath.IsAbs(cfg.Directory) || cfg.Namespace != "") {
@@ -136,7 +141,7 @@ func (f *follower) cycle(ctx context.Context) error {
 
 // arguments are those of the child: first says where to begin.
 func (f *follower) arguments(first ...string) []string {
-	args := []string{"--output=export", "--quiet", "--no-pager", "--output-fields=" + fieldsOf(f.cfg.Selector)}
+	args := []string{"--output=export", "--quiet", "--no-pager", "--output-fields=" + fieldsOf(f.cfg.Selector, f.cfg.Fields)}
 	switch {
 	case f.cfg.Directory != "":
 		args = append(args, "--directory="+f.cfg.Directory, "--merge") // merge: of all boots even with --follow

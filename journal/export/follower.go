@@ -95,7 +95,7 @@ func (f *follower) read(r io.Reader, following bool, heard func()) error {
 			return errors.Join(err, f.flush(false))
 		}
 		heard()
-		e, err := Entry(fields, &f.names)
+		e, err := Entry(fields, f.cfg.Fields, &f.names)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,16 @@ func check(s journal.Selector) error {
 	return nil
 }
 
+// checkFields reports names that no field of a journal has.
+func checkFields(names []string) error {
+	for _, name := range names {
+		if !validName([]byte(name)) {
+			return fmt.Errorf("deliver fields: %q is not the name of a journal field", name)
+		}
+	}
+	return nil
+}
+
 // matches returns arguments of journalctl that select the wanted entries, and perhaps others: journalctl has no patterns but
 // those of --unit, which it looks up only once, and not when a new instance starts. Values of one field are alternatives,
 // fields are conditions, and "+" separates groups. journald's own reports are always wanted.
@@ -89,9 +99,14 @@ func matchValue(v string, value []byte) bool {
 	return ok && err == nil
 }
 
-// fieldsOf are all fields of the selector, and the others that are needed.
-func fieldsOf(s journal.Selector) string {
+// fieldsOf are all fields of the selector, those that are to be delivered, and the others that are needed.
+func fieldsOf(s journal.Selector, delivered []string) string {
 	names := slices.Clone(outputFields)
+	for _, name := range delivered {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	for _, group := range s {
 		for _, term := range group {
 			if !slices.Contains(names, term.Field) {

@@ -50,7 +50,8 @@ func (a *ahead) take(r *reader, f *file) bool {
 	}
 	a.text = text
 	f.locate(&e.Position)
-	e.Replayed, e.Fields = replayed, f.fields(r.cfg.Prefix)
+	e.Replayed = replayed
+	f.fields(e, r.cfg.Prefix)
 	return true
 }
 

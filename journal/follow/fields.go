@@ -3,15 +3,20 @@ package follow
 import (
 	"bytes"
 	"strings"
+
+	"exile/journal"
 )
 
-// fields returns the fields of the current entry whose names begin with the prefix. If a field repeats, the first wins. A field that cannot
+// fields adds to e the fields of the current entry whose names begin with the prefix. If a field repeats, the first wins. A field that cannot
 // be read is missing: its reader knows which it needs.
-func (f *file) fields(prefix string) map[string]string {
+func (f *file) fields(e *journal.Entry, prefix string) {
 	if prefix == "" {
-		return nil
+		return
 	}
-	found := make(map[string]string)
+	if e.Fields == nil {
+		e.Fields = make(map[string]string)
+	}
+	found := e.Fields
 	for i := range f.cursor.Fields() {
 		data, _, err := f.cursor.Data(i, maxField)
 		if err != nil || !bytes.HasPrefix(data, []byte(prefix)) {
@@ -22,5 +27,4 @@ func (f *file) fields(prefix string) map[string]string {
 			found[name] = value
 		}
 	}
-	return found
 }

@@ -104,6 +104,7 @@ func (r *reader) openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, errors.Join(err, jf.Close())
 	}
+	m.Deliver(r.cfg.Fields)
 	return &file{File: jf, path: path, cursor: jf.Cursor(m), archived: isArchived(filepath.Base(path))}, nil
 }
 

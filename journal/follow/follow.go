@@ -22,6 +22,7 @@ type Config struct {
 	Boot     journal.ID       // the running boot: it is the newest, whatever the clock says; zero: unknown
 	Memory   string           // files below this folder do not outlive a boot; empty: /run
 	Prefix   string           // fields with names that begin like this are delivered too; empty: none
+	Fields   []string         // and those with these names
 }
 
 // Bounds of a batch.

@@ -182,7 +182,8 @@ func (r *reader) read(f *file, pos *journal.Position, replayed bool) {
 		return
 	}
 	r.text = text
-	e.Position, e.Replayed, e.Fields = *pos, replayed, f.fields(r.cfg.Prefix)
+	e.Position, e.Replayed = *pos, replayed
+	f.fields(e, r.cfg.Prefix)
 	if !whole {
 		r.gaps = append(r.gaps, journal.Gap{Kind: journal.GapTruncated, File: f.path, Unit: e.Unit, Since: e.Time, Until: e.Time})
 	}

@@ -84,8 +84,51 @@ func (c *Cursor) Read(e *journal.Entry, buf []byte, limit int) (_ []byte, whole 
 			c.means[i].tell(e)
 		}
 	}
-	return buf, whole, nil
+	if len(c.m.fields) > 0 {
+		err = c.others(e)
+	}
+	return buf, whole, err
 }
+
+// others puts the fields into e that the selector was told to deliver. If a field repeats, the first wins; one that is too long is missing.
+func (c *Cursor) others(e *journal.Entry) error {
+	for i, w := range c.words {
+		if w != other {
+			continue
+		}
+		b, err := c.f.near(c.item(i), typeData, c.f.dataPayload())
+		if err != nil {
+			return err
+		}
+		p := b[c.f.dataPayload():]
+		if b[1]&compressed != 0 {
+			if p, _, err = c.f.unzip.expand(c.f.words.scratch[:0], b[1], p, longestField); err != nil {
+				return err
+			}
+			c.f.words.scratch = p
+		}
+		c.deliver(e, p)
+	}
+	return nil
+}
+
+// deliver puts a field into e if it is wanted.
+func (c *Cursor) deliver(e *journal.Entry, p []byte) {
+	for _, name := range c.m.fields {
+		if len(p) <= len(name) || len(p) > len(name)+1+longestName || p[len(name)] != '=' || !hasPrefix(p, name) {
+			continue
+		}
+		if e.Fields == nil {
+			e.Fields = make(map[string]string, len(c.m.fields))
+		}
+		if _, has := e.Fields[name]; !has {
+			e.Fields[name] = c.f.words.intern(p[len(name)+1:])
+		}
+	}
+}
+
+// longestField is how much of a compressed field is looked at: a name, which journald limits to 64 bytes, and the longest value.
+const longestField = 64 + 1 + longestName + 1
 
 // tell puts what the data object says into e.
 func (m *meaning) tell(e *journal.Entry) {

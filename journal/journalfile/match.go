@@ -14,6 +14,7 @@ import (
 // when the file has grown.
 type Match struct {
 	f      *File
+	fields []string // that Read delivers besides those that entries have a place for
 	groups []group
 	seen   uint64 // entries of the file when we last looked, plus one
 }
@@ -46,6 +47,9 @@ func (f *File) Match(s journal.Selector) (m *Match, err error) {
 	}
 	return m, nil
 }
+
+// Deliver asks for fields, by their names, that entries have no place of their own for: Read puts those that an entry has into its Fields.
+func (m *Match) Deliver(names []string) { m.fields = names }
 
 func newTerm(t journal.Term) (term, error) {
 	c := term{field: t.Field}

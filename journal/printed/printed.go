@@ -30,6 +30,7 @@ type Log struct {
 	number int // of the last line or, in JSON and the export format, entry
 	export *export.Decoder
 	names  *journal.Strings
+	fields []string      // that Entry delivers besides those that entries have a place for
 	full   journal.Entry // the last one of the export format, or of Entry
 	words  journal.Strings
 	looked bool       // ahead was filled
@@ -88,6 +89,9 @@ func (l *Log) unzip() error {
 // Form says what the lines of a text log look like. It is called before the first one is read.
 func (l *Log) Form(form textlog.Form) { l.ref.Form = form }
 
+// Deliver asks for fields of the export format that entries have no place of their own for, by their names.
+func (l *Log) Deliver(fields []string) { l.fields = fields }
+
 // Entry is Next for jails: a line is an entry of a text log, with the time of the line before if it has none that can be read. Those at the
 // beginning have the time of the first line with one. In the export format an entry is as journald received it.
 func (l *Log) Entry() (*journal.Entry, error) {
@@ -103,7 +107,7 @@ func (l *Log) Entry() (*journal.Entry, error) {
 		at = l.ref.Now
 	}
 	l.full = journal.Entry{
-		Time: at, Transport: "text", Identifier: l.words.Of(line.Identifier), PID: line.PID, Message: line.Message,
+		Time: at, Transport: "text", Identifier: l.words.Of(line.Identifier), PID: line.PID, Message: line.Message, Fields: line.Fields(),
 		Position: journal.Position{Seqnum: uint64(number)},
 	}
 	return &l.full, nil
@@ -170,7 +174,7 @@ func (l *Log) entry() (textlog.Line, error) {
 	if err != nil {
 		return textlog.Line{}, err
 	}
-	e, err := export.Entry(fields, l.names)
+	e, err := export.Entry(fields, l.fields, l.names)
 	l.full = e
 	return textlog.Line{Time: e.Time, Identifier: []byte(e.Identifier), PID: e.PID, Message: e.Message}, err
 }

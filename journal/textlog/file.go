@@ -56,7 +56,8 @@ type file struct {
 	skipping   bool // within a line whose beginning was delivered or lost
 	last       time.Time
 	repeats    Repeats
-	undated    bool // line has no stamp that we know, or an implausible one
+	pieces     *dockerPieces // of FormDocker; nil: not looked at since the last seek
+	undated    bool          // line has no stamp that we know, or an implausible one
 
 	ready  bool // line is the next, length its bytes in buf
 	line   Line
@@ -97,7 +98,7 @@ func (f *file) seek(offset int64) error {
 	f.offset, f.start, f.end = offset, 0, 0
 	f.ready, f.eof, f.skipping = false, false, false
 	f.headLen, f.sum, f.summed = int(min(offset, headSize)), 0, 0
-	f.repeats = Repeats{}
+	f.repeats, f.pieces = Repeats{}, nil
 	if _, err := f.f.ReadAt(f.head[:f.headLen], 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read head of text log: %w", err)
 	}
@@ -197,8 +198,12 @@ func (f *file) prepare(ref Reference) bool {
 			continue
 		}
 		ref.Now, ref.Last = f.modified, f.last
+		if ref.Form == FormDocker && f.goesOn(text, &ref) {
+			f.take()
+			continue
+		}
 		f.line = ParseLine(text, ref)
-		if ref.Form != FormLine {
+		if ref.Form == FormSyslog || ref.Form == "" {
 			f.repeats.Expand(&f.line)
 		}
 		f.undated = f.line.Time.IsZero()

@@ -177,6 +177,7 @@ func (f *follower) add(one *file) {
 		Transport:  "text",
 		Log:        one.log,
 		Message:    line.Message,
+		Fields:     line.Fields(),
 		Replayed:   replayed,
 	})
 }

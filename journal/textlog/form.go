@@ -15,10 +15,14 @@ const (
 	// FormLine is the log of a service that writes it by itself: the message is the whole line, and only its time is looked
 	// for. The identifier is always empty.
 	FormLine Form = "line"
+	// FormDocker is the log of a container that Docker's json-file driver writes: the message is what the container printed, without the line
+	// end, and the time is Docker's. Of a line that is too long for one object of the file only the first piece is an entry. The identifier
+	// is always empty.
+	FormDocker Form = "docker"
 )
 
 // known reports whether there is such a form.
-func (f Form) known() bool { return f == "" || f == FormSyslog || f == FormLine }
+func (f Form) known() bool { return f == "" || f == FormSyslog || f == FormLine || f == FormDocker }
 
 // lineTime finds the time of a line of a service. It is zero if there is none that we know.
 //

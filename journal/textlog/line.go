@@ -11,12 +11,21 @@ type Line struct {
 	Host       []byte    // that logged it; empty if the line has none, or no tag
 	Identifier []byte    // the tag, without the PID; empty when there is none
 	PID        int32     // 0 when there is none
+	Priority   string    // as journald has it: "3" or "6", for the two outputs of a container; empty: the form has none
 	Message    []byte    // what follows the stamp, the host and the tag; all of the line if there is no stamp
 }
 
+// Fields returns what an entry has in its Fields.
+func (l *Line) Fields() map[string]string {
+	if l.Priority == "" {
+		return nil
+	}
+	return map[string]string{"PRIORITY": l.Priority}
+}
+
 // ParseLine takes the syslog prefix off a line, which comes without its newline: "Jan  2 15:04:05 host tag[pid]: ", the
-// same with an ISO 8601 stamp, or the header of RFC 5424. Of a line of [FormLine] it only finds the time. It keeps nothing and
-// allocates nothing.
+// same with an ISO 8601 stamp, or the header of RFC 5424. Of a line of [FormLine] it only finds the time. It keeps nothing and,
+// unless the text of a line of [FormDocker] has escapes, allocates nothing.
 func ParseLine(line []byte, ref Reference) Line {
 	if ref.Location == nil {
 		ref.Location = time.UTC
@@ -25,6 +34,14 @@ func ParseLine(line []byte, ref Reference) Line {
 	if ref.Form == FormLine {
 		whole.Time = plausible(lineTime(line, &ref), &ref)
 		return whole
+	}
+	if ref.Form == FormDocker {
+		d, _ := parseDocker(line, &ref) // what cannot be read says nothing
+		l := Line{Time: plausible(d.at, &ref), Priority: "6", Message: d.text}
+		if d.errors {
+			l.Priority = "3"
+		}
+		return l
 	}
 	rest, modern := priority(line)
 	bracket := len(rest) > 0 && rest[0] == '['

@@ -73,7 +73,7 @@ func New(cfg Config) (*Source, error) {
 		}
 	}
 	if !cfg.Form.known() {
-		return nil, fmt.Errorf("follow text logs: unknown form %q; there are %s and %s", cfg.Form, FormSyslog, FormLine)
+		return nil, fmt.Errorf("follow text logs: unknown form %q; there are %s, %s and %s", cfg.Form, FormSyslog, FormLine, FormDocker)
 	}
 	cfg.Paths = slices.Clone(cfg.Paths)
 	if len(cfg.Needed) == 0 {
