@@ -42,6 +42,7 @@ func TestPackage(t *testing.T) {
 		}
 	}
 	asFail2ban(t, g, debs[0])
+	asCrowdSec(t, g, debs[0])
 	// journald reads its limit from the package's drop-in when sshd starts.
 	inside(t, g, "systemctl", "restart", "ssh.service")
 	if got := inside(t, g, "readlink", "/run/systemd/units/log-rate-limit-burst:ssh.service"); got != "1000000" {
@@ -78,27 +79,6 @@ func TestPackage(t *testing.T) {
 	if *root == "/" { // other hosts have no rpm
 		lifeOfRPM(t, g, exile, debs)
 	}
-}
-
-// asFail2ban installs the package with fail2ban's command line, which leaves nothing when it is removed.
-func asFail2ban(t *testing.T, g *target.Target, deb string) {
-	t.Helper()
-	found, _ := filepath.Glob(filepath.Join(filepath.Dir(deb), "exile-fail2ban-compat_*.deb")) // the pattern is well formed
-	if len(found) != 1 {
-		t.Fatalf("beside %s are %q, want one .deb", deb, found)
-	}
-	dpkg(t, g, "-i", found[0])
-	inside(t, g, "fail2ban-client", "set", "sshd", "banip", "203.0.113.99")
-	if got, want := inside(t, g, "fail2ban-client", "status", "sshd"), "\n   |- Currently banned:\t1\n   |- Total banned:\t1\n   `- Banned IP list:\t203.0.113.99"; !strings.Contains(got, want) {
-		t.Errorf("the status of sshd is:\n%s", got)
-	}
-	if got := inside(t, g, "fail2ban-client", "set", "sshd", "unbanip", "203.0.113.99"); got != "1" {
-		t.Errorf("%q addresses are unbanned, want one", got)
-	}
-	if out, err := g.Run(limit(t, patience), "setpriv", "--reuid=nobody", "--clear-groups", "fail2ban-client", "status"); err == nil {
-		t.Errorf("nobody may ask for bans: %s", out)
-	}
-	dpkg(t, g, "-P", "exile-fail2ban-compat")
 }
 
 // lifeOfRPM takes the host through the life of the .rpm packages, which lie beside the .deb ones. The journal still tells of

@@ -28,7 +28,9 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))
 
 # Packages beside exile's own: what each has, in the same form. None of it is in exile's own. units/package has NAME.yaml for each.
-COMPANIONS := exile-fail2ban-compat
+COMPANIONS := exile-fail2ban-compat exile-lapi
 FILES.exile-fail2ban-compat := $(BIN)/fail2ban-client:bin/fail2ban-client docs/man/fail2ban-client.1:share/man/man1/fail2ban-client.1
+FILES.exile-lapi := $(BIN)/exile-lapi:bin/exile-lapi units/lapi/exile-lapi.conf:lib/sysusers.d/exile-lapi.conf docs/man/exile-lapi.8:share/man/man8/exile-lapi.8 \
+  $(call to,units/lapi/*.service units/lapi/*.socket,lib/systemd/system)
 
 FILES := $(filter-out $(foreach c,$(COMPANIONS),$(FILES.$(c))),$(FILES))

@@ -56,6 +56,9 @@ type Config struct {
 	Wait time.Duration
 	// Lost is told by Watch why it hears nothing for a while. It may be nil.
 	Lost func(error)
+	// Joined is told by Watch that it hears the daemon from now on, at first and after each loss: what happened before is only in the
+	// daemon's lists. It may be nil.
+	Joined func()
 }
 
 // answerTime is how long systemd's programs wait for an answer.

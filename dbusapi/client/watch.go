@@ -108,7 +108,14 @@ func (c *Client) follow(ctx context.Context) (owner string, err error) {
 	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, exile1.BusName).Store(&owner); err != nil {
 		return "", remote(err)
 	}
+	c.joined()
 	return owner, nil
+}
+
+func (c *Client) joined() {
+	if c.cfg.Joined != nil {
+		c.cfg.Joined()
+	}
 }
 
 // changed subscribes again when the name has a new owner: the old one took the subscription with it.
@@ -126,6 +133,9 @@ func (c *Client) changed(ctx context.Context, sig *dbus.Signal, owner string) (s
 	err := c.command(ctx, "Subscribe")
 	if isGone(err) {
 		return "", nil // the bus will say when the next one comes
+	}
+	if err == nil {
+		c.joined()
 	}
 	return after, err
 }

@@ -58,7 +58,7 @@ func TestPackages(t *testing.T) {
 var programs = []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"}
 
 // companions are the packages beside it, and their programs.
-var companions = map[string][]string{"exile-fail2ban-compat": {"bin/fail2ban-client"}}
+var companions = map[string][]string{"exile-fail2ban-compat": {"bin/fail2ban-client"}, "exile-lapi": {"bin/exile-lapi"}}
 
 // built returns the files of a package in a release.
 func built(dir, name string) (deb, rpm string) {

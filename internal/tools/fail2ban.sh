@@ -1,11 +1,11 @@
 #!/bin/sh
-# fail2ban.sh: puts the fail2ban packages of two Debians into /var/cache/exile/fail2ban/SUITE, and Munin's plugins into munin beside them, unpacked
-# and not installed, for tests that compare with them or run their plugins. It is silent, and works offline when they are there.
+# fail2ban.sh: puts the fail2ban packages of two Debians into /var/cache/exile/fail2ban/SUITE, and Munin's plugins and CrowdSec's firewall bouncer
+# into munin and bouncer beside them, unpacked and not installed, for tests that compare with them or run them. It is silent, and works offline when they are there.
 #
 # If Debian's archive cannot be reached, it says so loudly, and the tests skip.
 set -eu
 to=/var/cache/exile/fail2ban
-for each in bookworm:fail2ban:bookworm trixie:fail2ban:trixie trixie:munin-plugins-core,munin-common:munin; do
+for each in bookworm:fail2ban:bookworm trixie:fail2ban:trixie trixie:munin-plugins-core,munin-common:munin bookworm:crowdsec-firewall-bouncer:bouncer; do
 	suite=${each%%:*} folder=${each##*:} packages=${each#*:} packages=$(echo "${packages%:*}" | tr , " ")
 	[ ! -d "$to/$folder" ] || continue
 	mkdir -p "$to"

@@ -15,7 +15,7 @@ put() {
 	[ -x "$1" ] && mode=755
 	install -D -m "$mode" "$1" "$dest$prefix/$2"
 	case $prefix:$2 in /usr:*) ;; *.service) # units name the files of /usr
-		sed -i "s|/usr/lib/exile/|$prefix/lib/exile/|; s|/usr/bin/exilectl|$prefix/bin/exilectl|" "$dest$prefix/$2" ;;
+		sed -i "s|/usr/lib/exile/|$prefix/lib/exile/|; s|/usr/bin/exile|$prefix/bin/exile|" "$dest$prefix/$2" ;;
 	esac
 }
 
