@@ -16,7 +16,7 @@ export CGO_ENABLED = 0
 # Everything is static; only the race detector needs a C compiler.
 RACE := CGO_ENABLED=1 $(GO) test -race
 # Packages with goroutines: the others gain nothing from -race and lose minutes.
-RACED := $(addsuffix /...,$(wildcard ./cmd/exiled ./dbusapi ./firewall ./internal/accounts ./internal/actions ./internal/daemon ./internal/lapi ./internal/logs ./internal/metrics ./internal/state ./internal/varlink ./journal))
+RACED := $(addsuffix /...,$(wildcard ./cmd/exiled ./dbusapi ./firewall ./internal/accounts ./internal/actions ./internal/daemon ./internal/lapi ./internal/logs ./internal/metrics ./internal/peers ./internal/state ./internal/varlink ./journal))
 PACKAGES := $(addsuffix /...,$(wildcard ./cmd ./dbusapi ./firewall ./internal ./jail ./journal))
 VERSION := $(shell internal/tools/version.sh)
 

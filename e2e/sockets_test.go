@@ -34,6 +34,7 @@ func TestMetricsSocket(t *testing.T) {
 	})
 	inside(t, g, "systemctl", "is-active", "exiled.service")
 	scrapeInCrowd(t, g)
+	reports(t, g)
 }
 
 // crowd is a user who opens 600 connections to the metrics and says nothing, again and again.

@@ -13,6 +13,7 @@ import (
 	"exile/firewall/sockdiag"
 	"exile/internal/control"
 	"exile/internal/metrics"
+	"exile/internal/peers"
 	"exile/internal/varlink"
 )
 
@@ -21,6 +22,8 @@ type sockets struct {
 	log       *slog.Logger
 	varlink   []*net.UnixListener
 	metrics   []net.Listener
+	reports   []*net.UnixConn
+	daemon    control.Daemon
 	service   *varlink.Server
 	collector *metrics.Collector
 }
@@ -39,8 +42,12 @@ func passedSockets(log *slog.Logger) *sockets {
 
 // take makes a listener of the socket.
 func (s *sockets) take(name string, f *os.File) error {
-	if name != "varlink" && name != "metrics" {
-		return fmt.Errorf("unknown FileDescriptorName=%q: want varlink or metrics", name)
+	switch name {
+	case "report":
+		return s.takeReports(f)
+	case "varlink", "metrics":
+	default:
+		return fmt.Errorf("unknown FileDescriptorName=%q: want varlink, metrics or report", name)
 	}
 	l, err := net.FileListener(f)
 	if err != nil {
@@ -59,9 +66,24 @@ func (s *sockets) take(name string, f *os.File) error {
 	return nil
 }
 
+// takeReports takes a socket for datagrams.
+func (s *sockets) takeReports(f *os.File) error {
+	l, err := net.FilePacketConn(f)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	unix, ok := l.(*net.UnixConn)
+	if !ok {
+		_ = l.Close()
+		return fmt.Errorf("reports on %s: only a Unix socket passes descriptors", l.LocalAddr())
+	}
+	s.reports = append(s.reports, unix)
+	return nil
+}
+
 // connect connects the sockets to the daemon.
 func (s *sockets) connect(cfg varlink.Config, dropped map[string]func() uint64) {
-	s.service = varlink.New(cfg)
+	s.service, s.daemon = varlink.New(cfg), control.Checked(cfg.Daemon)
 	if len(s.varlink) > 0 {
 		dropped["varlink"] = s.service.Dropped
 	}
@@ -89,7 +111,27 @@ func (s *sockets) works(ctx context.Context) []func() error {
 			return s.lost("metrics", metrics.Serve(ctx, l, s.collector, func(conn net.Conn) (uint32, error) { return owner(ctx, &owners, conn) }))
 		})
 	}
+	for _, l := range s.reports {
+		works = append(works, func() error {
+			k := &kernel{}
+			defer k.Close()
+			return s.lost("report", peers.Serve(ctx, l, peers.Config{Report: s.daemon.Report, Kernel: k, Log: s.log}))
+		})
+	}
 	return works
+}
+
+// kernel answers internal/peers about connections.
+type kernel struct{ sockdiag.Owners }
+
+// Owner implements peers.Kernel.
+func (k *kernel) Owner(ctx context.Context, c peers.Connection) (uint32, error) {
+	return k.Owners.Owner(ctx, c.Local, c.Remote)
+}
+
+// RootListens implements peers.Kernel.
+func (k *kernel) RootListens(ctx context.Context, port uint16) (bool, error) {
+	return sockdiag.RootListens(ctx, port)
 }
 
 // owner returns the user who made a connection. It is a TCP connection, unless the unit of the socket was changed.

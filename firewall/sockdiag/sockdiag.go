@@ -26,8 +26,11 @@ const (
 	noCookie  = ^uint64(0)
 )
 
-// established is the set of states with only TCP_ESTABLISHED, which is 1.
-const established = 1 << 1
+// The sets of states with only TCP_ESTABLISHED, which is 1, or TCP_LISTEN.
+const (
+	established = 1 << 1
+	listening   = 1 << 10
+)
 
 // ErrGone says that no process has the connection.
 var ErrGone = errors.New("no process has the connection")
@@ -139,6 +142,30 @@ func Remotes(ctx context.Context, ports []uint16) (remotes []netip.AddrPort, err
 		}
 	}
 	return remotes, nil
+}
+
+// RootListens reports whether a process that is root listens at a port, on any address of this host.
+func RootListens(ctx context.Context, port uint16) (found bool, err error) {
+	conn, err := bulk.Dial(unix.NETLINK_INET_DIAG, 0)
+	if err != nil {
+		return false, fmt.Errorf("open socket for socket diagnosis: %w", err)
+	}
+	defer conn.Close()
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		body := binary.BigEndian.AppendUint16(head(family, listening), port)
+		body = append(body, make([]byte, sizeofID-2)...)
+		err := conn.Dump(ctx, bulk.Request{Type: unix.SOCK_DIAG_BY_FAMILY, Body: body}, func(m []byte) error {
+			if len(m) < sizeofMsg {
+				return bulk.ErrShort
+			}
+			found = found || binary.BigEndian.Uint16(m[headerLen:]) == port && binary.NativeEndian.Uint32(m[userAt:]) == 0
+			return nil
+		})
+		if err != nil && (!errors.Is(err, unix.ENOENT) || family != unix.AF_INET6) { // the kernel may run without IPv6
+			return false, fmt.Errorf("ask who listens at port %d: %w", port, err)
+		}
+	}
+	return found, nil
 }
 
 // remote is the remote end in a struct inet_diag_msg.

@@ -119,3 +119,21 @@ func TestRemotes(t *testing.T) {
 		t.Errorf("connections from %v, want %v", got, want)
 	}
 }
+
+// Root's listeners are told from those of others, and from nobody's.
+func TestRootListens(t *testing.T) {
+	t.Parallel()
+	root := os.Geteuid() == 0
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(address, func(t *testing.T) {
+			l := listen(t, "tcp", address)
+			client, _ := pair(t, l)
+			if got, err := RootListens(t.Context(), at(l.Addr()).Port()); err != nil || got != root {
+				t.Errorf("%t, %v; want %t", got, err, root)
+			}
+			if got, err := RootListens(t.Context(), at(client.LocalAddr()).Port()); err != nil || got {
+				t.Errorf("%t, %v for a port that is only connected", got, err)
+			}
+		})
+	}
+}

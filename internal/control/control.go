@@ -268,6 +268,7 @@ type Offender struct {
 // Report is an attempt seen by another daemon.
 type Report struct {
 	Jail    string
+	Port    uint16 // without Jail: TCP port of the service, whose jail it counts for; 0: the first jail's
 	Addr    netip.Addr
 	User    string
 	Success bool

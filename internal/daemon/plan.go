@@ -200,6 +200,17 @@ func (p *Plan) jail(name string) *Jail {
 	return nil
 }
 
+// guarding returns the jail that closes a TCP port, or the first one.
+func (p *Plan) guarding(port uint16) *Jail {
+	of := firewall.Port{Proto: 6, Number: port}
+	for _, j := range p.Jails {
+		if slices.Contains(j.Ports, of) || slices.Contains(j.GroupPorts, of) {
+			return j
+		}
+	}
+	return p.Jails[0]
+}
+
 // closes returns the ports that a ban of that origin closes; none: everything.
 func (j *Jail) closes(o control.Origin) []firewall.Port {
 	if len(j.Ports) == 0 && o == control.OriginGroup && !j.Whole {

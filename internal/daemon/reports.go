@@ -34,7 +34,10 @@ func (d *Daemon) Report(ctx context.Context, r control.Report) error {
 		if err := d.known(r.Jail); err != nil {
 			return err
 		}
-		j := d.plan.Jails[0]
+		if len(d.plan.Jails) == 0 {
+			return control.NoSuchJail(r.Jail, nil)
+		}
+		j := d.plan.guarding(r.Port)
 		if r.Jail != "" {
 			j = d.plan.jail(r.Jail)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"exile/firewall"
 	"exile/internal/control"
 	"exile/internal/daemon"
 	"exile/internal/state"
@@ -151,4 +152,31 @@ func (w *world) reports() map[uint64]state.Report {
 		w.t.Fatal(err)
 	}
 	return contents.Reports
+}
+
+// A report of a service's port counts for the jail that closes it, and otherwise for the first jail.
+func TestReportOfPort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.jails = func() []*daemon.Jail {
+			sshd, mail := w.jail("sshd", nil), w.jail("mail", nil)
+			mail.Ports = []firewall.Port{{Proto: 6, Number: 110}}
+			return []*daemon.Jail{sshd, mail}
+		}
+		w.start()
+		for _, port := range []uint16{110, 25} {
+			if err := w.d.Report(t.Context(), control.Report{Port: port, Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(port)})}); err != nil {
+				t.Error(err)
+			}
+		}
+		w.pass(time.Second)
+		for jail, want := range map[string]string{"mail": "192.0.2.110/32", "sshd": "192.0.2.25/32"} {
+			hosts, _, err := w.d.Hosts(t.Context(), control.Page{Jail: jail})
+			if err != nil || len(hosts) != 1 || hosts[0].Prefix.String() != want {
+				t.Errorf("jail %s counts %v (%v), want %s", jail, hosts, err, want)
+			}
+		}
+		w.end(w.d)
+	})
 }
