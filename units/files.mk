@@ -4,8 +4,8 @@ ZSH := $(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vend
 # Where each file is installed below PREFIX, as SOURCE:DESTINATION. To add a file, put it in its folder.
 to = $(foreach f,$(wildcard $(1)),$(f):$(2)/$(notdir $(f)))
 
-FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exiled-names:lib/exile/exiled-names $(BIN)/exiled-logs:lib/exile/exiled-logs $(BIN)/exiled-actions:lib/exile/exiled-actions $(BIN)/exilectl:bin/exilectl \
-  $(call to,units/systemd/*.service units/systemd/*.socket units/systemd/*.path,lib/systemd/system) \
+FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-accounts $(BIN)/exiled-names:lib/exile/exiled-names $(BIN)/exiled-logs:lib/exile/exiled-logs $(BIN)/exiled-actions:lib/exile/exiled-actions $(BIN)/exiled-lists:lib/exile/exiled-lists $(BIN)/exilectl:bin/exilectl \
+  $(call to,units/systemd/*.service units/systemd/*.socket units/systemd/*.path units/systemd/*.timer,lib/systemd/system) \
   $(foreach n,ssh sshd,$(call to,units/$(n).service.d/*.conf,lib/systemd/system/$(n).service.d)) \
   $(call to,units/sysusers.d/*.conf,lib/sysusers.d) \
   $(call to,units/modules-load.d/*.conf,lib/modules-load.d) \
@@ -24,6 +24,7 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,README.md,share/doc/exile) \
   $(call to,units/examples/*.*,share/doc/exile/examples) \
   $(call to,units/examples/actions/*,share/doc/exile/examples/actions) \
+  $(call to,units/examples/lists/*,share/doc/exile/examples/lists) \
   $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))
 

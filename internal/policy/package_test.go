@@ -55,7 +55,7 @@ func TestPackages(t *testing.T) {
 }
 
 // programs are those of exile's own package, below /usr.
-var programs = []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "bin/exilectl"}
+var programs = []string{"lib/exile/exiled", "lib/exile/exiled-accounts", "lib/exile/exiled-names", "lib/exile/exiled-logs", "lib/exile/exiled-actions", "lib/exile/exiled-lists", "bin/exilectl"}
 
 // companions are the packages beside it, and their programs.
 var companions = map[string][]string{"exile-fail2ban-compat": {"bin/fail2ban-client"}, "exile-lapi": {"bin/exile-lapi"}}

@@ -218,7 +218,7 @@ func TestStatic(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, name := range []string{"exiled", "exiled-accounts", "exiled-names", "exiled-logs", "exiled-actions", "exilectl", "fail2ban-client", "exile-lapi"} {
+	for _, name := range []string{"exiled", "exiled-accounts", "exiled-names", "exiled-logs", "exiled-actions", "exiled-lists", "exilectl", "fail2ban-client", "exile-lapi"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() > maxProgram {
 			t.Errorf("%s has more than %d bytes, or none: %v", name, maxProgram, err)
 		}
@@ -248,7 +248,7 @@ func TestSecurity(t *testing.T) {
 	for name, most := range map[string]string{
 		"exiled.service": "11", "exiled-logs.service": "11", "exiled-names@.service": "12", // which has a network
 		"exiled-actions.service": "4", "exiled-actions-program@.service": "4", "exiled-actions-reload@.service": "7",
-		"exiled-actions-network@.service": "12", "../lapi/exile-lapi.service": "6", "exiled-actions-mail@.service": "67", // sendmail may gain rights
+		"exiled-actions-network@.service": "12", "exiled-lists@.service": "12", "../lapi/exile-lapi.service": "6", "exiled-actions-mail@.service": "67", // sendmail may gain rights
 	} {
 		unit := filepath.Join(root, "units/systemd", name)
 		out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold="+most, unit).CombinedOutput()

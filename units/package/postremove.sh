@@ -7,10 +7,10 @@ remove | purge | 0) ;;
 esac
 rm -rf /run/exile /run/exile-accounts /run/exile-actions /run/exilectl
 if [ "$1" = purge ]; then
-	rm -rf /var/lib/exile /var/lib/exile-actions /etc/exile
+	rm -rf /var/lib/exile /var/lib/exile-actions /var/lib/exile-lists /etc/exile
 	find /etc/systemd/system -type l -lname '*/lib/systemd/system/exiled*' -delete
 	find /etc/systemd/system -mindepth 1 -type d -name '*.wants' -empty -delete # as systemctl disable does
-	for name in exile exile-actions; do
+	for name in exile exile-actions exile-lists; do
 		! getent passwd "$name" >/dev/null || userdel "$name"
 		! getent group "$name" >/dev/null || groupdel "$name"
 	done

@@ -10,6 +10,7 @@ units='exiled.socket exiled-metrics.socket exiled-report.socket exiled-names.soc
 if [ -d /run/systemd/system ]; then
 	# shellcheck disable=SC2086 # several units; sockets first, so that nobody starts the daemon again
 	systemctl -q stop $units || :
+	systemctl -q stop 'exiled-lists@*.timer' 'exiled-lists@*.service' || : # patterns, which systemctl reads
 	# Stopping leaves the bans in place.
 	"${EXILED:-/usr/lib/exile/exiled}" --reset-firewall || echo "exile: bans may be left in the kernel until the next boot" >&2
 fi
