@@ -25,7 +25,8 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,units/examples/*.*,share/doc/exile/examples) \
   $(call to,units/examples/actions/*,share/doc/exile/examples/actions) \
   $(call to,units/examples/lists/*,share/doc/exile/examples/lists) \
-  $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
+  $(foreach d,defaults handlers tasks,$(call to,units/examples/ansible/$(d)/*,share/doc/exile/examples/ansible/$(d))) \
+  $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/fail2ban.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))
 
 # Packages beside exile's own: what each has, in the same form. None of it is in exile's own. units/package has NAME.yaml for each.

@@ -113,13 +113,15 @@ func TestPromtool(t *testing.T) {
 	promtool(t, page, "check", "metrics")
 	promtool(t, "", "check", "rules", "alerts.yaml")
 	promtool(t, "", "test", "rules", "alerts_test.yaml")
+	promtool(t, "", "check", "rules", "fail2ban.yaml")
+	promtool(t, "", "test", "rules", "fail2ban_test.yaml")
 }
 
 // TestDocuments checks that the page has every metric named by the dashboard and the alerts.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	_, page := get(t, "")
-	for _, file := range []string{"alerts.yaml", "alerts_test.yaml", "grafana.json"} {
+	for _, file := range []string{"alerts.yaml", "alerts_test.yaml", "fail2ban.yaml", "fail2ban_test.yaml", "grafana.json"} {
 		data, err := os.ReadFile(filepath.Join(monitoring, file))
 		if err != nil {
 			t.Fatal(err)

@@ -1,11 +1,12 @@
 #!/bin/sh
-# fail2ban.sh: puts the fail2ban packages of two Debians into /var/cache/exile/fail2ban/SUITE, and Munin's plugins and CrowdSec's firewall bouncer
-# into munin and bouncer beside them, unpacked and not installed, for tests that compare with them or run them. It is silent, and works offline when they are there.
+# fail2ban.sh: puts the fail2ban packages of two Debians into /var/cache/exile/fail2ban/SUITE, and Munin's plugins, CrowdSec's firewall bouncer and
+# Ansible into munin, bouncer and ansible beside them, unpacked and not installed, for tests that compare with them or run them. It is silent, and works offline when they are there.
 #
 # If Debian's archive cannot be reached, it says so loudly, and the tests skip.
 set -eu
 to=/var/cache/exile/fail2ban
-for each in bookworm:fail2ban:bookworm trixie:fail2ban:trixie trixie:munin-plugins-core,munin-common:munin bookworm:crowdsec-firewall-bouncer:bouncer; do
+for each in bookworm:fail2ban:bookworm trixie:fail2ban:trixie trixie:munin-plugins-core,munin-common:munin bookworm:crowdsec-firewall-bouncer:bouncer \
+	bookworm:ansible-core,python3-jinja2,python3-markupsafe,python3-yaml,python3-cryptography,python3-cffi-backend,python3-packaging,python3-resolvelib:ansible; do
 	suite=${each%%:*} folder=${each##*:} packages=${each#*:} packages=$(echo "${packages%:*}" | tr , " ")
 	[ ! -d "$to/$folder" ] || continue
 	mkdir -p "$to"
