@@ -101,7 +101,7 @@ func newRootCommand() *cobra.Command {
 		newReplayCommand(o), newReportCommand(o), newSuggestCommand(o))
 	group(root, "Commands", newBanCommand(o), newUnbanCommand(o), newFlushCommand(o), newForgetCommand(o),
 		newExportCommand(o), newImportCommand(o), newReloadCommand(o), newPauseCommand(o), newLogLevelCommand(o),
-		newReportFailureCommand(o), newResetFirewallCommand(o))
+		newReportFailureCommand(o), newResetFirewallCommand(o), o.here(newDoctorCommand(o)))
 	group(root, "Configuration", o.here(newCatConfigCommand(o)), o.here(newCheckConfigCommand(o)), o.here(newEditCommand(o)), newApplyCommand(o), newConfirmCommand(o),
 		o.here(newListFiltersCommand(o)), o.here(newEnableCommand(o)), o.here(newDisableCommand(o)), o.here(newTrialCommand(o)), o.here(newNewFilterCommand(o)),
 		o.here(newImportFail2banCommand(o)), newSSHDExemptCommand(o))

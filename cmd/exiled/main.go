@@ -40,6 +40,7 @@ type options struct {
 	check   bool
 	replay  string // a file, see rehearse; empty: nothing is replayed
 	version bool
+	doctor  string // a part of an examination, see examine; empty: none
 
 	lastWeek string // a jail: only say what it makes of the last week
 }
@@ -85,6 +86,8 @@ func main() {
 	case o.lastWeek != "":
 		stop()
 		do = func() error { return showLastWeek(context.Background(), o, os.Stdout) }
+	case o.doctor != "":
+		do = func() error { return examine(ctx, o, os.Stdout) }
 	case o.reset:
 		stop()
 		do = func() error { return reset(context.Background()) }
@@ -114,6 +117,7 @@ func parseOptions(args []string, help io.Writer) (o options, err error) {
 	f.BoolVar(&o.check, "check-config", false, "check the configuration as a start would, and exit")
 	f.StringVar(&o.replay, "replay", "", "run the jails over the past as the `file` of exilectl replay asks, and exit")
 	f.StringVar(&o.lastWeek, "last-week", "", "say what the `jail` makes of the log of the last week, and exit")
+	f.StringVar(&o.doctor, "doctor", "", "examine a `part`, logs or packets, of what exile does on this host, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -161,7 +161,7 @@ func (a *Action) Strays(known []string) (wrong []error) {
 // Wants reports whether the action is told of an event.
 func (a *Action) Wants(e *control.Event) bool {
 	b := &e.Ban
-	if b.Simulated && !a.Simulated || len(a.Jails) > 0 && !slices.Contains(a.Jails, b.Jail) {
+	if b.IsTest() || b.Simulated && !a.Simulated || len(a.Jails) > 0 && !slices.Contains(a.Jails, b.Jail) {
 		return false
 	}
 	if a.Kind.Mirrors() {
@@ -202,5 +202,5 @@ func isPublic(addr netip.Addr) bool {
 
 // Mirrored reports whether a mirror has the ban.
 func (a *Action) Mirrored(b *control.Ban) bool {
-	return !b.Simulated && (len(a.Jails) == 0 || slices.Contains(a.Jails, b.Jail))
+	return !b.IsTest() && !b.Simulated && (len(a.Jails) == 0 || slices.Contains(a.Jails, b.Jail))
 }

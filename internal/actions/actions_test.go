@@ -108,6 +108,7 @@ func TestWants(t *testing.T) {
 		"six": ban(control.BanNew, "2600:1:2:3::/64", "journal", 1, false), "unban": ban(control.BanRemoved, "8.8.8.8/32", "journal", 1, false),
 		"sum":     {Kind: control.BansRemoved, Count: 3, Ban: control.Ban{Jail: "sshd"}},
 		"spared":  ban(control.Protected, "8.8.8.8/32", "journal", 1, false),
+		"doctor":  ban(control.BanNew, "203.0.113.242/32", "manual", 1, false),
 		"another": {Kind: control.BanNew, Ban: control.Ban{Jail: "web", Prefix: netip.MustParsePrefix("8.8.8.8/32"), Origin: "journal"}},
 	}
 	for text, want := range map[string]string{
@@ -127,7 +128,7 @@ func TestWants(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for name := range strings.FieldsSeq("again another first manual private simulated six spared sum unban wide") {
+		for name := range strings.FieldsSeq("again another doctor first manual private simulated six spared sum unban wide") {
 			if a.Wants(events[name]) {
 				got = append(got, name)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"exile/internal/tally"
@@ -57,6 +58,18 @@ type Ban struct {
 	Reason    string       `json:"reason"`    // quoted where it holds text from outside
 	Simulated bool         `json:"simulated"` // its jail only simulates: nobody is or was stopped
 	Evidence  string       `json:"-"`         // only in an Event about a new ban: the entries behind it, one per line: time, rule, cursor
+}
+
+// TestAddresses are those that exilectl doctor has banned for as long as it looks at what becomes of their packets. They are in ranges for
+// documentation (RFC 5737, RFC 3849), so that nobody has them.
+func TestAddresses() [2]netip.Addr {
+	return [...]netip.Addr{netip.AddrFrom4([4]byte{203, 0, 113, 242}), netip.MustParseAddr("2001:db8:e11e::2")}
+}
+
+// IsTest reports whether that is a ban of exilectl doctor, of which nobody but the kernel needs to hear.
+func (b *Ban) IsTest() bool {
+	all := TestAddresses()
+	return b.Prefix.IsSingleIP() && slices.Contains(all[:], b.Prefix.Addr())
 }
 
 // Simulating is the state of a jail that decides on bans and announces them, but bans nobody.
