@@ -53,6 +53,16 @@ func TestUnwatched(t *testing.T) {
 			t.Errorf("the status does not say %q:\n%s", words, said)
 		}
 	}
+	feed(t, g, "jails: {sshd: {units: [ssh.service, bastion.service, sshd-apart.service, sshd-second.service]}}\n", "/etc/exile/exile.yaml.d/units.yaml")
+	inside(t, g, "systemctl", "reload", "exiled.service")
+	waitStatus(t, g, 0)
+	c := attacker(t, g, "198.51.100.93")
+	for range 4 { // its journal is found by what systemd says of the unit
+		guessAt(t, g, c, "2224")
+	}
+	if _, err := g.WaitBan(limit(t, patience), c.Addr, 1); err != nil {
+		t.Fatal(err)
+	}
 	inside(t, g, "systemctl", "stop", "sshd-second.service", "sshd-apart.service")
 	inside(t, g, "systemctl", "restart", "exiled.service")
 	waitStatus(t, g, 0)

@@ -65,6 +65,7 @@ func (c *choice) outdated(exists func([]string) bool, now time.Time) bool {
 func (b *builder) look(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	asked := time.Now()
 	for !b.choices.changed.Load() {
 		select {
 		case <-ctx.Done():
@@ -79,6 +80,12 @@ func (b *builder) look(ctx context.Context) {
 		}
 		if b.arrived() {
 			b.choices.changed.Store(true)
+		}
+		if now := time.Now(); now.Sub(asked) >= askedEvery {
+			asked = now
+			if b.moved(ctx) {
+				b.choices.changed.Store(true)
+			}
 		}
 	}
 }

@@ -36,9 +36,10 @@ type builder struct {
 	admins    *administration
 	strangers *jail.Strangers // shared by all jails and detectors
 	places    places
-	noJournal bool          // a text log is read because the journal cannot be read
-	choices   choices       // what the jails read where there was a choice
-	keeper    *lists.Keeper // of the block lists; nil: this kernel can have none
+	noJournal bool              // a text log is read because the journal cannot be read
+	read      map[string]readIn // what the jails read of the journal, by their names
+	choices   choices           // what the jails read where there was a choice
+	keeper    *lists.Keeper     // of the block lists; nil: this kernel can have none
 }
 
 // build builds a jail from its section.

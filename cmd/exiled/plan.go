@@ -79,7 +79,7 @@ func (p *planner) planFor(ctx context.Context, cfg *config.Config, keep bool) (*
 	if p.options.bus != "none" {
 		plan.Service, plan.Services = p.service, p.services
 	}
-	if err := errors.Join(b.jails(plan), b.recidive(plan)); err != nil {
+	if err := errors.Join(b.jails(ctx, plan), b.recidive(plan)); err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx, cfg, plan); err != nil {
@@ -100,7 +100,7 @@ func (p *planner) config(from config.Sources) (*config.Config, error) {
 }
 
 // jails adds the enabled jails and the sources that they read.
-func (b *builder) jails(plan *daemon.Plan) error {
+func (b *builder) jails(ctx context.Context, plan *daemon.Plan) error {
 	var readers []*daemon.Jail // of the journal alone
 	var wanted setup.Sought
 	for i := range b.cfg.Jails {
@@ -120,7 +120,8 @@ func (b *builder) jails(plan *daemon.Plan) error {
 			continue
 		}
 		watch(j, c, read)
-		if !setup.FromJournal(read) {
+		j.Namespaces = b.namespacesOf(ctx, c, read)
+		if !setup.FromJournal(read) || len(j.Namespaces) > 0 {
 			if err := b.ownSource(plan, j, c, read); err != nil {
 				return err
 			}

@@ -82,8 +82,8 @@ func watch(j *daemon.Jail, c *config.Jail, all []*setup.Reading) {
 	}
 }
 
-// ownSource adds the source of a jail that does not read the journal alone: its text logs and, if some of its filters read that, the journal, in
-// order.
+// ownSource adds the source of a jail that does not read the host's journal alone: its text logs and, if some of its filters read that, the journal
+// and the journal namespaces of its units, in order.
 func (b *builder) ownSource(plan *daemon.Plan, j *daemon.Jail, c *config.Jail, all []*setup.Reading) error {
 	own := daemon.Source{Name: "text:" + c.Name, Jails: []*daemon.Jail{j}}
 	j.Origin = control.OriginFile
@@ -98,6 +98,13 @@ func (b *builder) ownSource(plan *daemon.Plan, j *daemon.Jail, c *config.Jail, a
 		}
 		own.Name, own.Instead, j.Origin = "mixed:"+c.Name, from.Instead, control.OriginJournal
 		parts = append([]journal.Source{from.Source}, parts...)
+		for _, name := range j.Namespaces { // the last, so that the positions of the others stay theirs when one comes
+			b.log.Info("Reading a journal namespace", "jail", c.Name, "namespace", name)
+			parts = append(parts, b.namespace(name, wanted))
+		}
+	}
+	if len(j.Namespaces) > 0 && setup.FromJournal(all) { // it may have read the host's journal alone before
+		own.Former, own.From = "journal", merge.First
 	}
 	own.Source = parts[0]
 	if len(parts) > 1 {

@@ -66,6 +66,28 @@ func Units(ctx context.Context, address string, units []string) (s control.Servi
 	return s, err
 }
 
+// Namespaces returns the journal namespaces into which units with these names and patterns log, sorted, without that of the host; see
+// LogNamespace= in systemd.exec(5). Units that are not loaded have none.
+func Namespaces(ctx context.Context, address string, units []string) (all []string, err error) {
+	conn, err := bus.Connect(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("ask systemd for units: %w", err)
+	}
+	defer conn.Close()
+	var listed []listedUnit
+	err = conn.Object(systemdName, systemdPath).CallWithContext(ctx, systemdManager+".ListUnitsByPatterns", 0, []string{}, units).Store(&listed)
+	if err != nil {
+		return nil, fmt.Errorf("ask systemd for units: %w", err)
+	}
+	for _, u := range listed[:min(len(listed), maxUnits)] {
+		if name := unitText(ctx, conn.Object(systemdName, u.Path), "LogNamespace"); name != "" && u.Load == "loaded" {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
 // CannotStart is how the STATUS= of a daemon of ours begins when it ends because it cannot start; the reason follows.
 const CannotStart = "Cannot start: "
 

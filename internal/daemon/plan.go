@@ -82,6 +82,7 @@ type Jail struct {
 	Allowlist   Allowlist                                        // nil: the jail names nobody who is never banned
 	Talks       bool                                             // the units log a line at least for each connection
 	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
+	Namespaces  []string                                         // journal namespaces that it reads besides the host's journal
 	Contained   bool                                             // its service is in a container
 	visibility  visibility
 	startups    startups
@@ -169,7 +170,11 @@ func (j *Jail) within(p netip.Prefix) []jail.Host {
 type Source struct {
 	Name string // its key in the state
 	journal.Source
-	Jails []*Jail
+	// Former is the source that had the jail before, if this one has no position yet; empty: none. From turns that source's position into one of
+	// this source, so that nothing is acted upon twice.
+	Former string
+	From   func(journal.Position) journal.Position
+	Jails  []*Jail
 	// Instead returns why the source has to be read in a slower way; nil, or returning nil: it does not. It is called from another goroutine
 	// than Follow.
 	Instead func() error

@@ -58,11 +58,21 @@ func (s *sources) exchange(plan []Source, marks map[string]state.Mark) {
 	before := s.running
 	s.running = make(map[string]*running, len(plan))
 	for _, of := range plan {
-		r := &running{Source: of, position: marks[of.Name].Position, low: marks[of.Name].Low}
+		mark := markOf(of, marks)
+		r := &running{Source: of, position: mark.Position, low: mark.Low}
 		r.begun = s.firstLook(r, before[of.Name])
 		s.running[of.Name] = r
 	}
 	s.lost = false
+}
+
+// markOf returns how far a source is: where it was or, if it is new, where the source was that it takes over from.
+func markOf(of Source, marks map[string]state.Mark) state.Mark {
+	mark, known := marks[of.Name]
+	if former, ok := marks[of.Former]; ok && !known && of.Former != "" && !former.Position.IsZero() {
+		return state.Mark{Position: of.From(former.Position), Low: former.Low}
+	}
+	return mark
 }
 
 // firstLook returns now for a source that was never read before, and zero for one that goes on or whose state is lost. A reload does not end a

@@ -85,10 +85,10 @@ func (d *Daemon) unwatched(j *Jail, p control.Program, until time.Time) {
 	d.health.degradeWith(reason, remedy, until, nil)
 }
 
-// namespaceRemedy says what to do about a service that logs into a namespace that is not read.
+// namespaceRemedy says what becomes of a service that logs into a namespace that is not read yet.
 func namespaceRemedy(unit, namespace string) string {
-	return fmt.Sprintf("It logs into the journal namespace %q, which exiled does not read: set LogNamespace= to nothing with "+
-		"systemctl edit %s, and restart it.", namespace, unit)
+	return fmt.Sprintf("It logs into the journal namespace %q, which exiled reads a minute after a jail watches the unit and %s runs; if it does not, "+
+		"see journalctl -u exiled.", namespace, unit)
 }
 
 // watches reports whether a jail watches that unit.

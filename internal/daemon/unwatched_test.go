@@ -101,7 +101,7 @@ func TestUnwatchedServices(t *testing.T) {
 		if got := w.remedy("unwatched:sshd-second.service"); strings.Contains(got, "LogNamespace") {
 			t.Errorf("remedy %q", got)
 		}
-		if got := w.remedy("unwatched:sshd-third.service"); !strings.Contains(got, `namespace "apart"`) || !strings.Contains(got, "systemctl edit sshd-third.service") {
+		if got := w.remedy("unwatched:sshd-third.service"); !strings.Contains(got, `namespace "apart"`) || !strings.Contains(got, "sshd-third.service runs") {
 			t.Errorf("remedy %q", got)
 		}
 		w.source.live <- []journal.Entry{w.from("sshd-second.service", "192.0.2.1")}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (d *Daemon) checkVisible(j *Jail, s control.Service, now time.Time) {
 	d.health.concern(!s.Exists, reasonNoUnit+name, fmt.Sprintf("No unit of jail %s exists (%s): name the service's with units:, "+
 		"or set enabled: false, in exile.yaml.", name, strings.Join(j.Watched, " ")))
 	remedy := fmt.Sprintf("set LogLevel INFO and SyslogFacility AUTH in sshd_config, and see journalctl -u %s.", j.Watched[0])
-	if s.Namespace != "" {
+	if s.Namespace != "" && !slices.Contains(j.Namespaces, s.Namespace) {
 		remedy = namespaceRemedy(j.Watched[0], s.Namespace)
 	}
 	d.health.concern(j.blind(s, now), reasonBlind+name,

@@ -29,6 +29,9 @@ func join(parts []part) (all journal.Position) {
 	return all
 }
 
+// First returns the position of a merged source whose first part is at p, and whose others have none yet.
+func First(p journal.Position) journal.Position { return join([]part{{position: p}}) }
+
 // split is the reverse of join. A part that the position does not have is new, and so are all if it is that of a single source.
 func split(p journal.Position, n int) ([]journal.Position, error) {
 	all := make([]journal.Position, n)
