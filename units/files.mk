@@ -25,6 +25,7 @@ FILES := $(BIN)/exiled:lib/exile/exiled $(BIN)/exiled-accounts:lib/exile/exiled-
   $(call to,units/examples/*.*,share/doc/exile/examples) \
   $(call to,units/examples/actions/*,share/doc/exile/examples/actions) \
   $(call to,units/examples/lists/*,share/doc/exile/examples/lists) \
+  $(call to,units/examples/edge/*,share/doc/exile/examples/edge) \
   $(foreach d,defaults handlers tasks,$(call to,units/examples/ansible/$(d)/*,share/doc/exile/examples/ansible/$(d))) \
   $(call to,docs/monitoring/README.md docs/monitoring/alerts.yaml docs/monitoring/fail2ban.yaml docs/monitoring/grafana.json,share/doc/exile/monitoring) \
   $(foreach n,1 5 7 8,$(call to,docs/man/*.$(n),share/man/man$(n)))

@@ -34,6 +34,7 @@ need='
 /usr/bin/cockpit-bridge                   cockpit-bridge         cockpit-bridge
 /usr/bin/qemu-s390x                       qemu-user              qemu-user
 /usr/bin/python3                          python3                python3
+/usr/sbin/bird                            bird2                  bird
 '
 # Servers that the tests attack, as Debian configures them. It installs only one for FTP: the tests unpack the other's package by themselves.
 attacked='
@@ -71,7 +72,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 servers='dbus-broker.service ssh.service sshd.service ssh.socket prometheus.service firewalld.service ufw.service cockpit.socket vsftpd.service nginx.service
-apache2.service postfix.service dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql.service named.service haproxy.service mariadb.service'
+apache2.service postfix.service dovecot.service dovecot.socket proftpd.service proftpd.socket postgresql.service named.service haproxy.service mariadb.service bird.service'
 off=$(for s in $servers; do systemctl -q is-enabled "$s" 2>/dev/null || echo "$s"; done)
 
 if command -v apt-get >/dev/null; then

@@ -31,7 +31,7 @@ install)
 uninstall)
 	! live || EXILED="$prefix/lib/exile/exiled" sh units/package/preremove.sh 0
 	for f; do rm -f "$dest$prefix/${f#*:}"; done
-	for d in lib/systemd/system/ssh.service.d lib/systemd/system/sshd.service.d lib/exile share/exile share/doc/exile/examples/actions share/doc/exile/examples/lists share/doc/exile/examples/ansible/defaults share/doc/exile/examples/ansible/handlers share/doc/exile/examples/ansible/tasks share/doc/exile/examples/ansible share/doc/exile/examples share/doc/exile/monitoring share/doc/exile share/cockpit/exile share/cockpit; do
+	for d in lib/systemd/system/ssh.service.d lib/systemd/system/sshd.service.d lib/exile share/exile share/doc/exile/examples/actions share/doc/exile/examples/lists share/doc/exile/examples/edge share/doc/exile/examples/ansible/defaults share/doc/exile/examples/ansible/handlers share/doc/exile/examples/ansible/tasks share/doc/exile/examples/ansible share/doc/exile/examples share/doc/exile/monitoring share/doc/exile share/cockpit/exile share/cockpit; do
 		rmdir "$dest$prefix/$d" 2>/dev/null || :
 	done
 	! live || sh units/package/postremove.sh 0
