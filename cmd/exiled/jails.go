@@ -75,7 +75,7 @@ func (b *builder) build(c *config.Jail, read []*setup.Reading) (*daemon.Jail, er
 		Allowlist: list,
 		Accepts:   accepts,
 		Unwatched: setup.Unwatched(c, f),
-		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal, Contained: c.Contained(),
+		Ports:     c.Ports, Simulate: c.Simulate, Origin: control.OriginJournal, Contained: c.Contained(), Proxied: len(c.Proxies) > 0,
 		LookBack: setup.LookBack(b.cfg, c), Connections: max(c.TrustLogins, 3*jail.LoginGrace),
 	}
 	if d.Info.Framable = c.Risk(); d.Info.Framable != "" {

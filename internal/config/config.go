@@ -75,7 +75,8 @@ type Jail struct {
 	Framable      bool             // that clients can have others banned with a filter is accepted
 	TrustLogPath  bool             // they are read even if there is a journal
 	Ports         []firewall.Port  // what a ban closes; empty: everything
-	IgnoreIP      []jail.Ignore
+	IgnoreIP      []jail.Ignore    // with Proxies
+	Proxies       []jail.Ignore    // through which clients come
 	IgnoreSelf    bool
 	IgnoreCommand []string      // argument vector in which <ip> is the address; empty: none
 	IgnoreCache   time.Duration // how long its answer is kept; 0: it is run each time
@@ -253,6 +254,7 @@ func (t *tree) jail(name string) (Jail, problems) {
 			ps.add(v.explain(w.name, w.set(&j, v)))
 		}
 	}
+	j.IgnoreIP = append(slices.Clip(j.IgnoreIP), j.Proxies...)
 	j.Parts = t.parts(name, &j)
 	j.elsewhere()
 	ps.add(t.fastWindow(name, &j))

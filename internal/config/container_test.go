@@ -92,3 +92,23 @@ func TestContainerMistakes(t *testing.T) {
 		mustParse(t, "jails: {web: {"+text+"}}")
 	}
 }
+
+// TestProxies: proxies are never banned, whatever else ignoreip has.
+func TestProxies(t *testing.T) {
+	t.Parallel()
+	c := mustParse(t, "ignoreip: 192.0.2.1\njails: {web: {filter: nginx-http-auth, proxies: [198.51.100.0/24, 'file:/etc/cdn', lb.example]}, other: {filter: sshd}}")
+	j := jailNamed(t, c, "web")
+	var got []string
+	for _, g := range j.IgnoreIP {
+		got = append(got, g.String())
+	}
+	if diff := cmp.Diff([]string{"192.0.2.1/32", "198.51.100.0/24", "file:/etc/cdn", "lb.example"}, got); diff != "" || len(j.Proxies) != 3 {
+		t.Errorf("%d proxies (-want +got):\n%s", len(j.Proxies), diff)
+	}
+	if other := jailNamed(t, c, "other"); len(other.Proxies) > 0 || len(other.IgnoreIP) != 1 {
+		t.Errorf("another jail: %v", other.IgnoreIP)
+	}
+	if _, err := Parse("t.yaml", []byte("jails: {web: {filter: sshd, proxies: 1.2.3}}")); err == nil || !strings.Contains(err.Error(), "proxies: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -74,6 +74,7 @@ func jailWords() []word[Jail] {
 		into("ipv6_prefix", wholeIn(48, 128), func(j *Jail) *int { return &j.IPv6Prefix }),
 		into("max_tracked", wholeIn(1000, 100_000_000), func(j *Jail) *int { return &j.MaxTracked }),
 		into("ignoreip", parseIgnore, func(j *Jail) *[]jail.Ignore { return &j.IgnoreIP }),
+		into("proxies", parseIgnore, func(j *Jail) *[]jail.Ignore { return &j.Proxies }),
 		into("ignoreself", parseBool, func(j *Jail) *bool { return &j.IgnoreSelf }),
 		into("ignorecommand", parseCommand, func(j *Jail) *[]string { return &j.IgnoreCommand }),
 		into("ignorecache", timeFrom(0), func(j *Jail) *time.Duration { return &j.IgnoreCache }),

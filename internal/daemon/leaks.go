@@ -136,6 +136,9 @@ func (d *Daemon) leakCause(ctx context.Context, j *Jail, now time.Time) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("why is unknown (%v).", err)
+	case !open && j.Proxied:
+		return "they come through a proxy, whose address their packets have: no rule for packets can tell them apart. Ban them at the proxy, " +
+			"with an action that writes a deny list; see man:exiled-actions.service(8)."
 	case !open:
 		return "none of their connections is to be seen here under that address. They come through a proxy, a tunnel or NAT, or end in a " +
 			"container, another network namespace or another host: ban them there, or have the service log, and the jail ban, the address " +

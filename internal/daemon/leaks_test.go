@@ -71,6 +71,7 @@ func TestLeaks(t *testing.T) {
 		"another port":       {open: connected(2222), after: 15 * time.Second, want: "port 2222, which jail sshd does not close"},
 		"not dropped":        {open: connected(22), after: 15 * time.Second, want: "port 22 although it is closed"},
 		"no connection":      {open: unconnected, after: 15 * time.Second, want: "through a proxy"},
+		"behind a proxy":     {open: unconnected, before: func(_ *world, p *daemon.Plan) { p.Jails[0].Proxied = true }, after: 15 * time.Second, want: "at the proxy, with an action"},
 		"cannot be listed":   {open: func() ([]firewall.Spared, error) { return nil, errors.New("no inet_diag") }, after: 15 * time.Second, want: "no inet_diag"},
 		"nobody can list":    {open: unconnected, before: func(_ *world, p *daemon.Plan) { p.Connections = nil }, after: 15 * time.Second, want: "cannot be listed"},
 		"open before":        {open: connected(22), before: func(_ *world, p *daemon.Plan) { p.Kill = nil }, after: 3 * time.Minute, want: "kill_connections: yes"},

@@ -83,6 +83,7 @@ type Jail struct {
 	Talks       bool                                             // the units log a line at least for each connection
 	Startups    func(context.Context) (*control.Startups, error) // who is connected to the service; nil: nobody looks
 	Namespaces  []string                                         // journal namespaces that it reads besides the host's journal
+	Proxied     bool                                             // its clients come through proxies that the configuration names
 	Contained   bool                                             // its service is in a container
 	visibility  visibility
 	startups    startups
