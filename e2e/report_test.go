@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ func reportPeer(socket string, out io.Writer) error {
 		binary.NativeEndian.PutUint32(message[4*i:], n)
 	}
 	err = unix.Sendmsg(to, message, unix.UnixRights(int(f.Fd())), &unix.SockaddrUnix{Name: socket}, 0)
+	fmt.Fprintln(out, "sent", err)
+	_, _ = io.Copy(io.Discard, os.Stdin) // a daemon goes on listening
 	return errors.Join(err, f.Close(), conn.Close())
 }
 
@@ -63,13 +66,20 @@ func reports(t *testing.T, g *target.Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said strings.Builder
-	cmd.Stderr = &said
+	life, err := cmd.StdinPipe() // until it is closed
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-		t.Fatalf("the daemon is not ready: %d bytes, %v", n, err)
+	defer func() {
+		_ = life.Close()
+		_ = cmd.Wait() // as it says
+	}()
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("the daemon is not ready: %q, %v", lines.Text(), lines.Err())
 	}
 	guesser := attacker(t, g, "198.51.100.77")
 	conn, err := guesser.Dial(limit(t, patience), reportPort)
@@ -77,9 +87,8 @@ func reports(t *testing.T, g *target.Target) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = cmd.Wait() // as it says
-	if got := strings.TrimSpace(said.String()); got != "report: <nil>" {
-		t.Fatalf("the daemon could not report: %s", got)
+	if !lines.Scan() || lines.Text() != "sent <nil>" {
+		t.Fatalf("the daemon could not report: %q, %v", lines.Text(), lines.Err())
 	}
 	eventually(t, "the report counts", func() bool {
 		out, err := g.Run(t.Context(), "exilectl", "list-failures", "--no-legend")

@@ -187,3 +187,12 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 }
+
+// Who may not ask is told so as fail2ban does, whose socket is root's.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("list: %w", &client.RemoteError{Name: "org.freedesktop.DBus.Error.AccessDenied", Message: "use sudo"})
+	if got := explain(err); !strings.HasPrefix(got, "Permission denied to socket: ") || !strings.HasSuffix(got, ", (you must be root)") {
+		t.Errorf("it says %q", got)
+	}
+}
