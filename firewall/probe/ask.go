@@ -36,15 +36,14 @@ func askTCP(from, to netip.Addr, port uint16) (answered bool, err error) {
 	buf := make([]byte, 2048)
 	for end := time.Now().Add(patience); ; {
 		left := time.Until(end)
-		if left <= 0 {
-			return false, nil
-		}
-		n, err := receive(fd, buf, left)
-		if err != nil {
+		n, err := receive(fd, buf, left) // also when it is late: the answer may have come while this process waited for a processor
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if n > 0 && answers(buf[:n], to, port) {
+		case n > 0 && answers(buf[:n], to, port):
 			return true, nil
+		case n == 0 && left <= 0:
+			return false, nil
 		}
 	}
 }
