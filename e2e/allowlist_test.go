@@ -13,10 +13,10 @@ import (
 
 // TestAllowlist: ignoreip names two hosts and a file, on a host without systemd-resolved, as Debian installs it. While they
 // are unknown the daemon is degraded and says which; once a name server, /etc/hosts and the file provide them, it is healthy,
-// shows their addresses, and bans only a stranger. exiled itself has no network throughout.
+// shows their addresses, and bans only a stranger. A block list stops who is in it and no friend. exiled itself has no network throughout.
 func TestAllowlist(t *testing.T) {
 	t.Parallel()
-	const names = "backend: nftables\njails:\n  sshd: {maxretry: 2, findtime: 10m, bantime: 1h, ignoreip: [office.example, printer, 'file:/etc/exile/friends']}\n"
+	const names = "backend: nftables\nblocklists: {bad: /etc/exile/bad}\njails:\n  sshd: {maxretry: 2, findtime: 10m, bantime: 1h, ignoreip: [office.example, printer, 'file:/etc/exile/friends']}\n"
 	g := boot(t, names)
 	server := attacker(t, g, "192.0.2.53")
 	friends := []*host.Attacker{attacker(t, g, "198.51.100.61"), attacker(t, g, "203.0.113.62"), attacker(t, g, "198.51.100.63")}
@@ -29,7 +29,7 @@ func TestAllowlist(t *testing.T) {
 	}
 	knows(t, server, "office.example.", friends[0])
 	feed(t, g, "nameserver 192.0.2.53\n", "/etc/resolv.conf")
-	inside(t, g, "sh", "-c", "echo 203.0.113.62 printer >>/etc/hosts; echo 198.51.100.63 >/etc/exile/friends")
+	inside(t, g, "sh", "-c", "echo 203.0.113.62 printer >>/etc/hosts; echo 198.51.100.63 >/etc/exile/friends; : >/etc/exile/bad")
 	within(t, 3*time.Minute, "all of them are known", func() bool {
 		_, err := g.Run(limit(t, patience), "exilectl", "status")
 		return err == nil
@@ -43,6 +43,16 @@ func TestAllowlist(t *testing.T) {
 	for _, a := range friends {
 		guess(t, a, 3)
 		greeted(t, a)
+	}
+	listed := attacker(t, g, "203.0.113.65")
+	greeted(t, listed)
+	inside(t, g, "sh", "-c", "printf '203.0.113.65\n198.51.100.61\n198.51.100.63\n' >/etc/exile/new; mv /etc/exile/new /etc/exile/bad")
+	silenced(t, listed)
+	for _, a := range friends {
+		greeted(t, a)
+	}
+	if said := inside(t, g, "exilectl", "list-blocklists"); !strings.Contains(said, "in force") {
+		t.Errorf("the block list is not in force:\n%s", said)
 	}
 	guess(t, stranger, 1)
 	lastGuess(t, g, stranger)
