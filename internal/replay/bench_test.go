@@ -13,6 +13,7 @@ import (
 	"exile/internal/banning"
 	"exile/internal/replay"
 	"exile/jail"
+	"exile/jail/adaptive"
 	"exile/jail/filter"
 	"exile/journal"
 )
@@ -53,6 +54,61 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
+// BenchmarkGrid is 36 rules over the same lines, a quarter of them adaptive as in exilectl suggest, beside one replay: the processor time of both, read
+// in turn, and how many times that of the replay the grid takes.
+func BenchmarkGrid(b *testing.B) {
+	const entries = 200_000
+	for _, sources := range []uint32{1_000, 100_000} {
+		b.Run(fmt.Sprint(sources), func(b *testing.B) {
+			lines := attackLines(sources, entries)
+			var one, many time.Duration
+			for b.Loop() {
+				r, jails := newReplay(b, 1_000_000)
+				one += observed(b, lines, entries, func(e *journal.Entry) { r.Observe(jails, e) }, r.Finish)
+				g := replay.NewGrid(manyRules(b))
+				many += observed(b, lines, entries, g.Observe, g.Finish)
+			}
+			b.ReportMetric(float64(one)/float64(b.N)/entries, "replay-ns/entry")
+			b.ReportMetric(float64(many)/float64(b.N)/entries, "grid-ns/entry")
+			b.ReportMetric(float64(many)/float64(one), "times")
+		})
+	}
+}
+
+// observed is the processor time that the lines take, one each millisecond.
+func observed(b *testing.B, lines *log, n int, observe func(*journal.Entry), finish func()) time.Duration {
+	b.Helper()
+	runtime.GC()
+	start := cpuTime(b)
+	var e journal.Entry
+	for i := range n {
+		e.Time = time.UnixMicro(1_700_000_000_000_000 + int64(i)*1000)
+		e.PID, e.Message = int32(i+2), lines.at(i)
+		observe(&e)
+	}
+	finish()
+	return cpuTime(b) - start
+}
+
+// manyRules are three limits, windows and lengths of bans, and nine limits of the adaptive detector.
+func manyRules(tb testing.TB) (sets []replay.Rules) {
+	tb.Helper()
+	for i := range 27 {
+		sets = append(sets, rulesOf(tb, &jail.Config{
+			Detection: jail.Threshold, MaxTracked: 1_000_000, MaxRetry: []int{10, 5, 3}[i%3],
+			FindTime: []time.Duration{10 * time.Minute, time.Hour, 24 * time.Hour}[i/3%3],
+			BanTime:  []time.Duration{10 * time.Minute, time.Hour, 24 * time.Hour}[i/9],
+		}, nil))
+	}
+	for i := range 9 {
+		settings := adaptive.Default()
+		settings.MaxRetry = float64(3 + i)
+		cfg := &jail.Config{Detection: jail.Adaptive, FindTime: time.Hour, BanTime: time.Hour, MaxRetry: 3, MaxTracked: 1_000_000}
+		sets = append(sets, rulesOf(tb, cfg, adaptive.New(settings)))
+	}
+	return sets
+}
+
 // inUse is how much memory objects take, in bytes.
 func inUse() int64 {
 	runtime.GC()
@@ -78,25 +134,29 @@ func newReplay(tb testing.TB, tracked int) (*replay.Replay, []*replay.Jail) {
 
 func newReplayOf(tb testing.TB, tracked, maxRetry int) (*replay.Replay, []*replay.Jail) {
 	tb.Helper()
+	rules := rulesOf(tb, &jail.Config{Detection: jail.Threshold, MaxRetry: maxRetry, FindTime: 10 * time.Minute, BanTime: time.Hour, MaxTracked: tracked}, nil)
+	return replay.New(rules), rules.Jails
+}
+
+// rulesOf are those of one jail for sshd, with bans that double.
+func rulesOf(tb testing.TB, cfg *jail.Config, decides jail.Detector) replay.Rules {
+	tb.Helper()
 	f, err := filter.New("sshd", filter.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	j, err := jail.New(jail.Config{
-		Name: "sshd", Detection: jail.Threshold, MaxRetry: maxRetry, FindTime: 10 * time.Minute, BanTime: time.Hour, IPv4Prefix: 32, IPv6Prefix: 64,
-		MaxTracked: tracked,
-	}, f, nil, nil)
+	cfg.Name, cfg.IPv4Prefix, cfg.IPv6Prefix = "sshd", 32, 64
+	j, err := jail.New(*cfg, f, nil, decides)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	jails := []*replay.Jail{{
+	return replay.Rules{Jails: []*replay.Jail{{
 		Accepts: func(*journal.Entry) bool { return true },
 		Jail: banning.Jail{
 			Jail: j, Name: "sshd", Remember: 24 * time.Hour,
-			Length: func(n int, _ netip.Prefix) time.Duration { return time.Hour << min(n-1, 10) },
+			Length: func(n int, _ netip.Prefix) time.Duration { return cfg.BanTime << min(n-1, 10) },
 		},
-	}}
-	return replay.New(replay.Rules{Jails: jails}), jails
+	}}}
 }
 
 // log is many lines in one piece, which the garbage collector need not look through.
