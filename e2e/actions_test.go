@@ -36,6 +36,8 @@ var actionFiles = map[string]string{
 	"post":  "webhook: {url: http://127.0.0.1:8080/hook, token: hook}\n",
 	"web":   "deny_list: {format: nginx, reload: nginx.service, every: 1s}\n",
 	"wrong": "programm: /bin/true\n",
+
+	"weekly": "on: [report]\nmail: {to: root, sendmail: /usr/local/bin/sendmail}\n",
 }
 
 // TestActions: a ban of an attacker on sshd runs a program in its sandbox, sends mail, posts to a webhook and closes nginx, which sits behind
@@ -115,7 +117,24 @@ func TestActions(t *testing.T) {
 			return proxied(t, g, "192.0.2.82") == "403" && proxied(t, g, "203.0.113.62") == "200"
 		})
 	}
+	reported(t, g)
 	sandboxed(t, g)
+}
+
+// reported checks that the unit of the weekly report, which is off as shipped, makes and mails one in its sandbox.
+func reported(t *testing.T, g *target.Target) {
+	t.Helper()
+	if got, _ := g.Run(t.Context(), "systemctl", "is-enabled", "exiled-mail-report.timer"); strings.TrimSpace(got) != "disabled" {
+		t.Errorf("the timer is %s", got)
+	}
+	inside(t, g, "systemctl", "start", "exiled-mail-report.service")
+	sent := inside(t, g, "cat", "/var/lib/exile-actions/sent")
+	for _, want := range []string{"Content-Type: multipart/mixed", "\nAddresses with most attempts\n", " 198.51.100.61\n", "filename=\"report.html\""} {
+		if !strings.Contains(sent, want) {
+			t.Errorf("the report has no %q:\n%s\n%s", want, sent, inside(t, g, "journalctl", "-b", "-q", "-o", "cat", "-u", "exiled-mail-report"))
+		}
+	}
+	inside(t, g, "systemd-analyze", "security", "--no-pager", "--threshold=4", "exiled-mail-report.service")
 }
 
 // actedOn waits until the actions were told of a ban.

@@ -19,6 +19,7 @@ import (
 type reportFlags struct {
 	replayFlags
 	output string
+	mail   bool
 }
 
 func newReportCommand(o *options) *cobra.Command {
@@ -28,7 +29,8 @@ func newReportCommand(o *options) *cobra.Command {
 		Short: "Write what happened into an HTML file",
 		Long: "Write one HTML file that needs nothing else: attempts and bans over time, what was prevented, who attacked most and when, false\n" +
 			"alarms, how fast bans are, and what other detectors would have done with the same log. It is made as replay does it, and needs the\n" +
-			"right to read the log, but no daemon. With --json the numbers are printed, and no file is written.",
+			"right to read the log, but no daemon. With --json the numbers are printed, and no file is written. With --mail it is sent to whom\n" +
+			"the actions of the kind mail with on: [report] name.",
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if o.host != "" {
@@ -37,12 +39,17 @@ func newReportCommand(o *options) *cobra.Command {
 			if cmd.Flags().Changed("output") && (o.json != jsonOff || o.jsonAuto) {
 				return errors.New("--output is for HTML: redirect the JSON")
 			}
+			if f.mail && (o.json != jsonOff || o.jsonAuto) {
+				return errors.New("--mail sends text and HTML, and no JSON")
+			}
 			return f.check(o.machine)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.makeReport(cmd.Context(), &f) },
 	}
 	f.register(cmd, o)
 	cmd.Flags().StringVarP(&f.output, "output", "o", "report.html", "Write into `FILE`; - is the standard output")
+	cmd.Flags().BoolVar(&f.mail, "mail", false, "Mail the report instead, as the actions with on: [report] say")
+	cmd.MarkFlagsMutuallyExclusive("mail", "output")
 	completeFlag(cmd, "output", completeFiles)
 	return cmd
 }
@@ -54,9 +61,16 @@ func (o *options) makeReport(ctx context.Context, f *reportFlags) error {
 	if err != nil {
 		return err
 	}
+	var post mailing
 	asked.Document, asked.Form, asked.Host = false, replay.FormHTML, f.about(o.machine)
-	if c.wantJSON() {
+	switch {
+	case c.wantJSON():
 		asked.Form = replay.FormJSON
+	case f.mail:
+		asked.Form = replay.FormMail
+		if post, err = openMailing(""); err != nil {
+			return failure(err, "mail the report")
+		}
 	}
 	var troubles []string
 	if o.machine == "" && len(f.files)+len(f.logs) == 0 {
@@ -74,7 +88,12 @@ func (o *options) makeReport(ctx context.Context, f *reportFlags) error {
 		_, err := io.Copy(out, in)
 		return errors.Join(err, ended())
 	}
-	if err := errors.Join(f.deliver(o, c, whole), flush(c)); err != nil {
+	if f.mail {
+		err = post.send(ctx, o, c, whole)
+	} else {
+		err = f.deliver(o, c, whole)
+	}
+	if err := errors.Join(err, flush(c)); err != nil {
 		return err
 	}
 	for _, t := range append(troubles, rep.Troubles...) {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 
 	"exile/internal/replay"
@@ -22,7 +23,19 @@ func (r *rehearsal) tell(rep *replay.Report, out io.Writer) error {
 		}
 		return enc.Encode(made)
 	}
+	if r.asked.Form == replay.FormMail {
+		return letter(made, out)
+	}
 	return made.HTML(out, time.Local)
+}
+
+// letter writes a report as a replay.Letter.
+func letter(made *report.Report, out io.Writer) error {
+	var page strings.Builder
+	if err := made.HTML(&page, time.Local); err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(replay.Letter{Subject: made.Subject(), Text: made.Summary(time.Local), Page: page.String()})
 }
 
 // story is what there is to tell.

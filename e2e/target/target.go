@@ -120,6 +120,7 @@ func Strict() map[string]string {
 		"/etc/systemd/system/exiled-actions-program@.service.d/strict.conf": kill,
 		"/etc/systemd/system/exiled-actions-network@.service.d/strict.conf": kill,
 		"/etc/systemd/system/exiled-actions-reload@.service.d/strict.conf":  kill,
+		"/etc/systemd/system/exiled-mail-report.service.d/strict.conf":      kill,
 		// sshd begins by dropping its groups, and carries on if it cannot.
 		"/etc/systemd/system/exiled-accounts.service.d/strict.conf": kill + "SystemCallFilter=~setgroups:EPERM\n",
 	}

@@ -39,6 +39,8 @@ const (
 	OnFirst Occasion = "first" // the first ban of an address
 	OnAgain Occasion = "again" // a later one
 	OnUnban Occasion = "unban" // a ban ends; many that end together are told as one sum
+
+	OnReport Occasion = "report" // exilectl report --mail; only for mail
 )
 
 // Action is one action, complete.
@@ -175,6 +177,8 @@ func (a *Action) Wants(e *control.Event) bool {
 
 func (o Occasion) is(e *control.Event) bool {
 	switch {
+	case o == OnReport:
+		return false // it is no event
 	case o == OnUnban:
 		return e.Kind == control.BanRemoved || e.Kind == control.BansRemoved
 	case e.Kind != control.BanNew:

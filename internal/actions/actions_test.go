@@ -115,6 +115,8 @@ func TestWants(t *testing.T) {
 		"program: /bin/x":                                                    "again another first manual private six wide",
 		"program: /bin/x\non: [first]":                                       "another first manual private six wide",
 		"program: /bin/x\non: [again, unban]":                                "again sum unban",
+		"mail: {to: root}\non: [report]":                                     "",
+		"mail: {to: root}\non: [report, again]":                              "again",
 		"program: /bin/x\njails: [web]":                                      "another",
 		"program: /bin/x\nsimulated: yes\non: first":                         "another first manual private simulated six wide",
 		"deny_list: {format: nginx}":                                         "again another first manual private six sum unban wide",

@@ -93,7 +93,7 @@ func (a *Action) read(doc *yaml.Node) error {
 func (a *Action) readOn(n *yaml.Node) error {
 	var words []string
 	err := texts(&words, func(s string) error {
-		if all := []Occasion{OnBan, OnFirst, OnAgain, OnUnban}; !slices.Contains(all, Occasion(s)) {
+		if all := []Occasion{OnBan, OnFirst, OnAgain, OnUnban, OnReport}; !slices.Contains(all, Occasion(s)) {
 			return fmt.Errorf("%q is not one of %s", s, joined(all))
 		}
 		return nil
@@ -127,6 +127,9 @@ func (a *Action) unused(doc *yaml.Node) error {
 		}
 		if (a.Kind == AbuseIPDB || a.Kind == XARF) && key.Value == "on" && slices.Contains(a.On, OnUnban) {
 			errs = append(errs, at(key, "the end of a ban cannot be reported: write ban, first or again"))
+		}
+		if a.Kind != Mail && key.Value == "on" && slices.Contains(a.On, OnReport) {
+			errs = append(errs, at(key, "report is only for mail: exilectl report writes the file for anything else"))
 		}
 	}
 	return errors.Join(errs...)

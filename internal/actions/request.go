@@ -40,6 +40,14 @@ type Request struct {
 	Action string         `json:"action"`
 	Events []Event        `json:"events,omitempty"` // several only for a digest
 	Wanted []netip.Prefix `json:"wanted,omitempty"` // Cloudflare: the addresses and networks that are banned
+	Report *Report        `json:"report,omitempty"` // to mail in place of events
+}
+
+// Report is what exilectl report --mail sends.
+type Report struct {
+	Subject string `json:"subject"` // without the host
+	Text    string `json:"text"`    // for mail readers, of many lines
+	Page    string `json:"page"`    // the same with charts, in HTML
 }
 
 // Reply is what it answers. It is an error unless Text is empty.

@@ -248,6 +248,7 @@ func TestSecurity(t *testing.T) {
 	for name, most := range map[string]string{
 		"exiled.service": "11", "exiled-logs.service": "11", "exiled-names@.service": "12", // which has a network
 		"exiled-actions.service": "4", "exiled-actions-program@.service": "4", "exiled-actions-reload@.service": "7",
+		"exiled-mail-report.service":      "4",
 		"exiled-actions-network@.service": "12", "exiled-lists@.service": "12", "../lapi/exile-lapi.service": "6", "exiled-actions-mail@.service": "67", // sendmail may gain rights
 	} {
 		unit := filepath.Join(root, "units/systemd", name)

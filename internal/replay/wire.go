@@ -36,7 +36,15 @@ const Fail2ban = "fail2ban"
 const (
 	FormHTML = "html"
 	FormJSON = "json"
+	FormMail = "mail" // a Letter
 )
+
+// Letter is a report to mail.
+type Letter struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	Page    string `json:"page"` // in HTML
+}
 
 // Report is the answer in one line of JSON: what people want to know.
 type Report struct {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ const (
 	maxHourly = 73             // bins of an hour: three days, and the hour in which they end
 	maxDaily  = 100            // bins of a day
 	maxBins   = 2 * 365 / 7    // bins of a week, two years
-	maxRange  = 20 * 12        // bins of a month; what is later is left out
+	maxRange  = 20 * 12        // bins of a month; the last one has what is later
 	day       = 24 * time.Hour // for choosing a step, not for counting days
 	slack     = 36 * time.Hour // a bin of a day or longer, which begins before the log does
 )
@@ -28,6 +29,9 @@ func (r *Report) Over(hours []replay.Hour, zone *time.Location) {
 	r.Step = stepFor(r.Last.Sub(r.First))
 	for at := r.Step.begin(r.First.In(zone)); !at.After(r.Last) && len(r.Bins) < maxRange; at = r.Step.next(at) {
 		r.Bins = append(r.Bins, Bin{At: at})
+	}
+	if last := r.Bins[len(r.Bins)-1].At; !r.Step.next(last).After(r.Last) {
+		r.Troubles = append(r.Troubles, fmt.Sprintf("a chart has room for 20 years: its last bar, %s, has all that came later", r.Step.long(last)))
 	}
 	for _, h := range hours {
 		at := h.At.In(zone)

@@ -78,17 +78,22 @@ func (p *page) heading(level int, id, text string) {
 // tiles shows the numbers that matter most.
 func (p *page) tiles(r *Report) {
 	p.write(`<dl class="tiles">`)
-	for _, t := range [][2]string{
+	for _, t := range r.figures() {
+		p.write("<div><dt>", t[0], "</dt><dd>", t[1], "</dd></div>")
+	}
+	p.write("</dl>\n")
+}
+
+// figures are these numbers, each with its name.
+func (r *Report) figures() [][2]string {
+	return [][2]string{
 		{"Attempts", number(r.Attempts)},
 		{"Prevented", percent(r.Prevented, r.Attempts)},
 		{"Addresses", number(r.Sources)},
 		{"Bans", number(r.Bans)},
 		{"Logins", number(r.Logins)},
 		{"False alarms", number(len(r.False))},
-	} {
-		p.write("<div><dt>", t[0], "</dt><dd>", t[1], "</dd></div>")
 	}
-	p.write("</dl>\n")
 }
 
 // overTime shows attempts and bans as they came.
@@ -225,8 +230,7 @@ func (p *page) latency(l *replay.Latency) {
 		p.write(`<p class="soft">Nothing to measure: there is no ban by exiled itself in the journal of this host, or in the one that --directory names.</p>`, "\n</section>\n")
 		return
 	}
-	about := fmt.Sprintf("Half of %s took no longer than %s, 95 of 100 no longer than %s, and the slowest %s.", count(l.Bans, "bans"),
-		micros(l.Median), micros(l.Most), micros(l.Longest))
+	about := aboutLatency(l)
 	p.write(`<p class="soft">From the log entry that decided a ban until the kernel had it, as exiled wrote into the journal. `, about, "</p>\n")
 	limits := replay.LatencyLimits()
 	labels, of := make([]string, len(l.Counts)), make([]uint64, len(l.Counts))
@@ -242,6 +246,12 @@ func (p *page) latency(l *replay.Latency) {
 	p.columns(chart{"c4", "Bans by the time they took", about}, []series{{"bans", "bans", of}}, labels)
 	p.table(table{"Bans by the time they took", []string{"Time", "Bans"}, rows, 0, ""})
 	p.write("</section>\n")
+}
+
+// aboutLatency says how fast bans are in a sentence.
+func aboutLatency(l *replay.Latency) string {
+	return fmt.Sprintf("Half of %s took no longer than %s, 95 of 100 no longer than %s, and the slowest %s.", count(l.Bans, "bans"),
+		micros(l.Median), micros(l.Most), micros(l.Longest))
 }
 
 // span is a limit of a latency, which is a round number.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
@@ -62,6 +63,19 @@ func TestHTML(t *testing.T) {
 	text := written(t, load(t))
 	golden(t, "testdata/report.html", text)
 	wellFormed(t, text)
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	r := load(t)
+	golden(t, "testdata/summary.txt", r.Summary(time.UTC))
+	if got, want := r.Subject(), "58,775 attempts, 1,494 bans, "+count(len(r.False), "false alarms"); got != want {
+		t.Errorf("the subject is %q, want %q", got, want)
+	}
+	empty := &Report{Host: "web1", Version: "1"}
+	if got := empty.Summary(time.UTC) + empty.Subject(); !strings.Contains(got, "no entry in this time") || strings.Contains(got, "---") {
+		t.Errorf("of an empty log: %s", got)
+	}
 }
 
 // void are elements without an end.
@@ -179,6 +193,13 @@ func TestHostile(t *testing.T) {
 		if got := strings.Count(text, "<"); got != plain || got >= before {
 			t.Errorf("%q: the page has %d tags, want %d", n.Name, got, plain)
 		}
+		summary := r.Summary(time.UTC)
+		for line := range strings.Lines(summary) {
+			if length := utf8.RuneCountInString(line); length > 200 || length > 80 && utf8.RuneCountInString(n.Name) < 14 {
+				t.Errorf("%q: a line of the summary has %d characters: %s", n.Name, length, line)
+			}
+		}
+		text += summary + r.Subject()
 		if i := strings.IndexFunc(text, func(r rune) bool {
 			return r < ' ' && r != '\n' || r == 0xfffd || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 		}); i >= 0 {
@@ -211,6 +232,9 @@ func TestLargest(t *testing.T) {
 	wellFormed(t, text)
 	if len(text) > 1_000_000 {
 		t.Errorf("the page has %d bytes", len(text))
+	}
+	if summary := r.Summary(time.UTC); len(summary) > 100_000 {
+		t.Errorf("the summary has %d bytes", len(summary))
 	}
 }
 
@@ -248,6 +272,9 @@ func TestOver(t *testing.T) {
 		}
 		if r.Step != c.step || len(r.Bins) != c.bins || r.Bins[0].At.Format(time.RFC3339) != c.head || sum != (Bin{Passed: 4, Prevented: 8, Bans: 12}) {
 			t.Errorf("%s: %s, %d bins from %s with %v", c.last, r.Step, len(r.Bins), r.Bins[0].At.Format(time.RFC3339), sum)
+		}
+		if late := len(r.Troubles) > 0; late != (c.bins == maxRange) {
+			t.Errorf("%s: said to have come later: %q", c.last, r.Troubles)
 		}
 		var week uint64
 		for _, d := range r.Hours {

@@ -6,7 +6,7 @@ case $1 in
 remove | 0) ;;
 *) exit 0 ;;
 esac
-units='exiled.socket exiled-metrics.socket exiled-report.socket exiled-names.socket exiled-logs.socket exiled-logs.service exiled-accounts.path exiled-accounts.service exiled-actions-program.socket exiled-actions-network.socket exiled-actions-mail.socket exiled-actions-reload.socket exiled-actions.service exiled.service'
+units='exiled.socket exiled-metrics.socket exiled-report.socket exiled-names.socket exiled-logs.socket exiled-logs.service exiled-accounts.path exiled-accounts.service exiled-mail-report.timer exiled-mail-report.service exiled-actions-program.socket exiled-actions-network.socket exiled-actions-mail.socket exiled-actions-reload.socket exiled-actions.service exiled.service'
 if [ -d /run/systemd/system ]; then
 	# shellcheck disable=SC2086 # several units; sockets first, so that nobody starts the daemon again
 	systemctl -q stop $units || :

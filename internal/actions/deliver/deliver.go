@@ -66,7 +66,7 @@ func (h *Helper) do(ctx context.Context, r actions.Request) (more bool, err erro
 	if a.Kind.Helper() != h.Does {
 		return false, fmt.Errorf("action %q is now %s: restart exiled-actions.service", a.Name, a.Kind)
 	}
-	if len(r.Events) == 0 && !a.Kind.Mirrors() {
+	if len(r.Events) == 0 && !a.Kind.Mirrors() && (a.Kind != actions.Mail || r.Report == nil) {
 		return false, permanent(errors.New("a request without an event"))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("it took longer than %s", a.Timeout))
@@ -75,6 +75,9 @@ func (h *Helper) do(ctx context.Context, r actions.Request) (more bool, err erro
 	case actions.Program:
 		err = runProgram(ctx, a, &r.Events[0])
 	case actions.Mail:
+		if r.Report != nil {
+			return false, sendMail(ctx, a, review(h.Host, r.Report))
+		}
 		err = sendMail(ctx, a, notice(a, r.Events))
 	case actions.Webhook:
 		err = h.post(ctx, a, &r.Events[0])

@@ -3,10 +3,13 @@ package deliver
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/mail"
@@ -242,6 +245,72 @@ func TestMail(t *testing.T) {
 	}
 }
 
+// TestReview: a report is a letter with a text to read and a page to open, and is sent only by actions of the kind mail.
+func TestReview(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, map[string]string{"hook": "program: /bin/true", "complain": "x-arf: {to: root, from: exile@example.org}"})
+	sendmail := h.write(t, "sendmail", "#!/bin/sh\ncat >"+h.dir+"/mail\n", 0o755)
+	h.write(t, "etc/exile/actions.d/weekly.yaml", "on: [report]\nmail: {to: root, sendmail: "+sendmail+"}", 0o644)
+	r := &actions.Report{
+		Subject: "7 attempts\r\nBcc: all@example.org", Text: "exile on web1\n\n  \"\x1b[31m\u202e\"\rBcc: a\n.\nü\n", Page: "<p>" + strings.Repeat("x", 200) + "\n.\n",
+	}
+	helper := &Helper{Does: actions.ForMail, Host: "web1"}
+	if got := h.ask(t, helper, actions.Request{Action: "weekly", Report: r}); got.Text != "" {
+		t.Fatal(got)
+	}
+	m := h.letter(t)
+	if got := m.Header.Get("Subject"); got != `web1: 7 attempts\r\nBcc: all@example.org` || m.Header.Get("Bcc") != "" || m.Header.Get("To") != "root" {
+		t.Errorf("%q", m.Header)
+	}
+	want := []partOf{
+		{"text/plain; charset=utf-8", "", "exile on web1\n\n  \"\\x1b[31m\\u202e\"\\rBcc: a\n.\nü\n"},
+		{"text/html; charset=utf-8", "report.html", r.Page},
+	}
+	if diff := cmp.Diff(want, partsOf(t, m), cmp.AllowUnexported(partOf{})); diff != "" {
+		t.Error(diff)
+	}
+	for line := range strings.Lines(string(h.read(t, "mail"))) {
+		if len(line) > 120 {
+			t.Errorf("a line is %q", line)
+		}
+	}
+	if got := h.ask(t, helper, actions.Request{Action: "complain", Report: r}); !got.Permanent {
+		t.Errorf("a complaint: %+v", got)
+	}
+	if got := h.ask(t, &Helper{Does: actions.ForProgram}, actions.Request{Action: "hook", Report: r}); !got.Permanent {
+		t.Errorf("a program: %+v", got)
+	}
+}
+
+// partOf is a part of a letter as a mail reader finds it.
+type partOf struct{ kind, file, text string }
+
+func partsOf(t *testing.T, m *mail.Message) (all []partOf) {
+	t.Helper()
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
+		p, err := r.NextPart() // it decodes what is quoted-printable
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in io.Reader = p
+		if p.Header.Get("Content-Transfer-Encoding") == "base64" {
+			in = base64.NewDecoder(base64.StdEncoding, p)
+		}
+		text, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, partOf{p.Header.Get("Content-Type"), p.FileName(), string(text)})
+	}
+}
+
 func (h host) letter(t *testing.T) *mail.Message {
 	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(h.read(t, "mail")))
@@ -388,6 +457,14 @@ func FuzzMessages(f *testing.F) {
 		}
 		if m, err := mail.ReadMessage(bytes.NewReader(complaint(&actions.Action{Mail: *to}, &e).write(to, time.Unix(0, 0)))); err != nil || len(m.Header) != 10 {
 			t.Fatalf("%v, %q", err, m)
+		}
+		r := &actions.Report{Subject: reason, Text: jail, Page: reason}
+		m, err := mail.ReadMessage(bytes.NewReader(review(jail, r).write(to, time.Unix(0, 0))))
+		if err != nil || len(m.Header) != 9 || strings.ContainsAny(m.Header.Get("Subject"), "\r\n") {
+			t.Fatalf("%v, %q", err, m)
+		}
+		if parts := partsOf(t, m); len(parts) != 2 || parts[1].text != reason {
+			t.Errorf("%q", parts)
 		}
 		for _, form := range []actions.Form{actions.JSON, actions.NTFY, actions.Slack, actions.Discord} {
 			where, body, err := message(&actions.Hook{Form: form}, "https://example.org/topic", &e)

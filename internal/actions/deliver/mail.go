@@ -3,6 +3,7 @@ package deliver
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"mime"
 	"mime/quotedprintable"
@@ -37,6 +38,54 @@ func notice(a *actions.Action, events []actions.Event) letter {
 	}
 	l.body = b.Bytes()
 	return l
+}
+
+// review is the mail with a report: a summary to read, and the page as an attachment. Mail programs would show neither its charts nor its style.
+func review(host string, r *actions.Report) letter {
+	var text strings.Builder
+	for line := range strings.Lines(r.Text) {
+		text.WriteString(actions.Clean(strings.TrimRight(line, "\r\n")) + "\n")
+	}
+	l := several("multipart/mixed",
+		part{"text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable", quotedText(text.String())},
+		part{"text/html; charset=utf-8\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=\"report.html\"", folded(r.Page)})
+	l.subject = host + ": " + actions.Clean(r.Subject)
+	return l
+}
+
+// part is a part of a letter. Its text is lines that a mail may have.
+type part struct{ header, text string }
+
+// several is a letter of parts. No text can guess what is between them.
+func several(kind string, parts ...part) letter {
+	boundary := randomText()
+	var body bytes.Buffer
+	for _, p := range parts {
+		fmt.Fprintf(&body, "--%s\nContent-Type: %s\n\n%s\n", boundary, p.header, p.text)
+	}
+	fmt.Fprintf(&body, "--%s--\n", boundary)
+	return letter{kind: kind + "; boundary=\"" + boundary + "\"", body: body.Bytes()}
+}
+
+// quotedText is text as RFC 2045 has it in lines of at most 76 bytes, with the ends of lines that sendmail wants.
+func quotedText(text string) string {
+	var b strings.Builder
+	w := quotedprintable.NewWriter(&b)
+	_, _ = w.Write([]byte(text)) // it goes to memory
+	_ = w.Close()
+	return strings.ReplaceAll(b.String(), "\r\n", "\n")
+}
+
+// folded is the same in base64.
+func folded(text string) string {
+	const width = 76
+	var b strings.Builder
+	for code := base64.StdEncoding.EncodeToString([]byte(text)); code != ""; {
+		line := code[:min(width, len(code))]
+		b.WriteString(line + "\n")
+		code = code[len(line):]
+	}
+	return b.String()
 }
 
 // details are the facts of an event, a line each.
@@ -75,11 +124,8 @@ func (l letter) write(to *actions.MailTo, now time.Time) []byte {
 	field("Content-Type", l.kind)
 	if !strings.HasPrefix(l.kind, "multipart/") {
 		field("Content-Transfer-Encoding", "quoted-printable")
-		b.WriteString("\n")
-		w := quotedprintable.NewWriter(&b)
-		_, _ = w.Write(l.body) // a buffer
-		_ = w.Close()
-		return bytes.ReplaceAll(b.Bytes(), []byte("\r\n"), []byte("\n"))
+		b.WriteString("\n" + quotedText(string(l.body)))
+		return b.Bytes()
 	}
 	b.WriteString("\n")
 	b.Write(l.body)

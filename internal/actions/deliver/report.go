@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -110,20 +109,12 @@ func complaint(a *actions.Action, e *actions.Event) letter {
 	}, "", "  ")
 	text := fmt.Sprintf("%s: %s\n\nSince %s. A machine wrote this report; the attachment is for machines, see https://xarf.org.\n",
 		control.FormatPrefix(b.Prefix), comment(e), b.Since.UTC().Format(time.RFC3339))
-	boundary := randomText()
-	var body bytes.Buffer
-	for _, part := range []struct{ kind, text string }{
-		{"text/plain; charset=utf-8", text},
-		{"message/feedback-report", "Feedback-Type: xarf\nUser-Agent: exile\nVersion: 1\nSource-IP: " + b.Prefix.Addr().String() + "\n"},
-		{"application/json; charset=utf-8; name=\"xarf.json\"", string(data) + "\n"},
-	} {
-		fmt.Fprintf(&body, "--%s\nContent-Type: %s\n\n%s\n", boundary, part.kind, part.text)
-	}
-	fmt.Fprintf(&body, "--%s--\n", boundary)
-	return letter{
-		subject: "Abuse from " + control.FormatPrefix(b.Prefix) + ": login attempts", extra: []string{"X-XARF: PLAIN"},
-		kind: "multipart/report; report-type=feedback-report; boundary=\"" + boundary + "\"", body: body.Bytes(),
-	}
+	l := several("multipart/report; report-type=feedback-report",
+		part{"text/plain; charset=utf-8", text},
+		part{"message/feedback-report", "Feedback-Type: xarf\nUser-Agent: exile\nVersion: 1\nSource-IP: " + b.Prefix.Addr().String() + "\n"},
+		part{"application/json; charset=utf-8; name=\"xarf.json\"", string(data) + "\n"})
+	l.subject, l.extra = "Abuse from "+control.FormatPrefix(b.Prefix)+": login attempts", []string{"X-XARF: PLAIN"}
+	return l
 }
 
 // uuid writes an event's ID in the form of RFC 9562, version 4, which XARF wants: the same event is the same report.
