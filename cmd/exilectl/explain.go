@@ -54,6 +54,7 @@ type explanation struct {
 	Entries []logEntry      `json:"entries"` // that led to its bans, or that count now, oldest first
 	History []control.Event `json:"history"` // newest first
 	Names   []hostName      `json:"names"`   // that it resolves to, if that was asked for
+	Place   *location       `json:"place"`   // of the address, or of the network's first; null: nothing says that
 	Notes   []string        `json:"notes"`   // what could not be found out, and why
 }
 
@@ -77,6 +78,9 @@ func (o *options) explain(ctx context.Context, p netip.Prefix, dir string, resol
 	if resolve {
 		x.resolve(ctx, p)
 	}
+	at := o.openPlaces(true)
+	defer at.close()
+	x.Place = at.of(p)
 	return o.paged(func(c *console) error { return x.print(c) })
 }
 

@@ -19,6 +19,9 @@ func (x *explanation) print(c *console) error {
 	state, color := x.verdict()
 	c.line(c.paint(color, "●"), " ", control.FormatPrefix(a.Prefix))
 	field(c, "State", c.paint(color, state))
+	if x.Place != nil {
+		field(c, "Place", x.Place.String())
+	}
 	for _, n := range x.Names {
 		confirmed := "not confirmed: it does not lead back to the address"
 		if n.Confirmed {

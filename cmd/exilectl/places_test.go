@@ -60,3 +60,30 @@ func TestBansWithPlaces(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainPlace: with databases an explanation says where an address is, for people and programs, and without them nothing.
+func TestExplainPlace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		json, want string
+		at         *location
+	}{
+		{jsonOff, "Place: DE, AS64496 (A \\x1b[31m)\n", &location{"DE", 64496, "A \x1b[31m"}},
+		{jsonShort, `"place":{"country":"DE","asn":64496,"as_organization":"A \u001b[31m"}`, &location{"DE", 64496, "A \x1b[31m"}},
+		{jsonShort, `"place":null`, nil},
+		{jsonOff, "", nil},
+	} {
+		var out strings.Builder
+		console := &console{Writer: bufio.NewWriter(&out), json: c.json, now: time.Unix(1e9, 0)}
+		x := &explanation{Address: control.Address{Prefix: netip.MustParsePrefix("192.0.2.7/32")}, Place: c.at}
+		if err := x.print(console); err != nil {
+			t.Fatal(err)
+		}
+		if err := console.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, c.want) || c.at == nil && strings.Contains(got, "Place") || strings.Contains(got, "\x1b") {
+			t.Errorf("--json=%s: no %q in\n%q", c.json, c.want, got)
+		}
+	}
+}
