@@ -97,11 +97,11 @@ func (r *Report) summarizeFalse(b *strings.Builder, zone *time.Location) {
 	}
 	section(b, "False alarms: banned addresses with a login before or after")
 	for _, f := range r.False[:min(len(r.False), maxFew)] {
-		text := fmt.Sprintf("%s, banned as %s by jail %s at %s; logins of", f.Login, plain(f.Prefix), plain(f.Jail), f.At.In(zone).Format(time.DateTime))
+		text := []string{fmt.Sprintf("%s, banned as %s by jail %s at %s; logins of", f.Login, plain(f.Prefix), plain(f.Jail), f.At.In(zone).Format(time.DateTime))}
 		for _, u := range f.Users {
-			text += " " + quoted(u, nameInTable)
+			text = append(text, quoted(u, nameInTable))
 		}
-		b.WriteString(wrapped("- ", text))
+		b.WriteString(wrapped("- ", strings.Join(text, " ")))
 	}
 	if more := len(r.False) - maxFew; more > 0 {
 		fmt.Fprintf(b, "- and %s more\n", number(more))
