@@ -207,7 +207,7 @@ func TestTopLevelFolders(t *testing.T) {
 }
 
 // maxProgram is the size limit of a program, in bytes.
-const maxProgram = 12_200_000
+const maxProgram = 12_250_000
 
 // TestStatic builds the programs as make does, and checks that they need no loader or library, and how large they are.
 func TestStatic(t *testing.T) {
