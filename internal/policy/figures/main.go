@@ -3,10 +3,8 @@
 // Product code is what is linked into the programs in cmd; it excludes programs and packages that only tests use. A file uses
 // another of its package if it names something declared there: a function, a method, a type, a field, a constant. Uses are
 // counted once for each pair of files and direction.
-// counted once for each two files and direction.
 // A use is upwards if it goes against the order of the files, which is the order with the fewest such uses that a greedy
 // search finds (graph.go). Where the files of a package have no cycle, no use is upwards. "In cycles" counts the uses between
-// files that lead back to each other.
 // files that lead back to each other.
 package main
 
