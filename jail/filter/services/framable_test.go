@@ -80,7 +80,7 @@ func TestShippedFramable(t *testing.T) {
 			t.Errorf("%s: accepted is %t", name, s.Accepted())
 		}
 	}
-	if want := []string{"mariadb", "murmur", "phpmyadmin", "zimbra"}; !slices.Equal(risky, want) {
+	if want := []string{"mariadb", "murmur", "phpmyadmin", "redis", "zimbra"}; !slices.Equal(risky, want) {
 		t.Errorf("%q are framable, want %q", risky, want)
 	}
 }
