@@ -15,7 +15,7 @@ const (
 	maxHourly = 73             // bins of an hour: three days, and the hour in which they end
 	maxDaily  = 100            // bins of a day
 	maxBins   = 2 * 365 / 7    // bins of a week, two years
-	maxRange  = 20 * 12        // bins of a month; the last one has what is later
+	maxRange  = 20 * 12        // bins of a month; the first one has what is earlier
 	day       = 24 * time.Hour // for choosing a step, not for counting days
 	slack     = 36 * time.Hour // a bin of a day or longer, which begins before the log does
 )
@@ -27,11 +27,14 @@ func (r *Report) Over(hours []replay.Hour, zone *time.Location) {
 		return
 	}
 	r.Step = stepFor(r.Last.Sub(r.First))
-	for at := r.Step.begin(r.First.In(zone)); !at.After(r.Last) && len(r.Bins) < maxRange; at = r.Step.next(at) {
-		r.Bins = append(r.Bins, Bin{At: at})
+	from := r.Step.begin(r.First.In(zone))
+	// A host without a clock may have logged in 1970: what is near counts.
+	if floor := Month.begin(r.Last.In(zone)).AddDate(0, 1-maxRange, 0); from.Before(floor) {
+		from = floor
+		r.Troubles = append(r.Troubles, fmt.Sprintf("a chart has room for 20 years: its first bar, %s, has all that came earlier", r.Step.long(from)))
 	}
-	if last := r.Bins[len(r.Bins)-1].At; !r.Step.next(last).After(r.Last) {
-		r.Troubles = append(r.Troubles, fmt.Sprintf("a chart has room for 20 years: its last bar, %s, has all that came later", r.Step.long(last)))
+	for at := from; !at.After(r.Last); at = r.Step.next(at) {
+		r.Bins = append(r.Bins, Bin{At: at})
 	}
 	for _, h := range hours {
 		at := h.At.In(zone)
