@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"exile/internal/announce"
 	"exile/internal/replay"
@@ -190,8 +191,11 @@ func writeReport(path string, whole func(io.Writer) error) error {
 	return nil
 }
 
-// isShared reports whether others than the owner can write to a folder, such as /tmp.
+// isShared reports whether others than the caller and root can write to a folder, such as /tmp or, for root, a user's own.
 func isShared(dir string) bool {
-	info, err := os.Stat(cmp.Or(dir, "."))
-	return err == nil && info.Mode().Perm()&0o022 != 0
+	var st unix.Stat_t
+	if err := unix.Stat(cmp.Or(dir, "."), &st); err != nil {
+		return false // nothing can be written there
+	}
+	return st.Mode&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Geteuid()
 }
