@@ -201,6 +201,28 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestManyPlaces: a tree with more places than any database has is refused before they fill the memory. Each place is an empty map.
+func TestManyPlaces(t *testing.T) {
+	t.Parallel()
+	for nodes, refused := range map[int]bool{maxTotal/leastOfPlace - 1: false, maxTotal / leastOfPlace: true} { // a tree has a leaf more than nodes
+		raw := make([]byte, nodes*6, nodes*7+separator+1)
+		for side := range 2 * nodes {
+			record := side + 1 // as in a heap
+			if record >= nodes {
+				record += separator
+			}
+			raw[side*3], raw[side*3+1], raw[side*3+2] = byte(record>>16), byte(record>>8), byte(record)
+		}
+		raw = append(raw, make([]byte, separator)...)
+		raw = append(raw, bytes.Repeat([]byte{7 << 5}, nodes+1)...)
+		r := bytes.NewReader(raw)
+		f := &file{r: r, nodes: uint32(nodes), width: 6, v6: true, data: newData(r, int64(nodes*6+separator), int64(len(raw)))}
+		if _, err := f.load(); (err != nil) != refused {
+			t.Errorf("%d places: %v", nodes+1, err)
+		}
+	}
+}
+
 func TestNotRegular(t *testing.T) {
 	t.Parallel()
 	if err := Open([]string{t.TempDir()}, now).Wrong(); err == nil || !strings.Contains(err.Error(), "not a file") {

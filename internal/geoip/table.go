@@ -23,6 +23,9 @@ const maxTree = 96 << 20
 // maxTotal is how many values of one database are looked at: 256 for each of the quarter of a million places of a database of cities.
 const maxTotal = 64 << 20
 
+// leastOfPlace is what a place counts of maxTotal at least, because it is remembered while the tree is made: so there are two million at most.
+const leastOfPlace = 32
+
 // Load reads databases into memory, those that can be used.
 func Load(paths []string, now time.Time) *Table {
 	d := Open(paths, now)
@@ -199,7 +202,7 @@ func (l *loader) leafRef(record uint32) (ref, error) {
 	}
 	l.data.values = maxValues
 	p, err := l.leaf(record)
-	if l.left -= maxValues - max(l.data.values, 0); err == nil && l.left < 0 {
+	if l.left -= max(maxValues-max(l.data.values, 0), leastOfPlace); err == nil && l.left < 0 {
 		err = errors.New("its values have too many parts")
 	}
 	if err != nil {
