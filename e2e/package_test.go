@@ -239,7 +239,7 @@ func hardened(t *testing.T, g *target.Target) {
 }
 
 // maxResident is how much memory an idle daemon may hold, in KiB.
-const maxResident = 17_000_000 / 1024
+const maxResident = 16_000_000 / 1024
 
 // small checks that an idle daemon is small once it has released the memory of its start.
 func small(t *testing.T, g *target.Target) {

@@ -16,7 +16,7 @@ import (
 	"exile/internal/lists/fetch"
 )
 
-var version = "unknown" // set when it is built
+var version = "devel" // set by the linker
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)

@@ -111,7 +111,7 @@ func TestTestAddresses(t *testing.T) {
 	}
 }
 
-// TestVerdicts: who is answered says what is closed.
+// TestVerdicts: the verdict on a port depends on who gets an answer from it.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	host, guest := probe.IPv4().Host, probe.IPv4().Guest

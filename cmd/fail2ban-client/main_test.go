@@ -188,7 +188,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// Who may not ask is told so as fail2ban does, whose socket is root's.
+// TestDenied: a user without the right gets fail2ban's own error; only root may open fail2ban's socket.
 func TestDenied(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("list: %w", &client.RemoteError{Name: "org.freedesktop.DBus.Error.AccessDenied", Message: "use sudo"})

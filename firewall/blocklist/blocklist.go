@@ -81,7 +81,7 @@ func (t *Table) Replace(ctx context.Context, lists []firewall.Blocklist) error {
 	}
 	err := t.replace(ctx, lists)
 	if err != nil {
-		t.touched.Store(true) // who knows what is there
+		t.touched.Store(true) // nobody knows what the kernel holds now
 		return fmt.Errorf("change nftables table inet %s: %w", t.config.Table, err)
 	}
 	return nil

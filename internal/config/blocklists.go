@@ -11,7 +11,7 @@ import (
 // maxBlocklists is how many block lists there may be: each costs every new connection a look-up.
 const maxBlocklists = 32
 
-// parseBlocklists reads the name and the file of each list, in order. A list whose file is null is none.
+// parseBlocklists reads the name and the file of each list, in order. A list is left out if its file is null.
 func parseBlocklists(v value) (all []Blocklist, err error) {
 	switch {
 	case v.kind == null:

@@ -83,6 +83,12 @@ func jailWords() []word[Jail] {
 		into("aggregate", oneOf("off", "ipv4", "ipv6", "both"), func(j *Jail) *string { return &j.aggregate }),
 		into("aggregate.ipv4_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv4 }),
 		into("aggregate.ipv6_count", wholeIn(2, 256), func(j *Jail) *int { return &j.Aggregate.IPv6 }),
+	}, append(adaptiveWords(), placeWords()...)...)
+}
+
+// adaptiveWords are the keys of the adaptive detector.
+func adaptiveWords() []word[Jail] {
+	return []word[Jail]{
 		into("adaptive.maxretry", numberIn(1, 500), func(j *Jail) *float64 { return &j.Adaptive.MaxRetry }),
 		into("adaptive.findtime", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.FindTime }),
 		into("adaptive.slow_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.SlowRetry }),
@@ -102,7 +108,7 @@ func jailWords() []word[Jail] {
 		into("adaptive.siege_hosts", wholeIn(0, 8), func(j *Jail) *int { return &j.Adaptive.SiegeHosts }),
 		into("adaptive.siege_time", timeFrom(time.Second), func(j *Jail) *time.Duration { return &j.Adaptive.SiegeTime }),
 		into("adaptive.stranger_retry", numberIn(0, 500), func(j *Jail) *float64 { return &j.Adaptive.StrangerRetry }),
-	}, placeWords()...)
+	}
 }
 
 func names[T any](words []word[T]) []string {

@@ -110,7 +110,8 @@ func (s *Server) stream(w http.ResponseWriter, _ *http.Request, q query, bouncer
 	s.book.Seen(bouncer, mark)
 }
 
-// decisions answers about one address or network, or with all. Where there is none, CrowdSec says null, which bouncers look for.
+// decisions answers about one address or network, or with all. If there are no decisions,
+// it writes null, as CrowdSec does and bouncers expect.
 func (s *Server) decisions(w http.ResponseWriter, _ *http.Request, q query, bouncer string) {
 	out := &writer{w: bufio.NewWriterSize(w, bufferSize), q: q, opening: "["}
 	mark, _ := s.book.Mark(bouncer)

@@ -119,7 +119,7 @@ func filled(t *testing.T) *lapi.Book {
 	return b
 }
 
-// Only who has a key is answered, and every answer is one that CrowdSec gives.
+// TestAnswers: the server answers only clients with a key, and in CrowdSec's form.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	s := start(t, filled(t))

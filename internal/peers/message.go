@@ -1,5 +1,5 @@
 // Package peers takes reports about the other end of a connection, from any program that holds the connection: in the protocol of NetBSD's
-// blocklistd, whose client library is in many daemons. Nobody is believed about an address: the kernel says who the other end is.
+// blocklistd, whose client library is in many daemons. The kernel says who the other end is; the address in a message is ignored.
 package peers
 
 import (

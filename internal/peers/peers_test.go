@@ -227,7 +227,7 @@ func TestReports(t *testing.T) {
 	said.mu.Unlock()
 }
 
-// A user who reports without end is heard now and then, and others are as before.
+// TestFlood: the server takes only so many reports per second from one user.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	ns := firewalltest.New(t)

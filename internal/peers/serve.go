@@ -28,8 +28,8 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// reserved are the ports that only root may bind: who has a connection at one that root listens at has accepted it. With another port somebody
-// could connect from it to an address of his choice, and report that.
+// reserved is the first port that any user may bind. Below it, a process that holds a connection at a port of root's has accepted it. From a port
+// above it, a user could connect to an address of his choice, and report that address.
 const reserved = 1024
 
 // Limits on what one user may cost.

@@ -79,7 +79,7 @@ func judge(t *testing.T, deb string) {
 	}
 }
 
-// sameContent checks that both packages hold the same files, except for Debian's own, and at least so many.
+// sameContent checks that both packages hold the same files, except for Debian's own, and at least that number.
 func sameContent(t *testing.T, name, deb, rpm string, least int) {
 	t.Helper()
 	for _, tool := range []string{"dpkg-deb", "rpm"} {

@@ -69,13 +69,6 @@ func (f *Fake) Protect(p netip.Prefix, rule string) {
 	f.guarded[p] = rule
 }
 
-// Learn sets the names.
-func (f *Fake) Learn(names ...control.Name) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.names = slices.Clone(names) // ForgetName deletes in place
-}
-
 // Commands returns the commands sent to the Writer, one line each.
 func (f *Fake) Commands() []string {
 	f.mu.Lock()
@@ -317,22 +310,6 @@ func (f *Fake) Unban(_ context.Context, jail string, p netip.Prefix) (int, error
 	return len(lifted), nil
 }
 
-// Names implements control.Learner.
-func (f *Fake) Names(_ context.Context, jail string) ([]control.Name, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.known(jail); err != nil {
-		return nil, err
-	}
-	var out []control.Name
-	for _, n := range f.names {
-		if jail == "" || n.Jail == jail {
-			out = append(out, n)
-		}
-	}
-	return out, nil
-}
-
 // Remembered sets the days that History tells of.
 func (f *Fake) Remembered(b *tally.Book) {
 	f.mu.Lock()
@@ -348,26 +325,6 @@ func (f *Fake) History(_ context.Context, jail string, since, until time.Time) (
 		return tally.Read(nil), f.fail
 	}
 	return tally.Read(f.past.Select(jail, since, until)), f.fail
-}
-
-// ForgetName implements control.Learner.
-func (f *Fake) ForgetName(_ context.Context, jail, name string) (bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.note("forget-name %q %q", jail, name)
-	n := len(f.names)
-	f.names = slices.DeleteFunc(f.names, func(k control.Name) bool { return (jail == "" || k.Jail == jail) && string(k.Name) == name })
-	return len(f.names) < n, f.refuse(jail)
-}
-
-// ForgetAddress implements control.Learner.
-func (f *Fake) ForgetAddress(_ context.Context, jail string, p netip.Prefix) (bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.note("forget-address %q %s", jail, p)
-	n := len(f.hosts)
-	f.hosts = slices.DeleteFunc(f.hosts, func(h control.Host) bool { return (jail == "" || h.Jail == jail) && h.Prefix.Overlaps(p) })
-	return len(f.hosts) < n, f.refuse(jail)
 }
 
 // Reload implements control.Writer.
@@ -425,32 +382,6 @@ func (f *Fake) now() time.Time {
 		return f.Now()
 	}
 	return time.Now()
-}
-
-// Main sets the main file of the configuration.
-func (f *Fake) Main(path string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.trial.File = path
-}
-
-// Try implements control.Configurer.
-func (f *Fake) Try(_ context.Context, text string, d time.Duration) error {
-	if err := f.command("try %q %s", text, d); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := f.now()
-	f.trial.Text, f.trial.Since, f.trial.Until = text, now, now.Add(d)
-	return nil
-}
-
-// Trial implements control.Configurer.
-func (f *Fake) Trial(context.Context) (control.Trial, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.trial, nil
 }
 
 // ExportState implements control.Archiver: it writes an empty state.

@@ -250,7 +250,7 @@ func TestCrowdSec(t *testing.T) {
 	l.says(http.StatusInternalServerError, "")
 	broken := l.serve
 	if err := l.get(now.Add(4*time.Hour), nil, nil); err == nil {
-		t.Error("an error of the server is none")
+		t.Error("Get hides an error of the server")
 	}
 	l.has("192.0.2.3/32")
 	l.serve = newLAPI(t).serve
