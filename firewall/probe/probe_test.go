@@ -18,9 +18,6 @@ import (
 // for what the host forwards. Without the ban all is answered, and when the lab ends nothing of it is left.
 func TestLab(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("SKIPPED, NOTHING WAS TESTED: -short does not wait for links")
-	}
 	for name, open := range map[string]func(ns int) (firewall.Backend, error){
 		"nftables": func(ns int) (firewall.Backend, error) { return nftables.New(nftables.Config{NetNS: ns}) },
 		"ipset":    func(ns int) (firewall.Backend, error) { return ipset.New(ipset.Config{NetNS: ns}) },

@@ -31,9 +31,6 @@ const (
 // wide, or of the network itself, is not announced.
 func TestEdge(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("SKIPPED, NOTHING WAS TESTED: -short starts no routers")
-	}
 	bird, err := exec.LookPath("bird")
 	if err != nil {
 		t.Skip("SKIPPED, NOTHING WAS TESTED: bird is not here (make deps)")
