@@ -12,9 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
 
 	"exile/dbusapi/client"
 	"exile/internal/control"
@@ -130,19 +131,16 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// passed is the socket that systemd opened, by the protocol of sd_listen_fds(3).
+// passed is the socket that systemd opened.
 func passed() (net.Listener, error) {
-	const first = 3
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() || os.Getenv("LISTEN_FDS") != "1" {
-		return nil, errors.New("no socket: systemctl start exile-lapi.socket")
-	}
-	f := os.NewFile(first, "socket")
-	defer f.Close()
-	l, err := net.FileListener(f)
+	all, err := activation.Listeners()
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	return l, nil
+	if len(all) != 1 || all[0] == nil {
+		return nil, errors.New("no socket: systemctl start exile-lapi.socket")
+	}
+	return all[0], nil
 }
 
 // feed fills the book from exiled, for as long as ctx.
